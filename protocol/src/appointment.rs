@@ -1,0 +1,128 @@
+//! Appointments and what can be done with them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::value::{Cursor, Id, Instant, TimeZone};
+
+/// State of an appointment, in FHIR's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum AppointmentStatus {
+    Held,
+    Expired,
+    Pending,
+    Booked,
+    Arrived,
+    Fulfilled,
+    Noshow,
+    Cancelled,
+}
+
+/// An appointment, as its patient, its doctor and admins see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Appointment {
+    pub id: Id,
+    /// Grows by one with each change.
+    pub rev: u32,
+    pub status: AppointmentStatus,
+    pub doctor_id: Id,
+    /// Name of the doctor when it was booked.
+    pub doctor_name: String,
+    pub patient_id: Id,
+    /// Name of the patient when it was booked.
+    pub patient_name: String,
+    pub service_id: Id,
+    /// Name of the service when it was booked.
+    pub service_name: String,
+    pub start: Instant,
+    pub end: Instant,
+    /// The doctor's zone.
+    pub time_zone: TimeZone,
+    /// Why the patient comes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_reason: Option<String>,
+    pub created_at: Instant,
+    pub updated_at: Instant,
+}
+
+/// `appointment.book`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BookRequest {
+    pub doctor_id: Id,
+    pub service_id: Id,
+    /// A start that `slot.search` offers.
+    pub start: Instant,
+    /// Why the patient comes, at most 1,000 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// For whom; default: the caller. Doctors may book for others in their own calendar, admins in any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patient_id: Option<Id>,
+}
+
+/// `appointment.get`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AppointmentGetRequest {
+    pub id: Id,
+    /// Answer only once this cursor has been seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Cursor>,
+}
+
+/// `appointment.list`: patients see their own, doctors their calendar, admins what they ask for; by start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AppointmentListRequest {
+    /// Only this doctor's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doctor_id: Option<Id>,
+    /// Only this patient's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patient_id: Option<Id>,
+    /// Only those that end after this instant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Instant>,
+    /// Only those that start before this instant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Instant>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<AppointmentStatus>,
+    /// 1 to 100, default 20.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_size: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_token: Option<String>,
+    /// Answer only once this cursor has been seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Cursor>,
+}
+
+/// `appointment.reschedule`: same appointment, new time. The old time is kept until the new one is won.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RescheduleRequest {
+    pub id: Id,
+    /// The revision that the caller expects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rev: Option<u32>,
+    pub start: Instant,
+}
+
+/// `appointment.cancel`: frees the time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CancelRequest {
+    pub id: Id,
+    /// The revision that the caller expects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rev: Option<u32>,
+    /// At most 1,000 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}

@@ -1,0 +1,147 @@
+//! Accounts, log-in and the tokens that prove them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::value::{Cursor, Id, Instant, TimeZone};
+
+/// What a user is to the clinic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Role {
+    /// Books appointments for themselves.
+    Patient,
+    /// Owns a calendar.
+    Doctor,
+    /// Runs the clinic.
+    Admin,
+}
+
+/// The roles that a person may register with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum RegisterRole {
+    /// Books appointments; the default.
+    #[default]
+    Patient,
+    /// Offers appointments, once approved.
+    Doctor,
+}
+
+/// A user, as that user sees themselves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct User {
+    pub id: Id,
+    /// Revision of the account, 1, 2, 3 …
+    pub rev: u32,
+    pub role: Role,
+    pub name: String,
+    pub email: String,
+    /// BCP 47 tag of the language that the user reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<TimeZone>,
+    pub created_at: Instant,
+}
+
+/// `auth.register`: creates an account and logs in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegisterRequest {
+    /// At most 254 characters.
+    pub email: String,
+    /// 8 to 128 characters, any.
+    pub password: String,
+    /// 1 to 100 characters.
+    pub name: String,
+    #[serde(default)]
+    pub role: RegisterRole,
+    /// BCP 47 tag, such as `es-CO`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<String>,
+    /// Zone of the user; a doctor's calendar starts in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<TimeZone>,
+    /// Name of the device for the list of sessions, at most 100 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+}
+
+/// `auth.login`: opens a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LoginRequest {
+    pub email: String,
+    pub password: String,
+    /// Name of the device for the list of sessions, at most 100 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+}
+
+/// `auth.refresh`: exchanges a refresh token, which works once, for a new pair.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RefreshRequest {
+    pub refresh_token: String,
+}
+
+/// Answer to `auth.register`, `auth.login` and `auth.refresh`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuthReply {
+    /// JWT for the `Authorization: Bearer` header or the `bearer.` subprotocol.
+    pub access_token: String,
+    /// Opaque; works once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+    /// When the access token ends.
+    pub expires_at: Instant,
+    pub user: User,
+}
+
+/// `auth.renew`: a fresh access token for the open connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RenewRequest {
+    pub access_token: String,
+}
+
+/// Answer to `auth.renew`: who the connection is from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RenewReply {
+    pub access: Access,
+    pub user: ConnectedUser,
+    /// When the new token ends.
+    pub expires_at: Instant,
+}
+
+/// What a connection may do at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Access {
+    /// No credentials: public and optional operations.
+    Anonymous,
+    /// A known user.
+    User,
+}
+
+/// The user of a connection, as its token tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectedUser {
+    pub id: Id,
+    pub role: Role,
+    pub name: String,
+}
+
+/// `me.get`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MeGetRequest {
+    /// Answer only once this cursor has been seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Cursor>,
+}

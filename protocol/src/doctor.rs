@@ -1,0 +1,279 @@
+//! Doctors: their public profile, what they offer and when.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::value::{Cursor, Id, LocalDate, LocalTime, Money, TimeZone};
+
+/// Whether a doctor may be booked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Approval {
+    /// Waits for an admin: neither listed nor bookable.
+    Pending,
+    /// Listed and bookable.
+    Approved,
+}
+
+/// A doctor's public profile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Doctor {
+    pub id: Id,
+    pub rev: u32,
+    pub name: String,
+    pub approval: Approval,
+    /// Zone of the doctor's calendar.
+    pub time_zone: TimeZone,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub specialisation: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bio: Option<String>,
+    /// BCP 47 tags.
+    pub languages: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+}
+
+/// `doctor.search`: the doctors who can be booked, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DoctorSearchRequest {
+    /// Only this specialisation, exactly as in the profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub specialisation: Option<String>,
+    /// 1 to 100, default 20.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_size: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_token: Option<String>,
+    /// Answer only once this cursor has been seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Cursor>,
+}
+
+/// `doctor.get`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DoctorGetRequest {
+    pub id: Id,
+    /// Answer only once this cursor has been seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Cursor>,
+}
+
+/// `doctor.update`: fields that are absent stay as they are; an empty text clears a field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DoctorUpdateRequest {
+    pub id: Id,
+    /// The revision that the caller expects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rev: Option<u32>,
+    /// At most 100 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub specialisation: Option<String>,
+    /// At most 4,000 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bio: Option<String>,
+    /// At most 20 BCP 47 tags.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub languages: Option<Vec<String>>,
+    /// At most 200 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+}
+
+/// Something that a doctor offers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Service {
+    pub id: Id,
+    pub doctor_id: Id,
+    pub rev: u32,
+    pub name: String,
+    /// Length of an appointment.
+    pub duration_minutes: u32,
+    /// Distance of the starts that are offered.
+    pub step_minutes: u32,
+    /// The doctor's time kept free before each appointment.
+    pub buffer_before_minutes: u32,
+    /// The doctor's time kept free after each appointment.
+    pub buffer_after_minutes: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Money>,
+    pub requires_approval: bool,
+    /// How long ahead of its start an appointment must be booked.
+    pub min_notice_minutes: u32,
+    /// How many days ahead an appointment may be booked.
+    pub horizon_days: u32,
+    /// Patients per appointment.
+    pub capacity: u32,
+    /// Archived services are kept for their appointments and cannot be booked.
+    pub archived: bool,
+}
+
+/// `service.list`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceListRequest {
+    pub doctor_id: Id,
+    /// Answer only once this cursor has been seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Cursor>,
+}
+
+/// `service.create`. Minutes are multiples of 5.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceCreateRequest {
+    pub doctor_id: Id,
+    /// 1 to 100 characters.
+    pub name: String,
+    /// 5 to 720.
+    pub duration_minutes: u32,
+    /// 5 to 720; default: the duration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_minutes: Option<u32>,
+    /// 0 to 240; default 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buffer_before_minutes: Option<u32>,
+    /// 0 to 240; default 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buffer_after_minutes: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Money>,
+    /// Only `false` so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requires_approval: Option<bool>,
+    /// 0 to 43200; default 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_notice_minutes: Option<u32>,
+    /// 1 to 366; default 90.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub horizon_days: Option<u32>,
+    /// Only 1 so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<u32>,
+}
+
+/// `service.update`: fields that are absent stay as they are. Appointments that exist keep their times.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceUpdateRequest {
+    pub doctor_id: Id,
+    pub id: Id,
+    /// The revision that the caller expects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rev: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_minutes: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_minutes: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buffer_before_minutes: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buffer_after_minutes: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Money>,
+    /// Only `false` so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requires_approval: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_notice_minutes: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub horizon_days: Option<u32>,
+    /// Only 1 so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<u32>,
+}
+
+/// `service.archive`: no longer offered; its appointments stay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceArchiveRequest {
+    pub doctor_id: Id,
+    pub id: Id,
+    /// The revision that the caller expects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rev: Option<u32>,
+}
+
+/// Day of the week.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Weekday {
+    Monday,
+    Tuesday,
+    Wednesday,
+    Thursday,
+    Friday,
+    Saturday,
+    Sunday,
+}
+
+/// Opening hours that repeat each week.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WeeklyRange {
+    pub weekday: Weekday,
+    /// Local time, a multiple of 5 minutes.
+    pub from: LocalTime,
+    /// Local time after `from` on the same day, a multiple of 5 minutes.
+    pub to: LocalTime,
+}
+
+/// Opening hours within one day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DayRange {
+    pub from: LocalTime,
+    pub to: LocalTime,
+}
+
+/// Hours of one date that replace the weekly ones; no ranges: closed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Override {
+    pub date: LocalDate,
+    pub ranges: Vec<DayRange>,
+}
+
+/// When a doctor receives patients, in local times of `timeZone`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Availability {
+    pub doctor_id: Id,
+    pub rev: u32,
+    pub time_zone: TimeZone,
+    pub weekly: Vec<WeeklyRange>,
+    pub overrides: Vec<Override>,
+}
+
+/// `availability.get`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AvailabilityGetRequest {
+    pub doctor_id: Id,
+    /// Answer only once this cursor has been seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Cursor>,
+}
+
+/// `availability.set`: replaces the whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AvailabilitySetRequest {
+    pub doctor_id: Id,
+    /// The revision that the caller expects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rev: Option<u32>,
+    pub time_zone: TimeZone,
+    /// At most 100 ranges; those of one weekday do not overlap.
+    pub weekly: Vec<WeeklyRange>,
+    /// At most 366 dates, each once.
+    #[serde(default)]
+    pub overrides: Vec<Override>,
+}

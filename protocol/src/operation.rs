@@ -1,0 +1,160 @@
+//! The one table of operations: name, REST route, input and output. WebSocket, REST and OpenAPI dispatch through it.
+//!
+//! Who may call an operation is not said here but in the server's policy table, `src/domain/access.rs`.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
+
+use crate::{appointment, auth, doctor, slot, topic, value};
+
+/// HTTP method of a REST route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Method {
+    Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+/// REST door of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    pub method: Method,
+    /// Path with `{field}` for fields of the input.
+    pub path: &'static str,
+    /// Status of a success.
+    pub status: u16,
+}
+
+/// What an operation does to the data, which decides what stands beside its input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Changes nothing; may carry `after`.
+    Read,
+    /// Changes something; carries an idempotency key, the reply a cursor.
+    Mutation,
+    /// Changes sessions or the connection; carries no key.
+    Connection,
+}
+
+macro_rules! operations {
+    ($($variant:ident $name:literal $kind:ident [$($method:ident $path:literal $status:literal)?] $input:ty => $output:ty, $summary:literal;)*) => {
+        /// Everything that a client can ask for.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Operation {
+            $(#[doc = $summary] $variant,)*
+        }
+
+        impl Operation {
+            /// Every operation.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The WebSocket `type`.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The operation of a WebSocket `type`.
+            #[must_use]
+            pub fn named(name: &str) -> Option<Self> {
+                match name { $($name => Some(Self::$variant),)* _ => None }
+            }
+
+            /// What it does to the data.
+            #[must_use]
+            pub const fn kind(self) -> Kind {
+                match self { $(Self::$variant => Kind::$kind,)* }
+            }
+
+            /// Its REST door, where it has one.
+            #[must_use]
+            pub const fn route(self) -> Option<Route> {
+                match self { $(Self::$variant => operations!(@route $($method $path $status)?),)* }
+            }
+
+            /// What it does, in one sentence.
+            #[must_use]
+            pub const fn summary(self) -> &'static str {
+                match self { $(Self::$variant => $summary,)* }
+            }
+
+            /// JSON Schema of its input.
+            #[must_use]
+            pub fn input_schema(self, generator: &mut SchemaGenerator) -> Schema {
+                match self { $(Self::$variant => generator.subschema_for::<$input>(),)* }
+            }
+
+            /// JSON Schema of its output.
+            #[must_use]
+            pub fn output_schema(self, generator: &mut SchemaGenerator) -> Schema {
+                match self { $(Self::$variant => generator.subschema_for::<$output>(),)* }
+            }
+        }
+
+        /// Everything that a client may send over the WebSocket, for generators of client types.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(tag = "type", content = "data")]
+        pub enum ClientMessage {
+            $(#[doc = $summary] #[serde(rename = $name)] #[schemars(title = $name)] $variant($input),)*
+            /// Answer to the server's `ping`.
+            #[serde(rename = "pong")]
+            #[schemars(title = "pong")]
+            Pong(value::Empty),
+        }
+    };
+    (@route $method:ident $path:literal $status:literal) => {
+        Some(Route { method: Method::$method, path: $path, status: $status })
+    };
+    (@route) => { None };
+}
+
+operations! {
+    AuthRegister "auth.register" Connection [Post "/v1/auth/register" 201] auth::RegisterRequest => auth::AuthReply,
+        "Create an account and log in.";
+    AuthLogin "auth.login" Connection [Post "/v1/auth/login" 200] auth::LoginRequest => auth::AuthReply,
+        "Log in with e-mail address and password.";
+    AuthRefresh "auth.refresh" Connection [Post "/v1/auth/refresh" 200] auth::RefreshRequest => auth::AuthReply,
+        "Exchange a refresh token for a new pair of tokens.";
+    AuthLogout "auth.logout" Connection [Post "/v1/auth/logout" 200] value::Empty => value::Empty,
+        "End the session of the access token.";
+    AuthRenew "auth.renew" Connection [] auth::RenewRequest => auth::RenewReply,
+        "Give the open connection a fresh access token of the same user.";
+    MeGet "me.get" Read [Get "/v1/me" 200] auth::MeGetRequest => auth::User,
+        "The account of the caller.";
+    DoctorSearch "doctor.search" Read [Get "/v1/doctors" 200] doctor::DoctorSearchRequest => value::Page<doctor::Doctor>,
+        "The doctors who can be booked, by name.";
+    DoctorGet "doctor.get" Read [Get "/v1/doctors/{id}" 200] doctor::DoctorGetRequest => doctor::Doctor,
+        "The public profile of a doctor.";
+    DoctorUpdate "doctor.update" Mutation [Patch "/v1/doctors/{id}" 200] doctor::DoctorUpdateRequest => doctor::Doctor,
+        "Change a doctor's profile.";
+    ServiceList "service.list" Read [Get "/v1/doctors/{doctorId}/services" 200] doctor::ServiceListRequest => value::Page<doctor::Service>,
+        "What a doctor offers.";
+    ServiceCreate "service.create" Mutation [Post "/v1/doctors/{doctorId}/services" 201] doctor::ServiceCreateRequest => doctor::Service,
+        "Offer something new.";
+    ServiceUpdate "service.update" Mutation [Patch "/v1/doctors/{doctorId}/services/{id}" 200] doctor::ServiceUpdateRequest => doctor::Service,
+        "Change a service; appointments that exist keep their times.";
+    ServiceArchive "service.archive" Mutation [Delete "/v1/doctors/{doctorId}/services/{id}" 200] doctor::ServiceArchiveRequest => doctor::Service,
+        "Stop offering a service; its appointments stay.";
+    AvailabilityGet "availability.get" Read [Get "/v1/doctors/{doctorId}/availability" 200] doctor::AvailabilityGetRequest => doctor::Availability,
+        "When a doctor receives patients.";
+    AvailabilitySet "availability.set" Mutation [Put "/v1/doctors/{doctorId}/availability" 200] doctor::AvailabilitySetRequest => doctor::Availability,
+        "Replace a doctor's hours.";
+    SlotSearch "slot.search" Read [Get "/v1/doctors/{doctorId}/slots" 200] slot::SlotSearchRequest => slot::SlotSearchReply,
+        "What can be booked now.";
+    AppointmentBook "appointment.book" Mutation [Post "/v1/appointments" 201] appointment::BookRequest => appointment::Appointment,
+        "Book a slot.";
+    AppointmentGet "appointment.get" Read [Get "/v1/appointments/{id}" 200] appointment::AppointmentGetRequest => appointment::Appointment,
+        "One appointment.";
+    AppointmentList "appointment.list" Read [Get "/v1/appointments" 200] appointment::AppointmentListRequest => value::Page<appointment::Appointment>,
+        "Appointments by start.";
+    AppointmentReschedule "appointment.reschedule" Mutation [Post "/v1/appointments/{id}/reschedule" 200] appointment::RescheduleRequest => appointment::Appointment,
+        "Move an appointment; the old time is kept until the new one is won.";
+    AppointmentCancel "appointment.cancel" Mutation [Post "/v1/appointments/{id}/cancel" 200] appointment::CancelRequest => appointment::Appointment,
+        "Cancel an appointment and free its time.";
+    Subscribe "subscribe" Connection [] topic::SubscribeRequest => topic::SubscribeReply,
+        "Receive a topic: a snapshot, then every change.";
+    Unsubscribe "unsubscribe" Connection [] topic::UnsubscribeRequest => topic::UnsubscribeReply,
+        "Stop receiving a topic.";
+}

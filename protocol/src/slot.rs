@@ -1,0 +1,66 @@
+//! Times that can be booked.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::value::{Cursor, Id, Instant, LocalDate, TimeZone};
+
+/// Whether a slot can be taken now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum SlotStatus {
+    /// Nobody has it.
+    Free,
+    /// Somebody is filling in the form.
+    Held,
+}
+
+/// A time that can be booked, as `slot.search` and `alternatives` give it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Slot {
+    pub start: Instant,
+    pub end: Instant,
+    pub status: SlotStatus,
+}
+
+/// `slot.search`: what can be booked now between two local dates of the doctor, both included, at most 62 days.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SlotSearchRequest {
+    pub doctor_id: Id,
+    pub service_id: Id,
+    pub from: LocalDate,
+    pub to: LocalDate,
+    /// Zone of the viewer; default: the doctor's. It is given back for display and changes no instant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<TimeZone>,
+    /// Answer only once this cursor has been seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Cursor>,
+}
+
+/// Answer to `slot.search`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SlotSearchReply {
+    pub time_zone: TimeZone,
+    pub slots: Vec<Slot>,
+}
+
+/// An item of a slot topic. A function of committed data alone: a client shows it from `bookableFrom` to `bookableUntil`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LiveSlot {
+    /// Identifies the slot within its topic.
+    pub start: Instant,
+    pub end: Instant,
+    pub status: SlotStatus,
+    /// When a hold ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<Instant>,
+    /// The horizon of the service: not bookable before.
+    pub bookable_from: Instant,
+    /// The minimum notice of the service: not bookable after.
+    pub bookable_until: Instant,
+}

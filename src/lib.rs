@@ -1,0 +1,1 @@
+//! Cita: a real-time scheduling server.
