@@ -1,0 +1,254 @@
+//! An appointment and its life: which state may follow which, and what each state takes of the doctor's time.
+//!
+//! ```text
+//! held ──► booked ──► arrived ──► fulfilled
+//!   │  └─► pending ─┘ │  │
+//!   ▼        │        ▼  └──────────────► cancelled
+//! expired    └► …   noshow       (from anything open)
+//! ```
+
+use std::ops::Range;
+
+use jiff::Timestamp;
+
+use super::doctor::{Doctor, Service};
+use super::ids::{AppointmentId, DoctorId, PatientId, ServiceId, UserId};
+use super::refusal::Refusal;
+use super::tick::{Tick, ticks};
+
+/// State of an appointment, in FHIR's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Status {
+    Held,
+    Expired,
+    Pending,
+    Booked,
+    Arrived,
+    Fulfilled,
+    Noshow,
+    Cancelled,
+}
+
+impl Status {
+    /// Every state.
+    pub const ALL: [Self; 8] = [
+        Self::Held,
+        Self::Expired,
+        Self::Pending,
+        Self::Booked,
+        Self::Arrived,
+        Self::Fulfilled,
+        Self::Noshow,
+        Self::Cancelled,
+    ];
+
+    /// The word for it, in documents and on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Expired => "expired",
+            Self::Pending => "pending",
+            Self::Booked => "booked",
+            Self::Arrived => "arrived",
+            Self::Fulfilled => "fulfilled",
+            Self::Noshow => "noshow",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The state with this word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == word)
+    }
+
+    /// Still to come or under way: what `cancel` may end.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Held | Self::Pending | Self::Booked | Self::Arrived)
+    }
+
+    /// Whether a change from `self` to `next` is legal.
+    #[must_use]
+    pub const fn may_become(self, next: Self) -> bool {
+        match next {
+            Self::Held => false,
+            Self::Expired | Self::Pending => matches!(self, Self::Held),
+            Self::Booked => matches!(self, Self::Held | Self::Pending),
+            Self::Arrived | Self::Noshow => matches!(self, Self::Booked),
+            Self::Fulfilled => matches!(self, Self::Arrived),
+            Self::Cancelled => self.is_open(),
+        }
+    }
+}
+
+/// What happened to an appointment, in the history that it carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    Booked,
+    Rescheduled,
+    Cancelled,
+}
+
+impl Action {
+    /// The word for it, in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Booked => "booked",
+            Self::Rescheduled => "rescheduled",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// One revision in an appointment's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryEntry {
+    pub rev: u32,
+    pub action: Action,
+    pub by: UserId,
+    pub at: Timestamp,
+    /// The start at this revision.
+    pub start: Timestamp,
+}
+
+/// A document that takes, or took, a doctor's time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appointment {
+    pub id: AppointmentId,
+    pub rev: u32,
+    pub status: Status,
+    pub doctor_id: DoctorId,
+    pub doctor_name: String,
+    pub patient_id: PatientId,
+    pub patient_name: String,
+    pub service_id: ServiceId,
+    pub service_name: String,
+    pub start: Timestamp,
+    pub end: Timestamp,
+    /// The doctor's zone when it was booked.
+    pub time_zone: String,
+    pub reason: Option<String>,
+    pub cancel_reason: Option<String>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    /// The doctor's ticks that it takes, buffers included; empty when it takes nothing.
+    pub claims: Vec<Tick>,
+    /// The ticks that this revision gave up: with `claims`, all that a change of this document touches.
+    pub freed: Vec<Tick>,
+    /// At most [`HISTORY_LIMIT`] entries, the oldest but the first dropped.
+    pub history: Vec<HistoryEntry>,
+}
+
+/// Most entries of an appointment's history.
+pub const HISTORY_LIMIT: usize = 100;
+
+/// Who books what for whom, as decided before anything is written.
+#[derive(Clone, Debug)]
+pub struct Booking<'a> {
+    pub id: AppointmentId,
+    pub doctor: &'a Doctor,
+    pub service: &'a Service,
+    pub patient_id: PatientId,
+    pub patient_name: &'a str,
+    pub start: Tick,
+    pub reason: Option<String>,
+    pub by: UserId,
+    pub now: Timestamp,
+}
+
+impl Booking<'_> {
+    /// The appointment at revision 1.
+    #[must_use]
+    pub fn into_appointment(self) -> Appointment {
+        let end = self.start.plus_minutes(self.service.duration_minutes);
+        Appointment {
+            id: self.id,
+            rev: 1,
+            status: Status::Booked,
+            doctor_id: self.doctor.id,
+            doctor_name: self.doctor.name.clone(),
+            patient_id: self.patient_id,
+            patient_name: self.patient_name.to_owned(),
+            service_id: self.service.id,
+            service_name: self.service.name.clone(),
+            start: self.start.instant(),
+            end: end.instant(),
+            time_zone: self.doctor.zone_name().to_owned(),
+            reason: self.reason,
+            cancel_reason: None,
+            created_at: self.now,
+            updated_at: self.now,
+            claims: ticks(self.service.footprint(self.start)).collect(),
+            freed: Vec::new(),
+            history: vec![HistoryEntry {
+                rev: 1,
+                action: Action::Booked,
+                by: self.by,
+                at: self.now,
+                start: self.start.instant(),
+            }],
+        }
+    }
+}
+
+impl Service {
+    /// The doctor's ticks that an appointment at `start` takes, buffers included.
+    #[must_use]
+    pub fn footprint(&self, start: Tick) -> Range<Tick> {
+        start.plus_minutes(-self.buffer_before_minutes)
+            ..start.plus_minutes(self.duration_minutes + self.buffer_after_minutes)
+    }
+}
+
+impl Appointment {
+    /// The ticks between start and end, which the patient spends.
+    #[must_use]
+    pub fn patient_ticks(&self) -> Range<Tick> {
+        Tick::floor(self.start)..Tick::floor(self.end)
+    }
+
+    /// The next revision at another time, by the service's present rules.
+    ///
+    /// # Errors
+    /// `illegal_transition` unless it is pending or booked.
+    pub fn rescheduled(&self, service: &Service, start: Tick, by: UserId, now: Timestamp) -> Result<Self, Refusal> {
+        if !matches!(self.status, Status::Pending | Status::Booked) {
+            return Err(Refusal::IllegalTransition);
+        }
+        let claims: Vec<Tick> = ticks(service.footprint(start)).collect();
+        let mut next = self.clone();
+        next.freed = self.claims.iter().copied().filter(|tick| !claims.contains(tick)).collect();
+        next.claims = claims;
+        next.start = start.instant();
+        next.end = start.plus_minutes(service.duration_minutes).instant();
+        Ok(next.revised(Action::Rescheduled, by, now))
+    }
+
+    /// The next revision, which takes no time any more.
+    ///
+    /// # Errors
+    /// `illegal_transition` unless it is open.
+    pub fn cancelled(&self, reason: Option<String>, by: UserId, now: Timestamp) -> Result<Self, Refusal> {
+        if !self.status.may_become(Status::Cancelled) {
+            return Err(Refusal::IllegalTransition);
+        }
+        let mut next = self.clone();
+        next.freed = std::mem::take(&mut next.claims);
+        next.status = Status::Cancelled;
+        next.cancel_reason = reason;
+        Ok(next.revised(Action::Cancelled, by, now))
+    }
+
+    fn revised(mut self, action: Action, by: UserId, now: Timestamp) -> Self {
+        self.rev += 1;
+        self.updated_at = now;
+        if self.history.len() >= HISTORY_LIMIT {
+            self.history.remove(1);
+        }
+        self.history.push(HistoryEntry { rev: self.rev, action, by, at: now, start: self.start });
+        self
+    }
+}

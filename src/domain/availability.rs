@@ -1,0 +1,1 @@
+//! Weekly hours and overrides, expanded to instants.

@@ -1,0 +1,40 @@
+//! Committed changes and the positions at which they became true.
+
+use std::sync::Arc;
+
+use super::appointment::Appointment;
+use super::doctor::Doctor;
+use super::ids::{SessionId, UserId};
+
+/// A cluster time of MongoDB: seconds in the upper, increment in the lower 32 bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(pub u64);
+
+/// A committed change of one entity, whole.
+#[derive(Clone, Debug)]
+pub enum Change {
+    Appointment(Arc<Appointment>),
+    Doctor(Arc<Doctor>),
+    /// A session ended before its time.
+    SessionRevoked { session: SessionId, user: UserId },
+}
+
+/// All changes of one position. Only a whole commit is ever pushed, and only its position is ever a cursor.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    pub at: Position,
+    pub changes: Vec<Change>,
+    /// Bytes of the documents as they came, for the bounds of what is kept.
+    pub bytes: usize,
+}
+
+/// What a feed tells.
+#[derive(Clone, Debug)]
+pub enum FeedEvent {
+    /// A commit; later than every one before.
+    Commit(Commit),
+    /// Everything up to this position has been told.
+    Position(Position),
+    /// What came before can no longer be continued: forget it. The feed goes on from this position.
+    Lost(Position),
+}

@@ -1,0 +1,11 @@
+//! The rules of scheduling, pure: no I/O, no clock, no async, nothing of the wire and nothing of the database.
+
+pub mod access;
+pub mod appointment;
+pub mod availability;
+pub mod change;
+pub mod doctor;
+pub mod ids;
+pub mod refusal;
+pub mod slots;
+pub mod tick;

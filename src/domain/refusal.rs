@@ -1,0 +1,55 @@
+//! Why a request is refused: the domain's side of the error registry.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+
+use super::slots::Rule;
+
+/// A definite refusal: nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    Unauthenticated,
+    TokenExpired,
+    SessionRevoked,
+    Forbidden,
+    /// There is none, or none that the caller may know of.
+    NotFound,
+    /// Somebody has the time; free times near it.
+    SlotTaken { alternatives: Vec<(Timestamp, Timestamp)> },
+    /// The doctor does not offer the time.
+    SlotUnavailable { rule: Rule },
+    PatientBusy,
+    IllegalTransition,
+    EmailTaken,
+    StaleRev,
+    Invalid(Vec<Violation>),
+    IdempotencyKeyReused,
+    RateLimited { retry_after_ms: u64 },
+    TooManySubscriptions,
+}
+
+/// A field with a value that is not allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// RFC 6901 pointer.
+    pub pointer: Cow<'static, str>,
+    pub code: &'static str,
+    pub detail: Cow<'static, str>,
+}
+
+impl Violation {
+    pub fn new(
+        pointer: impl Into<Cow<'static, str>>,
+        code: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { pointer: pointer.into(), code, detail: detail.into() }
+    }
+}
+
+impl From<Violation> for Refusal {
+    fn from(violation: Violation) -> Self {
+        Self::Invalid(vec![violation])
+    }
+}

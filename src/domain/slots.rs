@@ -1,0 +1,1 @@
+//! Which times can be booked: one predicate for search, live topics, hold and book.

@@ -1,0 +1,65 @@
+//! The one error of every operation: a refusal, a part that is away, or a defect.
+
+use std::fmt;
+
+use crate::domain::refusal::{Refusal, Violation};
+
+/// Which of the two MongoDB clusters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ClusterName {
+    Users,
+    Appointments,
+}
+
+impl fmt::Display for ClusterName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Users => "users",
+            Self::Appointments => "appointments",
+        })
+    }
+}
+
+/// What is known of a mutation that could not be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    NotApplied,
+    Unknown,
+}
+
+/// Why an operation has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A definite refusal; nothing was changed.
+    #[error("refused: {0:?}")]
+    Refused(Refusal),
+    /// A cluster is away or too slow. `outcome` is given for mutations.
+    #[error("the {cluster} cluster is unavailable")]
+    Unavailable { cluster: ClusterName, outcome: Option<Outcome> },
+    /// A defect: logged where it is answered, never shown.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+/// The result of an operation.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Violation> for Error {
+    fn from(violation: Violation) -> Self {
+        Self::Refused(violation.into())
+    }
+}
+
+impl Error {
+    /// A read that could not be answered.
+    #[must_use]
+    pub fn unreadable(cluster: ClusterName) -> Self {
+        Self::Unavailable { cluster, outcome: None }
+    }
+}

@@ -1,0 +1,96 @@
+//! A MongoDB cluster: how Cita connects to it, and whether it answers.
+
+use std::time::Duration;
+
+use mongodb::bson::{Document, doc};
+use mongodb::error::Error as DriverError;
+use mongodb::options::{Acknowledgment, ClientOptions, IndexOptions, ReadConcern, ServerApi, WriteConcern};
+use mongodb::{Client, Database, IndexModel};
+use tokio::sync::watch;
+
+use crate::error::{ClusterName, Error};
+
+/// How long the driver looks for a primary before it gives up. Also what a change stream stalls after a fail-over.
+const SERVER_SELECTION: Duration = Duration::from_secs(3);
+/// A cluster that answers nothing for this long counts as away.
+const PING_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// One of the two clusters.
+#[derive(Clone)]
+pub struct Cluster {
+    pub name: ClusterName,
+    pub db: Database,
+    up: watch::Sender<bool>,
+}
+
+impl Cluster {
+    /// Prepares a client for `uri`; connects when first used. The database is that of the URI, else `cita_{name}`.
+    ///
+    /// # Errors
+    /// A sentence for the person who configured `uri`; it does not repeat the URI, which may hold a password.
+    pub async fn new(name: ClusterName, uri: &str) -> Result<Self, String> {
+        let mut options = ClientOptions::parse(uri)
+            .await
+            .map_err(|error| format!("the URI of the {name} cluster is not usable: {error}"))?;
+        options.app_name.get_or_insert_with(|| "cita".to_owned());
+        options.server_selection_timeout = Some(SERVER_SELECTION);
+        options.connect_timeout.get_or_insert(SERVER_SELECTION);
+        options.max_pool_size.get_or_insert(64);
+        options.max_connecting.get_or_insert(8);
+        options.retry_writes = Some(true);
+        options.retry_reads = Some(true);
+        options.read_concern = Some(ReadConcern::majority());
+        options.write_concern =
+            Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
+        options.server_api = None::<ServerApi>;
+        let database = options.default_database.clone().unwrap_or_else(|| format!("cita_{name}"));
+        let client = Client::with_options(options)
+            .map_err(|error| format!("the URI of the {name} cluster is not usable: {error}"))?;
+        Ok(Self { name, db: client.database(&database), up: watch::Sender::new(false) })
+    }
+
+    /// Asks the primary for a sign of life and remembers the answer.
+    ///
+    /// # Errors
+    /// What the driver said; for the log only.
+    pub async fn ping(&self) -> Result<(), String> {
+        let ping = tokio::time::timeout(PING_TIMEOUT, self.db.run_command(doc! { "ping": 1 }).into_future()).await;
+        let result = match ping {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("no answer within {} s", PING_TIMEOUT.as_secs())),
+        };
+        self.up.send_if_modified(|up| std::mem::replace(up, result.is_ok()) != result.is_ok());
+        result
+    }
+
+    /// Whether the last sign of life came.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        *self.up.borrow()
+    }
+
+    /// The error of a read that failed.
+    #[must_use]
+    pub fn unreadable(&self, error: &DriverError) -> Error {
+        tracing::warn!(cluster = %self.name, %error, "read failed");
+        Error::unreadable(self.name)
+    }
+
+    /// Creates an index, or fails where one of this name differs: the promises rest on it.
+    ///
+    /// # Errors
+    /// What the driver said.
+    pub async fn ensure_index(
+        &self,
+        collection: &str,
+        name: &str,
+        keys: Document,
+        options: IndexOptions,
+    ) -> Result<(), DriverError> {
+        let mut options = options;
+        options.name = Some(name.to_owned());
+        let index = IndexModel::builder().keys(keys).options(options).build();
+        self.db.collection::<Document>(collection).create_index(index).await.map(|_| ())
+    }
+}

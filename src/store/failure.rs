@@ -1,0 +1,43 @@
+//! What a failed write means: a collision, certainly not applied, or unknown.
+
+use mongodb::error::{Error as DriverError, ErrorKind, WriteFailure};
+
+/// Error code of a duplicate key.
+const DUPLICATE_KEY: i32 = 11000;
+
+/// What is known after a write has failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// A unique index decided against it; the name of the index.
+    Duplicate { index: String },
+    /// It never reached a server.
+    NotSent,
+    /// It may have been applied: time-out, lost connection, stepped-down primary, write concern not met.
+    Unknown,
+    /// The server refused it for a reason that repeating does not mend.
+    Refused,
+}
+
+/// Judges the driver's error of a write.
+#[must_use]
+pub fn of_write(error: &DriverError) -> Failure {
+    match error.kind.as_ref() {
+        ErrorKind::Write(WriteFailure::WriteError(write)) if write.code == DUPLICATE_KEY => {
+            Failure::Duplicate { index: index_name(&write.message) }
+        }
+        ErrorKind::Command(command) if command.code == DUPLICATE_KEY => {
+            Failure::Duplicate { index: index_name(&command.message) }
+        }
+        ErrorKind::Write(WriteFailure::WriteError(_))
+        | ErrorKind::BsonSerialization(..)
+        | ErrorKind::InvalidArgument { .. }
+        | ErrorKind::Authentication { .. } => Failure::Refused,
+        ErrorKind::ServerSelection { .. } | ErrorKind::DnsResolve { .. } => Failure::NotSent,
+        _ => Failure::Unknown,
+    }
+}
+
+/// `E11000 duplicate key error collection: db.coll index: NAME dup key: { … }`
+fn index_name(message: &str) -> String {
+    message.split(" index: ").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap_or_default().to_owned()
+}

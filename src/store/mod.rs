@@ -1,0 +1,17 @@
+//! MongoDB: the two clusters, their indexes, documents to and from the domain, and every write.
+//!
+//! A write is durable on a majority before it is acknowledged, and runs in a task of its own: the driver's futures may
+//! not be dropped half-way.
+
+pub mod cluster;
+pub mod failure;
+pub mod users;
+
+/// Names of the collections.
+pub mod collection {
+    pub const USERS: &str = "users";
+    pub const SESSIONS: &str = "sessions";
+    pub const SIGNING_KEYS: &str = "signingKeys";
+    pub const DOCTORS: &str = "doctors";
+    pub const APPOINTMENTS: &str = "appointments";
+}
