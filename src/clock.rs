@@ -7,10 +7,11 @@ use jiff::Timestamp;
 pub struct Clock;
 
 impl Clock {
-    /// Now.
+    /// Now, in whole milliseconds: what MongoDB keeps of an instant.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the clock that everything else is given")]
     pub fn now(self) -> Timestamp {
-        Timestamp::now()
+        let now = Timestamp::now();
+        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 }

@@ -101,6 +101,12 @@ impl Action {
             Self::Cancelled => "cancelled",
         }
     }
+
+    /// The action with this word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        [Self::Booked, Self::Rescheduled, Self::Cancelled].into_iter().find(|action| action.as_str() == word)
+    }
 }
 
 /// One revision in an appointment's history.
@@ -210,14 +216,23 @@ impl Appointment {
         Tick::floor(self.start)..Tick::floor(self.end)
     }
 
+    /// Whether it can be moved to another time.
+    ///
+    /// # Errors
+    /// `illegal_transition` unless it is pending or booked.
+    pub fn movable(&self) -> Result<(), Refusal> {
+        match self.status {
+            Status::Pending | Status::Booked => Ok(()),
+            _ => Err(Refusal::IllegalTransition),
+        }
+    }
+
     /// The next revision at another time, by the service's present rules.
     ///
     /// # Errors
     /// `illegal_transition` unless it is pending or booked.
     pub fn rescheduled(&self, service: &Service, start: Tick, by: UserId, now: Timestamp) -> Result<Self, Refusal> {
-        if !matches!(self.status, Status::Pending | Status::Booked) {
-            return Err(Refusal::IllegalTransition);
-        }
+        self.movable()?;
         let claims: Vec<Tick> = ticks(service.footprint(start)).collect();
         let mut next = self.clone();
         next.freed = self.claims.iter().copied().filter(|tick| !claims.contains(tick)).collect();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::appointment::Appointment;
 use super::doctor::Doctor;
-use super::ids::{SessionId, UserId};
+use super::ids::{DoctorId, SessionId, UserId};
 
 /// A cluster time of MongoDB: seconds in the upper, increment in the lower 32 bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,6 +17,18 @@ pub enum Change {
     Doctor(Arc<Doctor>),
     /// A session ended before its time.
     SessionRevoked { session: SessionId, user: UserId },
+}
+
+impl Change {
+    /// The doctor whose calendar it changes.
+    #[must_use]
+    pub fn doctor(&self) -> Option<DoctorId> {
+        match self {
+            Self::Appointment(appointment) => Some(appointment.doctor_id),
+            Self::Doctor(doctor) => Some(doctor.id),
+            Self::SessionRevoked { .. } => None,
+        }
+    }
 }
 
 /// All changes of one position. Only a whole commit is ever pushed, and only its position is ever a cursor.

@@ -1,1 +1,3 @@
-//! Which times can be booked: one predicate for search, live topics, hold and book.
+//! placeholder until merged
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rule { Hours }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
 use mongodb::error::Error as DriverError;
-use mongodb::options::{Acknowledgment, ClientOptions, IndexOptions, ReadConcern, ServerApi, WriteConcern};
-use mongodb::{Client, Database, IndexModel};
+use mongodb::options::{Acknowledgment, ClientOptions, IndexOptions, ReadConcern, WriteConcern};
+use mongodb::{Client, ClientSession, Database, IndexModel};
 use tokio::sync::watch;
 
 use crate::error::{ClusterName, Error};
@@ -42,7 +42,6 @@ impl Cluster {
         options.read_concern = Some(ReadConcern::majority());
         options.write_concern =
             Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
-        options.server_api = None::<ServerApi>;
         let database = options.default_database.clone().unwrap_or_else(|| format!("cita_{name}"));
         let client = Client::with_options(options)
             .map_err(|error| format!("the URI of the {name} cluster is not usable: {error}"))?;
@@ -75,6 +74,22 @@ impl Cluster {
     pub fn unreadable(&self, error: &DriverError) -> Error {
         tracing::warn!(cluster = %self.name, %error, "read failed");
         Error::unreadable(self.name)
+    }
+
+    /// A session that tells the position of what was done in it, and asks for no causal order.
+    ///
+    /// # Errors
+    /// What the driver said.
+    pub async fn session(&self) -> Result<ClientSession, DriverError> {
+        self.db.client().start_session().causal_consistency(false).await
+    }
+
+    /// A session whose reads are all true at one position, which it tells.
+    ///
+    /// # Errors
+    /// What the driver said.
+    pub async fn snapshot_session(&self) -> Result<ClientSession, DriverError> {
+        self.db.client().start_session().snapshot(true).await
     }
 
     /// Creates an index, or fails where one of this name differs: the promises rest on it.

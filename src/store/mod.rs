@@ -3,9 +3,13 @@
 //! A write is durable on a majority before it is acknowledged, and runs in a task of its own: the driver's futures may
 //! not be dropped half-way.
 
+pub mod appointments;
 pub mod cluster;
+pub mod doctors;
+pub mod documents;
 pub mod failure;
-pub mod users;
+pub mod idempotency;
+pub mod write;
 
 /// Names of the collections.
 pub mod collection {

@@ -1,1 +1,78 @@
-fn main(){}
+//! `cita-cli`: book and watch appointments of a Cita server from the terminal.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may end there"))]
+
+use std::process::exit;
+
+use clap::Parser;
+
+mod account;
+mod appointments;
+mod args;
+mod client;
+mod credentials;
+mod directory;
+mod failure;
+mod output;
+mod password;
+mod screen;
+mod times;
+mod watch;
+
+use args::{Arguments, Command, Watched};
+use client::{Access, Client};
+use failure::Failure;
+use output::Output;
+
+/// What shells give for a program that Ctrl-C ended.
+const INTERRUPTED: i32 = 130;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let arguments = Arguments::parse();
+    let output = Output::new(arguments.json);
+    let code = tokio::select! {
+        result = run(arguments, output) => match result {
+            Ok(()) => 0,
+            Err(failure) => {
+                failure.report(output);
+                failure.exit_code()
+            }
+        },
+        // Handled, so that a terminal whose echo is off gets it back.
+        _ = tokio::signal::ctrl_c() => INTERRUPTED,
+    };
+    // Not a plain return: a prompt may have left a thread behind that waits for the keyboard.
+    exit(code);
+}
+
+async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
+    let open = |access| Client::new(&arguments.url, &arguments.profile, access, output);
+    match arguments.command {
+        Command::Login(login) => account::login(&open(Access::Anonymous)?, login).await,
+        Command::Register(register) => account::register(&open(Access::Anonymous)?, register).await,
+        Command::Logout => account::logout(&mut open(Access::User)?).await,
+        Command::Whoami => account::whoami(&mut open(Access::User)?).await,
+        Command::Doctors => directory::doctors(&mut open(Access::Known)?).await,
+        Command::Services { doctor } => {
+            directory::services(&mut open(Access::Known)?, &doctor).await
+        }
+        Command::Slots(range) => directory::slots(&mut open(Access::Known)?, &range).await,
+        Command::Book(book) => appointments::book(&mut open(Access::User)?, book).await,
+        Command::Reschedule { id, start, key } => {
+            appointments::reschedule(&mut open(Access::User)?, &id, &start, key).await
+        }
+        Command::Cancel { id, reason, key } => {
+            appointments::cancel(&mut open(Access::User)?, &id, reason, key).await
+        }
+        Command::Appointments { all } => appointments::list(&mut open(Access::User)?, all).await,
+        Command::Show { id } => appointments::show(&mut open(Access::User)?, &id).await,
+        Command::Watch { what } => match what {
+            Watched::Slots(range) => watch::slots(open(Access::Known)?, &range).await,
+            Watched::Calendar { doctor, from, to } => {
+                watch::calendar(open(Access::User)?, doctor, from, to).await
+            }
+            Watched::Me => watch::me(open(Access::User)?).await,
+        },
+    }
+}

@@ -1,0 +1,137 @@
+//! Tables and words for people: slots and appointments grouped by day, in the doctor's local time.
+
+use std::collections::BTreeMap;
+
+use cita_protocol::appointment::{Appointment, AppointmentStatus};
+use cita_protocol::doctor::{Doctor, Service};
+use cita_protocol::slot::{Slot, SlotStatus};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use crate::output::{Output, Paint, plain};
+use crate::times;
+
+/// Starts that fit on a line of 80 characters.
+const STARTS_PER_LINE: usize = 10;
+
+/// Above times of a service.
+pub fn slots_title(doctor: &Doctor, service: &Service) -> String {
+    format!(
+        "{} · {}, {} min · times in {}",
+        plain(&doctor.name),
+        plain(&service.name),
+        service.duration_minutes,
+        plain(doctor.time_zone.as_str()),
+    )
+}
+
+/// A line for each day, then its starts.
+pub fn slots_by_day(slots: &[Slot], zone: &TimeZone) -> Vec<String> {
+    let mut days: BTreeMap<Option<Date>, Vec<String>> = BTreeMap::new();
+    for slot in slots {
+        let start = times::clock(&slot.start, zone);
+        let text = match slot.status {
+            SlotStatus::Free => start,
+            SlotStatus::Held => format!("{start}(held)"),
+        };
+        let day = times::date(&slot.start, zone);
+        days.entry(day).or_default().push(text);
+    }
+    let mut lines = Vec::new();
+    for (day, starts) in days {
+        lines.extend(day.map(times::day));
+        lines.extend(
+            starts
+                .chunks(STARTS_PER_LINE)
+                .map(|row| format!("  {}", row.join("  "))),
+        );
+    }
+    lines
+}
+
+/// A line for each day, then one for each of its appointments, by start.
+pub fn appointments_by_day(appointments: &[Appointment], output: Output) -> Vec<String> {
+    let mut sorted: Vec<_> = appointments.iter().collect();
+    sorted.sort_by_key(|appointment| (times::timestamp(&appointment.start), &appointment.id));
+    let mut lines = Vec::new();
+    let mut last = None;
+    for appointment in sorted {
+        let zone = zone_of(appointment);
+        let day = times::date(&appointment.start, &zone);
+        if day != last {
+            lines.extend(day.map(|day| output.paint(Paint::Strong, &times::day(day))));
+            last = day;
+        }
+        lines.push(format!(
+            "  {}–{}  {}  {}  {}",
+            times::clock(&appointment.start, &zone),
+            times::clock(&appointment.end, &zone),
+            status(appointment.status, output),
+            people(appointment),
+            output.paint(Paint::Faint, appointment.id.as_str()),
+        ));
+    }
+    lines
+}
+
+/// An appointment's own zone; UTC where this program does not know it.
+pub fn zone_of(appointment: &Appointment) -> TimeZone {
+    times::zone(&appointment.time_zone).unwrap_or(TimeZone::UTC)
+}
+
+/// Who meets whom for what.
+pub fn people(appointment: &Appointment) -> String {
+    format!(
+        "{} with {} · {}",
+        plain(&appointment.patient_name),
+        plain(&appointment.doctor_name),
+        plain(&appointment.service_name),
+    )
+}
+
+/// The state in a word of its colour.
+pub fn status(status: AppointmentStatus, output: Output) -> String {
+    let (word, paint) = match status {
+        AppointmentStatus::Held => ("held", Paint::Notice),
+        AppointmentStatus::Expired => ("expired", Paint::Faint),
+        AppointmentStatus::Pending => ("pending", Paint::Notice),
+        AppointmentStatus::Booked => ("booked", Paint::Good),
+        AppointmentStatus::Arrived => ("arrived", Paint::Good),
+        AppointmentStatus::Fulfilled => ("fulfilled", Paint::Faint),
+        AppointmentStatus::Noshow => ("no-show", Paint::Bad),
+        AppointmentStatus::Cancelled => ("cancelled", Paint::Bad),
+    };
+    output.paint(paint, word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(start: &str, status: SlotStatus) -> Slot {
+        Slot {
+            start: start.into(),
+            end: start.into(),
+            status,
+        }
+    }
+
+    #[test]
+    fn slots_are_grouped_by_the_local_day() {
+        let zone = TimeZone::get("America/Bogota").unwrap();
+        let slots = [
+            slot("2026-12-01T14:00:00Z", SlotStatus::Free),
+            slot("2026-12-02T00:30:00Z", SlotStatus::Held),
+            slot("2026-12-02T14:00:00Z", SlotStatus::Free),
+        ];
+        assert_eq!(
+            slots_by_day(&slots, &zone),
+            [
+                "Tue 2026-12-01",
+                "  09:00  19:30(held)",
+                "Wed 2026-12-02",
+                "  09:00",
+            ]
+        );
+    }
+}

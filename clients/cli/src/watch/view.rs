@@ -1,0 +1,294 @@
+//! How a live view looks: the table at its start, a line for each change.
+
+use cita_cli::live::{Difference, Entry};
+use cita_protocol::appointment::{Appointment, AppointmentStatus};
+use cita_protocol::slot::{LiveSlot, Slot, SlotStatus};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::de::DeserializeOwned;
+
+use crate::output::{Output, Paint, plain};
+use crate::screen;
+use crate::times;
+
+/// What is watched, in words.
+pub trait View {
+    type Item: Entry + DeserializeOwned;
+
+    /// In which the clock is shown.
+    fn zone(&self) -> &TimeZone;
+
+    /// The lines at the start.
+    fn table(&self, items: &[Self::Item], now: Timestamp) -> Vec<String>;
+
+    /// The line of a change, unless it is none for the person who watches.
+    fn change(&self, difference: &Difference<Self::Item>, now: Timestamp) -> Option<String>;
+}
+
+/// Free times of a service.
+pub struct SlotsView {
+    pub title: String,
+    pub zone: TimeZone,
+    pub output: Output,
+}
+
+impl View for SlotsView {
+    type Item = LiveSlot;
+
+    fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    fn table(&self, items: &[LiveSlot], now: Timestamp) -> Vec<String> {
+        let slots: Vec<_> = items
+            .iter()
+            .filter(|slot| is_bookable(slot, now))
+            .map(|slot| Slot {
+                start: slot.start.clone(),
+                end: slot.end.clone(),
+                status: slot.status,
+            })
+            .collect();
+        let mut lines = vec![self.output.paint(Paint::Strong, &self.title)];
+        if slots.is_empty() {
+            lines.push("  nothing is free".to_owned());
+        }
+        lines.extend(screen::slots_by_day(&slots, &self.zone));
+        lines
+    }
+
+    fn change(&self, difference: &Difference<LiveSlot>, now: Timestamp) -> Option<String> {
+        let (slot, before) = match difference {
+            Difference::Added(slot) => (slot, None),
+            Difference::Changed { old, new } => (new, Some(old)),
+            Difference::Removed(slot) => {
+                let line = || self.line(Paint::Bad, "−", slot, "taken");
+                return is_bookable(slot, now).then(line);
+            }
+        };
+        let is_news = before.is_none_or(|old| {
+            old.status != slot.status || old.end != slot.end || !is_bookable(old, now)
+        });
+        (is_news && is_bookable(slot, now)).then(|| match slot.status {
+            SlotStatus::Free => self.line(Paint::Good, "+", slot, "free"),
+            SlotStatus::Held => self.line(Paint::Notice, "~", slot, &self.held(slot)),
+        })
+    }
+}
+
+impl SlotsView {
+    fn line(&self, paint: Paint, sign: &str, slot: &LiveSlot, word: &str) -> String {
+        let span = times::span(&slot.start, &slot.end, &self.zone);
+        self.output.paint(paint, &format!("{sign} {span} {word}"))
+    }
+
+    fn held(&self, slot: &LiveSlot) -> String {
+        match &slot.held_until {
+            Some(until) => format!("held until {}", times::clock(until, &self.zone)),
+            None => "held".to_owned(),
+        }
+    }
+}
+
+/// The server says from when until when; which of it is now is for the client to see.
+fn is_bookable(slot: &LiveSlot, now: Timestamp) -> bool {
+    let from = times::timestamp(&slot.bookable_from);
+    let until = times::timestamp(&slot.bookable_until);
+    from.is_none_or(|from| from <= now) && until.is_none_or(|until| now <= until)
+}
+
+/// Appointments of a doctor or of a patient.
+pub struct AppointmentsView {
+    pub title: String,
+    pub zone: TimeZone,
+    pub output: Output,
+}
+
+impl View for AppointmentsView {
+    type Item = Appointment;
+
+    fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    fn table(&self, items: &[Appointment], _now: Timestamp) -> Vec<String> {
+        let mut lines = vec![self.output.paint(Paint::Strong, &self.title)];
+        if items.is_empty() {
+            lines.push("  no appointments".to_owned());
+        }
+        lines.extend(screen::appointments_by_day(items, self.output));
+        lines
+    }
+
+    fn change(&self, difference: &Difference<Appointment>, _now: Timestamp) -> Option<String> {
+        let line = match difference {
+            Difference::Added(new) => self.stands(new),
+            Difference::Changed { old, new } if old.status != new.status => self.stands(new),
+            Difference::Changed { old, new } if old.start != new.start => self.moved(old, new),
+            Difference::Changed { new, .. } => self.line(Paint::Notice, "~", new, "changed"),
+            Difference::Removed(old) => self.line(Paint::Faint, "−", old, "no longer in this view"),
+        };
+        Some(line)
+    }
+}
+
+impl AppointmentsView {
+    fn stands(&self, new: &Appointment) -> String {
+        let word = screen::status(new.status, self.output);
+        let (paint, sign) = match new.status {
+            AppointmentStatus::Held | AppointmentStatus::Pending => (Paint::Notice, "~"),
+            AppointmentStatus::Booked => (Paint::Good, "+"),
+            AppointmentStatus::Arrived | AppointmentStatus::Fulfilled => (Paint::Good, "~"),
+            AppointmentStatus::Cancelled
+            | AppointmentStatus::Expired
+            | AppointmentStatus::Noshow => (Paint::Bad, "−"),
+        };
+        let why = match (&new.status, &new.cancel_reason) {
+            (AppointmentStatus::Cancelled, Some(reason)) => format!("{word} ({})", plain(reason)),
+            _ => word,
+        };
+        self.line(paint, sign, new, &why)
+    }
+
+    fn moved(&self, old: &Appointment, new: &Appointment) -> String {
+        let before = times::span(&old.start, &old.end, &screen::zone_of(old));
+        self.line(Paint::Notice, "→", new, &format!("moved from {before}"))
+    }
+
+    fn line(&self, paint: Paint, sign: &str, appointment: &Appointment, word: &str) -> String {
+        let zone = screen::zone_of(appointment);
+        let span = times::span(&appointment.start, &appointment.end, &zone);
+        format!(
+            "{} {word}  {}",
+            self.output.paint(paint, &format!("{sign} {span}")),
+            screen::people(appointment)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output() -> Output {
+        // JSON mode never colours.
+        Output::new(true)
+    }
+
+    fn zone() -> TimeZone {
+        TimeZone::get("America/Bogota").unwrap()
+    }
+
+    fn now() -> Timestamp {
+        "2026-11-30T12:00:00Z".parse().unwrap()
+    }
+
+    fn slots() -> SlotsView {
+        SlotsView {
+            title: "Title".into(),
+            zone: zone(),
+            output: output(),
+        }
+    }
+
+    fn slot(status: SlotStatus) -> LiveSlot {
+        LiveSlot {
+            start: "2026-12-01T14:00:00Z".into(),
+            end: "2026-12-01T14:30:00Z".into(),
+            status,
+            held_until: None,
+            bookable_from: "2026-09-01T00:00:00Z".into(),
+            bookable_until: "2026-12-01T12:00:00Z".into(),
+        }
+    }
+
+    #[test]
+    fn slots_come_and_go() {
+        let (view, free, mut held) = (slots(), slot(SlotStatus::Free), slot(SlotStatus::Held));
+        held.held_until = Some("2026-11-30T12:05:00Z".into());
+        let line = |difference| view.change(&difference, now()).unwrap();
+        assert_eq!(
+            line(Difference::Removed(free.clone())),
+            "− 2026-12-01 09:00–09:30 taken"
+        );
+        assert_eq!(
+            line(Difference::Added(free.clone())),
+            "+ 2026-12-01 09:00–09:30 free"
+        );
+        assert_eq!(
+            line(Difference::Changed {
+                old: free,
+                new: held
+            }),
+            "~ 2026-12-01 09:00–09:30 held until 07:05"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_booked_now_is_not_shown() {
+        let late: Timestamp = "2026-12-01T12:00:01Z".parse().unwrap();
+        let free = slot(SlotStatus::Free);
+        assert_eq!(slots().change(&Difference::Added(free.clone()), late), None);
+        assert_eq!(
+            slots().table(std::slice::from_ref(&free), late),
+            ["Title", "  nothing is free"]
+        );
+        assert_eq!(
+            slots().table(&[free], now()),
+            ["Title", "Tue 2026-12-01", "  09:00"]
+        );
+    }
+
+    fn appointment(status: AppointmentStatus) -> Appointment {
+        Appointment {
+            id: "a".into(),
+            rev: 1,
+            status,
+            doctor_id: "d".into(),
+            doctor_name: "Dra. Gómez".into(),
+            patient_id: "p".into(),
+            patient_name: "Ana\x1b[2J".into(),
+            service_id: "s".into(),
+            service_name: "General".into(),
+            start: "2026-12-01T14:00:00Z".into(),
+            end: "2026-12-01T14:30:00Z".into(),
+            time_zone: "America/Bogota".into(),
+            reason: None,
+            cancel_reason: None,
+            created_at: "2026-11-30T12:00:00Z".into(),
+            updated_at: "2026-11-30T12:00:00Z".into(),
+        }
+    }
+
+    #[test]
+    fn appointments_are_booked_moved_and_cancelled() {
+        let view = AppointmentsView {
+            title: String::new(),
+            zone: zone(),
+            output: output(),
+        };
+        let line = |difference| view.change(&difference, now()).unwrap();
+        let booked = appointment(AppointmentStatus::Booked);
+        assert_eq!(
+            line(Difference::Added(booked.clone())),
+            "+ 2026-12-01 09:00–09:30 booked  Ana[2J with Dra. Gómez · General"
+        );
+        let mut moved = booked.clone();
+        moved.start = "2026-12-01T15:00:00Z".into();
+        moved.end = "2026-12-01T15:30:00Z".into();
+        let change = Difference::Changed {
+            old: booked.clone(),
+            new: moved,
+        };
+        assert!(
+            line(change).starts_with("→ 2026-12-01 10:00–10:30 moved from 2026-12-01 09:00–09:30")
+        );
+        let mut cancelled = appointment(AppointmentStatus::Cancelled);
+        cancelled.cancel_reason = Some("ill".into());
+        let change = Difference::Changed {
+            old: booked,
+            new: cancelled,
+        };
+        assert!(line(change).starts_with("− 2026-12-01 09:00–09:30 cancelled (ill)"));
+    }
+}

@@ -1,0 +1,94 @@
+//! A raw batch of a change stream to whole commits.
+
+use std::sync::Arc;
+
+use mongodb::bson::{Document, RawArray, RawDocument, deserialize_from_slice};
+
+use super::time_of;
+use crate::domain::change::{Change, Commit, Position};
+use crate::domain::ids::{SessionId, UserId};
+use crate::store::collection;
+use crate::store::documents::{AppointmentDoc, DoctorDoc, native};
+use crate::store::users::SessionDoc;
+use crate::store::write::position;
+
+/// An event that does not read as what it should be. It is never skipped.
+#[derive(Debug, thiserror::Error)]
+#[error("an event cannot be read: {0}")]
+pub struct Poison(String);
+
+/// What a batch tells.
+pub struct Batch {
+    /// In order, each cluster time once.
+    pub commits: Vec<Commit>,
+    /// Where to go on after this batch.
+    pub token: Document,
+    /// Everything up to here has been looked at.
+    pub scanned: Option<Position>,
+}
+
+/// Reads a reply of `aggregate` or `getMore`.
+///
+/// # Errors
+/// [`Poison`], when anything in it is not as expected.
+pub fn batch(reply: &RawDocument) -> Result<Batch, Poison> {
+    let cursor = reply.get_document("cursor").map_err(poison)?;
+    let first = cursor.get("firstBatch").map_err(poison)?.is_some();
+    let events = cursor.get_array(if first { "firstBatch" } else { "nextBatch" }).map_err(poison)?;
+    let token: Document = cursor.get_document("postBatchResumeToken").map_err(poison)?.try_into().map_err(poison)?;
+    // The first reply's token may only repeat where the stream was asked to begin.
+    let scanned = time_of(&token).filter(|_| !first);
+    Ok(Batch { commits: commits(events)?, token, scanned })
+}
+
+fn commits(events: &RawArray) -> Result<Vec<Commit>, Poison> {
+    let mut commits: Vec<Commit> = Vec::new();
+    for event in events {
+        let event = event.map_err(poison)?;
+        let event = event.as_document().ok_or_else(|| Poison("not a document".to_owned()))?;
+        let at = position(event.get_timestamp("clusterTime").map_err(poison)?);
+        let Some(change) = change(event)? else { continue };
+        let bytes = event.as_bytes().len();
+        match commits.last_mut() {
+            Some(commit) if commit.at == at => {
+                commit.changes.push(change);
+                commit.bytes += bytes;
+            }
+            _ => commits.push(Commit { at, changes: vec![change], bytes }),
+        }
+    }
+    Ok(commits)
+}
+
+fn change(event: &RawDocument) -> Result<Option<Change>, Poison> {
+    match event.get_str("operationType").map_err(poison)? {
+        "insert" | "replace" => {}
+        "create" | "createIndexes" | "dropIndexes" | "modify" | "shardCollection" => return Ok(None),
+        // Cita only inserts and replaces what it watches: anything else happened behind its back.
+        other => return Err(Poison(format!("unexpected {other} of a watched collection"))),
+    }
+    let name = event.get_document("ns").and_then(|ns| ns.get_str("coll")).map_err(poison)?;
+    let document = event.get_document("fullDocument").map_err(poison)?;
+    match name {
+        collection::APPOINTMENTS => {
+            let document: AppointmentDoc = deserialize_from_slice(document.as_bytes()).map_err(poison)?;
+            Ok(Some(Change::Appointment(Arc::new(document.to_domain().map_err(poison)?))))
+        }
+        collection::DOCTORS => {
+            let document: DoctorDoc = deserialize_from_slice(document.as_bytes()).map_err(poison)?;
+            Ok(Some(Change::Doctor(Arc::new(document.to_domain().map_err(poison)?))))
+        }
+        collection::SESSIONS => {
+            let document: SessionDoc = deserialize_from_slice(document.as_bytes()).map_err(poison)?;
+            Ok(document.revoked_at.map(|_| Change::SessionRevoked {
+                session: SessionId(native(document.id)),
+                user: UserId(native(document.user_id)),
+            }))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn poison(error: impl std::fmt::Display) -> Poison {
+    Poison(error.to_string())
+}

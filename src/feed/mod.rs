@@ -1,0 +1,208 @@
+//! The change stream of a cluster, turned into whole commits with their position. One for each cluster and node.
+//!
+//! A feed sends into a channel and knows nothing of who listens. It resumes only after errors that are known to allow
+//! it; after every other it says [`FeedEvent::Lost`] and goes on from now: what was missed is then read anew by those
+//! who need it, never skipped in silence.
+
+mod decode;
+mod stream;
+
+use std::time::Duration;
+
+use mongodb::bson::{Bson, Document, Timestamp as ClusterTime, doc};
+use mongodb::error::{Error as DriverError, ErrorKind};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use self::decode::{Batch, Poison};
+use self::stream::Start;
+use crate::domain::change::{Commit, FeedEvent, Position};
+use crate::store::cluster::Cluster;
+use crate::store::write::position;
+
+/// How far back a starting node reads, so that it can continue what its predecessor served.
+const LOOK_BACK_SECONDS: u32 = 60;
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Label of the errors after which a change stream may be resumed.
+const RESUMABLE: &str = "ResumableChangeStreamError";
+/// `CursorNotFound`: resumable, though an old server does not label it.
+const CURSOR_NOT_FOUND: i32 = 43;
+/// A batch of this size may have been cut within a cluster time.
+const LARGE_BATCH: usize = 8 * 1024 * 1024;
+
+/// Why a stream ended.
+enum Broken {
+    /// The connection or the primary went away: go on from the last token.
+    Resume(DriverError),
+    /// What comes next cannot be told from here.
+    Lost(String),
+    /// Nobody listens any more.
+    Closed,
+}
+
+impl From<DriverError> for Broken {
+    fn from(error: DriverError) -> Self {
+        if is_resumable(&error) { Self::Resume(error) } else { Self::Lost(error.to_string()) }
+    }
+}
+
+impl From<Poison> for Broken {
+    fn from(poison: Poison) -> Self {
+        Self::Lost(poison.to_string())
+    }
+}
+
+/// The feed of one cluster.
+pub struct Feed {
+    cluster: Cluster,
+    events: mpsc::Sender<FeedEvent>,
+    /// Whether the stream is open: `false` while it is being looked for.
+    live: watch::Sender<bool>,
+    /// The token after the last batch that was sent on.
+    token: Option<Document>,
+    position: Position,
+    /// The last commit of a batch that may have been cut.
+    held_back: Option<Commit>,
+}
+
+impl Feed {
+    /// A feed that sends into `events` and tells in `live` whether its stream is open.
+    #[must_use]
+    pub fn new(cluster: Cluster, events: mpsc::Sender<FeedEvent>, live: watch::Sender<bool>) -> Self {
+        Self { cluster, events, live, token: None, position: Position::default(), held_back: None }
+    }
+
+    /// Runs until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut pause = FIRST_PAUSE;
+        let mut look_back = LOOK_BACK_SECONDS;
+        while !stop.is_cancelled() {
+            let before = self.position;
+            let broken = tokio::select! {
+                broken = self.follow(look_back) => broken,
+                () = stop.cancelled() => return,
+            };
+            self.live.send_replace(false);
+            if self.position > before {
+                pause = FIRST_PAUSE;
+            }
+            match broken {
+                Broken::Closed => return,
+                Broken::Resume(error) => {
+                    tracing::warn!(cluster = %self.cluster.name, %error, "change stream interrupted, resuming");
+                }
+                Broken::Lost(reason) => {
+                    tracing::error!(cluster = %self.cluster.name, reason, "change stream lost, starting anew");
+                    self.token = None;
+                    self.held_back = None;
+                    look_back = 0;
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Opens the stream and sends on what it tells, until it breaks.
+    async fn follow(&mut self, look_back: u32) -> Broken {
+        match self.try_follow(look_back).await {
+            Ok(never) => match never {},
+            Err(broken) => broken,
+        }
+    }
+
+    async fn try_follow(&mut self, look_back: u32) -> Result<std::convert::Infallible, Broken> {
+        let start = match self.token.clone() {
+            Some(token) => Start::After(token),
+            None => self.fresh_start(look_back).await?,
+        };
+        let mut batches = stream::open(&self.cluster, start).await?;
+        tracing::info!(cluster = %self.cluster.name, "change stream open");
+        loop {
+            let Some(reply) = batches.next().await? else {
+                return Err(Broken::Lost("the server closed the change stream".to_owned()));
+            };
+            let bytes = reply.as_raw_document().as_bytes().len();
+            let batch = decode::batch(reply.as_raw_document())?;
+            self.deliver(batch, bytes >= LARGE_BATCH).await?;
+            self.live.send_if_modified(|live| !std::mem::replace(live, true));
+        }
+    }
+
+    /// Starts at the present, less `look_back` seconds; whatever was told before no longer counts.
+    async fn fresh_start(&mut self, look_back: u32) -> Result<Start, Broken> {
+        let mut session = self.cluster.session().await?;
+        self.cluster.db.run_command(doc! { "ping": 1 }).session(&mut session).await?;
+        let now = session.operation_time().ok_or_else(|| Broken::Lost("the server told no time".to_owned()))?;
+        let start = ClusterTime { time: now.time.saturating_sub(look_back), increment: now.increment };
+        self.position = Position(position(start).0.saturating_sub(1));
+        self.send(FeedEvent::Lost(self.position)).await?;
+        Ok(Start::At(start))
+    }
+
+    async fn deliver(&mut self, batch: Batch, may_be_cut: bool) -> Result<(), Broken> {
+        let Batch { mut commits, token, scanned } = batch;
+        if let Some(held) = self.held_back.take() {
+            match commits.first_mut() {
+                Some(first) if first.at == held.at => {
+                    first.changes.splice(0..0, held.changes);
+                    first.bytes += held.bytes;
+                }
+                _ => commits.insert(0, held),
+            }
+        }
+        if may_be_cut {
+            self.held_back = commits.pop();
+        }
+        for commit in commits {
+            // A resumed stream may tell again what was told before it broke.
+            if commit.at > self.position {
+                self.position = commit.at;
+                self.send(FeedEvent::Commit(commit)).await?;
+            }
+        }
+        if self.held_back.is_none() {
+            self.token = Some(token);
+            if let Some(scanned) = scanned.filter(|scanned| *scanned > self.position) {
+                self.position = scanned;
+                self.send(FeedEvent::Position(scanned)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&self, event: FeedEvent) -> Result<(), Broken> {
+        self.events.send(event).await.map_err(|_| Broken::Closed)
+    }
+}
+
+/// An allow-list: what is not known to be harmless is not resumed.
+fn is_resumable(error: &DriverError) -> bool {
+    let transport = matches!(
+        error.kind.as_ref(),
+        ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } | ErrorKind::ServerSelection { .. } | ErrorKind::DnsResolve { .. }
+    );
+    let not_found = matches!(error.kind.as_ref(), ErrorKind::Command(command) if command.code == CURSOR_NOT_FOUND);
+    transport || not_found || error.contains_label(RESUMABLE) || error.contains_label(mongodb::error::RETRYABLE_ERROR)
+}
+
+/// The cluster time inside a resume token: `82`, then seconds and increment in hexadecimal.
+fn time_of(token: &Document) -> Option<Position> {
+    let Some(Bson::String(data)) = token.get("_data") else { return None };
+    let time = data.strip_prefix("82")?.get(..16)?;
+    u64::from_str_radix(time, 16).ok().map(Position)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resume_token_tells_its_cluster_time() {
+        let token = doc! { "_data": "8263A1B2C300000007292C0100296E04" };
+        assert_eq!(time_of(&token), Some(Position(0x63A1_B2C3_0000_0007)));
+        assert_eq!(time_of(&doc! { "_data": "82" }), None);
+        assert_eq!(time_of(&doc! {}), None);
+    }
+}

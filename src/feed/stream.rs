@@ -1,0 +1,76 @@
+//! The change stream as raw batches: the end of a batch is where a cluster time is whole, which a stream of single
+//! events does not tell.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use mongodb::bson::{Document, Timestamp as ClusterTime, doc};
+use mongodb::cursor::CursorType;
+use mongodb::error::{Error as DriverError, Result as DriverResult};
+use mongodb::raw_batch_cursor::{RawBatch, RawBatchCursor};
+
+use crate::store::cluster::Cluster;
+use crate::store::collection;
+
+/// How long the server waits for something to tell before it sends an empty batch.
+const MAX_AWAIT: Duration = Duration::from_millis(250);
+/// A stream that sends not even an empty batch for this long is broken.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// Where a stream begins.
+pub enum Start {
+    At(ClusterTime),
+    After(Document),
+}
+
+/// An open change stream.
+pub struct Batches(RawBatchCursor);
+
+/// Opens the change stream of the cluster's database.
+///
+/// # Errors
+/// What the driver said.
+pub async fn open(cluster: &Cluster, start: Start) -> DriverResult<Batches> {
+    let options = match start {
+        Start::At(time) => doc! { "startAtOperationTime": time },
+        Start::After(token) => doc! { "startAfter": token },
+    };
+    let watched = [collection::APPOINTMENTS, collection::DOCTORS, collection::SESSIONS];
+    let command = doc! {
+        "aggregate": 1,
+        "pipeline": [
+            { "$changeStream": options },
+            { "$match": { "$or": [
+                { "ns.coll": { "$in": watched.to_vec() } },
+                { "operationType": { "$in": ["dropDatabase", "invalidate"] } },
+            ] } },
+            { "$unset": ["fullDocument.keys", "fullDocument.shared", "fullDocument.history", "updateDescription", "lsid", "txnNumber"] },
+        ],
+        "cursor": {},
+        "readConcern": { "level": "majority" },
+    };
+    let cursor = cluster
+        .db
+        .run_cursor_command(command)
+        .cursor_type(CursorType::TailableAwait)
+        .max_time(MAX_AWAIT)
+        .batch();
+    timed(cursor).await.map(Batches)
+}
+
+impl Batches {
+    /// The next batch, which may be empty.
+    ///
+    /// # Errors
+    /// What the driver said, or a time-out as an I/O error.
+    pub async fn next(&mut self) -> DriverResult<Option<RawBatch>> {
+        timed(async { self.0.next().await.transpose() }).await
+    }
+}
+
+async fn timed<T>(work: impl Future<Output = DriverResult<T>>) -> DriverResult<T> {
+    match tokio::time::timeout(SILENCE, work).await {
+        Ok(result) => result,
+        Err(_) => Err(DriverError::from(std::io::Error::new(std::io::ErrorKind::TimedOut, "the change stream is silent"))),
+    }
+}

@@ -1,0 +1,422 @@
+//! The meeting point: commits come in from the feed in order, and go out to whoever watches what they change.
+//!
+//! One lock orders commits and subscriptions, so that a subscription sees each commit either in its snapshot or as a
+//! change, never both and never neither. What is done under it is computed from memory.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use parking_lot::Mutex;
+
+use super::cursor::Cursor;
+use super::outbox::{Ending, Frame, Outbox};
+use super::project::{self, Update};
+use super::topic::Topic;
+use crate::clock::Clock;
+use crate::domain::appointment::Appointment;
+use crate::domain::change::{Change, Commit, FeedEvent, Position};
+use crate::domain::ids::{DoctorId, ServiceId, SessionId, UserId};
+use crate::views::calendar::Calendar;
+use crate::views::calendars::Calendars;
+use crate::views::committed::{Committed, Positions};
+use crate::views::revocations::Revocations;
+
+/// What a topic tells its subscribers, to be written as frames.
+pub enum Message<'a> {
+    /// All items, in as many parts as it takes.
+    Snapshot(&'a Update),
+    Change(&'a Update),
+    /// Forget the items.
+    Reset,
+}
+
+/// Writes a message of a topic as frames; given by the room that knows the wire.
+pub type Encode = fn(topic: &str, message: Message<'_>, cursor: &str) -> Vec<Frame>;
+
+/// Identifies a connection among the subscribers of a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SubscriberId(pub u64);
+
+/// Who subscribes, and what they are told first.
+pub struct Subscriber<'a> {
+    pub id: SubscriberId,
+    pub outbox: &'a Arc<Outbox>,
+    /// The frame that answers the request, by whether it is resumed.
+    pub opening: &'a dyn Fn(bool) -> Frame,
+}
+
+/// A snapshot is older than what is remembered: read it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooOld;
+
+/// The meeting point of commits and subscriptions.
+pub struct Hub {
+    state: Mutex<State>,
+    calendars: Arc<Calendars>,
+    committed: Arc<Committed>,
+    revocations: Arc<Revocations>,
+    /// The connections of each session.
+    sessions: DashMap<SessionId, Vec<(SubscriberId, Arc<Outbox>)>>,
+    encode: Encode,
+    clock: Clock,
+    /// Which history cursors belong to.
+    epoch: u32,
+}
+
+#[derive(Default)]
+struct State {
+    slots: HashMap<DoctorId, HashMap<(ServiceId, Date), Group>>,
+    calendars: HashMap<DoctorId, HashMap<(Timestamp, Timestamp), Group>>,
+    mine: HashMap<UserId, HashMap<(), Group>>,
+}
+
+/// The subscribers of one view of a topic: they all get the same bytes.
+struct Group {
+    topic: Topic,
+    name: String,
+    members: Vec<Member>,
+}
+
+struct Member {
+    id: SubscriberId,
+    outbox: Arc<Outbox>,
+    /// What is up to here, they know.
+    floor: Position,
+}
+
+impl Hub {
+    #[must_use]
+    pub fn new(
+        calendars: Arc<Calendars>,
+        committed: Arc<Committed>,
+        revocations: Arc<Revocations>,
+        encode: Encode,
+        clock: Clock,
+        epoch: u32,
+    ) -> Self {
+        let (state, sessions) = (Mutex::default(), DashMap::new());
+        Self { state, calendars, committed, revocations, sessions, encode, clock, epoch }
+    }
+
+    /// Takes in what the feed of the appointments cluster tells.
+    pub fn appointments(&self, event: FeedEvent) {
+        let mut state = self.state.lock();
+        match event {
+            FeedEvent::Commit(commit) => {
+                let commit = Arc::new(commit);
+                let before = self.calendars.apply(commit.clone());
+                self.push_appointments(&mut state, &commit);
+                self.push_slots(&mut state, &commit, &before);
+                self.committed.appointments(commit.at);
+            }
+            FeedEvent::Position(position) => {
+                self.calendars.advance(position);
+                self.committed.appointments(position);
+            }
+            FeedEvent::Lost(position) => {
+                self.calendars.reset(position);
+                self.committed.appointments(position);
+                state.end_all(Ending::Lost);
+            }
+        }
+    }
+
+    /// Takes in what the feed of the users cluster tells.
+    pub fn users(&self, event: FeedEvent) {
+        match event {
+            FeedEvent::Commit(commit) => {
+                for change in &commit.changes {
+                    if let Change::SessionRevoked { session, .. } = change {
+                        self.revoke(*session);
+                    }
+                }
+                self.committed.users(commit.at);
+            }
+            FeedEvent::Position(position) | FeedEvent::Lost(position) => self.committed.users(position),
+        }
+    }
+
+    /// Ends the connections of a session and remembers that it has ended.
+    pub fn revoke(&self, session: SessionId) {
+        self.revocations.insert(session, self.clock.now());
+        for (_, outbox) in self.sessions.remove(&session).map(|(_, list)| list).into_iter().flatten() {
+            outbox.end(Ending::SessionRevoked);
+        }
+    }
+
+    /// Notes that a connection belongs to a session, so that it ends with it.
+    pub fn connected(&self, session: SessionId, id: SubscriberId, outbox: &Arc<Outbox>) {
+        self.sessions.entry(session).or_default().push((id, outbox.clone()));
+        if self.revocations.contains(session) {
+            outbox.end(Ending::SessionRevoked);
+        }
+    }
+
+    /// Forgets a connection of a session.
+    pub fn disconnected(&self, session: SessionId, id: SubscriberId) {
+        if let Some(mut connections) = self.sessions.get_mut(&session) {
+            connections.retain(|(other, _)| *other != id);
+        }
+        self.sessions.remove_if(&session, |_, connections| connections.is_empty());
+    }
+
+    /// The cursor of everything that has been pushed on this node.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        Cursor { epoch: self.epoch, positions: self.committed.now() }
+    }
+
+    /// The cursor of a position in the appointments cluster.
+    #[must_use]
+    pub fn cursor_at(&self, position: Position) -> Cursor {
+        Cursor { epoch: self.epoch, positions: Positions::of_appointments(position) }
+    }
+
+    /// Waits until this node has seen a cursor, at most 2 s. Returns whether it has.
+    pub async fn wait_for(&self, cursor: Cursor) -> bool {
+        cursor.epoch == self.epoch && self.committed.wait_for(cursor.positions).await
+    }
+
+    /// Continues an appointments topic after a cursor: `false` when what was missed can no longer be told.
+    pub fn resume_appointments(&self, topic: &Topic, after: Cursor, subscriber: &Subscriber<'_>) -> bool {
+        let mut state = self.state.lock();
+        let Some(missed) = self.missed(after) else { return false };
+        subscriber.outbox.send((subscriber.opening)(true));
+        self.tell_missed(topic, &missed, subscriber.outbox);
+        state.join(topic, subscriber, self.calendars.position());
+        true
+    }
+
+    /// Starts an appointments topic with a snapshot that is true at `at`.
+    ///
+    /// # Errors
+    /// [`TooOld`]: nothing was sent; read the snapshot again.
+    pub fn start_appointments(
+        &self,
+        topic: &Topic,
+        at: Position,
+        items: Vec<Appointment>,
+        reset: bool,
+        subscriber: &Subscriber<'_>,
+    ) -> Result<(), TooOld> {
+        let mut state = self.state.lock();
+        let position = self.calendars.position();
+        let since = if at < position { self.calendars.after(at).ok_or(TooOld)? } else { Vec::new() };
+        let upserted = items.into_iter().map(Arc::new).collect();
+        let snapshot = Update::Appointments { upserted, removed: Vec::new() };
+        subscriber.outbox.send((subscriber.opening)(false));
+        self.send_snapshot(&topic.to_string(), &snapshot, at, reset, subscriber.outbox);
+        self.tell_missed(topic, &since, subscriber.outbox);
+        state.join(topic, subscriber, at.max(position));
+        Ok(())
+    }
+
+    /// Starts or continues the slots of a service on some dates. `None`: the calendar is not in memory, load it first.
+    pub fn join_slots(
+        &self,
+        doctor: DoctorId,
+        service: ServiceId,
+        dates: &[Date],
+        after: Option<Cursor>,
+        subscriber: &Subscriber<'_>,
+    ) -> Option<()> {
+        let mut state = self.state.lock();
+        let calendar = self.calendars.kept(doctor)?;
+        let at = self.calendars.position().max(calendar.position());
+        // With other rules there are other starts: that is told by a snapshot.
+        let missed = after.and_then(|after| self.missed(after)).filter(|missed| !changes_rules(missed, doctor));
+        subscriber.outbox.send((subscriber.opening)(missed.is_some()));
+        let touched = missed.as_ref().map(|missed| project::touched(doctor, missed));
+        for date in dates {
+            let topic = Topic::Slots { doctor, service, date: *date };
+            let name = topic.to_string();
+            match &touched {
+                Some(touched) => {
+                    let rules = calendar.doctor.service(service).ok()?;
+                    let net = project::net(&calendar, rules, *date, touched);
+                    self.send_change(&name, &net, at, subscriber.outbox);
+                }
+                None => {
+                    let snapshot = Update::Slots { upserted: free(&calendar, service, *date)?, removed: Vec::new() };
+                    self.send_snapshot(&name, &snapshot, at, after.is_some(), subscriber.outbox);
+                }
+            }
+            state.join(&topic, subscriber, at);
+        }
+        Some(())
+    }
+
+    /// Ends a subscription.
+    pub fn leave(&self, topic: &Topic, id: SubscriberId) {
+        self.state.lock().leave(topic, id);
+    }
+
+    /// The commits after a cursor; `None` when they cannot all be told.
+    fn missed(&self, after: Cursor) -> Option<Vec<Arc<Commit>>> {
+        (after.epoch == self.epoch).then(|| self.calendars.after(after.positions.appointments))?
+    }
+
+    fn tell_missed(&self, topic: &Topic, missed: &[Arc<Commit>], outbox: &Outbox) {
+        let name = topic.to_string();
+        for commit in missed {
+            let update = project::appointments(topic, commit, self.clock.now());
+            self.send_change(&name, &update, commit.at, outbox);
+        }
+    }
+
+    fn send_change(&self, name: &str, update: &Update, at: Position, outbox: &Outbox) {
+        if !update.is_empty() {
+            for frame in (self.encode)(name, Message::Change(update), &self.cursor_at(at).to_string()) {
+                outbox.send(frame);
+            }
+        }
+    }
+
+    fn send_snapshot(&self, name: &str, snapshot: &Update, at: Position, reset: bool, outbox: &Outbox) {
+        let cursor = self.cursor_at(at).to_string();
+        if reset {
+            (self.encode)(name, Message::Reset, &cursor).into_iter().for_each(|frame| outbox.send(frame));
+        }
+        for frame in (self.encode)(name, Message::Snapshot(snapshot), &cursor) {
+            outbox.send(frame);
+        }
+    }
+
+    fn push_appointments(&self, state: &mut State, commit: &Commit) {
+        let now = self.clock.now();
+        let (mut doctors, mut patients) = (Vec::new(), Vec::new());
+        for change in &commit.changes {
+            let Change::Appointment(appointment) = change else { continue };
+            doctors.push(appointment.doctor_id);
+            patients.push(appointment.patient_id);
+        }
+        doctors.sort_unstable();
+        doctors.dedup();
+        patients.sort_unstable();
+        patients.dedup();
+        let calendars = doctors.iter().filter_map(|doctor| state.calendars.get(doctor)).flat_map(HashMap::values);
+        let mine = patients.iter().filter_map(|patient| state.mine.get(patient)).flat_map(HashMap::values);
+        for group in calendars.chain(mine) {
+            self.push(group, &project::appointments(&group.topic, commit, now), commit.at);
+        }
+    }
+
+    fn push_slots(&self, state: &mut State, commit: &Arc<Commit>, before: &HashMap<DoctorId, Arc<Calendar>>) {
+        let mut doctors: Vec<DoctorId> = commit.changes.iter().filter_map(Change::doctor).collect();
+        doctors.sort_unstable();
+        doctors.dedup();
+        for doctor in doctors {
+            let Some(groups) = state.slots.get_mut(&doctor) else { continue };
+            let (Some(before), Some(after)) = (before.get(&doctor), self.calendars.kept(doctor)) else {
+                // The calendar was dropped while somebody watched it: they come back and get a snapshot.
+                groups.values_mut().for_each(|group| group.end_all(Ending::Lost));
+                state.slots.remove(&doctor);
+                continue;
+            };
+            let touched = project::touched(doctor, [commit]);
+            let other_rules = before.doctor.rev != after.doctor.rev;
+            let other_zone = before.doctor.zone_name() != after.doctor.zone_name();
+            for ((service, date), group) in groups.iter() {
+                if other_zone {
+                    self.push_reset(group, free(&after, *service, *date), commit.at);
+                } else if other_rules || project::reaches(&after, *date, &touched) {
+                    let update = project::difference(free(before, *service, *date), free(&after, *service, *date));
+                    self.push(group, &update, commit.at);
+                }
+            }
+        }
+    }
+
+    fn push(&self, group: &Group, update: &Update, at: Position) {
+        if !update.is_empty() {
+            self.push_message(group, Message::Change(update), at);
+        }
+    }
+
+    /// Another zone has other dates: what the date had before is not what it has now.
+    fn push_reset(&self, group: &Group, slots: Option<Vec<project::LiveSlot>>, at: Position) {
+        let snapshot = Update::Slots { upserted: slots.unwrap_or_default(), removed: Vec::new() };
+        self.push_message(group, Message::Reset, at);
+        self.push_message(group, Message::Snapshot(&snapshot), at);
+    }
+
+    fn push_message(&self, group: &Group, message: Message<'_>, at: Position) {
+        let frames = (self.encode)(&group.name, message, &self.cursor_at(at).to_string());
+        for member in group.members.iter().filter(|member| member.floor < at) {
+            for frame in &frames {
+                member.outbox.push(frame.clone());
+            }
+        }
+    }
+}
+
+fn free(calendar: &Calendar, service: ServiceId, date: Date) -> Option<Vec<project::LiveSlot>> {
+    calendar.doctor.service(service).ok().map(|service| project::free_slots(calendar, service, date))
+}
+
+fn changes_rules(commits: &[Arc<Commit>], doctor: DoctorId) -> bool {
+    let mut changes = commits.iter().flat_map(|commit| &commit.changes);
+    changes.any(|change| matches!(change, Change::Doctor(changed) if changed.id == doctor))
+}
+
+impl State {
+    fn join(&mut self, topic: &Topic, subscriber: &Subscriber<'_>, floor: Position) {
+        let member = Member { id: subscriber.id, outbox: subscriber.outbox.clone(), floor };
+        match topic {
+            Topic::Slots { doctor, service, date } => enter(&mut self.slots, *doctor, (*service, *date), topic, member),
+            Topic::Calendar { doctor, window } => enter(&mut self.calendars, *doctor, *window, topic, member),
+            Topic::MyAppointments { user } => enter(&mut self.mine, *user, (), topic, member),
+        }
+    }
+
+    fn leave(&mut self, topic: &Topic, id: SubscriberId) {
+        match topic {
+            Topic::Slots { doctor, service, date } => exit(&mut self.slots, *doctor, &(*service, *date), id),
+            Topic::Calendar { doctor, window } => exit(&mut self.calendars, *doctor, window, id),
+            Topic::MyAppointments { user } => exit(&mut self.mine, *user, &(), id),
+        }
+    }
+
+    fn end_all(&mut self, ending: Ending) {
+        let slots = self.slots.drain().flat_map(|(_, groups)| groups.into_values());
+        let calendars = self.calendars.drain().flat_map(|(_, groups)| groups.into_values());
+        let mine = self.mine.drain().flat_map(|(_, groups)| groups.into_values());
+        slots.chain(calendars).chain(mine).for_each(|mut group| group.end_all(ending));
+    }
+}
+
+impl Group {
+    fn end_all(&mut self, ending: Ending) {
+        self.members.drain(..).for_each(|member| member.outbox.end(ending));
+    }
+}
+
+fn enter<O: Eq + Hash, V: Eq + Hash>(
+    groups: &mut HashMap<O, HashMap<V, Group>>,
+    owner: O,
+    view: V,
+    topic: &Topic,
+    member: Member,
+) {
+    let new = || Group { topic: topic.clone(), name: topic.to_string(), members: Vec::new() };
+    let group = groups.entry(owner).or_default().entry(view).or_insert_with(new);
+    group.members.retain(|other| other.id != member.id);
+    group.members.push(member);
+}
+
+fn exit<O: Eq + Hash, V: Eq + Hash>(groups: &mut HashMap<O, HashMap<V, Group>>, owner: O, view: &V, id: SubscriberId) {
+    let Some(views) = groups.get_mut(&owner) else { return };
+    if let Some(group) = views.get_mut(view) {
+        group.members.retain(|member| member.id != id);
+        if group.members.is_empty() {
+            views.remove(view);
+        }
+    }
+    if views.is_empty() {
+        groups.remove(&owner);
+    }
+}

@@ -1,0 +1,137 @@
+//! What a commit means to a topic.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::appointment::Appointment;
+use crate::domain::change::{Change, Commit};
+use crate::domain::doctor::Service;
+use crate::domain::ids::{AppointmentId, DoctorId};
+use crate::domain::slots::{self, Candidate};
+use crate::domain::tick::Tick;
+use crate::live::topic::Topic;
+use crate::views::calendar::Calendar;
+
+/// Longest buffer of a service: how far what is taken on one date reaches into the next.
+const BUFFER_TICKS: i32 = 48;
+/// How long a past appointment stays in `me/appointments`.
+const KEPT_FOR: SignedDuration = SignedDuration::from_hours(90 * 24);
+
+/// An item of a slots topic: a function of committed data alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveSlot {
+    pub start: Timestamp,
+    pub end: Timestamp,
+    pub bookable_from: Timestamp,
+    pub bookable_until: Timestamp,
+}
+
+/// New or changed items, and those that are no more. A snapshot removes nothing.
+#[derive(Clone, Debug)]
+pub enum Update {
+    Slots { upserted: Vec<LiveSlot>, removed: Vec<Timestamp> },
+    Appointments { upserted: Vec<Arc<Appointment>>, removed: Vec<AppointmentId> },
+}
+
+impl Update {
+    /// Whether there is nothing to tell.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Slots { upserted, removed } => upserted.is_empty() && removed.is_empty(),
+            Self::Appointments { upserted, removed } => upserted.is_empty() && removed.is_empty(),
+        }
+    }
+}
+
+/// From when on a patient's past appointments are part of `me/appointments`.
+#[must_use]
+pub fn kept_since(now: Timestamp) -> Timestamp {
+    now.saturating_sub(KEPT_FOR).unwrap_or(Timestamp::MIN)
+}
+
+/// What a commit changes in an appointments topic.
+#[must_use]
+pub fn appointments(topic: &Topic, commit: &Commit, now: Timestamp) -> Update {
+    let (mut upserted, mut removed) = (Vec::new(), Vec::new());
+    for change in &commit.changes {
+        let Change::Appointment(appointment) = change else { continue };
+        let (concerns, belongs) = match topic {
+            Topic::Calendar { doctor, window } => (
+                appointment.doctor_id == *doctor,
+                appointment.start < window.1 && appointment.end > window.0,
+            ),
+            Topic::MyAppointments { user } => (
+                appointment.patient_id == *user,
+                appointment.status.is_open() || appointment.start >= kept_since(now),
+            ),
+            Topic::Slots { .. } => (false, false),
+        };
+        if concerns && belongs {
+            upserted.push(appointment.clone());
+        } else if concerns && appointment.rev > 1 {
+            // It may have been part of the topic before.
+            removed.push(appointment.id);
+        }
+    }
+    Update::Appointments { upserted, removed }
+}
+
+/// The ticks of a doctor that commits have touched.
+pub fn touched<'a>(doctor: DoctorId, commits: impl IntoIterator<Item = &'a Arc<Commit>>) -> BTreeSet<Tick> {
+    let changes = commits.into_iter().flat_map(|commit| &commit.changes);
+    let appointments = changes.filter_map(|change| match change {
+        Change::Appointment(appointment) if appointment.doctor_id == doctor => Some(appointment),
+        _ => None,
+    });
+    appointments.flat_map(|appointment| appointment.claims.iter().chain(&appointment.freed)).copied().collect()
+}
+
+/// Whether any of the ticks may matter to a service's slots on a date.
+#[must_use]
+pub fn reaches(calendar: &Calendar, date: Date, touched: &BTreeSet<Tick>) -> bool {
+    let day = slots::day(&calendar.doctor, date);
+    touched.range(Tick(day.start.0 - BUFFER_TICKS)..Tick(day.end.0 + BUFFER_TICKS)).next().is_some()
+}
+
+/// Every free slot of a service on a date.
+#[must_use]
+pub fn free_slots(calendar: &Calendar, service: &Service, date: Date) -> Vec<LiveSlot> {
+    calendar.free(service, date).map(|candidate| live_slot(service, &candidate)).collect()
+}
+
+/// What became free and what was taken between two states of a calendar. A service that is gone has no slots.
+#[must_use]
+pub fn difference(before: Option<Vec<LiveSlot>>, after: Option<Vec<LiveSlot>>) -> Update {
+    let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
+    let find = |slots: &[LiveSlot], start| slots.binary_search_by_key(&start, |slot| slot.start).ok();
+    let removed = before.iter().map(|slot| slot.start).filter(|start| find(&after, *start).is_none()).collect();
+    let is_new = |slot: &&LiveSlot| find(&before, slot.start).is_none_or(|index| before[index] != **slot);
+    let upserted = after.iter().filter(is_new).cloned().collect();
+    Update::Slots { upserted, removed }
+}
+
+/// What became of every start that touched ticks concern, whatever it was before: the net of many changes.
+#[must_use]
+pub fn net(calendar: &Calendar, service: &Service, date: Date, touched: &BTreeSet<Tick>) -> Update {
+    let (mut upserted, mut removed) = (Vec::new(), Vec::new());
+    for candidate in slots::candidates(&calendar.doctor, service, date) {
+        if touched.range(candidate.footprint.clone()).next().is_none() {
+            continue;
+        }
+        if calendar.is_free(candidate.footprint.clone()) {
+            upserted.push(live_slot(service, &candidate));
+        } else {
+            removed.push(candidate.start.instant());
+        }
+    }
+    Update::Slots { upserted, removed }
+}
+
+fn live_slot(service: &Service, candidate: &Candidate) -> LiveSlot {
+    let (bookable_from, bookable_until) = slots::bookable_window(service, candidate.start);
+    LiveSlot { start: candidate.start.instant(), end: candidate.end.instant(), bookable_from, bookable_until }
+}

@@ -1,0 +1,85 @@
+//! The names of topics.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use uuid::Uuid;
+
+use crate::domain::ids::{DoctorId, ServiceId, UserId};
+
+/// What can be watched.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// The slots of a service on a local date of the doctor.
+    Slots { doctor: DoctorId, service: ServiceId, date: Date },
+    /// The appointments of a doctor that lie in a window.
+    Calendar { doctor: DoctorId, window: (Timestamp, Timestamp) },
+    /// The appointments of a patient.
+    MyAppointments { user: UserId },
+}
+
+/// A topic as it is named in a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name {
+    Slots { doctor: DoctorId, service: ServiceId, date: Option<Date> },
+    Calendar { doctor: DoctorId },
+    MyAppointments,
+}
+
+impl Name {
+    /// Reads a name; `None` for what is no topic.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.split('/').collect::<Vec<_>>()[..] {
+            ["me", "appointments"] => Some(Self::MyAppointments),
+            ["doctors", doctor, "appointments"] => Some(Self::Calendar { doctor: UserId(id(doctor)?) }),
+            ["doctors", doctor, "slots", service] => {
+                Some(Self::Slots { doctor: UserId(id(doctor)?), service: ServiceId(id(service)?), date: None })
+            }
+            ["doctors", doctor, "slots", service, date] => {
+                let date = (date.len() == 10).then(|| date.parse().ok()).flatten()?;
+                Some(Self::Slots { doctor: UserId(id(doctor)?), service: ServiceId(id(service)?), date: Some(date) })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Ids are lower-case UUIDs with hyphens, so that a topic has one name.
+fn id(text: &str) -> Option<Uuid> {
+    Uuid::try_parse(text).ok().filter(|id| id.hyphenated().to_string() == text)
+}
+
+/// The name that frames of the topic carry.
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Slots { doctor, service, date } => write!(f, "doctors/{doctor}/slots/{service}/{date}"),
+            Self::Calendar { doctor, .. } => write!(f, "doctors/{doctor}/appointments"),
+            Self::MyAppointments { .. } => f.write_str("me/appointments"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_read_back_and_nothing_else() {
+        let doctor = UserId(Uuid::from_u128(0xA1));
+        let service = ServiceId(Uuid::from_u128(0xB2));
+        let date: Date = "2026-12-01".parse().expect("a date");
+        let topic = Topic::Slots { doctor, service, date }.to_string();
+        assert_eq!(Name::parse(&topic), Some(Name::Slots { doctor, service, date: Some(date) }));
+        assert_eq!(Name::parse("me/appointments"), Some(Name::MyAppointments));
+        for wrong in [
+            "", "/", "me", "me/appointments/", "*", "doctors/*/appointments", "doctors//appointments",
+            &topic.to_uppercase(), &format!("{topic}/"), &topic.replace("2026-12-01", "2026-12-1"),
+            &topic.replace("2026-12-01", "2026-02-30"), "doctors/{000000000000000000000000000000a1}/appointments",
+        ] {
+            assert_eq!(Name::parse(wrong), None, "{wrong}");
+        }
+    }
+}

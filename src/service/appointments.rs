@@ -1,0 +1,334 @@
+//! Booking, moving and cancelling appointments. One write decides each.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::auth::Auth;
+use super::request::{self, Done};
+use super::slots;
+use crate::clock::Clock;
+use crate::domain::access::{self, Object};
+use crate::domain::account::{Identity, Role, Viewer};
+use crate::domain::appointment::{Appointment, Booking};
+use crate::domain::change::Position;
+use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId};
+use crate::domain::refusal::{Refusal, Violation};
+use crate::domain::slots as rules;
+use crate::error::{ClusterName, Error, Outcome, Result};
+use crate::store::appointments::{AppointmentStore, Inserted, Query, Replaced};
+use crate::store::idempotency::Request;
+use crate::views::calendar::Calendar;
+use crate::views::calendars::Calendars;
+use crate::views::committed::Committed;
+
+/// How often a change is decided anew because somebody else changed the same appointment.
+const REPLACE_ATTEMPTS: usize = 16;
+/// How many times a key can be used again, each more than a day after the one before.
+const GENERATIONS: u8 = 16;
+
+/// Appointments between doctors and patients.
+pub struct Appointments {
+    store: AppointmentStore,
+    auth: Arc<Auth>,
+    calendars: Arc<Calendars>,
+    committed: Arc<Committed>,
+    clock: Clock,
+}
+
+/// What is to be booked.
+#[derive(Clone, Debug)]
+pub struct Book {
+    pub doctor: DoctorId,
+    pub service: ServiceId,
+    pub start: Timestamp,
+    pub reason: Option<String>,
+    /// For whom, when not for the caller.
+    pub patient: Option<PatientId>,
+}
+
+impl Appointments {
+    #[must_use]
+    pub fn new(
+        store: AppointmentStore,
+        auth: Arc<Auth>,
+        calendars: Arc<Calendars>,
+        committed: Arc<Committed>,
+        clock: Clock,
+    ) -> Self {
+        Self { store, auth, calendars, committed, clock }
+    }
+
+    /// Books a slot.
+    ///
+    /// # Errors
+    /// `not_found`, `forbidden`, `slot_unavailable`, `slot_taken`, `patient_busy`, `idempotency_key_reused`, `unavailable`.
+    pub async fn book(&self, viewer: &Viewer, key: &str, book: Book) -> Result<Done<Appointment>> {
+        const OPERATION: &str = "appointment.book";
+        let identity = viewer.identity()?;
+        let patient = book.patient.unwrap_or(identity.user);
+        access::authorise(OPERATION, viewer, Object::between(book.doctor, patient))?;
+        let calendar = self.calendar(viewer, book.doctor).await?;
+        let now = self.clock.now();
+        let request = book.request(identity, patient, OPERATION, key, now);
+        let doctor = &calendar.doctor;
+        let service = doctor.service(book.service)?;
+        let start = match rules::check(doctor, service, book.start, now) {
+            Ok(start) => start,
+            // A success that is remembered stays one, whatever the rules say by now.
+            Err(rule) => return self.remembered(&request).await?.ok_or(Refusal::SlotUnavailable { rule }.into()),
+        };
+        let patient_name = self.name_of(identity, patient).await?;
+        let booking = |id| Booking {
+            id,
+            doctor,
+            service,
+            patient_id: patient,
+            patient_name: &patient_name,
+            start,
+            reason: book.reason.clone(),
+            by: identity.user,
+            now,
+        };
+        for generation in 0..GENERATIONS {
+            let id = AppointmentId(request::derived_id(&request, generation));
+            let appointment = booking(id).into_appointment();
+            match self.store.insert(&appointment, &request).await? {
+                Inserted::Done(at) => return Ok(self.acknowledged(appointment, at)),
+                Inserted::Refused(refusal) => return Err(self.with_alternatives(refusal, &calendar, book.service, book.start)),
+                Inserted::Exists => {
+                    if let Some(done) = self.recall(id, &request).await? {
+                        return Ok(done);
+                    }
+                }
+            }
+        }
+        Err(Refusal::IdempotencyKeyReused.into())
+    }
+
+    /// One appointment.
+    ///
+    /// # Errors
+    /// `not_found`, also for those of others; `unavailable`.
+    pub async fn get(&self, viewer: &Viewer, id: AppointmentId) -> Result<Appointment> {
+        access::admit("appointment.get", viewer)?;
+        let (stored, _) = self.store.find(id).await?.ok_or(Refusal::NotFound)?;
+        authorise("appointment.get", viewer, &stored.appointment)?;
+        Ok(stored.appointment)
+    }
+
+    /// Appointments by start: a patient's own, a doctor's calendar, whatever an admin asks for.
+    ///
+    /// # Errors
+    /// `forbidden`, `validation_failed`, `unavailable`.
+    pub async fn list(&self, viewer: &Viewer, mut query: Query) -> Result<Vec<Appointment>> {
+        let identity = viewer.identity()?;
+        match identity.role {
+            Role::Doctor if query.doctor.is_none() && query.patient.is_none() => query.doctor = Some(identity.user),
+            Role::Doctor if query.doctor == Some(identity.user) => {}
+            Role::Patient | Role::Doctor => {
+                query.patient.get_or_insert(identity.user);
+            }
+            Role::Admin if query.doctor.is_none() && query.patient.is_none() => {
+                return Err(Violation::new("/doctorId", "required", "name a doctor or a patient").into());
+            }
+            Role::Admin => {}
+        }
+        access::authorise("appointment.list", viewer, Object { doctor: query.doctor, patient: query.patient })?;
+        self.store.list(&query).await
+    }
+
+    /// Moves an appointment to another time.
+    ///
+    /// # Errors
+    /// As [`Self::book`], and `illegal_transition`, `stale_rev`.
+    pub async fn reschedule(
+        &self,
+        viewer: &Viewer,
+        key: &str,
+        id: AppointmentId,
+        rev: Option<u32>,
+        start: Timestamp,
+    ) -> Result<Done<Appointment>> {
+        const OPERATION: &str = "appointment.reschedule";
+        let identity = viewer.identity()?;
+        let parts = [&id.to_string(), &format!("{rev:?}"), &start.to_string()];
+        let request = request::request(identity, OPERATION, key, &parts.map(String::as_str), self.clock.now());
+        self.change(viewer, &request, id, rev, async |current| {
+            let calendar = self.calendars.get(current.doctor_id).await?.ok_or(Refusal::NotFound)?;
+            let service = calendar.doctor.service(current.service_id)?;
+            // Moving what cannot be moved is refused as such, whatever the time.
+            current.movable()?;
+            let start = rules::check(&calendar.doctor, service, start, request.at)
+                .map_err(|rule| Refusal::SlotUnavailable { rule })?;
+            Ok(current.rescheduled(service, start, identity.user, request.at)?)
+        })
+        .await
+    }
+
+    /// Cancels an appointment and frees its time.
+    ///
+    /// # Errors
+    /// `not_found`, `illegal_transition`, `stale_rev`, `idempotency_key_reused`, `unavailable`.
+    pub async fn cancel(
+        &self,
+        viewer: &Viewer,
+        key: &str,
+        id: AppointmentId,
+        rev: Option<u32>,
+        reason: Option<String>,
+    ) -> Result<Done<Appointment>> {
+        const OPERATION: &str = "appointment.cancel";
+        let identity = viewer.identity()?;
+        let parts = [&id.to_string(), &format!("{rev:?}"), &format!("{reason:?}")];
+        let request = request::request(identity, OPERATION, key, &parts.map(String::as_str), self.clock.now());
+        self.change(viewer, &request, id, rev, async |current| {
+            Ok(current.cancelled(reason.clone(), identity.user, request.at)?)
+        })
+        .await
+    }
+
+    /// A patient's appointments that are open or not older than `since`, with the position at which that is true.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn snapshot_of_patient(&self, patient: PatientId, since: Timestamp) -> Result<(Position, Vec<Appointment>)> {
+        self.store.snapshot_of_patient(patient, since).await
+    }
+
+    /// A doctor's appointments in a window, with the position at which that is true.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn snapshot_of_doctor(
+        &self,
+        doctor: DoctorId,
+        window: (Timestamp, Timestamp),
+    ) -> Result<(Position, Vec<Appointment>)> {
+        self.store.snapshot_of_doctor(doctor, window).await
+    }
+
+    /// Reads, decides and replaces, again while others change the same appointment.
+    async fn change(
+        &self,
+        viewer: &Viewer,
+        request: &Request,
+        id: AppointmentId,
+        rev: Option<u32>,
+        decide: impl AsyncFn(&Appointment) -> Result<Appointment>,
+    ) -> Result<Done<Appointment>> {
+        access::admit(request.operation, viewer)?;
+        for _ in 0..REPLACE_ATTEMPTS {
+            let (stored, at) = self.store.find(id).await.map_err(unchanged)?.ok_or(Refusal::NotFound)?;
+            let current = &stored.appointment;
+            authorise(request.operation, viewer, current)?;
+            if let Some(original) = stored.recall(request)? {
+                return Ok(self.acknowledged(original, at));
+            }
+            if rev.is_some_and(|rev| rev != current.rev) {
+                return Err(Refusal::StaleRev.into());
+            }
+            let next = decide(current).await.map_err(unchanged)?;
+            match self.store.replace(&stored, &next, request).await? {
+                Replaced::Done(at) => return Ok(self.acknowledged(next, at)),
+                Replaced::Stale => {}
+                Replaced::Refused(refusal) => {
+                    let calendar = self.calendar(viewer, next.doctor_id).await?;
+                    return Err(self.with_alternatives(refusal, &calendar, next.service_id, next.start));
+                }
+            }
+        }
+        Err(Error::Unavailable { cluster: ClusterName::Appointments, outcome: Some(Outcome::NotApplied) })
+    }
+
+    fn acknowledged(&self, value: Appointment, at: Position) -> Done<Appointment> {
+        self.committed.acknowledged(at);
+        Done { value, at }
+    }
+
+    async fn calendar(&self, viewer: &Viewer, doctor: DoctorId) -> Result<Arc<Calendar>> {
+        let calendar = self.calendars.get(doctor).await.map_err(unchanged)?.ok_or(Refusal::NotFound)?;
+        if !calendar.doctor.approved {
+            access::authorise(access::DRAFT, viewer, Object::of_doctor(doctor))?;
+        }
+        Ok(calendar)
+    }
+
+    async fn name_of(&self, identity: &Identity, patient: PatientId) -> Result<String> {
+        if patient == identity.user {
+            return Ok(identity.name.clone());
+        }
+        match self.auth.me(patient).await.map_err(unchanged) {
+            Ok(user) => Ok(user.name),
+            Err(Error::Refused(_)) => Err(Violation::new("/patientId", "invalid", "there is no such patient").into()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn remembered(&self, request: &Request) -> Result<Option<Done<Appointment>>> {
+        for generation in 0..GENERATIONS {
+            let id = AppointmentId(request::derived_id(request, generation));
+            let Some((stored, at)) = self.store.find(id).await.map_err(unchanged)? else { return Ok(None) };
+            if let Some(original) = stored.recall(request)? {
+                return Ok(Some(Done { value: original, at }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The original result of a request whose id exists already; `None` when that was more than a day ago.
+    async fn recall(&self, id: AppointmentId, request: &Request) -> Result<Option<Done<Appointment>>> {
+        let Some((stored, at)) = self.store.find(id).await.map_err(unknown)? else {
+            // The collision was with a write that did not last.
+            return Err(Error::Unavailable { cluster: ClusterName::Appointments, outcome: Some(Outcome::Unknown) });
+        };
+        Ok(stored.recall(request)?.map(|original| self.acknowledged(original, at)))
+    }
+
+    fn with_alternatives(&self, refusal: Refusal, calendar: &Calendar, service: ServiceId, start: Timestamp) -> Error {
+        // The view may not know yet what took the time: a newer one does, once it has been seen.
+        let newer = self.calendars.kept(calendar.doctor.id);
+        let calendar = newer.as_deref().unwrap_or(calendar);
+        match (refusal, calendar.doctor.service(service)) {
+            (Refusal::SlotTaken { .. }, Ok(service)) => {
+                let alternatives = slots::alternatives(calendar, service, start, self.clock.now());
+                Refusal::SlotTaken { alternatives }.into()
+            }
+            (refusal, _) => refusal.into(),
+        }
+    }
+}
+
+impl Book {
+    fn request(&self, identity: &Identity, patient: PatientId, operation: &'static str, key: &str, now: Timestamp) -> Request {
+        let parts = [
+            self.doctor.to_string(),
+            self.service.to_string(),
+            self.start.to_string(),
+            patient.to_string(),
+            format!("{:?}", self.reason),
+        ];
+        request::request(identity, operation, key, &parts.each_ref().map(String::as_str), now)
+    }
+}
+
+fn authorise(operation: &str, viewer: &Viewer, appointment: &Appointment) -> Result<(), Refusal> {
+    access::authorise(operation, viewer, Object::between(appointment.doctor_id, appointment.patient_id))
+}
+
+/// A read that failed before anything of a mutation was written.
+fn unchanged(error: Error) -> Error {
+    with_outcome(error, Outcome::NotApplied)
+}
+
+/// A read that failed after a write whose success it was to confirm.
+fn unknown(error: Error) -> Error {
+    with_outcome(error, Outcome::Unknown)
+}
+
+fn with_outcome(error: Error, outcome: Outcome) -> Error {
+    match error {
+        Error::Unavailable { cluster, outcome: None } => Error::Unavailable { cluster, outcome: Some(outcome) },
+        other => other,
+    }
+}

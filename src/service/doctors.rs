@@ -1,0 +1,347 @@
+//! Doctors: profile, services and hours. One document each, so that every change is one guarded replace.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::request::{self, Done};
+use super::slots::Slots;
+use crate::clock::Clock;
+use crate::domain::access::{self, Object};
+use crate::domain::account::{Identity, Role, Viewer};
+use crate::domain::availability;
+use crate::domain::doctor::{Availability, Doctor, Profile, Service};
+use crate::domain::ids::{DoctorId, ServiceId};
+use crate::domain::refusal::{Refusal, Violation};
+use crate::error::{ClusterName, Error, Outcome, Result};
+use crate::store::doctors::DoctorStore;
+use crate::store::idempotency::Request;
+use crate::views::calendar::Calendar;
+use crate::views::committed::Committed;
+
+/// How often a change is decided anew because somebody else changed the same doctor.
+const REPLACE_ATTEMPTS: usize = 16;
+/// Most services of a doctor, archived ones included.
+const SERVICE_LIMIT: usize = 100;
+/// Zone of a doctor who named none.
+const DEFAULT_ZONE: &str = "America/Bogota";
+
+/// Doctors and their rules.
+pub struct Doctors {
+    store: DoctorStore,
+    slots: Arc<Slots>,
+    committed: Arc<Committed>,
+    /// Whether a new doctor can be booked at once.
+    approve_at_once: bool,
+    clock: Clock,
+}
+
+/// What is changed of a profile; absent fields stay.
+#[derive(Clone, Debug, Default)]
+pub struct ProfileChange {
+    pub specialisation: Option<String>,
+    pub bio: Option<String>,
+    pub languages: Option<Vec<String>>,
+    pub address: Option<String>,
+}
+
+/// What is changed of a service, or said of a new one; absent fields stay, or have their default.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceChange {
+    pub name: Option<String>,
+    pub duration_minutes: Option<i32>,
+    pub step_minutes: Option<i32>,
+    pub buffer_before_minutes: Option<i32>,
+    pub buffer_after_minutes: Option<i32>,
+    pub price: Option<(i64, String)>,
+    pub min_notice_minutes: Option<i32>,
+    pub horizon_days: Option<i32>,
+}
+
+impl Doctors {
+    #[must_use]
+    pub fn new(
+        store: DoctorStore,
+        slots: Arc<Slots>,
+        committed: Arc<Committed>,
+        approve_at_once: bool,
+        clock: Clock,
+    ) -> Self {
+        Self { store, slots, committed, approve_at_once, clock }
+    }
+
+    /// Creates the calendar of a new doctor, unless there is one.
+    ///
+    /// # Errors
+    /// `unavailable`; it is made when first needed then.
+    pub async fn open_calendar(&self, id: DoctorId, name: &str, time_zone: Option<&str>) -> Result<()> {
+        let zone = time_zone.and_then(availability::parse_zone).or_else(|| availability::parse_zone(DEFAULT_ZONE));
+        let time_zone = zone.ok_or_else(|| Error::Internal("the default zone is unknown".to_owned()))?;
+        let doctor = Doctor {
+            id,
+            rev: 1,
+            name: name.to_owned(),
+            approved: self.approve_at_once,
+            profile: Profile::default(),
+            availability: Availability { rev: 1, time_zone, weekly: Vec::new(), overrides: Vec::new() },
+            services: Vec::new(),
+            updated_at: self.clock.now(),
+        };
+        self.store.insert_if_absent(&doctor).await
+    }
+
+    /// The calendar of a doctor: profile, services and hours at one revision.
+    ///
+    /// # Errors
+    /// `not_found`, also for drafts of others; `unavailable`.
+    pub async fn get(&self, operation: &str, viewer: &Viewer, id: DoctorId) -> Result<Arc<Calendar>> {
+        access::admit(operation, viewer)?;
+        self.slots.calendar(viewer, id).await
+    }
+
+    /// Approved doctors by name.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn search(
+        &self,
+        viewer: &Viewer,
+        specialisation: Option<&str>,
+        after: Option<(String, DoctorId)>,
+        limit: i64,
+    ) -> Result<Vec<Doctor>> {
+        access::admit("doctor.search", viewer)?;
+        self.store.search(specialisation, after, limit).await
+    }
+
+    /// Changes a profile.
+    ///
+    /// # Errors
+    /// `forbidden`, `not_found`, `stale_rev`, `idempotency_key_reused`, `unavailable`.
+    pub async fn update(
+        &self,
+        viewer: &Viewer,
+        key: &str,
+        id: DoctorId,
+        rev: Option<u32>,
+        change: &ProfileChange,
+    ) -> Result<Done<Doctor>> {
+        let parts = [format!("{id} {rev:?} {change:?}")];
+        self.change(viewer, "doctor.update", key, &parts, id, |doctor, _| {
+            stale_unless(rev, doctor.rev)?;
+            change.apply(&mut doctor.profile);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Replaces a doctor's hours.
+    ///
+    /// # Errors
+    /// As [`Self::update`], and `validation_failed`.
+    pub async fn set_availability(
+        &self,
+        viewer: &Viewer,
+        key: &str,
+        id: DoctorId,
+        rev: Option<u32>,
+        hours: Availability,
+    ) -> Result<Done<Doctor>> {
+        let parts = [format!("{id} {rev:?} {hours:?}")];
+        access::authorise("availability.set", viewer, Object::of_doctor(id))?;
+        let hours = availability::validate_availability(hours).map_err(Refusal::Invalid)?;
+        self.change(viewer, "availability.set", key, &parts, id, |doctor, _| {
+            stale_unless(rev, doctor.availability.rev)?;
+            let rev = doctor.availability.rev + 1;
+            doctor.availability = Availability { rev, ..hours.clone() };
+            Ok(())
+        })
+        .await
+    }
+
+    /// Offers a new service.
+    ///
+    /// # Errors
+    /// As [`Self::update`], and `validation_failed`.
+    pub async fn create_service(
+        &self,
+        viewer: &Viewer,
+        key: &str,
+        doctor: DoctorId,
+        change: &ServiceChange,
+    ) -> Result<(Done<Doctor>, ServiceId)> {
+        let parts = [format!("{doctor} {change:?}")];
+        access::authorise("service.create", viewer, Object::of_doctor(doctor))?;
+        let duration = change.duration_minutes.unwrap_or_default();
+        let mut service = Service {
+            id: ServiceId(uuid::Uuid::nil()),
+            rev: 0,
+            name: String::new(),
+            duration_minutes: duration,
+            step_minutes: duration,
+            buffer_before_minutes: 0,
+            buffer_after_minutes: 0,
+            price: None,
+            min_notice_minutes: 0,
+            horizon_days: 90,
+            archived: false,
+        };
+        change.apply(&mut service)?;
+        let identity = viewer.identity()?;
+        let id = self.request(identity, "service.create", key, &parts);
+        service.id = ServiceId(request::derived_id(&id, 0));
+        let done = self
+            .change(viewer, "service.create", key, &parts, doctor, |doctor, _| {
+                if doctor.services.len() >= SERVICE_LIMIT {
+                    let detail = format!("a doctor may have at most {SERVICE_LIMIT} services");
+                    return Err(Violation::new("/doctorId", "too_many", detail).into());
+                }
+                // The key was used more than a day ago: this is another service.
+                if doctor.services.iter().any(|other| other.id == service.id) {
+                    return Err(Refusal::IdempotencyKeyReused);
+                }
+                doctor.services.push(service.clone());
+                Ok(())
+            })
+            .await?;
+        Ok((done, service.id))
+    }
+
+    /// Changes a service.
+    ///
+    /// # Errors
+    /// As [`Self::update`], and `validation_failed`.
+    pub async fn update_service(
+        &self,
+        viewer: &Viewer,
+        key: &str,
+        doctor: DoctorId,
+        id: ServiceId,
+        rev: Option<u32>,
+        change: &ServiceChange,
+    ) -> Result<Done<Doctor>> {
+        let parts = [format!("{doctor} {id} {rev:?} {change:?}")];
+        self.change(viewer, "service.update", key, &parts, doctor, |doctor, _| {
+            let service = service_mut(doctor, id)?;
+            stale_unless(rev, service.rev)?;
+            change.apply(service)
+        })
+        .await
+    }
+
+    /// Stops offering a service.
+    ///
+    /// # Errors
+    /// As [`Self::update`].
+    pub async fn archive_service(
+        &self,
+        viewer: &Viewer,
+        key: &str,
+        doctor: DoctorId,
+        id: ServiceId,
+        rev: Option<u32>,
+    ) -> Result<Done<Doctor>> {
+        let parts = [format!("{doctor} {id} {rev:?}")];
+        self.change(viewer, "service.archive", key, &parts, doctor, |doctor, _| {
+            let service = service_mut(doctor, id)?;
+            stale_unless(rev, service.rev)?;
+            service.rev += 1;
+            service.archived = true;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Reads, decides and replaces, again while others change the same doctor.
+    async fn change(
+        &self,
+        viewer: &Viewer,
+        operation: &'static str,
+        key: &str,
+        parts: &[String],
+        id: DoctorId,
+        decide: impl Fn(&mut Doctor, Timestamp) -> Result<(), Refusal>,
+    ) -> Result<Done<Doctor>> {
+        access::authorise(operation, viewer, Object::of_doctor(id))?;
+        let identity = viewer.identity()?;
+        let request = self.request(identity, operation, key, parts);
+        for _ in 0..REPLACE_ATTEMPTS {
+            let Some((stored, at)) = self.store.find(id).await? else {
+                self.open_own_calendar(identity, id).await?;
+                continue;
+            };
+            if stored.recalls(&request)? {
+                return Ok(Done { value: stored.doctor, at });
+            }
+            let mut next = stored.doctor.clone();
+            decide(&mut next, request.at)?;
+            next.rev += 1;
+            next.updated_at = request.at;
+            if let Some(at) = self.store.replace(&stored, &next, &request).await? {
+                self.committed.acknowledged(at);
+                return Ok(Done { value: next, at });
+            }
+        }
+        Err(Error::Unavailable { cluster: ClusterName::Appointments, outcome: Some(Outcome::NotApplied) })
+    }
+
+    /// A doctor's calendar is made on first need, should it have failed when they registered.
+    async fn open_own_calendar(&self, identity: &Identity, id: DoctorId) -> Result<()> {
+        if identity.user != id || identity.role != Role::Doctor {
+            return Err(Refusal::NotFound.into());
+        }
+        self.open_calendar(id, &identity.name, None).await
+    }
+
+    fn request(&self, identity: &Identity, operation: &'static str, key: &str, parts: &[String]) -> Request {
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        request::request(identity, operation, key, &parts, self.clock.now())
+    }
+}
+
+impl ProfileChange {
+    fn apply(&self, profile: &mut Profile) {
+        let set = |field: &mut Option<String>, change: &Option<String>| {
+            if let Some(text) = change {
+                *field = (!text.is_empty()).then(|| text.clone());
+            }
+        };
+        set(&mut profile.specialisation, &self.specialisation);
+        set(&mut profile.bio, &self.bio);
+        set(&mut profile.address, &self.address);
+        if let Some(languages) = &self.languages {
+            profile.languages.clone_from(languages);
+        }
+    }
+}
+
+impl ServiceChange {
+    fn apply(&self, service: &mut Service) -> Result<(), Refusal> {
+        let set = |field: &mut i32, change: Option<i32>| *field = change.unwrap_or(*field);
+        service.rev += 1;
+        if let Some(name) = &self.name {
+            service.name.clone_from(name);
+        }
+        set(&mut service.duration_minutes, self.duration_minutes);
+        set(&mut service.step_minutes, self.step_minutes);
+        set(&mut service.buffer_before_minutes, self.buffer_before_minutes);
+        set(&mut service.buffer_after_minutes, self.buffer_after_minutes);
+        set(&mut service.min_notice_minutes, self.min_notice_minutes);
+        set(&mut service.horizon_days, self.horizon_days);
+        if let Some(price) = &self.price {
+            service.price = Some(price.clone());
+        }
+        availability::validate_service(service).map_err(Refusal::Invalid)
+    }
+}
+
+fn service_mut(doctor: &mut Doctor, id: ServiceId) -> Result<&mut Service, Refusal> {
+    doctor.services.iter_mut().find(|service| service.id == id).ok_or(Refusal::NotFound)
+}
+
+fn stale_unless(expected: Option<u32>, actual: u32) -> Result<(), Refusal> {
+    match expected {
+        Some(expected) if expected != actual => Err(Refusal::StaleRev),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,10 @@
+//! What Cita does, one file a capability: validate, authorise, decide, write, reply. Every door calls the same.
+//!
+//! A write becomes visible live only through the change stream: nothing here names `live`.
+
+pub mod appointments;
+pub mod auth;
+pub mod doctors;
+pub mod request;
+pub mod slots;
+pub mod tokens;

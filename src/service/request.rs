@@ -1,0 +1,46 @@
+//! A mutation as its idempotency key identifies it.
+
+use aws_lc_rs::digest::{Context, Digest, SHA256};
+use jiff::Timestamp;
+use uuid::{Builder, Uuid};
+
+use crate::domain::account::Identity;
+use crate::domain::change::Position;
+use crate::store::idempotency::Request;
+
+/// What a mutation returns: the entity, and the position at which it is true.
+#[derive(Clone, Debug)]
+pub struct Done<T> {
+    pub value: T,
+    pub at: Position,
+}
+
+/// The request of `identity` with this key. `parts` are everything that it asks for, in a fixed order.
+#[must_use]
+pub fn request(identity: &Identity, operation: &'static str, key: &str, parts: &[&str], now: Timestamp) -> Request {
+    let digest = digest(parts.iter().map(|part| part.as_bytes()));
+    let mut fingerprint = [0; 32];
+    fingerprint.copy_from_slice(digest.as_ref());
+    Request { user: identity.user, operation, key: key.to_owned(), fingerprint, at: now }
+}
+
+/// The id of what a request creates: the same for each repetition, so that a retry meets itself. `generation` counts
+/// the uses of a key that lie more than a day apart.
+#[must_use]
+pub fn derived_id(request: &Request, generation: u8) -> Uuid {
+    let parts = [request.user.0.as_bytes(), request.operation.as_bytes(), request.key.as_bytes(), &[generation]];
+    let digest = digest(parts);
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest.as_ref()[..16]);
+    Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+/// SHA-256 of parts, each preceded by its length, so that no two lists of parts read the same.
+fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Digest {
+    let mut context = Context::new(&SHA256);
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    context.finish()
+}

@@ -1,0 +1,110 @@
+//! Searching for free time, from memory.
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan as _};
+
+use crate::clock::Clock;
+use crate::domain::access::{self, Object};
+use crate::domain::account::Viewer;
+use crate::domain::doctor::Service;
+use crate::domain::ids::{DoctorId, ServiceId};
+use crate::domain::refusal::{Refusal, Violation};
+use crate::domain::slots;
+use crate::error::Result;
+use crate::views::calendar::Calendar;
+use crate::views::calendars::Calendars;
+use crate::views::committed::Committed;
+
+/// Most local dates of one search or subscription.
+pub const LONGEST_WINDOW_DAYS: i32 = 62;
+/// Free times that are offered where one was taken.
+const ALTERNATIVES: usize = 5;
+/// How many days ahead they are looked for.
+const ALTERNATIVE_DAYS: i64 = 7;
+
+/// Free time in doctors' calendars.
+pub struct Slots {
+    calendars: Arc<Calendars>,
+    committed: Arc<Committed>,
+    clock: Clock,
+}
+
+impl Slots {
+    #[must_use]
+    pub fn new(calendars: Arc<Calendars>, committed: Arc<Committed>, clock: Clock) -> Self {
+        Self { calendars, committed, clock }
+    }
+
+    /// What can be booked now between two local dates of the doctor, both included.
+    ///
+    /// # Errors
+    /// `not_found`, `validation_failed`, `unavailable`.
+    pub async fn search(
+        &self,
+        viewer: &Viewer,
+        doctor: DoctorId,
+        service: ServiceId,
+        dates: &[Date],
+    ) -> Result<(String, Vec<(Timestamp, Timestamp)>)> {
+        access::admit("slot.search", viewer)?;
+        let calendar = self.calendar(viewer, doctor).await?;
+        let offered = calendar.doctor.service(service)?;
+        let now = self.clock.now();
+        let free = dates.iter().flat_map(|date| free_now(&calendar, offered, *date, now)).collect();
+        Ok((calendar.doctor.zone_name().to_owned(), free))
+    }
+
+    /// The calendar of a doctor whom the viewer may know of, with everything that this node has acknowledged.
+    ///
+    /// # Errors
+    /// `not_found`, `unavailable`.
+    pub async fn calendar(&self, viewer: &Viewer, doctor: DoctorId) -> Result<Arc<Calendar>> {
+        self.committed.catch_up().await;
+        let calendar = self.calendars.get(doctor).await?.ok_or(Refusal::NotFound)?;
+        if !calendar.doctor.approved {
+            access::authorise(access::DRAFT, viewer, Object::of_doctor(doctor))?;
+        }
+        Ok(calendar)
+    }
+}
+
+/// The dates from `from` to `to`, both included.
+///
+/// # Errors
+/// `validation_failed` when they are in the wrong order or more than `limit` days apart.
+pub fn dates(from: Date, to: Date, limit: i32) -> Result<Vec<Date>, Refusal> {
+    if to < from {
+        return Err(Violation::new("/to", "out_of_range", "is before `from`").into());
+    }
+    let dates: Vec<Date> =
+        from.series(1.day()).take_while(|date| *date <= to).take(usize::try_from(limit).unwrap_or(0) + 1).collect();
+    if dates.len() > usize::try_from(limit).unwrap_or(0) {
+        return Err(Violation::new("/to", "out_of_range", format!("the window may cover at most {limit} days")).into());
+    }
+    Ok(dates)
+}
+
+/// The nearest free times from a date on, for somebody whose choice was taken.
+#[must_use]
+pub fn alternatives(calendar: &Calendar, service: &Service, start: Timestamp, now: Timestamp) -> Vec<(Timestamp, Timestamp)> {
+    let date = start.to_zoned(calendar.doctor.availability.time_zone.clone()).date();
+    let days = (0..ALTERNATIVE_DAYS).filter_map(|days| date.checked_add(days.days()).ok());
+    let mut free: Vec<_> = days
+        .flat_map(|date| free_now(calendar, service, date, now))
+        .filter(|(other, _)| *other != start)
+        .take(ALTERNATIVES * 8)
+        .collect();
+    free.sort_by_key(|(other, _)| other.duration_since(start).abs());
+    free.truncate(ALTERNATIVES);
+    free.sort();
+    free
+}
+
+fn free_now(calendar: &Calendar, service: &Service, date: Date, now: Timestamp) -> impl Iterator<Item = (Timestamp, Timestamp)> {
+    calendar
+        .free(service, date)
+        .filter(move |candidate| slots::is_bookable_at(service, candidate.start, now))
+        .map(|candidate| (candidate.start.instant(), candidate.end.instant()))
+}

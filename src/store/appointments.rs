@@ -1,0 +1,331 @@
+//! The appointments collection: everything that takes a doctor's time, under the index that makes overlap impossible.
+
+use jiff::{SignedDuration, Timestamp};
+use mongodb::bson::{Document, Uuid, doc};
+use mongodb::options::{IndexOptions, ReadConcern};
+use mongodb::{ClientSession, Collection};
+use futures::TryStreamExt as _;
+
+use super::cluster::Cluster;
+use super::collection;
+use super::documents::{AppointmentDoc, DoctorDoc, Outcome, Remembered, date_time, uuid};
+use super::idempotency::{Recall, Request};
+use super::write::{self, Written, position};
+use crate::domain::appointment::{Appointment, Status};
+use crate::domain::change::Position;
+use crate::domain::doctor::Doctor;
+use crate::domain::ids::{AppointmentId, DoctorId, PatientId};
+use crate::domain::refusal::Refusal;
+use crate::error::{Error, Result};
+
+/// Unique: no two documents of a doctor take the same tick.
+pub const CLAIMS_INDEX: &str = "doctor_claims";
+/// Unique: no patient is in two places.
+pub const SHARED_INDEX: &str = "shared_claims";
+const PRIMARY_INDEX: &str = "_id_";
+
+/// The appointments collection.
+#[derive(Clone)]
+pub struct AppointmentStore {
+    cluster: Cluster,
+    collection: Collection<AppointmentDoc>,
+}
+
+/// An appointment with what its document remembers.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    document: AppointmentDoc,
+    pub appointment: Appointment,
+}
+
+/// What an insert came to.
+#[derive(Debug)]
+pub enum Inserted {
+    Done(Position),
+    /// A document of this id exists: the same request came before.
+    Exists,
+    Refused(Refusal),
+}
+
+/// What a guarded replace came to.
+#[derive(Debug)]
+pub enum Replaced {
+    Done(Position),
+    /// The document is no longer at the revision that was replaced.
+    Stale,
+    Refused(Refusal),
+}
+
+/// Which appointments to list, by start.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    pub doctor: Option<DoctorId>,
+    pub patient: Option<PatientId>,
+    pub ends_after: Option<Timestamp>,
+    pub starts_before: Option<Timestamp>,
+    pub status: Option<Status>,
+    /// Start and id of the last one of the page before.
+    pub after: Option<(Timestamp, AppointmentId)>,
+    pub limit: i64,
+}
+
+/// Longest appointment, by the limits of a service: bounds how far back one may have started that is not over yet.
+const LONGEST: SignedDuration = SignedDuration::from_hours(24);
+
+impl Stored {
+    fn new(document: AppointmentDoc) -> Result<Self> {
+        let appointment = document.to_domain().map_err(|error| Error::Internal(error.to_string()))?;
+        Ok(Self { document, appointment })
+    }
+
+    /// The original result of a request that succeeded before; `None` when it is new.
+    ///
+    /// # Errors
+    /// `idempotency_key_reused` when the key was used for something else.
+    pub fn recall(&self, request: &Request) -> Result<Option<Appointment>> {
+        match request.recall(&self.document.keys) {
+            Recall::New => Ok(None),
+            Recall::Different => Err(Refusal::IdempotencyKeyReused.into()),
+            Recall::Done(None) => Ok(Some(self.appointment.clone())),
+            Recall::Done(Some(outcome)) => {
+                self.document.at_outcome(outcome).map(Some).map_err(|error| Error::Internal(error.to_string()))
+            }
+        }
+    }
+
+    fn keys_with(&self, request: &Request, next: &Appointment) -> Vec<Remembered> {
+        request.remember(&self.document.keys, Some(Outcome::of(next)))
+    }
+}
+
+impl AppointmentStore {
+    #[must_use]
+    pub fn new(cluster: Cluster) -> Self {
+        let collection = cluster.db.collection(collection::APPOINTMENTS);
+        Self { cluster, collection }
+    }
+
+    /// Creates the indexes that the promises rest on.
+    ///
+    /// # Errors
+    /// What the driver said; an index of the same name that differs is an error.
+    pub async fn ensure_indexes(&self) -> Result<(), mongodb::error::Error> {
+        let unique = |filter| IndexOptions::builder().unique(true).partial_filter_expression(filter).build();
+        let plain = || IndexOptions::builder().build();
+        let name = collection::APPOINTMENTS;
+        let claims = unique(doc! { "claims": { "$exists": true } });
+        self.cluster.ensure_index(name, CLAIMS_INDEX, doc! { "doctorId": 1, "claims": 1 }, claims).await?;
+        let shared = unique(doc! { "shared": { "$exists": true } });
+        self.cluster.ensure_index(name, SHARED_INDEX, doc! { "shared": 1 }, shared).await?;
+        self.cluster.ensure_index(name, "doctor_start", doc! { "doctorId": 1, "start": 1, "_id": 1 }, plain()).await?;
+        self.cluster.ensure_index(name, "patient_start", doc! { "patientId": 1, "start": 1, "_id": 1 }, plain()).await
+    }
+
+    /// Books: one insert, decided by the unique indexes.
+    ///
+    /// # Errors
+    /// `unavailable` when the outcome could not be learnt.
+    pub async fn insert(&self, appointment: &Appointment, request: &Request) -> Result<Inserted> {
+        let keys = request.remember(&[], Some(Outcome::of(appointment)));
+        let document = AppointmentDoc::from_domain(appointment, keys);
+        let written = write::until_known(&self.cluster, || {
+            let (store, document) = (self.clone(), document.clone());
+            async move {
+                let mut session = store.cluster.session().await?;
+                store.collection.insert_one(document).session(&mut session).await?;
+                Ok(reached(&session))
+            }
+        })
+        .await?;
+        Ok(match written {
+            Written::Done(at) => Inserted::Done(at),
+            Written::Collided(index) if index == PRIMARY_INDEX => Inserted::Exists,
+            Written::Collided(index) => Inserted::Refused(refusal_of(&index)?),
+        })
+    }
+
+    /// Writes the next revision of an appointment, guarded by the revision that it replaces.
+    ///
+    /// # Errors
+    /// `unavailable` when the outcome could not be learnt.
+    pub async fn replace(&self, current: &Stored, next: &Appointment, request: &Request) -> Result<Replaced> {
+        let document = AppointmentDoc::from_domain(next, current.keys_with(request, next));
+        let guard = doc! {
+            "_id": document.id, "doctorId": document.doctor_id, "rev": current.document.rev,
+        };
+        let written = write::until_known(&self.cluster, || {
+            let (store, document, guard) = (self.clone(), document.clone(), guard.clone());
+            async move {
+                let mut session = store.cluster.session().await?;
+                let result = store.collection.replace_one(guard, document).session(&mut session).await?;
+                Ok((result.matched_count == 1).then(|| reached(&session)))
+            }
+        })
+        .await?;
+        Ok(match written {
+            Written::Done(Some(at)) => Replaced::Done(at),
+            Written::Done(None) => Replaced::Stale,
+            Written::Collided(index) => Replaced::Refused(refusal_of(&index)?),
+        })
+    }
+
+    /// Reads an appointment as a majority has it now, with the position of the read. Linearizable: what it tells may be
+    /// acknowledged.
+    ///
+    /// # Errors
+    /// `unavailable` when the cluster does not answer.
+    pub async fn find(&self, id: AppointmentId) -> Result<Option<(Stored, Position)>> {
+        let store = self.clone();
+        let found = write::read(&self.cluster, async move {
+            let mut session = store.cluster.session().await?;
+            let found = store
+                .collection
+                .find_one(doc! { "_id": uuid(id.0) })
+                .read_concern(ReadConcern::linearizable())
+                .session(&mut session)
+                .await?;
+            Ok(found.map(|document| (document, reached(&session))))
+        })
+        .await?;
+        found.map(|(document, at)| Ok((Stored::new(document)?, at))).transpose()
+    }
+
+    /// Lists appointments by start, at most `limit`.
+    ///
+    /// # Errors
+    /// `unavailable` when the cluster does not answer.
+    pub async fn list(&self, query: &Query) -> Result<Vec<Appointment>> {
+        let (collection, filter, limit) = (self.collection.clone(), query.filter(), query.limit);
+        let documents: Vec<AppointmentDoc> = write::read(&self.cluster, async move {
+            collection.find(filter).sort(doc! { "start": 1, "_id": 1 }).limit(limit).await?.try_collect().await
+        })
+        .await?;
+        documents.into_iter().map(|document| Stored::new(document).map(|stored| stored.appointment)).collect()
+    }
+
+    /// Every appointment of a patient that is open or not older than `since`, and the position at which that is true.
+    ///
+    /// # Errors
+    /// `unavailable` when the cluster does not answer.
+    pub async fn snapshot_of_patient(&self, patient: PatientId, since: Timestamp) -> Result<(Position, Vec<Appointment>)> {
+        let open: Vec<&str> = Status::ALL.into_iter().filter(|status| status.is_open()).map(Status::as_str).collect();
+        let filter = doc! {
+            "patientId": uuid(patient.0),
+            "$or": [{ "start": { "$gte": date_time(since) } }, { "status": { "$in": open } }],
+        };
+        self.snapshot(filter).await
+    }
+
+    /// Every appointment of a doctor that lies in a window, and the position at which that is true.
+    ///
+    /// # Errors
+    /// `unavailable` when the cluster does not answer.
+    pub async fn snapshot_of_doctor(
+        &self,
+        doctor: DoctorId,
+        window: (Timestamp, Timestamp),
+    ) -> Result<(Position, Vec<Appointment>)> {
+        let query = Query {
+            doctor: Some(doctor),
+            ends_after: Some(window.0),
+            starts_before: Some(window.1),
+            ..Query::default()
+        };
+        self.snapshot(query.filter()).await
+    }
+
+    async fn snapshot(&self, filter: Document) -> Result<(Position, Vec<Appointment>)> {
+        let store = self.clone();
+        let (at, documents) = write::read(&self.cluster, async move {
+            let mut session = store.cluster.snapshot_session().await?;
+            let found = store.collection.find(filter).sort(doc! { "start": 1, "_id": 1 }).session(&mut session).await;
+            let mut cursor = found?;
+            let documents: Vec<AppointmentDoc> = cursor.stream(&mut session).try_collect().await?;
+            Ok((snapshot_position(&session)?, documents))
+        })
+        .await?;
+        let appointments: Result<Vec<Appointment>> =
+            documents.into_iter().map(|document| Stored::new(document).map(|stored| stored.appointment)).collect();
+        Ok((at, appointments?))
+    }
+
+    /// A doctor's rules and everything that takes their time and ends after `since`, at one position. `None`: there is
+    /// no such doctor.
+    ///
+    /// # Errors
+    /// `unavailable` when the cluster does not answer.
+    pub async fn calendar(
+        &self,
+        doctor: DoctorId,
+        since: Timestamp,
+    ) -> Result<Option<(Position, Doctor, Vec<Appointment>)>> {
+        let store = self.clone();
+        let id: Uuid = uuid(doctor.0);
+        let (at, rules, documents) = write::read(&self.cluster, async move {
+            let mut session = store.cluster.snapshot_session().await?;
+            let doctors: Collection<DoctorDoc> = store.cluster.db.collection(collection::DOCTORS);
+            let rules = doctors.find_one(doc! { "_id": id }).session(&mut session).await?;
+            let start = date_time(since.saturating_sub(LONGEST).unwrap_or(Timestamp::MIN));
+            let filter = doc! { "doctorId": id, "start": { "$gte": start }, "claims": { "$exists": true } };
+            let mut cursor = store.collection.find(filter).session(&mut session).await?;
+            let documents: Vec<AppointmentDoc> = cursor.stream(&mut session).try_collect().await?;
+            Ok((snapshot_position(&session)?, rules, documents))
+        })
+        .await?;
+        let internal = |error: super::documents::Undecodable| Error::Internal(error.to_string());
+        let Some(rules) = rules else { return Ok(None) };
+        let taken: Result<Vec<Appointment>> =
+            documents.iter().map(|document| document.to_domain().map_err(internal)).collect();
+        Ok(Some((at, rules.to_domain().map_err(internal)?, taken?)))
+    }
+}
+
+impl Query {
+    fn filter(&self) -> Document {
+        let mut filter = Document::new();
+        let mut start = Document::new();
+        if let Some(doctor) = self.doctor {
+            filter.insert("doctorId", uuid(doctor.0));
+        }
+        if let Some(patient) = self.patient {
+            filter.insert("patientId", uuid(patient.0));
+        }
+        if let Some(status) = self.status {
+            filter.insert("status", status.as_str());
+        }
+        if let Some(before) = self.starts_before {
+            start.insert("$lt", date_time(before));
+        }
+        if let Some(after) = self.ends_after {
+            filter.insert("end", doc! { "$gt": date_time(after) });
+            start.insert("$gt", date_time(after.saturating_sub(LONGEST).unwrap_or(Timestamp::MIN)));
+        }
+        if !start.is_empty() {
+            filter.insert("start", start);
+        }
+        if let Some((last, id)) = self.after {
+            let last = date_time(last);
+            filter.insert("$or", vec![doc! { "start": { "$gt": last } }, doc! { "start": last, "_id": { "$gt": uuid(id.0) } }]);
+        }
+        filter
+    }
+}
+
+/// Which refusal a unique index stands for.
+fn refusal_of(index: &str) -> Result<Refusal> {
+    match index {
+        CLAIMS_INDEX => Ok(Refusal::SlotTaken { alternatives: Vec::new() }),
+        SHARED_INDEX => Ok(Refusal::PatientBusy),
+        other => Err(Error::Internal(format!("collision on an unexpected index {other}"))),
+    }
+}
+
+/// The position that the last operation of a session has reached.
+pub(super) fn reached(session: &ClientSession) -> Position {
+    session.operation_time().map(position).unwrap_or_default()
+}
+
+fn snapshot_position(session: &ClientSession) -> Result<Position, mongodb::error::Error> {
+    let time = session.snapshot_time();
+    time.map(position).ok_or_else(|| mongodb::error::Error::custom("the server told no snapshot time"))
+}

@@ -1,0 +1,150 @@
+//! The doctors collection: one document a doctor, with profile, rules and services at one revision.
+
+use futures::TryStreamExt as _;
+use mongodb::Collection;
+use mongodb::bson::{Document, doc};
+use mongodb::options::{IndexOptions, ReadConcern};
+
+use super::appointments::reached;
+use super::cluster::Cluster;
+use super::collection;
+use super::documents::{DoctorDoc, uuid};
+use super::idempotency::{Recall, Request};
+use super::write::{self, Written};
+use crate::domain::change::Position;
+use crate::domain::doctor::Doctor;
+use crate::domain::ids::DoctorId;
+use crate::domain::refusal::Refusal;
+use crate::error::{Error, Result};
+
+/// The doctors collection.
+#[derive(Clone)]
+pub struct DoctorStore {
+    cluster: Cluster,
+    collection: Collection<DoctorDoc>,
+}
+
+/// A doctor with what the document remembers.
+#[derive(Clone, Debug)]
+pub struct StoredDoctor {
+    document: DoctorDoc,
+    pub doctor: Doctor,
+}
+
+impl StoredDoctor {
+    fn new(document: DoctorDoc) -> Result<Self> {
+        let doctor = document.to_domain().map_err(|error| Error::Internal(error.to_string()))?;
+        Ok(Self { document, doctor })
+    }
+
+    /// Whether the request succeeded before.
+    ///
+    /// # Errors
+    /// `idempotency_key_reused` when the key was used for something else.
+    pub fn recalls(&self, request: &Request) -> Result<bool> {
+        match request.recall(&self.document.keys) {
+            Recall::New => Ok(false),
+            Recall::Done(_) => Ok(true),
+            Recall::Different => Err(Refusal::IdempotencyKeyReused.into()),
+        }
+    }
+}
+
+impl DoctorStore {
+    #[must_use]
+    pub fn new(cluster: Cluster) -> Self {
+        let collection = cluster.db.collection(collection::DOCTORS);
+        Self { cluster, collection }
+    }
+
+    /// Creates the indexes of the collection.
+    ///
+    /// # Errors
+    /// What the driver said.
+    pub async fn ensure_indexes(&self) -> Result<(), mongodb::error::Error> {
+        let keys = doc! { "approved": 1, "name": 1, "_id": 1 };
+        self.cluster.ensure_index(collection::DOCTORS, "approved_name", keys, IndexOptions::default()).await
+    }
+
+    /// Creates the document of a doctor unless there is one.
+    ///
+    /// # Errors
+    /// `unavailable` when the outcome could not be learnt.
+    pub async fn insert_if_absent(&self, doctor: &Doctor) -> Result<()> {
+        let document = DoctorDoc::from_domain(doctor, Vec::new());
+        let written = write::until_known(&self.cluster, || {
+            let (collection, document) = (self.collection.clone(), document.clone());
+            async move { collection.insert_one(document).await.map(|_| ()) }
+        });
+        match written.await? {
+            Written::Done(()) | Written::Collided(_) => Ok(()),
+        }
+    }
+
+    /// Reads a doctor as a majority has it now. Linearizable: what it tells may be acknowledged.
+    ///
+    /// # Errors
+    /// `unavailable` when the cluster does not answer.
+    pub async fn find(&self, id: DoctorId) -> Result<Option<(StoredDoctor, Position)>> {
+        let store = self.clone();
+        let found = write::read(&self.cluster, async move {
+            let mut session = store.cluster.session().await?;
+            let found = store
+                .collection
+                .find_one(doc! { "_id": uuid(id.0) })
+                .read_concern(ReadConcern::linearizable())
+                .session(&mut session)
+                .await?;
+            Ok(found.map(|document| (document, reached(&session))))
+        })
+        .await?;
+        found.map(|(document, at)| Ok((StoredDoctor::new(document)?, at))).transpose()
+    }
+
+    /// Writes the next revision, guarded by the one that it replaces. `None`: the guard did not match.
+    ///
+    /// # Errors
+    /// `unavailable` when the outcome could not be learnt.
+    pub async fn replace(&self, current: &StoredDoctor, next: &Doctor, request: &Request) -> Result<Option<Position>> {
+        let document = DoctorDoc::from_domain(next, request.remember(&current.document.keys, None));
+        let guard = doc! { "_id": document.id, "rev": current.document.rev };
+        let written = write::until_known(&self.cluster, || {
+            let (store, document, guard) = (self.clone(), document.clone(), guard.clone());
+            async move {
+                let mut session = store.cluster.session().await?;
+                let result = store.collection.replace_one(guard, document).session(&mut session).await?;
+                Ok((result.matched_count == 1).then(|| reached(&session)))
+            }
+        });
+        match written.await? {
+            Written::Done(replaced) => Ok(replaced),
+            Written::Collided(index) => Err(Error::Internal(format!("collision on an unexpected index {index}"))),
+        }
+    }
+
+    /// Approved doctors by name, at most `limit`, after the name and id that ended the page before.
+    ///
+    /// # Errors
+    /// `unavailable` when the cluster does not answer.
+    pub async fn search(
+        &self,
+        specialisation: Option<&str>,
+        after: Option<(String, DoctorId)>,
+        limit: i64,
+    ) -> Result<Vec<Doctor>> {
+        let mut filter: Document = doc! { "approved": true };
+        if let Some(specialisation) = specialisation {
+            filter.insert("specialisation", specialisation);
+        }
+        if let Some((name, id)) = after {
+            let id = uuid(id.0);
+            filter.insert("$or", vec![doc! { "name": { "$gt": &name } }, doc! { "name": &name, "_id": { "$gt": id } }]);
+        }
+        let collection = self.collection.clone();
+        let documents: Vec<DoctorDoc> = write::read(&self.cluster, async move {
+            collection.find(filter).sort(doc! { "name": 1, "_id": 1 }).limit(limit).await?.try_collect().await
+        })
+        .await?;
+        documents.into_iter().map(|document| StoredDoctor::new(document).map(|stored| stored.doctor)).collect()
+    }
+}

@@ -1,0 +1,461 @@
+//! The border between documents and the domain, both ways. The only file that knows what a stored document looks like.
+//!
+//! `claims` and `shared` are absent when nothing is taken: `[]` and `null` would collide with their like in a unique
+//! index. Ticks are `i32`: a partial index on `$type: "int"` would let an int64 through.
+
+use jiff::Timestamp;
+use jiff::civil::{Date, Time, Weekday};
+use jiff::tz::TimeZone;
+use mongodb::bson::{DateTime, Uuid};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::appointment::{Action, Appointment, HistoryEntry, Status};
+use crate::domain::doctor::{Availability, Doctor, LocalRange, Profile, Service};
+use crate::domain::ids::{AppointmentId, ServiceId, UserId};
+use crate::domain::tick::{Tick, ticks};
+
+/// A document that does not read as what it should be.
+#[derive(Debug, thiserror::Error)]
+#[error("document {id}: {what}")]
+pub struct Undecodable {
+    pub id: String,
+    pub what: &'static str,
+}
+
+/// A success that is remembered in the document that it changed, to be answered again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Remembered {
+    pub user: Uuid,
+    pub operation: String,
+    pub key: String,
+    /// SHA-256 of the request.
+    #[serde(with = "serde_bytes_array")]
+    pub request: [u8; 32],
+    pub at: DateTime,
+    /// What the entity was right after the success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+}
+
+/// The fields of an appointment that change, at one revision.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outcome {
+    pub rev: i32,
+    pub status: String,
+    pub start: DateTime,
+    pub end: DateTime,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_reason: Option<String>,
+    pub updated_at: DateTime,
+}
+
+/// A document of the appointments collection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AppointmentDoc {
+    #[serde(rename = "_id")]
+    pub id: Uuid,
+    pub doctor_id: Uuid,
+    /// Hash of the doctor's id, 0 to 255.
+    pub bucket: i32,
+    pub rev: i32,
+    pub status: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claims: Option<Vec<i32>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freed: Option<Vec<i32>>,
+    pub doctor_name: String,
+    pub patient_id: Uuid,
+    pub patient_name: String,
+    pub service_id: Uuid,
+    pub service_name: String,
+    pub start: DateTime,
+    pub end: DateTime,
+    pub time_zone: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_reason: Option<String>,
+    pub created_at: DateTime,
+    pub updated_at: DateTime,
+    /// Left out by the feed, as are `keys` and `shared`.
+    #[serde(default)]
+    pub history: Vec<HistoryDoc>,
+    #[serde(default)]
+    pub keys: Vec<Remembered>,
+}
+
+/// An entry of an appointment's history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryDoc {
+    pub rev: i32,
+    pub action: String,
+    pub by: Uuid,
+    pub at: DateTime,
+    pub start: DateTime,
+}
+
+impl AppointmentDoc {
+    /// The document of an appointment. `shared` holds what its patient takes: `p:<patient>:<tick>`.
+    #[must_use]
+    pub fn from_domain(appointment: &Appointment, keys: Vec<Remembered>) -> Self {
+        Self {
+            id: uuid(appointment.id.0),
+            doctor_id: uuid(appointment.doctor_id.0),
+            bucket: i32::from(appointment.doctor_id.bucket()),
+            rev: int(appointment.rev),
+            status: appointment.status.as_str().to_owned(),
+            claims: non_empty(&appointment.claims),
+            shared: shared_claims(appointment),
+            freed: non_empty(&appointment.freed),
+            doctor_name: appointment.doctor_name.clone(),
+            patient_id: uuid(appointment.patient_id.0),
+            patient_name: appointment.patient_name.clone(),
+            service_id: uuid(appointment.service_id.0),
+            service_name: appointment.service_name.clone(),
+            start: date_time(appointment.start),
+            end: date_time(appointment.end),
+            time_zone: appointment.time_zone.clone(),
+            reason: appointment.reason.clone(),
+            cancel_reason: appointment.cancel_reason.clone(),
+            created_at: date_time(appointment.created_at),
+            updated_at: date_time(appointment.updated_at),
+            history: appointment.history.iter().map(HistoryDoc::from_domain).collect(),
+            keys,
+        }
+    }
+
+    /// The appointment of a document.
+    ///
+    /// # Errors
+    /// When a field holds what Cita never writes.
+    pub fn to_domain(&self) -> Result<Appointment, Undecodable> {
+        let bad = |what| Undecodable { id: self.id.to_string(), what };
+        Ok(Appointment {
+            id: AppointmentId(native(self.id)),
+            rev: u32::try_from(self.rev).map_err(|_| bad("rev"))?,
+            status: Status::named(&self.status).ok_or_else(|| bad("status"))?,
+            doctor_id: UserId(native(self.doctor_id)),
+            doctor_name: self.doctor_name.clone(),
+            patient_id: UserId(native(self.patient_id)),
+            patient_name: self.patient_name.clone(),
+            service_id: ServiceId(native(self.service_id)),
+            service_name: self.service_name.clone(),
+            start: timestamp(self.start).ok_or_else(|| bad("start"))?,
+            end: timestamp(self.end).ok_or_else(|| bad("end"))?,
+            time_zone: self.time_zone.clone(),
+            reason: self.reason.clone(),
+            cancel_reason: self.cancel_reason.clone(),
+            created_at: timestamp(self.created_at).ok_or_else(|| bad("createdAt"))?,
+            updated_at: timestamp(self.updated_at).ok_or_else(|| bad("updatedAt"))?,
+            claims: self.claims.iter().flatten().copied().map(Tick).collect(),
+            freed: self.freed.iter().flatten().copied().map(Tick).collect(),
+            history: self.history.iter().map(HistoryDoc::to_domain).collect::<Option<_>>().ok_or_else(|| bad("history"))?,
+        })
+    }
+
+    /// The appointment as it was right after a remembered success.
+    ///
+    /// # Errors
+    /// When a field holds what Cita never writes.
+    pub fn at_outcome(&self, outcome: &Outcome) -> Result<Appointment, Undecodable> {
+        let mut then = self.clone();
+        then.rev = outcome.rev;
+        then.status.clone_from(&outcome.status);
+        then.start = outcome.start;
+        then.end = outcome.end;
+        then.cancel_reason.clone_from(&outcome.cancel_reason);
+        then.updated_at = outcome.updated_at;
+        then.to_domain()
+    }
+}
+
+impl Outcome {
+    /// The changing fields of an appointment, to be remembered.
+    #[must_use]
+    pub fn of(appointment: &Appointment) -> Self {
+        Self {
+            rev: int(appointment.rev),
+            status: appointment.status.as_str().to_owned(),
+            start: date_time(appointment.start),
+            end: date_time(appointment.end),
+            cancel_reason: appointment.cancel_reason.clone(),
+            updated_at: date_time(appointment.updated_at),
+        }
+    }
+}
+
+impl HistoryDoc {
+    fn from_domain(entry: &HistoryEntry) -> Self {
+        Self {
+            rev: int(entry.rev),
+            action: entry.action.as_str().to_owned(),
+            by: uuid(entry.by.0),
+            at: date_time(entry.at),
+            start: date_time(entry.start),
+        }
+    }
+
+    fn to_domain(&self) -> Option<HistoryEntry> {
+        Some(HistoryEntry {
+            rev: u32::try_from(self.rev).ok()?,
+            action: Action::named(&self.action)?,
+            by: UserId(native(self.by)),
+            at: timestamp(self.at)?,
+            start: timestamp(self.start)?,
+        })
+    }
+}
+
+/// A document of the doctors collection: profile, rules and services in one, so that a revision is a whole calendar.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DoctorDoc {
+    #[serde(rename = "_id")]
+    pub id: Uuid,
+    pub bucket: i32,
+    pub rev: i32,
+    pub name: String,
+    pub approved: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub specialisation: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bio: Option<String>,
+    pub languages: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    pub availability_rev: i32,
+    pub time_zone: String,
+    pub weekly: Vec<WeeklyDoc>,
+    pub overrides: Vec<OverrideDoc>,
+    pub services: Vec<ServiceDoc>,
+    pub updated_at: DateTime,
+    /// Left out by the feed.
+    #[serde(default)]
+    pub keys: Vec<Remembered>,
+}
+
+/// Weekly hours: weekday 1 (Monday) to 7, minutes of the local day.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WeeklyDoc {
+    pub weekday: i32,
+    pub from: i32,
+    pub to: i32,
+}
+
+/// Hours of one date.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OverrideDoc {
+    /// `2026-12-01`
+    pub date: String,
+    /// Minutes of the local day.
+    pub ranges: Vec<(i32, i32)>,
+}
+
+/// A service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceDoc {
+    pub id: Uuid,
+    pub rev: i32,
+    pub name: String,
+    pub duration_minutes: i32,
+    pub step_minutes: i32,
+    pub buffer_before_minutes: i32,
+    pub buffer_after_minutes: i32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_minor: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    pub min_notice_minutes: i32,
+    pub horizon_days: i32,
+    pub archived: bool,
+}
+
+impl DoctorDoc {
+    /// The document of a doctor.
+    #[must_use]
+    pub fn from_domain(doctor: &Doctor, keys: Vec<Remembered>) -> Self {
+        let Availability { rev, weekly, overrides, .. } = &doctor.availability;
+        Self {
+            id: uuid(doctor.id.0),
+            bucket: i32::from(doctor.id.bucket()),
+            rev: int(doctor.rev),
+            name: doctor.name.clone(),
+            approved: doctor.approved,
+            specialisation: doctor.profile.specialisation.clone(),
+            bio: doctor.profile.bio.clone(),
+            languages: doctor.profile.languages.clone(),
+            address: doctor.profile.address.clone(),
+            availability_rev: int(*rev),
+            time_zone: doctor.zone_name().to_owned(),
+            weekly: weekly
+                .iter()
+                .map(|(weekday, range)| WeeklyDoc {
+                    weekday: i32::from(weekday.to_monday_one_offset()),
+                    from: minutes(range.from),
+                    to: minutes(range.to),
+                })
+                .collect(),
+            overrides: overrides
+                .iter()
+                .map(|(date, ranges)| OverrideDoc {
+                    date: date.to_string(),
+                    ranges: ranges.iter().map(|range| (minutes(range.from), minutes(range.to))).collect(),
+                })
+                .collect(),
+            services: doctor.services.iter().map(ServiceDoc::from_domain).collect(),
+            updated_at: date_time(doctor.updated_at),
+            keys,
+        }
+    }
+
+    /// The doctor of a document.
+    ///
+    /// # Errors
+    /// When a field holds what Cita never writes.
+    pub fn to_domain(&self) -> Result<Doctor, Undecodable> {
+        let bad = |what| Undecodable { id: self.id.to_string(), what };
+        Ok(Doctor {
+            id: UserId(native(self.id)),
+            rev: u32::try_from(self.rev).map_err(|_| bad("rev"))?,
+            name: self.name.clone(),
+            approved: self.approved,
+            profile: Profile {
+                specialisation: self.specialisation.clone(),
+                bio: self.bio.clone(),
+                languages: self.languages.clone(),
+                address: self.address.clone(),
+            },
+            availability: self.availability().ok_or_else(|| bad("availability"))?,
+            services: self.services.iter().map(ServiceDoc::to_domain).collect::<Option<_>>().ok_or_else(|| bad("services"))?,
+            updated_at: timestamp(self.updated_at).ok_or_else(|| bad("updatedAt"))?,
+        })
+    }
+
+    fn availability(&self) -> Option<Availability> {
+        let weekly = self.weekly.iter().map(|range| {
+            let weekday = Weekday::from_monday_one_offset(i8::try_from(range.weekday).ok()?).ok()?;
+            Some((weekday, local_range(range.from, range.to)?))
+        });
+        let overrides = self.overrides.iter().map(|day| {
+            let ranges = day.ranges.iter().map(|(from, to)| local_range(*from, *to));
+            Some((day.date.parse::<Date>().ok()?, ranges.collect::<Option<_>>()?))
+        });
+        Some(Availability {
+            rev: u32::try_from(self.availability_rev).ok()?,
+            time_zone: TimeZone::get(&self.time_zone).ok()?,
+            weekly: weekly.collect::<Option<_>>()?,
+            overrides: overrides.collect::<Option<_>>()?,
+        })
+    }
+}
+
+impl ServiceDoc {
+    fn from_domain(service: &Service) -> Self {
+        Self {
+            id: uuid(service.id.0),
+            rev: int(service.rev),
+            name: service.name.clone(),
+            duration_minutes: service.duration_minutes,
+            step_minutes: service.step_minutes,
+            buffer_before_minutes: service.buffer_before_minutes,
+            buffer_after_minutes: service.buffer_after_minutes,
+            price_minor: service.price.as_ref().map(|(minor, _)| *minor),
+            currency: service.price.as_ref().map(|(_, currency)| currency.clone()),
+            min_notice_minutes: service.min_notice_minutes,
+            horizon_days: service.horizon_days,
+            archived: service.archived,
+        }
+    }
+
+    fn to_domain(&self) -> Option<Service> {
+        Some(Service {
+            id: ServiceId(native(self.id)),
+            rev: u32::try_from(self.rev).ok()?,
+            name: self.name.clone(),
+            duration_minutes: self.duration_minutes,
+            step_minutes: self.step_minutes,
+            buffer_before_minutes: self.buffer_before_minutes,
+            buffer_after_minutes: self.buffer_after_minutes,
+            price: self.price_minor.zip(self.currency.clone()),
+            min_notice_minutes: self.min_notice_minutes,
+            horizon_days: self.horizon_days,
+            archived: self.archived,
+        })
+    }
+}
+
+/// What the patient of an appointment takes, in the order of time; `None` once it takes nothing.
+fn shared_claims(appointment: &Appointment) -> Option<Vec<String>> {
+    (!appointment.claims.is_empty()).then(|| {
+        let patient = appointment.patient_id.0.simple();
+        ticks(appointment.patient_ticks()).map(|tick| format!("p:{patient}:{}", tick.0)).collect()
+    })
+}
+
+fn non_empty(list: &[Tick]) -> Option<Vec<i32>> {
+    (!list.is_empty()).then(|| list.iter().map(|tick| tick.0).collect())
+}
+
+fn local_range(from: i32, to: i32) -> Option<LocalRange> {
+    Some(LocalRange { from: time_of_day(from)?, to: time_of_day(to)? })
+}
+
+fn time_of_day(minutes: i32) -> Option<Time> {
+    Time::new(i8::try_from(minutes / 60).ok()?, i8::try_from(minutes % 60).ok()?, 0, 0).ok()
+}
+
+fn minutes(time: Time) -> i32 {
+    i32::from(time.hour()) * 60 + i32::from(time.minute())
+}
+
+/// A UUID as BSON has it.
+#[must_use]
+pub fn uuid(id: uuid::Uuid) -> Uuid {
+    Uuid::from_bytes(id.into_bytes())
+}
+
+/// A UUID as the domain has it.
+#[must_use]
+pub fn native(id: Uuid) -> uuid::Uuid {
+    uuid::Uuid::from_bytes(id.bytes())
+}
+
+/// An instant as BSON has it, in whole milliseconds.
+#[must_use]
+pub fn date_time(instant: Timestamp) -> DateTime {
+    DateTime::from_millis(instant.as_millisecond())
+}
+
+/// An instant as the domain has it.
+#[must_use]
+pub fn timestamp(instant: DateTime) -> Option<Timestamp> {
+    Timestamp::from_millisecond(instant.timestamp_millis()).ok()
+}
+
+/// A revision as BSON has it: always an int32.
+fn int(rev: u32) -> i32 {
+    i32::try_from(rev).unwrap_or(i32::MAX)
+}
+
+mod serde_bytes_array {
+    //! 32 bytes as BSON binary.
+
+    use mongodb::bson::{Binary, spec::BinarySubtype};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+        Binary { subtype: BinarySubtype::Generic, bytes: bytes.to_vec() }.serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
+        let binary = Binary::deserialize(deserializer)?;
+        binary.bytes.try_into().map_err(|_| D::Error::custom("not 32 bytes"))
+    }
+}

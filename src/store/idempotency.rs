@@ -1,0 +1,69 @@
+//! Idempotency keys: a success is remembered in the document that it changed, and answered again.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::documents::{Outcome, Remembered, date_time, native, timestamp, uuid};
+use crate::domain::ids::UserId;
+
+/// How long a success is remembered.
+const REMEMBERED_FOR: SignedDuration = SignedDuration::from_hours(24);
+/// Most successes that one document remembers.
+const REMEMBERED_LIMIT: usize = 64;
+
+/// A mutation as its idempotency key identifies it.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub user: UserId,
+    pub operation: &'static str,
+    pub key: String,
+    /// SHA-256 of what is asked for.
+    pub fingerprint: [u8; 32],
+    pub at: Timestamp,
+}
+
+/// What a document remembers of a request.
+#[derive(Debug, PartialEq)]
+pub enum Recall<'a> {
+    /// Nothing: it is new.
+    New,
+    /// It succeeded before.
+    Done(Option<&'a Outcome>),
+    /// The key was used for something else.
+    Different,
+}
+
+impl Request {
+    /// Looks the request up among what a document remembers.
+    #[must_use]
+    pub fn recall<'a>(&self, keys: &'a [Remembered]) -> Recall<'a> {
+        let same = |entry: &&Remembered| {
+            native(entry.user) == self.user.0 && entry.operation == self.operation && entry.key == self.key
+        };
+        match keys.iter().filter(|entry| is_remembered(entry, self.at)).find(same) {
+            None => Recall::New,
+            Some(entry) if entry.request == self.fingerprint => Recall::Done(entry.outcome.as_ref()),
+            Some(_) => Recall::Different,
+        }
+    }
+
+    /// What a document remembers once this request has succeeded.
+    #[must_use]
+    pub fn remember(&self, keys: &[Remembered], outcome: Option<Outcome>) -> Vec<Remembered> {
+        let mut kept: Vec<Remembered> = keys.iter().filter(|entry| is_remembered(entry, self.at)).cloned().collect();
+        let surplus = (kept.len() + 1).saturating_sub(REMEMBERED_LIMIT);
+        kept.drain(..surplus);
+        kept.push(Remembered {
+            user: uuid(self.user.0),
+            operation: self.operation.to_owned(),
+            key: self.key.clone(),
+            request: self.fingerprint,
+            at: date_time(self.at),
+            outcome,
+        });
+        kept
+    }
+}
+
+fn is_remembered(entry: &Remembered, now: Timestamp) -> bool {
+    timestamp(entry.at).is_some_and(|at| now.duration_since(at) < REMEMBERED_FOR)
+}

@@ -1,0 +1,153 @@
+//! The calendars of the doctors that somebody asks for: loaded when first needed, kept by the feed, dropped when idle.
+//!
+//! Readers get a calendar as it is at one position, and compute on it without holding a lock.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+
+use super::calendar::Calendar;
+use super::ring::Ring;
+use crate::domain::change::{Change, Commit, Position};
+use crate::domain::ids::DoctorId;
+use crate::error::Error;
+
+/// Reads a doctor's calendar from the database, true at the position that it holds. `None`: no such doctor.
+pub type Loader = Box<dyn Fn(DoctorId) -> BoxFuture<'static, Result<Option<Calendar>, Error>> + Send + Sync>;
+
+/// Most calendars that are kept; the longest unused go first. Those of a full year take about 0.5 MiB each.
+const LIMIT: usize = 4_096;
+/// A snapshot that is older than the ring is read again this often.
+const LOAD_ATTEMPTS: usize = 3;
+
+/// The ring and the calendars, which change together.
+pub struct Calendars {
+    state: Mutex<State>,
+    loader: Loader,
+    /// Joins concurrent loads of one doctor.
+    loading: DashMap<DoctorId, Arc<tokio::sync::Mutex<()>>>,
+}
+
+struct State {
+    ring: Ring,
+    kept: HashMap<DoctorId, Kept>,
+    uses: u64,
+}
+
+struct Kept {
+    calendar: Arc<Calendar>,
+    last_use: u64,
+}
+
+impl Calendars {
+    /// No calendars, and a ring of at most `ring_bytes`.
+    #[must_use]
+    pub fn new(loader: Loader, ring_bytes: usize) -> Self {
+        let state = State { ring: Ring::new(ring_bytes), kept: HashMap::new(), uses: 0 };
+        Self { state: Mutex::new(state), loader, loading: DashMap::new() }
+    }
+
+    /// A doctor's calendar as this node has it. `None`: there is no such doctor.
+    ///
+    /// # Errors
+    /// `unavailable` when it had to be read and the cluster does not answer.
+    pub async fn get(&self, doctor: DoctorId) -> Result<Option<Arc<Calendar>>, Error> {
+        if let Some(calendar) = self.kept(doctor) {
+            return Ok(Some(calendar));
+        }
+        let turn = self.loading.entry(doctor).or_default().clone();
+        let loaded = {
+            let _turn = turn.lock().await;
+            match self.kept(doctor) {
+                Some(calendar) => Ok(Some(calendar)),
+                None => self.load(doctor).await,
+            }
+        };
+        self.loading.remove_if(&doctor, |_, turn| Arc::strong_count(turn) <= 2);
+        loaded
+    }
+
+    /// A doctor's calendar if it is kept.
+    #[must_use]
+    pub fn kept(&self, doctor: DoctorId) -> Option<Arc<Calendar>> {
+        let mut state = self.state.lock();
+        state.uses += 1;
+        let uses = state.uses;
+        state.kept.get_mut(&doctor).map(|kept| {
+            kept.last_use = uses;
+            kept.calendar.clone()
+        })
+    }
+
+    async fn load(&self, doctor: DoctorId) -> Result<Option<Arc<Calendar>>, Error> {
+        for _ in 0..LOAD_ATTEMPTS {
+            let Some(calendar) = (self.loader)(doctor).await? else { return Ok(None) };
+            if let Some(calendar) = self.state.lock().keep(doctor, calendar) {
+                return Ok(Some(calendar));
+            }
+        }
+        Err(Error::unreadable(crate::error::ClusterName::Appointments))
+    }
+
+    /// Applies a commit to the ring and to every calendar that it touches. Returns those doctors' calendars as they were.
+    pub fn apply(&self, commit: Arc<Commit>) -> HashMap<DoctorId, Arc<Calendar>> {
+        let mut state = self.state.lock();
+        let mut before = HashMap::new();
+        for doctor in commit.changes.iter().filter_map(Change::doctor) {
+            let Some(kept) = state.kept.get_mut(&doctor) else { continue };
+            before.entry(doctor).or_insert_with(|| {
+                let before = kept.calendar.clone();
+                Arc::make_mut(&mut kept.calendar).apply(&commit);
+                before
+            });
+        }
+        state.ring.push(commit);
+        before
+    }
+
+    /// Notes that there was nothing more up to `position`.
+    pub fn advance(&self, position: Position) {
+        self.state.lock().ring.advance(position);
+    }
+
+    /// Forgets everything and goes on after `position`.
+    pub fn reset(&self, position: Position) {
+        let mut state = self.state.lock();
+        state.kept.clear();
+        state.ring.reset(position);
+    }
+
+    /// The commits after `position`; `None` when that cannot be told.
+    #[must_use]
+    pub fn after(&self, position: Position) -> Option<Vec<Arc<Commit>>> {
+        self.state.lock().ring.after(position).map(|commits| commits.cloned().collect())
+    }
+
+    /// How far the ring has come.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.state.lock().ring.position()
+    }
+}
+
+impl State {
+    /// Brings a loaded calendar up to the ring's position and keeps it. `None` when the ring cannot bridge the gap.
+    fn keep(&mut self, doctor: DoctorId, mut calendar: Calendar) -> Option<Arc<Calendar>> {
+        if calendar.position() < self.ring.position() {
+            for commit in self.ring.after(calendar.position())? {
+                calendar.apply(commit);
+            }
+        }
+        if self.kept.len() >= LIMIT {
+            let oldest = self.kept.iter().min_by_key(|(_, kept)| kept.last_use).map(|(doctor, _)| *doctor);
+            oldest.and_then(|doctor| self.kept.remove(&doctor));
+        }
+        let calendar = Arc::new(calendar);
+        self.uses += 1;
+        self.kept.insert(doctor, Kept { calendar: calendar.clone(), last_use: self.uses });
+        Some(calendar)
+    }
+}
