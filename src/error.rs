@@ -57,6 +57,15 @@ impl From<Violation> for Error {
 }
 
 impl Error {
+    /// The same, with what is known of the mutation that it ended. A refusal or a defect stays what it is.
+    #[must_use]
+    pub fn with_outcome(self, outcome: Outcome) -> Self {
+        match self {
+            Self::Unavailable { cluster, .. } => Self::Unavailable { cluster, outcome: Some(outcome) },
+            Self::Refused(_) | Self::Internal(_) => self,
+        }
+    }
+
     /// A read that could not be answered.
     #[must_use]
     pub fn unreadable(cluster: ClusterName) -> Self {

@@ -16,7 +16,10 @@ pub enum Change {
     Appointment(Arc<Appointment>),
     Doctor(Arc<Doctor>),
     /// A session ended before its time.
-    SessionRevoked { session: SessionId, user: UserId },
+    SessionRevoked {
+        session: SessionId,
+        user: UserId,
+    },
 }
 
 impl Change {

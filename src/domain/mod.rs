@@ -1,11 +1,14 @@
 //! The rules of scheduling, pure: no I/O, no clock, no async, nothing of the wire and nothing of the database.
 
 pub mod access;
+pub mod account;
 pub mod appointment;
 pub mod availability;
 pub mod change;
 pub mod doctor;
 pub mod ids;
 pub mod refusal;
+pub mod secret;
+pub mod session;
 pub mod slots;
 pub mod tick;

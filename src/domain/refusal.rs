@@ -16,16 +16,22 @@ pub enum Refusal {
     /// There is none, or none that the caller may know of.
     NotFound,
     /// Somebody has the time; free times near it.
-    SlotTaken { alternatives: Vec<(Timestamp, Timestamp)> },
+    SlotTaken {
+        alternatives: Vec<(Timestamp, Timestamp)>,
+    },
     /// The doctor does not offer the time.
-    SlotUnavailable { rule: Rule },
+    SlotUnavailable {
+        rule: Rule,
+    },
     PatientBusy,
     IllegalTransition,
     EmailTaken,
     StaleRev,
     Invalid(Vec<Violation>),
     IdempotencyKeyReused,
-    RateLimited { retry_after_ms: u64 },
+    RateLimited {
+        retry_after_ms: u64,
+    },
     TooManySubscriptions,
 }
 

@@ -6,11 +6,10 @@ use mongodb::bson::{Document, RawArray, RawDocument, deserialize_from_slice};
 
 use super::time_of;
 use crate::domain::change::{Change, Commit, Position};
-use crate::domain::ids::{SessionId, UserId};
 use crate::store::collection;
-use crate::store::documents::{AppointmentDoc, DoctorDoc, native};
-use crate::store::users::SessionDoc;
-use crate::store::write::position;
+use crate::store::documents::{AppointmentDoc, DoctorDoc};
+use crate::store::sessions::SessionDoc;
+use crate::store::value::position;
 
 /// An event that does not read as what it should be. It is never skipped.
 #[derive(Debug, thiserror::Error)]
@@ -80,10 +79,8 @@ fn change(event: &RawDocument) -> Result<Option<Change>, Poison> {
         }
         collection::SESSIONS => {
             let document: SessionDoc = deserialize_from_slice(document.as_bytes()).map_err(poison)?;
-            Ok(document.revoked_at.map(|_| Change::SessionRevoked {
-                session: SessionId(native(document.id)),
-                user: UserId(native(document.user_id)),
-            }))
+            let revoked = document.revocation().map_err(poison)?;
+            Ok(revoked.map(|revoked| Change::SessionRevoked { session: revoked.session, user: revoked.user }))
         }
         _ => Ok(None),
     }

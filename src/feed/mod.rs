@@ -18,7 +18,7 @@ use self::decode::{Batch, Poison};
 use self::stream::Start;
 use crate::domain::change::{Commit, FeedEvent, Position};
 use crate::store::cluster::Cluster;
-use crate::store::write::position;
+use crate::store::value::position;
 
 /// How far back a starting node reads, so that it can continue what its predecessor served.
 const LOOK_BACK_SECONDS: u32 = 60;
@@ -181,7 +181,10 @@ impl Feed {
 fn is_resumable(error: &DriverError) -> bool {
     let transport = matches!(
         error.kind.as_ref(),
-        ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } | ErrorKind::ServerSelection { .. } | ErrorKind::DnsResolve { .. }
+        ErrorKind::Io(_)
+            | ErrorKind::ConnectionPoolCleared { .. }
+            | ErrorKind::ServerSelection { .. }
+            | ErrorKind::DnsResolve { .. }
     );
     let not_found = matches!(error.kind.as_ref(), ErrorKind::Command(command) if command.code == CURSOR_NOT_FOUND);
     transport || not_found || error.contains_label(RESUMABLE) || error.contains_label(mongodb::error::RETRYABLE_ERROR)

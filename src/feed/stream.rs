@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use mongodb::bson::{Document, Timestamp as ClusterTime, doc};
-use mongodb::cursor::CursorType;
 use mongodb::error::{Error as DriverError, Result as DriverResult};
+use mongodb::options::CursorType;
 use mongodb::raw_batch_cursor::{RawBatch, RawBatchCursor};
 
 use crate::store::cluster::Cluster;
@@ -49,12 +49,8 @@ pub async fn open(cluster: &Cluster, start: Start) -> DriverResult<Batches> {
         "cursor": {},
         "readConcern": { "level": "majority" },
     };
-    let cursor = cluster
-        .db
-        .run_cursor_command(command)
-        .cursor_type(CursorType::TailableAwait)
-        .max_time(MAX_AWAIT)
-        .batch();
+    let cursor =
+        cluster.db.run_cursor_command(command).cursor_type(CursorType::TailableAwait).max_time(MAX_AWAIT).batch();
     timed(cursor).await.map(Batches)
 }
 
@@ -71,6 +67,8 @@ impl Batches {
 async fn timed<T>(work: impl Future<Output = DriverResult<T>>) -> DriverResult<T> {
     match tokio::time::timeout(SILENCE, work).await {
         Ok(result) => result,
-        Err(_) => Err(DriverError::from(std::io::Error::new(std::io::ErrorKind::TimedOut, "the change stream is silent"))),
+        Err(_) => {
+            Err(DriverError::from(std::io::Error::new(std::io::ErrorKind::TimedOut, "the change stream is silent")))
+        }
     }
 }

@@ -16,6 +16,9 @@ pub struct Cursor {
 }
 
 impl Cursor {
+    /// A cursor that no ring continues: what an unreadable one stands for.
+    pub const NEVER: Self = Self { epoch: 0, positions: Positions { appointments: Position(0), users: Position(0) } };
+
     /// Reads the text form; `None` for anything that this code did not write.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -35,7 +38,8 @@ impl Cursor {
     /// A cursor that was damaged on its way must not pass for another one (FNV-1a, folded).
     fn check(&self) -> u16 {
         let Positions { appointments, users } = self.positions;
-        let bytes = self.epoch.to_be_bytes().into_iter().chain(appointments.0.to_be_bytes()).chain(users.0.to_be_bytes());
+        let bytes =
+            self.epoch.to_be_bytes().into_iter().chain(appointments.0.to_be_bytes()).chain(users.0.to_be_bytes());
         let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
         (hash >> 16) as u16 ^ hash as u16
     }
@@ -65,7 +69,8 @@ mod tests {
                 assert_eq!(Cursor::parse(&damaged).is_some(), damaged == text, "{damaged}");
             }
         }
-        for garbage in ["", "1", &text[1..], &format!("{text}0"), "…", "1…………………………………………………………"] {
+        for garbage in ["", "1", &text[1..], &format!("{text}0"), "…", "1…………………………………………………………"]
+        {
             assert_eq!(Cursor::parse(garbage), None);
         }
     }

@@ -46,7 +46,7 @@ pub struct Subscriber<'a> {
     pub id: SubscriberId,
     pub outbox: &'a Arc<Outbox>,
     /// The frame that answers the request, by whether it is resumed.
-    pub opening: &'a dyn Fn(bool) -> Frame,
+    pub opening: &'a (dyn Fn(bool) -> Frame + Sync),
 }
 
 /// A snapshot is older than what is remembered: read it again.

@@ -60,14 +60,12 @@ pub fn appointments(topic: &Topic, commit: &Commit, now: Timestamp) -> Update {
     for change in &commit.changes {
         let Change::Appointment(appointment) = change else { continue };
         let (concerns, belongs) = match topic {
-            Topic::Calendar { doctor, window } => (
-                appointment.doctor_id == *doctor,
-                appointment.start < window.1 && appointment.end > window.0,
-            ),
-            Topic::MyAppointments { user } => (
-                appointment.patient_id == *user,
-                appointment.status.is_open() || appointment.start >= kept_since(now),
-            ),
+            Topic::Calendar { doctor, window } => {
+                (appointment.doctor_id == *doctor, appointment.start < window.1 && appointment.end > window.0)
+            }
+            Topic::MyAppointments { user } => {
+                (appointment.patient_id == *user, appointment.status.is_open() || appointment.start >= kept_since(now))
+            }
             Topic::Slots { .. } => (false, false),
         };
         if concerns && belongs {
@@ -132,6 +130,6 @@ pub fn net(calendar: &Calendar, service: &Service, date: Date, touched: &BTreeSe
 }
 
 fn live_slot(service: &Service, candidate: &Candidate) -> LiveSlot {
-    let (bookable_from, bookable_until) = slots::bookable_window(service, candidate.start);
+    let (bookable_from, bookable_until) = slots::bookable_window(service, candidate.start.instant());
     LiveSlot { start: candidate.start.instant(), end: candidate.end.instant(), bookable_from, bookable_until }
 }

@@ -75,9 +75,18 @@ mod tests {
         assert_eq!(Name::parse(&topic), Some(Name::Slots { doctor, service, date: Some(date) }));
         assert_eq!(Name::parse("me/appointments"), Some(Name::MyAppointments));
         for wrong in [
-            "", "/", "me", "me/appointments/", "*", "doctors/*/appointments", "doctors//appointments",
-            &topic.to_uppercase(), &format!("{topic}/"), &topic.replace("2026-12-01", "2026-12-1"),
-            &topic.replace("2026-12-01", "2026-02-30"), "doctors/{000000000000000000000000000000a1}/appointments",
+            "",
+            "/",
+            "me",
+            "me/appointments/",
+            "*",
+            "doctors/*/appointments",
+            "doctors//appointments",
+            &topic.to_uppercase(),
+            &format!("{topic}/"),
+            &topic.replace("2026-12-01", "2026-12-1"),
+            &topic.replace("2026-12-01", "2026-02-30"),
+            "doctors/{000000000000000000000000000000a1}/appointments",
         ] {
             assert_eq!(Name::parse(wrong), None, "{wrong}");
         }

@@ -47,6 +47,12 @@ pub struct Book {
     pub patient: Option<PatientId>,
 }
 
+/// What is to become of an appointment.
+enum Change {
+    Reschedule { start: Timestamp },
+    Cancel { reason: Option<String> },
+}
+
 impl Appointments {
     #[must_use]
     pub fn new(
@@ -95,7 +101,9 @@ impl Appointments {
             let appointment = booking(id).into_appointment();
             match self.store.insert(&appointment, &request).await? {
                 Inserted::Done(at) => return Ok(self.acknowledged(appointment, at)),
-                Inserted::Refused(refusal) => return Err(self.with_alternatives(refusal, &calendar, book.service, book.start)),
+                Inserted::Refused(refusal) => {
+                    return Err(self.with_alternatives(refusal, &calendar, book.service, book.start));
+                }
                 Inserted::Exists => {
                     if let Some(done) = self.recall(id, &request).await? {
                         return Ok(done);
@@ -154,16 +162,7 @@ impl Appointments {
         let identity = viewer.identity()?;
         let parts = [&id.to_string(), &format!("{rev:?}"), &start.to_string()];
         let request = request::request(identity, OPERATION, key, &parts.map(String::as_str), self.clock.now());
-        self.change(viewer, &request, id, rev, async |current| {
-            let calendar = self.calendars.get(current.doctor_id).await?.ok_or(Refusal::NotFound)?;
-            let service = calendar.doctor.service(current.service_id)?;
-            // Moving what cannot be moved is refused as such, whatever the time.
-            current.movable()?;
-            let start = rules::check(&calendar.doctor, service, start, request.at)
-                .map_err(|rule| Refusal::SlotUnavailable { rule })?;
-            Ok(current.rescheduled(service, start, identity.user, request.at)?)
-        })
-        .await
+        self.change(viewer, &request, id, rev, &Change::Reschedule { start }).await
     }
 
     /// Cancels an appointment and frees its time.
@@ -182,17 +181,18 @@ impl Appointments {
         let identity = viewer.identity()?;
         let parts = [&id.to_string(), &format!("{rev:?}"), &format!("{reason:?}")];
         let request = request::request(identity, OPERATION, key, &parts.map(String::as_str), self.clock.now());
-        self.change(viewer, &request, id, rev, async |current| {
-            Ok(current.cancelled(reason.clone(), identity.user, request.at)?)
-        })
-        .await
+        self.change(viewer, &request, id, rev, &Change::Cancel { reason }).await
     }
 
     /// A patient's appointments that are open or not older than `since`, with the position at which that is true.
     ///
     /// # Errors
     /// `unavailable`.
-    pub async fn snapshot_of_patient(&self, patient: PatientId, since: Timestamp) -> Result<(Position, Vec<Appointment>)> {
+    pub async fn snapshot_of_patient(
+        &self,
+        patient: PatientId,
+        since: Timestamp,
+    ) -> Result<(Position, Vec<Appointment>)> {
         self.store.snapshot_of_patient(patient, since).await
     }
 
@@ -215,7 +215,7 @@ impl Appointments {
         request: &Request,
         id: AppointmentId,
         rev: Option<u32>,
-        decide: impl AsyncFn(&Appointment) -> Result<Appointment>,
+        change: &Change,
     ) -> Result<Done<Appointment>> {
         access::admit(request.operation, viewer)?;
         for _ in 0..REPLACE_ATTEMPTS {
@@ -228,7 +228,7 @@ impl Appointments {
             if rev.is_some_and(|rev| rev != current.rev) {
                 return Err(Refusal::StaleRev.into());
             }
-            let next = decide(current).await.map_err(unchanged)?;
+            let next = self.decide(current, change, request).await.map_err(unchanged)?;
             match self.store.replace(&stored, &next, request).await? {
                 Replaced::Done(at) => return Ok(self.acknowledged(next, at)),
                 Replaced::Stale => {}
@@ -239,6 +239,22 @@ impl Appointments {
             }
         }
         Err(Error::Unavailable { cluster: ClusterName::Appointments, outcome: Some(Outcome::NotApplied) })
+    }
+
+    /// The next revision, or why there is none.
+    async fn decide(&self, current: &Appointment, change: &Change, request: &Request) -> Result<Appointment> {
+        match change {
+            Change::Cancel { reason } => Ok(current.cancelled(reason.clone(), request.user, request.at)?),
+            Change::Reschedule { start } => {
+                let calendar = self.calendars.get(current.doctor_id).await?.ok_or(Refusal::NotFound)?;
+                let service = calendar.doctor.service(current.service_id)?;
+                // Moving what cannot be moved is refused as such, whatever the time.
+                current.movable()?;
+                let start = rules::check(&calendar.doctor, service, *start, request.at)
+                    .map_err(|rule| Refusal::SlotUnavailable { rule })?;
+                Ok(current.rescheduled(service, start, request.user, request.at)?)
+            }
+        }
     }
 
     fn acknowledged(&self, value: Appointment, at: Position) -> Done<Appointment> {
@@ -300,7 +316,14 @@ impl Appointments {
 }
 
 impl Book {
-    fn request(&self, identity: &Identity, patient: PatientId, operation: &'static str, key: &str, now: Timestamp) -> Request {
+    fn request(
+        &self,
+        identity: &Identity,
+        patient: PatientId,
+        operation: &'static str,
+        key: &str,
+        now: Timestamp,
+    ) -> Request {
         let parts = [
             self.doctor.to_string(),
             self.service.to_string(),
@@ -318,17 +341,10 @@ fn authorise(operation: &str, viewer: &Viewer, appointment: &Appointment) -> Res
 
 /// A read that failed before anything of a mutation was written.
 fn unchanged(error: Error) -> Error {
-    with_outcome(error, Outcome::NotApplied)
+    error.with_outcome(Outcome::NotApplied)
 }
 
 /// A read that failed after a write whose success it was to confirm.
 fn unknown(error: Error) -> Error {
-    with_outcome(error, Outcome::Unknown)
-}
-
-fn with_outcome(error: Error, outcome: Outcome) -> Error {
-    match error {
-        Error::Unavailable { cluster, outcome: None } => Error::Unavailable { cluster, outcome: Some(outcome) },
-        other => other,
-    }
+    error.with_outcome(Outcome::Unknown)
 }

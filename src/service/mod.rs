@@ -5,6 +5,10 @@
 pub mod appointments;
 pub mod auth;
 pub mod doctors;
+pub mod keys;
+mod passwords;
+mod random;
+mod refresh;
 pub mod request;
 pub mod slots;
 pub mod tokens;

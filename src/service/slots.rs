@@ -88,7 +88,12 @@ pub fn dates(from: Date, to: Date, limit: i32) -> Result<Vec<Date>, Refusal> {
 
 /// The nearest free times from a date on, for somebody whose choice was taken.
 #[must_use]
-pub fn alternatives(calendar: &Calendar, service: &Service, start: Timestamp, now: Timestamp) -> Vec<(Timestamp, Timestamp)> {
+pub fn alternatives(
+    calendar: &Calendar,
+    service: &Service,
+    start: Timestamp,
+    now: Timestamp,
+) -> Vec<(Timestamp, Timestamp)> {
     let date = start.to_zoned(calendar.doctor.availability.time_zone.clone()).date();
     let days = (0..ALTERNATIVE_DAYS).filter_map(|days| date.checked_add(days.days()).ok());
     let mut free: Vec<_> = days
@@ -102,9 +107,17 @@ pub fn alternatives(calendar: &Calendar, service: &Service, start: Timestamp, no
     free
 }
 
-fn free_now(calendar: &Calendar, service: &Service, date: Date, now: Timestamp) -> impl Iterator<Item = (Timestamp, Timestamp)> {
+fn free_now(
+    calendar: &Calendar,
+    service: &Service,
+    date: Date,
+    now: Timestamp,
+) -> impl Iterator<Item = (Timestamp, Timestamp)> {
     calendar
         .free(service, date)
-        .filter(move |candidate| slots::is_bookable_at(service, candidate.start, now))
+        .filter(move |candidate| {
+            let (from, until) = slots::bookable_window(service, candidate.start.instant());
+            (from..=until).contains(&now)
+        })
         .map(|candidate| (candidate.start.instant(), candidate.end.instant()))
 }

@@ -1,16 +1,17 @@
 //! The appointments collection: everything that takes a doctor's time, under the index that makes overlap impossible.
 
+use futures::TryStreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use mongodb::bson::{Document, Uuid, doc};
-use mongodb::options::{IndexOptions, ReadConcern};
+use mongodb::options::IndexOptions;
 use mongodb::{ClientSession, Collection};
-use futures::TryStreamExt as _;
 
 use super::cluster::Cluster;
 use super::collection;
-use super::documents::{AppointmentDoc, DoctorDoc, Outcome, Remembered, date_time, uuid};
+use super::documents::{AppointmentDoc, DoctorDoc, Outcome, Remembered};
 use super::idempotency::{Recall, Request};
-use super::write::{self, Written, position};
+use super::value::{bson_id, bson_time, position};
+use super::write::{Verdict, linearizable, read, until_decided};
 use crate::domain::appointment::{Appointment, Status};
 use crate::domain::change::Position;
 use crate::domain::doctor::Doctor;
@@ -128,7 +129,7 @@ impl AppointmentStore {
     pub async fn insert(&self, appointment: &Appointment, request: &Request) -> Result<Inserted> {
         let keys = request.remember(&[], Some(Outcome::of(appointment)));
         let document = AppointmentDoc::from_domain(appointment, keys);
-        let written = write::until_known(&self.cluster, || {
+        let written = until_decided(&self.cluster, || {
             let (store, document) = (self.clone(), document.clone());
             async move {
                 let mut session = store.cluster.session().await?;
@@ -138,9 +139,9 @@ impl AppointmentStore {
         })
         .await?;
         Ok(match written {
-            Written::Done(at) => Inserted::Done(at),
-            Written::Collided(index) if index == PRIMARY_INDEX => Inserted::Exists,
-            Written::Collided(index) => Inserted::Refused(refusal_of(&index)?),
+            Verdict::Done { value: at, .. } => Inserted::Done(at),
+            Verdict::Duplicate { index, .. } if index == PRIMARY_INDEX => Inserted::Exists,
+            Verdict::Duplicate { index, .. } => Inserted::Refused(refusal_of(&index)?),
         })
     }
 
@@ -153,7 +154,7 @@ impl AppointmentStore {
         let guard = doc! {
             "_id": document.id, "doctorId": document.doctor_id, "rev": current.document.rev,
         };
-        let written = write::until_known(&self.cluster, || {
+        let written = until_decided(&self.cluster, || {
             let (store, document, guard) = (self.clone(), document.clone(), guard.clone());
             async move {
                 let mut session = store.cluster.session().await?;
@@ -163,9 +164,9 @@ impl AppointmentStore {
         })
         .await?;
         Ok(match written {
-            Written::Done(Some(at)) => Replaced::Done(at),
-            Written::Done(None) => Replaced::Stale,
-            Written::Collided(index) => Replaced::Refused(refusal_of(&index)?),
+            Verdict::Done { value: Some(at), .. } => Replaced::Done(at),
+            Verdict::Done { value: None, .. } => Replaced::Stale,
+            Verdict::Duplicate { index, .. } => Replaced::Refused(refusal_of(&index)?),
         })
     }
 
@@ -176,12 +177,12 @@ impl AppointmentStore {
     /// `unavailable` when the cluster does not answer.
     pub async fn find(&self, id: AppointmentId) -> Result<Option<(Stored, Position)>> {
         let store = self.clone();
-        let found = write::read(&self.cluster, async move {
+        let found = read(&self.cluster, async move {
             let mut session = store.cluster.session().await?;
             let found = store
                 .collection
-                .find_one(doc! { "_id": uuid(id.0) })
-                .read_concern(ReadConcern::linearizable())
+                .find_one(doc! { "_id": bson_id(id.0) })
+                .read_concern(linearizable())
                 .session(&mut session)
                 .await?;
             Ok(found.map(|document| (document, reached(&session))))
@@ -196,7 +197,7 @@ impl AppointmentStore {
     /// `unavailable` when the cluster does not answer.
     pub async fn list(&self, query: &Query) -> Result<Vec<Appointment>> {
         let (collection, filter, limit) = (self.collection.clone(), query.filter(), query.limit);
-        let documents: Vec<AppointmentDoc> = write::read(&self.cluster, async move {
+        let documents: Vec<AppointmentDoc> = read(&self.cluster, async move {
             collection.find(filter).sort(doc! { "start": 1, "_id": 1 }).limit(limit).await?.try_collect().await
         })
         .await?;
@@ -207,11 +208,15 @@ impl AppointmentStore {
     ///
     /// # Errors
     /// `unavailable` when the cluster does not answer.
-    pub async fn snapshot_of_patient(&self, patient: PatientId, since: Timestamp) -> Result<(Position, Vec<Appointment>)> {
+    pub async fn snapshot_of_patient(
+        &self,
+        patient: PatientId,
+        since: Timestamp,
+    ) -> Result<(Position, Vec<Appointment>)> {
         let open: Vec<&str> = Status::ALL.into_iter().filter(|status| status.is_open()).map(Status::as_str).collect();
         let filter = doc! {
-            "patientId": uuid(patient.0),
-            "$or": [{ "start": { "$gte": date_time(since) } }, { "status": { "$in": open } }],
+            "patientId": bson_id(patient.0),
+            "$or": [{ "start": { "$gte": bson_time(since) } }, { "status": { "$in": open } }],
         };
         self.snapshot(filter).await
     }
@@ -236,7 +241,7 @@ impl AppointmentStore {
 
     async fn snapshot(&self, filter: Document) -> Result<(Position, Vec<Appointment>)> {
         let store = self.clone();
-        let (at, documents) = write::read(&self.cluster, async move {
+        let (at, documents) = read(&self.cluster, async move {
             let mut session = store.cluster.snapshot_session().await?;
             let found = store.collection.find(filter).sort(doc! { "start": 1, "_id": 1 }).session(&mut session).await;
             let mut cursor = found?;
@@ -260,12 +265,12 @@ impl AppointmentStore {
         since: Timestamp,
     ) -> Result<Option<(Position, Doctor, Vec<Appointment>)>> {
         let store = self.clone();
-        let id: Uuid = uuid(doctor.0);
-        let (at, rules, documents) = write::read(&self.cluster, async move {
+        let id: Uuid = bson_id(doctor.0);
+        let (at, rules, documents) = read(&self.cluster, async move {
             let mut session = store.cluster.snapshot_session().await?;
             let doctors: Collection<DoctorDoc> = store.cluster.db.collection(collection::DOCTORS);
             let rules = doctors.find_one(doc! { "_id": id }).session(&mut session).await?;
-            let start = date_time(since.saturating_sub(LONGEST).unwrap_or(Timestamp::MIN));
+            let start = bson_time(since.saturating_sub(LONGEST).unwrap_or(Timestamp::MIN));
             let filter = doc! { "doctorId": id, "start": { "$gte": start }, "claims": { "$exists": true } };
             let mut cursor = store.collection.find(filter).session(&mut session).await?;
             let documents: Vec<AppointmentDoc> = cursor.stream(&mut session).try_collect().await?;
@@ -285,27 +290,30 @@ impl Query {
         let mut filter = Document::new();
         let mut start = Document::new();
         if let Some(doctor) = self.doctor {
-            filter.insert("doctorId", uuid(doctor.0));
+            filter.insert("doctorId", bson_id(doctor.0));
         }
         if let Some(patient) = self.patient {
-            filter.insert("patientId", uuid(patient.0));
+            filter.insert("patientId", bson_id(patient.0));
         }
         if let Some(status) = self.status {
             filter.insert("status", status.as_str());
         }
         if let Some(before) = self.starts_before {
-            start.insert("$lt", date_time(before));
+            start.insert("$lt", bson_time(before));
         }
         if let Some(after) = self.ends_after {
-            filter.insert("end", doc! { "$gt": date_time(after) });
-            start.insert("$gt", date_time(after.saturating_sub(LONGEST).unwrap_or(Timestamp::MIN)));
+            filter.insert("end", doc! { "$gt": bson_time(after) });
+            start.insert("$gt", bson_time(after.saturating_sub(LONGEST).unwrap_or(Timestamp::MIN)));
         }
         if !start.is_empty() {
             filter.insert("start", start);
         }
         if let Some((last, id)) = self.after {
-            let last = date_time(last);
-            filter.insert("$or", vec![doc! { "start": { "$gt": last } }, doc! { "start": last, "_id": { "$gt": uuid(id.0) } }]);
+            let last = bson_time(last);
+            filter.insert(
+                "$or",
+                vec![doc! { "start": { "$gt": last } }, doc! { "start": last, "_id": { "$gt": bson_id(id.0) } }],
+            );
         }
         filter
     }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::error::{ClusterName, Error};
 
 /// How long the driver looks for a primary before it gives up. Also what a change stream stalls after a fail-over.
-const SERVER_SELECTION: Duration = Duration::from_secs(3);
+pub(super) const SERVER_SELECTION: Duration = Duration::from_secs(3);
 /// A cluster that answers nothing for this long counts as away.
 const PING_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -40,8 +40,7 @@ impl Cluster {
         options.retry_writes = Some(true);
         options.retry_reads = Some(true);
         options.read_concern = Some(ReadConcern::majority());
-        options.write_concern =
-            Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
+        options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
         let database = options.default_database.clone().unwrap_or_else(|| format!("cita_{name}"));
         let client = Client::with_options(options)
             .map_err(|error| format!("the URI of the {name} cluster is not usable: {error}"))?;

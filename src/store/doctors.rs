@@ -3,14 +3,15 @@
 use futures::TryStreamExt as _;
 use mongodb::Collection;
 use mongodb::bson::{Document, doc};
-use mongodb::options::{IndexOptions, ReadConcern};
+use mongodb::options::IndexOptions;
 
 use super::appointments::reached;
 use super::cluster::Cluster;
 use super::collection;
-use super::documents::{DoctorDoc, uuid};
+use super::documents::DoctorDoc;
 use super::idempotency::{Recall, Request};
-use super::write::{self, Written};
+use super::value::bson_id;
+use super::write::{Verdict, linearizable, read, until_decided};
 use crate::domain::change::Position;
 use crate::domain::doctor::Doctor;
 use crate::domain::ids::DoctorId;
@@ -72,12 +73,12 @@ impl DoctorStore {
     /// `unavailable` when the outcome could not be learnt.
     pub async fn insert_if_absent(&self, doctor: &Doctor) -> Result<()> {
         let document = DoctorDoc::from_domain(doctor, Vec::new());
-        let written = write::until_known(&self.cluster, || {
+        let written = until_decided(&self.cluster, || {
             let (collection, document) = (self.collection.clone(), document.clone());
             async move { collection.insert_one(document).await.map(|_| ()) }
         });
         match written.await? {
-            Written::Done(()) | Written::Collided(_) => Ok(()),
+            Verdict::Done { .. } | Verdict::Duplicate { .. } => Ok(()),
         }
     }
 
@@ -87,12 +88,12 @@ impl DoctorStore {
     /// `unavailable` when the cluster does not answer.
     pub async fn find(&self, id: DoctorId) -> Result<Option<(StoredDoctor, Position)>> {
         let store = self.clone();
-        let found = write::read(&self.cluster, async move {
+        let found = read(&self.cluster, async move {
             let mut session = store.cluster.session().await?;
             let found = store
                 .collection
-                .find_one(doc! { "_id": uuid(id.0) })
-                .read_concern(ReadConcern::linearizable())
+                .find_one(doc! { "_id": bson_id(id.0) })
+                .read_concern(linearizable())
                 .session(&mut session)
                 .await?;
             Ok(found.map(|document| (document, reached(&session))))
@@ -108,7 +109,7 @@ impl DoctorStore {
     pub async fn replace(&self, current: &StoredDoctor, next: &Doctor, request: &Request) -> Result<Option<Position>> {
         let document = DoctorDoc::from_domain(next, request.remember(&current.document.keys, None));
         let guard = doc! { "_id": document.id, "rev": current.document.rev };
-        let written = write::until_known(&self.cluster, || {
+        let written = until_decided(&self.cluster, || {
             let (store, document, guard) = (self.clone(), document.clone(), guard.clone());
             async move {
                 let mut session = store.cluster.session().await?;
@@ -117,8 +118,10 @@ impl DoctorStore {
             }
         });
         match written.await? {
-            Written::Done(replaced) => Ok(replaced),
-            Written::Collided(index) => Err(Error::Internal(format!("collision on an unexpected index {index}"))),
+            Verdict::Done { value, .. } => Ok(value),
+            Verdict::Duplicate { index, .. } => {
+                Err(Error::Internal(format!("collision on an unexpected index {index}")))
+            }
         }
     }
 
@@ -137,11 +140,11 @@ impl DoctorStore {
             filter.insert("specialisation", specialisation);
         }
         if let Some((name, id)) = after {
-            let id = uuid(id.0);
+            let id = bson_id(id.0);
             filter.insert("$or", vec![doc! { "name": { "$gt": &name } }, doc! { "name": &name, "_id": { "$gt": id } }]);
         }
         let collection = self.collection.clone();
-        let documents: Vec<DoctorDoc> = write::read(&self.cluster, async move {
+        let documents: Vec<DoctorDoc> = read(&self.cluster, async move {
             collection.find(filter).sort(doc! { "name": 1, "_id": 1 }).limit(limit).await?.try_collect().await
         })
         .await?;

@@ -3,12 +3,12 @@
 //! `claims` and `shared` are absent when nothing is taken: `[]` and `null` would collide with their like in a unique
 //! index. Ticks are `i32`: a partial index on `$type: "int"` would let an int64 through.
 
-use jiff::Timestamp;
 use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
 use mongodb::bson::{DateTime, Uuid};
 use serde::{Deserialize, Serialize};
 
+use super::value::{bson_id, bson_time, instant, uuid_of};
 use crate::domain::appointment::{Action, Appointment, HistoryEntry, Status};
 use crate::domain::doctor::{Availability, Doctor, LocalRange, Profile, Service};
 use crate::domain::ids::{AppointmentId, ServiceId, UserId};
@@ -105,8 +105,8 @@ impl AppointmentDoc {
     #[must_use]
     pub fn from_domain(appointment: &Appointment, keys: Vec<Remembered>) -> Self {
         Self {
-            id: uuid(appointment.id.0),
-            doctor_id: uuid(appointment.doctor_id.0),
+            id: bson_id(appointment.id.0),
+            doctor_id: bson_id(appointment.doctor_id.0),
             bucket: i32::from(appointment.doctor_id.bucket()),
             rev: int(appointment.rev),
             status: appointment.status.as_str().to_owned(),
@@ -114,17 +114,17 @@ impl AppointmentDoc {
             shared: shared_claims(appointment),
             freed: non_empty(&appointment.freed),
             doctor_name: appointment.doctor_name.clone(),
-            patient_id: uuid(appointment.patient_id.0),
+            patient_id: bson_id(appointment.patient_id.0),
             patient_name: appointment.patient_name.clone(),
-            service_id: uuid(appointment.service_id.0),
+            service_id: bson_id(appointment.service_id.0),
             service_name: appointment.service_name.clone(),
-            start: date_time(appointment.start),
-            end: date_time(appointment.end),
+            start: bson_time(appointment.start),
+            end: bson_time(appointment.end),
             time_zone: appointment.time_zone.clone(),
             reason: appointment.reason.clone(),
             cancel_reason: appointment.cancel_reason.clone(),
-            created_at: date_time(appointment.created_at),
-            updated_at: date_time(appointment.updated_at),
+            created_at: bson_time(appointment.created_at),
+            updated_at: bson_time(appointment.updated_at),
             history: appointment.history.iter().map(HistoryDoc::from_domain).collect(),
             keys,
         }
@@ -137,25 +137,30 @@ impl AppointmentDoc {
     pub fn to_domain(&self) -> Result<Appointment, Undecodable> {
         let bad = |what| Undecodable { id: self.id.to_string(), what };
         Ok(Appointment {
-            id: AppointmentId(native(self.id)),
+            id: AppointmentId(uuid_of(self.id)),
             rev: u32::try_from(self.rev).map_err(|_| bad("rev"))?,
             status: Status::named(&self.status).ok_or_else(|| bad("status"))?,
-            doctor_id: UserId(native(self.doctor_id)),
+            doctor_id: UserId(uuid_of(self.doctor_id)),
             doctor_name: self.doctor_name.clone(),
-            patient_id: UserId(native(self.patient_id)),
+            patient_id: UserId(uuid_of(self.patient_id)),
             patient_name: self.patient_name.clone(),
-            service_id: ServiceId(native(self.service_id)),
+            service_id: ServiceId(uuid_of(self.service_id)),
             service_name: self.service_name.clone(),
-            start: timestamp(self.start).ok_or_else(|| bad("start"))?,
-            end: timestamp(self.end).ok_or_else(|| bad("end"))?,
+            start: instant(self.start).map_err(|_| bad("start"))?,
+            end: instant(self.end).map_err(|_| bad("end"))?,
             time_zone: self.time_zone.clone(),
             reason: self.reason.clone(),
             cancel_reason: self.cancel_reason.clone(),
-            created_at: timestamp(self.created_at).ok_or_else(|| bad("createdAt"))?,
-            updated_at: timestamp(self.updated_at).ok_or_else(|| bad("updatedAt"))?,
+            created_at: instant(self.created_at).map_err(|_| bad("createdAt"))?,
+            updated_at: instant(self.updated_at).map_err(|_| bad("updatedAt"))?,
             claims: self.claims.iter().flatten().copied().map(Tick).collect(),
             freed: self.freed.iter().flatten().copied().map(Tick).collect(),
-            history: self.history.iter().map(HistoryDoc::to_domain).collect::<Option<_>>().ok_or_else(|| bad("history"))?,
+            history: self
+                .history
+                .iter()
+                .map(HistoryDoc::to_domain)
+                .collect::<Option<_>>()
+                .ok_or_else(|| bad("history"))?,
         })
     }
 
@@ -182,10 +187,10 @@ impl Outcome {
         Self {
             rev: int(appointment.rev),
             status: appointment.status.as_str().to_owned(),
-            start: date_time(appointment.start),
-            end: date_time(appointment.end),
+            start: bson_time(appointment.start),
+            end: bson_time(appointment.end),
             cancel_reason: appointment.cancel_reason.clone(),
-            updated_at: date_time(appointment.updated_at),
+            updated_at: bson_time(appointment.updated_at),
         }
     }
 }
@@ -195,9 +200,9 @@ impl HistoryDoc {
         Self {
             rev: int(entry.rev),
             action: entry.action.as_str().to_owned(),
-            by: uuid(entry.by.0),
-            at: date_time(entry.at),
-            start: date_time(entry.start),
+            by: bson_id(entry.by.0),
+            at: bson_time(entry.at),
+            start: bson_time(entry.start),
         }
     }
 
@@ -205,9 +210,9 @@ impl HistoryDoc {
         Some(HistoryEntry {
             rev: u32::try_from(self.rev).ok()?,
             action: Action::named(&self.action)?,
-            by: UserId(native(self.by)),
-            at: timestamp(self.at)?,
-            start: timestamp(self.start)?,
+            by: UserId(uuid_of(self.by)),
+            at: instant(self.at).ok()?,
+            start: instant(self.start).ok()?,
         })
     }
 }
@@ -283,7 +288,7 @@ impl DoctorDoc {
     pub fn from_domain(doctor: &Doctor, keys: Vec<Remembered>) -> Self {
         let Availability { rev, weekly, overrides, .. } = &doctor.availability;
         Self {
-            id: uuid(doctor.id.0),
+            id: bson_id(doctor.id.0),
             bucket: i32::from(doctor.id.bucket()),
             rev: int(doctor.rev),
             name: doctor.name.clone(),
@@ -310,7 +315,7 @@ impl DoctorDoc {
                 })
                 .collect(),
             services: doctor.services.iter().map(ServiceDoc::from_domain).collect(),
-            updated_at: date_time(doctor.updated_at),
+            updated_at: bson_time(doctor.updated_at),
             keys,
         }
     }
@@ -322,7 +327,7 @@ impl DoctorDoc {
     pub fn to_domain(&self) -> Result<Doctor, Undecodable> {
         let bad = |what| Undecodable { id: self.id.to_string(), what };
         Ok(Doctor {
-            id: UserId(native(self.id)),
+            id: UserId(uuid_of(self.id)),
             rev: u32::try_from(self.rev).map_err(|_| bad("rev"))?,
             name: self.name.clone(),
             approved: self.approved,
@@ -333,8 +338,13 @@ impl DoctorDoc {
                 address: self.address.clone(),
             },
             availability: self.availability().ok_or_else(|| bad("availability"))?,
-            services: self.services.iter().map(ServiceDoc::to_domain).collect::<Option<_>>().ok_or_else(|| bad("services"))?,
-            updated_at: timestamp(self.updated_at).ok_or_else(|| bad("updatedAt"))?,
+            services: self
+                .services
+                .iter()
+                .map(ServiceDoc::to_domain)
+                .collect::<Option<_>>()
+                .ok_or_else(|| bad("services"))?,
+            updated_at: instant(self.updated_at).map_err(|_| bad("updatedAt"))?,
         })
     }
 
@@ -359,7 +369,7 @@ impl DoctorDoc {
 impl ServiceDoc {
     fn from_domain(service: &Service) -> Self {
         Self {
-            id: uuid(service.id.0),
+            id: bson_id(service.id.0),
             rev: int(service.rev),
             name: service.name.clone(),
             duration_minutes: service.duration_minutes,
@@ -376,7 +386,7 @@ impl ServiceDoc {
 
     fn to_domain(&self) -> Option<Service> {
         Some(Service {
-            id: ServiceId(native(self.id)),
+            id: ServiceId(uuid_of(self.id)),
             rev: u32::try_from(self.rev).ok()?,
             name: self.name.clone(),
             duration_minutes: self.duration_minutes,
@@ -413,30 +423,6 @@ fn time_of_day(minutes: i32) -> Option<Time> {
 
 fn minutes(time: Time) -> i32 {
     i32::from(time.hour()) * 60 + i32::from(time.minute())
-}
-
-/// A UUID as BSON has it.
-#[must_use]
-pub fn uuid(id: uuid::Uuid) -> Uuid {
-    Uuid::from_bytes(id.into_bytes())
-}
-
-/// A UUID as the domain has it.
-#[must_use]
-pub fn native(id: Uuid) -> uuid::Uuid {
-    uuid::Uuid::from_bytes(id.bytes())
-}
-
-/// An instant as BSON has it, in whole milliseconds.
-#[must_use]
-pub fn date_time(instant: Timestamp) -> DateTime {
-    DateTime::from_millis(instant.as_millisecond())
-}
-
-/// An instant as the domain has it.
-#[must_use]
-pub fn timestamp(instant: DateTime) -> Option<Timestamp> {
-    Timestamp::from_millisecond(instant.timestamp_millis()).ok()
 }
 
 /// A revision as BSON has it: always an int32.

@@ -2,7 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::documents::{Outcome, Remembered, date_time, native, timestamp, uuid};
+use super::documents::{Outcome, Remembered};
+use super::value::{bson_id, bson_time, instant, uuid_of};
 use crate::domain::ids::UserId;
 
 /// How long a success is remembered.
@@ -37,7 +38,7 @@ impl Request {
     #[must_use]
     pub fn recall<'a>(&self, keys: &'a [Remembered]) -> Recall<'a> {
         let same = |entry: &&Remembered| {
-            native(entry.user) == self.user.0 && entry.operation == self.operation && entry.key == self.key
+            uuid_of(entry.user) == self.user.0 && entry.operation == self.operation && entry.key == self.key
         };
         match keys.iter().filter(|entry| is_remembered(entry, self.at)).find(same) {
             None => Recall::New,
@@ -53,11 +54,11 @@ impl Request {
         let surplus = (kept.len() + 1).saturating_sub(REMEMBERED_LIMIT);
         kept.drain(..surplus);
         kept.push(Remembered {
-            user: uuid(self.user.0),
+            user: bson_id(self.user.0),
             operation: self.operation.to_owned(),
             key: self.key.clone(),
             request: self.fingerprint,
-            at: date_time(self.at),
+            at: bson_time(self.at),
             outcome,
         });
         kept
@@ -65,5 +66,5 @@ impl Request {
 }
 
 fn is_remembered(entry: &Remembered, now: Timestamp) -> bool {
-    timestamp(entry.at).is_some_and(|at| now.duration_since(at) < REMEMBERED_FOR)
+    instant(entry.at).is_ok_and(|at| now.duration_since(at) < REMEMBERED_FOR)
 }

@@ -9,7 +9,11 @@ pub mod doctors;
 pub mod documents;
 pub mod failure;
 pub mod idempotency;
-pub mod write;
+pub mod sessions;
+pub mod signing_keys;
+pub mod users;
+pub mod value;
+mod write;
 
 /// Names of the collections.
 pub mod collection {

@@ -1,105 +1,107 @@
-//! How a write is carried out: in a task of its own, repeated until its outcome is known, within a deadline.
+//! How a single document is read and written: in a task of its own, within a deadline, repeated until it is decided.
 
-use std::future::Future;
 use std::time::Duration;
 
-use mongodb::bson::Timestamp as ClusterTime;
-use mongodb::error::{Error as DriverError, Result as DriverResult};
-use tokio::time::{Instant, sleep, timeout};
+use mongodb::error::Error as DriverError;
+use mongodb::options::ReadConcern;
+use tokio::time::{Instant, sleep, timeout_at};
 
-use super::cluster::Cluster;
-use super::failure::{self, Failure};
-use crate::domain::change::Position;
+use super::cluster::{Cluster, SERVER_SELECTION};
+use super::failure::{Failure, of_write};
 use crate::error::{Error, Outcome, Result};
 
-/// How long a write is repeated before its outcome is given up as unknown.
-const WRITE_DEADLINE: Duration = Duration::from_secs(8);
-/// One attempt. The driver has no socket time-out; an attempt that takes longer goes on in its task, unheard.
-const ATTEMPT: Duration = Duration::from_secs(4);
-const FIRST_PAUSE: Duration = Duration::from_millis(25);
-const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+/// The most that a write may take, repetitions included. Longer than a step-down, shorter than a client waits.
+const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+/// The most that a read may take: the driver has no bound of its own once it is connected.
+const READ_DEADLINE: Duration = Duration::from_secs(5);
+/// The pause before a write is repeated.
+const PAUSE: Duration = Duration::from_millis(100);
 
-/// How a write ended whose outcome is known.
+/// What a write came to.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Written<T> {
-    Done(T),
-    /// A unique index decided against it; the name of the index.
-    Collided(String),
+pub(super) enum Verdict<T> {
+    /// The server did it. `repeated`: an attempt before may have done it already, so a count of nothing proves nothing.
+    Done { value: T, repeated: bool },
+    /// A unique index was against it. `repeated`: an attempt before may have been what it collided with.
+    Duplicate { index: String, repeated: bool },
 }
 
-/// The position of a cluster time.
-#[must_use]
-pub fn position(time: ClusterTime) -> Position {
-    Position(u64::from(time.time) << 32 | u64::from(time.increment))
-}
-
-/// Repeats `write`, which must be safe to repeat, until its outcome is known.
-///
-/// # Errors
-/// `unavailable` at the deadline, saying whether it may have been applied; `internal` when the server refuses it.
-pub async fn until_known<T, F>(cluster: &Cluster, mut write: impl FnMut() -> F) -> Result<Written<T>>
+/// Runs a read within its deadline.
+pub(super) async fn read<T, F>(cluster: &Cluster, read: F) -> Result<T>
 where
     T: Send + 'static,
-    F: Future<Output = DriverResult<T>> + Send + 'static,
+    F: Future<Output = Result<T, DriverError>> + Send + 'static,
+{
+    match timeout_at(Instant::now() + READ_DEADLINE, tokio::spawn(read)).await {
+        Ok(Ok(result)) => result.map_err(|error| cluster.unreadable(&error)),
+        Ok(Err(died)) => Err(Error::Internal(format!("a read died: {died}"))),
+        Err(_) => {
+            tracing::warn!(cluster = %cluster.name, "a read took too long");
+            Err(Error::unreadable(cluster.name))
+        }
+    }
+}
+
+/// Runs a read that settles what a write came to whose answer was lost: where it fails, the outcome stays unknown.
+pub(super) async fn confirm<T>(read: impl Future<Output = Result<T>>) -> Result<T> {
+    read.await.map_err(|error| error.with_outcome(Outcome::Unknown))
+}
+
+/// Runs the write that `attempt` makes until the server has decided on it, or the deadline has passed.
+///
+/// Each attempt must be the same write: one that finds itself done before does no harm.
+pub(super) async fn until_decided<T, F, A>(cluster: &Cluster, mut attempt: A) -> Result<Verdict<T>>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, DriverError>> + Send + 'static,
+    A: FnMut() -> F,
 {
     let deadline = Instant::now() + WRITE_DEADLINE;
-    let mut outcome = Outcome::NotApplied;
-    let mut pause = FIRST_PAUSE;
+    let mut repeated = false;
     loop {
-        match attempt(write()).await {
-            Ok(value) => return Ok(Written::Done(value)),
-            Err(Attempt::Failed(error)) => match failure::of_write(&error) {
-                Failure::Duplicate { index } => return Ok(Written::Collided(index)),
-                Failure::Refused => return Err(Error::Internal(format!("{} refused a write: {error}", cluster.name))),
-                Failure::NotSent => tracing::debug!(cluster = %cluster.name, %error, "write not sent"),
-                Failure::Unknown => {
-                    tracing::debug!(cluster = %cluster.name, %error, "outcome of a write unknown, repeating it");
-                    outcome = Outcome::Unknown;
-                }
-            },
-            Err(Attempt::TimedOut) => outcome = Outcome::Unknown,
-            Err(Attempt::Panicked) => return Err(Error::Internal("a write panicked".to_owned())),
+        match one_attempt(deadline, attempt()).await {
+            Ok(value) => return Ok(Verdict::Done { value, repeated }),
+            Err(Failure::Duplicate { index }) => return Ok(Verdict::Duplicate { index, repeated }),
+            Err(Failure::Refused) => return Err(Error::Internal(format!("{} refused a write", cluster.name))),
+            Err(Failure::Unknown) => repeated = true,
+            Err(Failure::NotSent) => {}
         }
-        if Instant::now() + pause >= deadline {
+        // An attempt that the deadline cuts short is one of unknown outcome: none begins that may not be over by then.
+        if Instant::now() + PAUSE + SERVER_SELECTION >= deadline {
+            let outcome = if repeated { Outcome::Unknown } else { Outcome::NotApplied };
             return Err(Error::Unavailable { cluster: cluster.name, outcome: Some(outcome) });
         }
-        sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        sleep(PAUSE).await;
     }
 }
 
-/// Runs a read in a task of its own, within the time of one attempt.
-///
-/// # Errors
-/// `unavailable` when the cluster does not answer.
-pub async fn read<T, F>(cluster: &Cluster, read: F) -> Result<T>
+async fn one_attempt<T, F>(deadline: Instant, write: F) -> Result<T, Failure>
 where
     T: Send + 'static,
-    F: Future<Output = DriverResult<T>> + Send + 'static,
+    F: Future<Output = Result<T, DriverError>> + Send + 'static,
 {
-    attempt(read).await.map_err(|failed| match failed {
-        Attempt::Failed(error) => cluster.unreadable(&error),
-        Attempt::TimedOut => Error::unreadable(cluster.name),
-        Attempt::Panicked => Error::Internal("a read panicked".to_owned()),
-    })
-}
-
-enum Attempt {
-    Failed(DriverError),
-    TimedOut,
-    Panicked,
-}
-
-/// The driver's futures may not be dropped half-way: the work goes on in its task whatever becomes of the caller.
-async fn attempt<T, F>(work: F) -> Result<T, Attempt>
-where
-    T: Send + 'static,
-    F: Future<Output = DriverResult<T>> + Send + 'static,
-{
-    match timeout(ATTEMPT, tokio::spawn(work)).await {
+    // The task outlives a caller that gives up: the driver's futures may not be dropped half-way.
+    match timeout_at(deadline, tokio::spawn(write)).await {
         Ok(Ok(Ok(value))) => Ok(value),
-        Ok(Ok(Err(error))) => Err(Attempt::Failed(error)),
-        Ok(Err(_)) => Err(Attempt::Panicked),
-        Err(_) => Err(Attempt::TimedOut),
+        Ok(Ok(Err(error))) => {
+            let failure = of_write(&error);
+            // A collision's message quotes the document: it is not for the log.
+            if !matches!(failure, Failure::Duplicate { .. }) {
+                tracing::warn!(?failure, kind = kind(&error), "write failed");
+            }
+            Err(failure)
+        }
+        Ok(Err(_)) | Err(_) => Err(Failure::Unknown),
     }
+}
+
+/// What the driver calls the error, without the message, which may quote the document.
+fn kind(error: &DriverError) -> String {
+    let text = format!("{:?}", error.kind);
+    text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
+}
+
+/// Sees everything that was ever acknowledged, and says nothing that may be rolled back.
+pub(super) fn linearizable() -> ReadConcern {
+    ReadConcern::linearizable()
 }

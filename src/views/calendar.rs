@@ -27,8 +27,7 @@ impl Calendar {
     /// The calendar of a snapshot.
     #[must_use]
     pub fn new(at: Position, doctor: Doctor, appointments: Vec<Appointment>) -> Self {
-        let mut calendar =
-            Self { doctor: Arc::new(doctor), at, taken: BTreeMap::new(), claims: HashMap::new() };
+        let mut calendar = Self { doctor: Arc::new(doctor), at, taken: BTreeMap::new(), claims: HashMap::new() };
         for appointment in &appointments {
             calendar.set_claims(appointment);
         }

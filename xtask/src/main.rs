@@ -1,1 +1,137 @@
-fn main(){}
+//! The commands of a Cita checkout: start everything, run every test, regenerate what is generated.
+//! It is compiled before anything else can happen, so it knows clap and the standard library only.
+
+mod generate;
+
+use std::env;
+use std::fmt;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+/// The commands of a Cita checkout.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build Cita and start everything: its two databases, a demo clinic, the server.
+    ///
+    /// MongoDB is looked for in CITA_MONGOD, on PATH and in the cache, and fetched once when it is nowhere. Data is kept
+    /// in .cita of this checkout unless CITA_DATA_DIR says otherwise. Ctrl-C stops all of it.
+    Up(Up),
+    /// Run every test there is.
+    ///
+    /// Tests use databases of their own, started for the run and removed after it.
+    Test(Test),
+    /// Write anew what is generated from the source: the JSON Schemas of the wire protocol.
+    Generate(Generate),
+}
+
+#[derive(Args)]
+struct Up {
+    /// Build with optimisation: slower to build, faster to run.
+    #[arg(long)]
+    release: bool,
+    /// Options for `cita serve`, after `--`; `cargo xtask up -- --help` lists them.
+    #[arg(last = true, value_name = "OPTION")]
+    serve: Vec<String>,
+}
+
+#[derive(Args)]
+struct Test {
+    /// Run only tests whose name contains one of these.
+    filter: Vec<String>,
+}
+
+#[derive(Args)]
+struct Generate {
+    /// Fail when what is there differs from what the source generates, and name the files.
+    #[arg(long)]
+    check: bool,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().task {
+        Task::Up(options) => up(&options),
+        Task::Test(options) => test(&options),
+        Task::Generate(options) => generate::run(options.check),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("cargo xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Becomes `cargo run`, which becomes `cita`: one process from here on, so that every signal reaches the server and its
+/// exit status is the one that is seen.
+fn up(options: &Up) -> Result<(), Failure> {
+    let mut cargo = cargo("run");
+    cargo.args(["--package", "cita", "--bin", "cita"]);
+    if options.release {
+        cargo.arg("--release");
+    }
+    cargo.args(["--", "serve"]).args(&options.serve);
+    if env::var_os("CITA_DEMO").is_none() {
+        cargo.env("CITA_DEMO", "true");
+    }
+    Err(Failure::Start(format!("{cargo:?}"), cargo.exec()))
+}
+
+fn test(options: &Test) -> Result<(), Failure> {
+    let mut cargo = cargo("test");
+    cargo.args(["--workspace", "--"]).args(&options.filter);
+    complete(cargo)
+}
+
+/// The cargo that runs this, in the root of the checkout.
+fn cargo(command: &str) -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.arg(command).current_dir(root());
+    cargo
+}
+
+fn complete(mut command: Command) -> Result<(), Failure> {
+    let shown = format!("{command:?}");
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Failure::Failed(shown, status.to_string())),
+        Err(error) => Err(Failure::Start(shown, error)),
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies inside the checkout")
+}
+
+/// Why a task did not succeed.
+enum Failure {
+    Start(String, io::Error),
+    Failed(String, String),
+    File(String, io::Error),
+    Stale(Vec<String>),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start(command, error) => write!(f, "{command} cannot be started: {error}"),
+            Self::Failed(command, status) => write!(f, "{command} failed ({status})"),
+            Self::File(path, error) => write!(f, "{path} cannot be read or written: {error}"),
+            Self::Stale(files) => {
+                writeln!(f, "generated files were stale; they are right now, commit them:")?;
+                write!(f, "  {}", files.join("\n  "))
+            }
+        }
+    }
+}

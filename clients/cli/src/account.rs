@@ -1,8 +1,6 @@
 //! Commands about who one is: log in, register, log out.
 
-use cita_protocol::auth::{
-    AuthReply, LoginRequest, MeGetRequest, RegisterRequest, RegisterRole, User,
-};
+use cita_protocol::auth::{AuthReply, LoginRequest, MeGetRequest, RegisterRequest, RegisterRole, User};
 use cita_protocol::value::Empty;
 use cita_protocol::{ErrorCode, Operation};
 use serde_json::json;
@@ -22,11 +20,7 @@ pub async fn login(client: &Client, login: Login) -> Result<(), Failure> {
         Some(email) => email,
         None => ask("E-mail address: ").await?,
     };
-    let request = LoginRequest {
-        email,
-        password: password(&login.password).await?,
-        device: Some(DEVICE.into()),
-    };
+    let request = LoginRequest { email, password: password(&login.password).await?, device: Some(DEVICE.into()) };
     let reply = authenticate(client, Operation::AuthLogin, request).await?;
     keep(client, reply).await
 }
@@ -68,9 +62,7 @@ async fn keep(client: &Client, reply: AuthReply) -> Result<(), Failure> {
 }
 
 pub async fn whoami(client: &mut Client) -> Result<(), Failure> {
-    let user: User = client
-        .read(Operation::MeGet, MeGetRequest::default())
-        .await?;
+    let user: User = client.read(Operation::MeGet, MeGetRequest::default()).await?;
     client.close().await;
     tell(client, &user);
     Ok(())
@@ -78,9 +70,7 @@ pub async fn whoami(client: &mut Client) -> Result<(), Failure> {
 
 fn tell(client: &Client, user: &User) {
     let (profile, server) = (&client.profile, &client.server);
-    client
-        .output
-        .object(&json!({"profile": profile, "server": server, "user": user}));
+    client.output.object(&json!({"profile": profile, "server": server, "user": user}));
     client.output.line(format!(
         "{} <{}>, {} at {server} (profile `{profile}`, id {})",
         plain(&user.name),
@@ -99,12 +89,8 @@ pub async fn logout(client: &mut Client) -> Result<(), Failure> {
         _ => {}
     }
     let lock = client.store.lock().await?;
-    client
-        .store
-        .remove(&lock, &client.profile, &client.server)?;
-    client
-        .output
-        .object(&json!({"profile": client.profile, "server": client.server, "user": null}));
+    client.store.remove(&lock, &client.profile, &client.server)?;
+    client.output.object(&json!({"profile": client.profile, "server": client.server, "user": null}));
     client.output.line("Logged out.");
     Ok(())
 }

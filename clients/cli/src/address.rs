@@ -8,10 +8,7 @@ use crate::error::ClientError;
 /// The WebSocket of a server given as `http://host:port` or `ws://host:port`, with or without `/v1/ws`.
 pub fn websocket_url(base: &str) -> Result<String, ClientError> {
     let refuse = |why: &str| ClientError::Address(format!("`{base}` {why}"));
-    let uri: Uri = base
-        .trim()
-        .parse()
-        .map_err(|_| refuse("is not a URL: write it as http://host:port"))?;
+    let uri: Uri = base.trim().parse().map_err(|_| refuse("is not a URL: write it as http://host:port"))?;
     match uri.scheme_str() {
         Some("http" | "ws") => {}
         Some("https" | "wss") => {
@@ -40,18 +37,12 @@ mod tests {
     #[test]
     fn http_and_ws_lead_to_the_same_socket() {
         let expected = "ws://127.0.0.1:8080/v1/ws";
-        for base in [
-            "http://127.0.0.1:8080",
-            "http://127.0.0.1:8080/",
-            "ws://127.0.0.1:8080",
-            "ws://127.0.0.1:8080/v1/ws",
-        ] {
+        for base in
+            ["http://127.0.0.1:8080", "http://127.0.0.1:8080/", "ws://127.0.0.1:8080", "ws://127.0.0.1:8080/v1/ws"]
+        {
             assert_eq!(websocket_url(base).unwrap(), expected, "{base}");
         }
-        assert_eq!(
-            websocket_url("http://host/clinic/").unwrap(),
-            "ws://host/clinic/v1/ws"
-        );
+        assert_eq!(websocket_url("http://host/clinic/").unwrap(), "ws://host/clinic/v1/ws");
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! Commands on appointments: book, move, cancel, look.
 
 use cita_protocol::appointment::{
-    Appointment, AppointmentGetRequest, AppointmentListRequest, BookRequest, CancelRequest,
-    RescheduleRequest,
+    Appointment, AppointmentGetRequest, AppointmentListRequest, BookRequest, CancelRequest, RescheduleRequest,
 };
 use cita_protocol::{Instant, Operation, Page};
 
@@ -32,19 +31,10 @@ pub async fn book(client: &mut Client, book: Book) -> Result<(), Failure> {
     tell(client, &booked).await
 }
 
-pub async fn reschedule(
-    client: &mut Client,
-    id: &str,
-    start: &str,
-    key: Option<String>,
-) -> Result<(), Failure> {
+pub async fn reschedule(client: &mut Client, id: &str, start: &str, key: Option<String>) -> Result<(), Failure> {
     let appointment = get(client, id).await?;
     let zone = times::zone(&appointment.time_zone)?;
-    let request = RescheduleRequest {
-        id: appointment.id,
-        rev: None,
-        start: parse_start(start, &zone)?,
-    };
+    let request = RescheduleRequest { id: appointment.id, rev: None, start: parse_start(start, &zone)? };
     let moved = client
         .mutate(Operation::AppointmentReschedule, &request, key)
         .await
@@ -52,20 +42,9 @@ pub async fn reschedule(
     tell(client, &moved).await
 }
 
-pub async fn cancel(
-    client: &mut Client,
-    id: &str,
-    reason: Option<String>,
-    key: Option<String>,
-) -> Result<(), Failure> {
-    let request = CancelRequest {
-        id: id.into(),
-        rev: None,
-        reason,
-    };
-    let cancelled = client
-        .mutate(Operation::AppointmentCancel, &request, key)
-        .await?;
+pub async fn cancel(client: &mut Client, id: &str, reason: Option<String>, key: Option<String>) -> Result<(), Failure> {
+    let request = CancelRequest { id: id.into(), rev: None, reason };
+    let cancelled = client.mutate(Operation::AppointmentCancel, &request, key).await?;
     tell(client, &cancelled).await
 }
 
@@ -75,20 +54,13 @@ pub async fn show(client: &mut Client, id: &str) -> Result<(), Failure> {
 }
 
 async fn get(client: &mut Client, id: &str) -> Result<Appointment, Failure> {
-    let request = AppointmentGetRequest {
-        id: id.into(),
-        after: None,
-    };
+    let request = AppointmentGetRequest { id: id.into(), after: None };
     client.read(Operation::AppointmentGet, request).await
 }
 
 pub async fn list(client: &mut Client, all: bool) -> Result<(), Failure> {
     let from = (!all).then(|| Instant(times::now().to_string()));
-    let mut request = AppointmentListRequest {
-        from,
-        page_size: Some(PAGE_SIZE),
-        ..AppointmentListRequest::default()
-    };
+    let mut request = AppointmentListRequest { from, page_size: Some(PAGE_SIZE), ..AppointmentListRequest::default() };
     let mut appointments = Vec::new();
     loop {
         let page: Page<Appointment> = client.read(Operation::AppointmentList, &request).await?;
@@ -120,10 +92,7 @@ async fn tell(client: &mut Client, appointment: &Appointment) -> Result<(), Fail
     output.line(format!(
         "{}  {} ({})",
         screen::status(appointment.status, output),
-        output.paint(
-            Paint::Strong,
-            &times::span(&appointment.start, &appointment.end, &zone)
-        ),
+        output.paint(Paint::Strong, &times::span(&appointment.start, &appointment.end, &zone)),
         times::zone_name(&zone),
     ));
     let field = |name: &str, value: &str| output.line(format!("  {name:<11}{}", plain(value)));

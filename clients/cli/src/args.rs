@@ -23,21 +23,10 @@ Exit codes: 0 done, 1 refused (the reason is printed), 2 wrong usage, 3 no conne
 )]
 pub struct Arguments {
     /// Address of the server
-    #[arg(
-        long,
-        env = "CITA_URL",
-        default_value = "http://127.0.0.1:8080",
-        global = true
-    )]
+    #[arg(long, env = "CITA_URL", default_value = "http://127.0.0.1:8080", global = true)]
     pub url: String,
     /// Whose log-in to use: one terminal can be a doctor, another a patient
-    #[arg(
-        long,
-        env = "CITA_PROFILE",
-        default_value = "default",
-        global = true,
-        value_name = "NAME"
-    )]
+    #[arg(long, env = "CITA_PROFILE", default_value = "default", global = true, value_name = "NAME")]
     pub profile: String,
     /// Print one JSON object per line, for programs
     #[arg(long, global = true)]
@@ -141,9 +130,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub enum Watched {
     /// Free times of a service; needs no log-in
-    #[command(
-        after_help = "Example:\n  cita-cli watch slots gomez general --from today --to 2026-12-31"
-    )]
+    #[command(after_help = "Example:\n  cita-cli watch slots gomez general --from today --to 2026-12-31")]
     Slots(SlotRange),
     /// A doctor's appointments; for the doctor and admins
     #[command(after_help = "\
@@ -245,8 +232,7 @@ mod tests {
 
     #[test]
     fn global_flags_work_after_the_command() {
-        let parsed =
-            Arguments::parse_from(["cita-cli", "watch", "me", "--json", "--profile", "doctor"]);
+        let parsed = Arguments::parse_from(["cita-cli", "watch", "me", "--json", "--profile", "doctor"]);
         assert!(parsed.json);
         assert_eq!(parsed.profile, "doctor");
     }

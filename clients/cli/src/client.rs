@@ -66,10 +66,7 @@ impl Client {
     /// A new connection, and the token that it was opened with.
     pub async fn open(&self) -> Result<(Connection, Option<String>), Failure> {
         let token = self.token().await?;
-        match (
-            Connection::connect(&self.server, token.as_deref()).await,
-            token,
-        ) {
+        match (Connection::connect(&self.server, token.as_deref()).await, token) {
             (Err(error), Some(token)) if error.verdict() == Verdict::NewToken => {
                 let token = self.refresh(&token).await?.access_token;
                 let connection = Connection::connect(&self.server, Some(&token)).await?;
@@ -109,18 +106,15 @@ impl Client {
     }
 
     async fn refreshed(&self, session: &Session) -> Result<AuthReply, Failure> {
-        let refresh_token = session
-            .refresh_token
-            .clone()
-            .ok_or_else(|| self.session_ended())?;
+        let refresh_token = session.refresh_token.clone().ok_or_else(|| self.session_ended())?;
         let connection = Connection::connect(&self.server, None).await?;
         let request = RefreshRequest { refresh_token };
         let result = connection.call(Operation::AuthRefresh, request, None).await;
         connection.close().await;
         result.map_err(|error| match error.code() {
-            Some(
-                ErrorCode::Unauthenticated | ErrorCode::TokenExpired | ErrorCode::SessionRevoked,
-            ) => self.session_ended(),
+            Some(ErrorCode::Unauthenticated | ErrorCode::TokenExpired | ErrorCode::SessionRevoked) => {
+                self.session_ended()
+            }
             _ => error.into(),
         })
     }
@@ -130,11 +124,8 @@ impl Client {
     }
 
     fn not_logged_in(&self) -> Failure {
-        Failure::logged_out(format!(
-            "profile `{}` is not logged in at {}",
-            self.profile, self.server
-        ))
-        .with_hint(self.login_hint())
+        Failure::logged_out(format!("profile `{}` is not logged in at {}", self.profile, self.server))
+            .with_hint(self.login_hint())
     }
 
     fn login_hint(&self) -> String {
@@ -211,13 +202,8 @@ impl Client {
             self.connection = None;
         }
         let asked = failure.problem().and_then(|problem| problem.retry_after_ms);
-        let delay = backoff
-            .next_delay()
-            .max(Duration::from_millis(asked.unwrap_or(0)));
-        self.output.note(format!(
-            "{failure}\nTrying again in {:.1} s with the same key.",
-            delay.as_secs_f64()
-        ));
+        let delay = backoff.next_delay().max(Duration::from_millis(asked.unwrap_or(0)));
+        self.output.note(format!("{failure}\nTrying again in {:.1} s with the same key.", delay.as_secs_f64()));
         sleep(delay).await;
         Ok(())
     }
@@ -246,9 +232,8 @@ fn leaves_unknown(error: &ClientError, before: bool) -> bool {
 
 fn unanswered(failure: Failure, unknown: bool, key: &str) -> Failure {
     if unknown {
-        failure.with_hint(format!(
-            "It may have been done all the same. To learn it, repeat the command with --key {key}"
-        ))
+        failure
+            .with_hint(format!("It may have been done all the same. To learn it, repeat the command with --key {key}"))
     } else {
         failure
     }

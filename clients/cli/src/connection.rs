@@ -63,14 +63,7 @@ impl Connection {
         let heartbeat = Duration::from_millis(hello.heartbeat_ms);
         let driver = Driver::new(socket, requests, sender, heartbeat);
         let task = tokio::spawn(driver.run(Arc::clone(&end)));
-        Ok(Self {
-            hello,
-            outgoing,
-            events: Mutex::new(events),
-            end,
-            last_id: AtomicU64::new(0),
-            task,
-        })
+        Ok(Self { hello, outgoing, events: Mutex::new(events), end, last_id: AtomicU64::new(0), task })
     }
 
     /// The server's first frame.
@@ -93,31 +86,19 @@ impl Connection {
         key: Option<String>,
     ) -> Result<Reply, ClientError> {
         let id = (self.last_id.fetch_add(1, Ordering::Relaxed) + 1).to_string();
-        let frame = ClientFrame {
-            id: Some(id.clone()),
-            kind: operation.to_owned(),
-            key,
-            data,
-        };
+        let frame = ClientFrame { id: Some(id.clone()), kind: operation.to_owned(), key, data };
         let text = serde_json::to_string(&frame)
             .map_err(|error| ClientError::Protocol(format!("request is not JSON: {error}")))?;
         let (reply, replied) = oneshot::channel();
         let outgoing = Outgoing { id, text, reply };
         let exchange = async {
             // Both fail only when the task is gone, which leaves its reason behind first.
-            self.outgoing
-                .send(outgoing)
-                .await
-                .map_err(|_| self.ended())?;
+            self.outgoing.send(outgoing).await.map_err(|_| self.ended())?;
             replied.await.map_err(|_| self.ended())?
         };
         tokio::time::timeout(REPLY_TIMEOUT, exchange)
             .await
-            .unwrap_or_else(|_| {
-                Err(ClientError::Timeout {
-                    operation: operation.to_owned(),
-                })
-            })
+            .unwrap_or_else(|_| Err(ClientError::Timeout { operation: operation.to_owned() }))
     }
 
     /// The same with the operation's own types.
@@ -132,10 +113,7 @@ impl Connection {
     }
 
     /// Subscribes to a topic; its frames follow as events.
-    pub async fn subscribe(
-        &self,
-        request: &SubscribeRequest,
-    ) -> Result<SubscribeReply, ClientError> {
+    pub async fn subscribe(&self, request: &SubscribeRequest) -> Result<SubscribeReply, ClientError> {
         self.call(Operation::Subscribe, request, None).await
     }
 
@@ -165,8 +143,7 @@ impl Connection {
     }
 
     fn ended(&self) -> ClientError {
-        self.end()
-            .unwrap_or_else(|| ClientError::lost("the connection was cut"))
+        self.end().unwrap_or_else(|| ClientError::lost("the connection was cut"))
     }
 }
 

@@ -72,16 +72,10 @@ pub struct Lock {
 impl Store {
     /// `$XDG_CONFIG_HOME/cita/credentials.json`, or the same under `~/.config`.
     pub fn of_user() -> Result<Self, Failure> {
-        let absolute = |name| {
-            env::var_os(name)
-                .map(PathBuf::from)
-                .filter(|path| path.is_absolute())
-        };
+        let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let base = absolute("XDG_CONFIG_HOME")
             .or_else(|| absolute("HOME").map(|home| home.join(".config")))
-            .ok_or_else(|| {
-                Failure::local("set HOME or XDG_CONFIG_HOME: there is no place to keep the session")
-            })?;
+            .ok_or_else(|| Failure::local("set HOME or XDG_CONFIG_HOME: there is no place to keep the session"))?;
         Ok(Self::at(base.join("cita").join("credentials.json")))
     }
 
@@ -92,10 +86,7 @@ impl Store {
     /// The session of this profile at this server.
     pub fn get(&self, profile: &str, server: &str) -> Result<Option<Session>, Failure> {
         let contents = self.read()?;
-        let found = contents
-            .sessions
-            .into_iter()
-            .find(|session| session.belongs_to(profile, server));
+        let found = contents.sessions.into_iter().find(|session| session.belongs_to(profile, server));
         Ok(found)
     }
 
@@ -123,9 +114,7 @@ impl Store {
     /// Keeps this session in place of the one before.
     pub fn put(&self, _lock: &Lock, session: Session) -> Result<(), Failure> {
         let mut contents = self.read()?;
-        contents
-            .sessions
-            .retain(|other| !other.belongs_to(&session.profile, &session.server));
+        contents.sessions.retain(|other| !other.belongs_to(&session.profile, &session.server));
         contents.sessions.push(session);
         self.write(&contents)
     }
@@ -133,9 +122,7 @@ impl Store {
     /// Forgets the session.
     pub fn remove(&self, _lock: &Lock, profile: &str, server: &str) -> Result<(), Failure> {
         let mut contents = self.read()?;
-        contents
-            .sessions
-            .retain(|other| !other.belongs_to(profile, server));
+        contents.sessions.retain(|other| !other.belongs_to(profile, server));
         self.write(&contents)
     }
 
@@ -145,16 +132,13 @@ impl Store {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Contents::default()),
             Err(error) => return Err(self.failure("cannot read", error)),
         };
-        serde_json::from_str(&text).map_err(|error| {
-            self.failure("cannot understand", error)
-                .with_hint("Delete the file, then log in again.")
-        })
+        serde_json::from_str(&text)
+            .map_err(|error| self.failure("cannot understand", error).with_hint("Delete the file, then log in again."))
     }
 
     /// A crash leaves the old file or the new one, never half of one.
     fn write(&self, contents: &Contents) -> Result<(), Failure> {
-        let text = serde_json::to_string_pretty(contents)
-            .map_err(|error| self.failure("cannot write", error))?;
+        let text = serde_json::to_string_pretty(contents).map_err(|error| self.failure("cannot write", error))?;
         let temporary = self.path.with_extension("new");
         write_private(&temporary, &text)
             .and_then(|()| fs::rename(&temporary, &self.path))
@@ -163,9 +147,8 @@ impl Store {
 
     fn make_directory(&self) -> Result<(), Failure> {
         let directory = self.path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(directory).map_err(|error| {
-            Failure::local(format!("cannot make {}: {error}", directory.display()))
-        })
+        fs::create_dir_all(directory)
+            .map_err(|error| Failure::local(format!("cannot make {}: {error}", directory.display())))
     }
 
     fn failure(&self, what: &str, error: impl std::fmt::Display) -> Failure {
@@ -174,11 +157,7 @@ impl Store {
 }
 
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut file = private()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .open(path)?;
+    let mut file = private().create(true).truncate(true).write(true).open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }
@@ -266,10 +245,7 @@ mod tests {
         store.make_directory().unwrap();
         fs::write(&store.path, "{").unwrap();
         let failure = store.get("a", "http://s").unwrap_err();
-        assert!(
-            failure.to_string().contains("credentials.json"),
-            "{failure}"
-        );
+        assert!(failure.to_string().contains("credentials.json"), "{failure}");
     }
 
     #[test]

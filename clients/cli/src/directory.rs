@@ -1,8 +1,6 @@
 //! Commands that look around (doctors, services, free times), and finding a doctor or service by name.
 
-use cita_protocol::doctor::{
-    Doctor, DoctorGetRequest, DoctorSearchRequest, Service, ServiceListRequest,
-};
+use cita_protocol::doctor::{Doctor, DoctorGetRequest, DoctorSearchRequest, Service, ServiceListRequest};
 use cita_protocol::slot::{SlotSearchReply, SlotSearchRequest};
 use cita_protocol::{Money, Operation, Page};
 use serde_json::json;
@@ -35,9 +33,7 @@ pub async fn doctors(client: &mut Client) -> Result<(), Failure> {
         ));
     }
     if doctors.is_empty() {
-        client
-            .output
-            .line("There are no doctors who can be booked.");
+        client.output.line("There are no doctors who can be booked.");
     }
     Ok(())
 }
@@ -46,9 +42,7 @@ pub async fn services(client: &mut Client, doctor: &str) -> Result<(), Failure> 
     let doctor = find_doctor(client, doctor).await?;
     let services = all_services(client, &doctor).await?;
     client.close().await;
-    client
-        .output
-        .line(client.output.paint(Paint::Strong, &plain(&doctor.name)));
+    client.output.line(client.output.paint(Paint::Strong, &plain(&doctor.name)));
     for service in &services {
         client.output.object(service);
         client.output.line(format!(
@@ -102,20 +96,13 @@ pub async fn slots(client: &mut Client, range: &SlotRange) -> Result<(), Failure
         output.line(line);
     }
     if found.slots.is_empty() {
-        output.line(format!(
-            "Nothing is free from {} to {}.",
-            days.from, days.to
-        ));
+        output.line(format!("Nothing is free from {} to {}.", days.from, days.to));
     }
     Ok(())
 }
 
 /// The doctor and the service that these texts mean.
-pub async fn find_both(
-    client: &mut Client,
-    doctor: &str,
-    service: &str,
-) -> Result<(Doctor, Service), Failure> {
+pub async fn find_both(client: &mut Client, doctor: &str, service: &str) -> Result<(Doctor, Service), Failure> {
     let doctor = find_doctor(client, doctor).await?;
     let services = all_services(client, &doctor).await?;
     let names = |service: &Service| (service.id.0.clone(), service.name.clone());
@@ -127,10 +114,7 @@ pub async fn find_both(
 /// The doctor that this text means: an id, or a part of one name only.
 pub async fn find_doctor(client: &mut Client, text: &str) -> Result<Doctor, Failure> {
     if let Ok(id) = Uuid::parse_str(text.trim()) {
-        let request = DoctorGetRequest {
-            id: id.to_string().into(),
-            after: None,
-        };
+        let request = DoctorGetRequest { id: id.to_string().into(), after: None };
         return client.read(Operation::DoctorGet, request).await;
     }
     let doctors = all_doctors(client).await?;
@@ -142,11 +126,7 @@ async fn all_doctors(client: &mut Client) -> Result<Vec<Doctor>, Failure> {
     let mut doctors = Vec::new();
     let mut page_token = None;
     loop {
-        let request = DoctorSearchRequest {
-            page_size: Some(PAGE_SIZE),
-            page_token,
-            ..DoctorSearchRequest::default()
-        };
+        let request = DoctorSearchRequest { page_size: Some(PAGE_SIZE), page_token, ..DoctorSearchRequest::default() };
         let page: Page<Doctor> = client.read(Operation::DoctorSearch, request).await?;
         doctors.extend(page.items);
         page_token = page.next_page_token;
@@ -157,20 +137,13 @@ async fn all_doctors(client: &mut Client) -> Result<Vec<Doctor>, Failure> {
 }
 
 async fn all_services(client: &mut Client, doctor: &Doctor) -> Result<Vec<Service>, Failure> {
-    let request = ServiceListRequest {
-        doctor_id: doctor.id.clone(),
-        after: None,
-    };
+    let request = ServiceListRequest { doctor_id: doctor.id.clone(), after: None };
     let page: Page<Service> = client.read(Operation::ServiceList, request).await?;
     Ok(page.items)
 }
 
 /// The entry with this id or name, else the only one whose name contains the text.
-fn pick<T>(
-    entries: Vec<T>,
-    text: &str,
-    names: impl Fn(&T) -> (String, String),
-) -> Result<T, Failure> {
+fn pick<T>(entries: Vec<T>, text: &str, names: impl Fn(&T) -> (String, String)) -> Result<T, Failure> {
     let wanted = folded(text.trim());
     let exact = |entry: &T| {
         let (id, name) = names(entry);
@@ -182,15 +155,11 @@ fn pick<T>(
         found = rest.into_iter().filter(partly).collect();
     }
     if found.len() > 1 {
-        let candidates: Vec<_> = found
-            .iter()
-            .map(|entry| format!("\n  {} {}", names(entry).0, plain(&names(entry).1)))
-            .collect();
+        let candidates: Vec<_> =
+            found.iter().map(|entry| format!("\n  {} {}", names(entry).0, plain(&names(entry).1))).collect();
         return Err(Failure::ambiguous(text, &candidates));
     }
-    found
-        .pop()
-        .ok_or_else(|| Failure::usage(format!("nothing is called `{text}`")))
+    found.pop().ok_or_else(|| Failure::usage(format!("nothing is called `{text}`")))
 }
 
 /// Lower case without the accents of the languages that names here are written in, so that `gomez` finds `Gómez`.
@@ -213,16 +182,8 @@ mod tests {
     use super::*;
 
     fn pick_name(text: &str) -> Result<&'static str, String> {
-        let names = vec![
-            "Dra. Ana Gómez",
-            "Dr. Luis Gómez",
-            "Dr. Luis Núñez",
-            "Dr. Luis",
-        ];
-        pick(names, text, |name| {
-            (format!("id of {name}"), (*name).to_owned())
-        })
-        .map_err(|failure| failure.to_string())
+        let names = vec!["Dra. Ana Gómez", "Dr. Luis Gómez", "Dr. Luis Núñez", "Dr. Luis"];
+        pick(names, text, |name| (format!("id of {name}"), (*name).to_owned())).map_err(|failure| failure.to_string())
     }
 
     #[test]
@@ -240,10 +201,7 @@ mod tests {
     #[test]
     fn what_fits_several_names_them() {
         let error = pick_name("gomez").unwrap_err();
-        assert!(
-            error.contains("Ana") && error.contains("Luis Gómez"),
-            "{error}"
-        );
+        assert!(error.contains("Ana") && error.contains("Luis Gómez"), "{error}");
         assert!(!error.contains("Núñez"), "{error}");
     }
 

@@ -14,10 +14,7 @@ pub enum ClientError {
     /// No server answered there.
     Unreachable { url: String, reason: String },
     /// The server answered the handshake with an HTTP error.
-    Refused {
-        status: u16,
-        problem: Option<Box<Problem>>,
-    },
+    Refused { status: u16, problem: Option<Box<Problem>> },
     /// An `error` reply.
     Problem(Box<Problem>),
     /// The connection ended; without a code when no close frame came.
@@ -33,10 +30,7 @@ pub enum ClientError {
 impl ClientError {
     /// A connection that ended without a close frame.
     pub(crate) fn lost(reason: impl fmt::Display) -> Self {
-        Self::Closed {
-            code: None,
-            reason: reason.to_string(),
-        }
+        Self::Closed { code: None, reason: reason.to_string() }
     }
 
     /// The problem that the server sent, if it sent one.
@@ -65,14 +59,8 @@ impl ClientError {
     pub fn verdict(&self) -> Verdict {
         match self {
             Self::Problem(problem) => Verdict::of_problem(problem),
-            Self::Refused {
-                problem: Some(problem),
-                ..
-            } => Verdict::of_problem(problem),
-            Self::Refused {
-                status,
-                problem: None,
-            } => Verdict::of_status(*status),
+            Self::Refused { problem: Some(problem), .. } => Verdict::of_problem(problem),
+            Self::Refused { status, problem: None } => Verdict::of_status(*status),
             Self::Closed { code, .. } => Verdict::of_close_code(*code),
             Self::Unreachable { .. } | Self::Overflow | Self::Timeout { .. } => Verdict::Resume,
             Self::Address(_) | Self::Protocol(_) => Verdict::Stop,
@@ -87,25 +75,17 @@ impl fmt::Display for ClientError {
             Self::Unreachable { url, reason } => {
                 write!(f, "no connection to {url}: {reason}")
             }
-            Self::Refused {
-                status,
-                problem: None,
-            } => write!(f, "the server refused the connection with HTTP {status}"),
-            Self::Refused {
-                problem: Some(problem),
-                ..
+            Self::Refused { status, problem: None } => {
+                write!(f, "the server refused the connection with HTTP {status}")
             }
-            | Self::Problem(problem) => {
+            Self::Refused { problem: Some(problem), .. } | Self::Problem(problem) => {
                 write!(f, "{} ({})", problem.title, problem.code.as_str())?;
                 match &problem.detail {
                     Some(detail) => write!(f, " {detail}"),
                     None => Ok(()),
                 }
             }
-            Self::Closed {
-                code: Some(code),
-                reason,
-            } => write!(f, "the server closed the connection: {code} {reason}"),
+            Self::Closed { code: Some(code), reason } => write!(f, "the server closed the connection: {code} {reason}"),
             Self::Closed { code: None, reason } => write!(f, "connection lost: {reason}"),
             Self::Overflow => f.write_str("connection given up: its events were not read"),
             Self::Timeout { operation } => write!(f, "no answer to {operation} in time"),

@@ -124,12 +124,7 @@ impl Failure {
             .map(|field| format!("  {} {} ({})", field.pointer, field.detail, field.code))
             .map(|line| plain(&line))
             .collect();
-        lines.extend(
-            problem
-                .rule
-                .iter()
-                .map(|rule| format!("  rule: {}", plain(rule))),
-        );
+        lines.extend(problem.rule.iter().map(|rule| format!("  rule: {}", plain(rule))));
         if let Some(wait) = problem.retry_after_ms {
             lines.push(format!("  try again in {} s", wait.div_ceil(1000)));
         }
@@ -145,11 +140,7 @@ impl Failure {
 
 impl From<Cause> for Failure {
     fn from(cause: Cause) -> Self {
-        Self {
-            cause,
-            hint: None,
-            zone: None,
-        }
+        Self { cause, hint: None, zone: None }
     }
 }
 
@@ -186,10 +177,7 @@ mod tests {
 
     #[test]
     fn exit_codes_are_those_of_the_help() {
-        let refused = |code| ClientError::Refused {
-            status: 0,
-            problem: Some(Box::new(Problem::new(code))),
-        };
+        let refused = |code| ClientError::Refused { status: 0, problem: Some(Box::new(Problem::new(code))) };
         for (failure, code) in [
             (Failure::usage(""), 2),
             (ClientError::Address(String::new()).into(), 2),
@@ -205,9 +193,7 @@ mod tests {
 
     #[test]
     fn alternatives_are_shown_in_local_time() {
-        let lines = taken()
-            .in_zone(&TimeZone::get("America/Bogota").unwrap())
-            .lines();
+        let lines = taken().in_zone(&TimeZone::get("America/Bogota").unwrap()).lines();
         assert_eq!(
             lines,
             [

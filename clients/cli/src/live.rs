@@ -53,10 +53,7 @@ pub struct Model<I> {
 
 impl<I> Default for Model<I> {
     fn default() -> Self {
-        Self {
-            topics: BTreeMap::new(),
-            partial: BTreeMap::new(),
-        }
+        Self { topics: BTreeMap::new(), partial: BTreeMap::new() }
     }
 }
 
@@ -82,10 +79,7 @@ impl<I: Entry> Model<I> {
             return None;
         }
         let items = self.partial.remove(&part.topic).unwrap_or_default();
-        let new: BTreeMap<_, _> = items
-            .into_iter()
-            .map(|item| (item.key().to_owned(), item))
-            .collect();
+        let new: BTreeMap<_, _> = items.into_iter().map(|item| (item.key().to_owned(), item)).collect();
         let old = self.topics.insert(part.topic, new.clone());
         Some(differences(old.unwrap_or_default(), &new))
     }
@@ -93,15 +87,9 @@ impl<I: Entry> Model<I> {
     /// Applies a change and tells what it changed, which is nothing for what was known already.
     pub fn change(&mut self, change: Change<I>) -> Vec<Difference<I>> {
         let items = self.topics.entry(change.topic).or_default();
-        let removed = change
-            .removed
-            .iter()
-            .filter_map(|key| items.remove(key).map(Difference::Removed))
-            .collect::<Vec<_>>();
-        let upserted = change
-            .upserted
-            .into_iter()
-            .filter_map(|item| upsert(items, item));
+        let removed =
+            change.removed.iter().filter_map(|key| items.remove(key).map(Difference::Removed)).collect::<Vec<_>>();
+        let upserted = change.upserted.into_iter().filter_map(|item| upsert(items, item));
         removed.into_iter().chain(upserted).collect()
     }
 }
@@ -118,18 +106,12 @@ fn upsert<I: Entry>(items: &mut BTreeMap<String, I>, new: I) -> Option<Differenc
     }
 }
 
-fn differences<I: Entry>(
-    mut old: BTreeMap<String, I>,
-    new: &BTreeMap<String, I>,
-) -> Vec<Difference<I>> {
+fn differences<I: Entry>(mut old: BTreeMap<String, I>, new: &BTreeMap<String, I>) -> Vec<Difference<I>> {
     let mut found = Vec::new();
     for (key, item) in new {
         match old.remove(key) {
             Some(before) if before == *item => {}
-            Some(before) => found.push(Difference::Changed {
-                old: before,
-                new: item.clone(),
-            }),
+            Some(before) => found.push(Difference::Changed { old: before, new: item.clone() }),
             None => found.push(Difference::Added(item.clone())),
         }
     }
@@ -156,12 +138,7 @@ impl Position {
     /// Of a subscription that yields frames for this many topics.
     #[must_use]
     pub fn new(topics: usize) -> Self {
-        Self {
-            topics,
-            snapshots: BTreeMap::new(),
-            reset: BTreeSet::new(),
-            after: None,
-        }
+        Self { topics, snapshots: BTreeMap::new(), reset: BTreeSet::new(), after: None }
     }
 
     /// What to pass as `after`; nothing while a snapshot would be needed anyway.
@@ -244,19 +221,11 @@ mod tests {
     }
 
     fn part(items: Vec<LiveSlot>, more: bool) -> Snapshot<LiveSlot> {
-        Snapshot {
-            topic: "t".into(),
-            items,
-            more,
-        }
+        Snapshot { topic: "t".into(), items, more }
     }
 
     fn change(upserted: Vec<LiveSlot>, removed: &[&str]) -> Change<LiveSlot> {
-        Change {
-            topic: "t".into(),
-            upserted,
-            removed: removed.iter().map(|key| (*key).to_owned()).collect(),
-        }
+        Change { topic: "t".into(), upserted, removed: removed.iter().map(|key| (*key).to_owned()).collect() }
     }
 
     fn cursor(text: &str) -> Option<Cursor> {
@@ -292,10 +261,7 @@ mod tests {
         assert_eq!(
             differences.unwrap(),
             [
-                Difference::Changed {
-                    old: free("2"),
-                    new: held
-                },
+                Difference::Changed { old: free("2"), new: held },
                 Difference::Added(free("4")),
                 Difference::Removed(free("3")),
             ]
@@ -307,10 +273,7 @@ mod tests {
         let mut model = Model::default();
         model.snapshot(part(vec![free("1")], false));
         let booked = change(vec![free("2")], &["1", "never seen"]);
-        assert_eq!(
-            model.change(booked.clone()),
-            [Difference::Removed(free("1")), Difference::Added(free("2"))]
-        );
+        assert_eq!(model.change(booked.clone()), [Difference::Removed(free("1")), Difference::Added(free("2"))]);
         assert_eq!(model.change(booked), []);
     }
 
@@ -391,11 +354,7 @@ mod tests {
             created_at: "0".into(),
             updated_at: "0".into(),
         };
-        let upsert = |item| Change {
-            topic: "t".into(),
-            upserted: vec![item],
-            removed: Vec::new(),
-        };
+        let upsert = |item| Change { topic: "t".into(), upserted: vec![item], removed: Vec::new() };
         let mut model = Model::default();
         model.change(upsert(appointment(2, "new")));
         assert_eq!(model.change(upsert(appointment(1, "old"))), []);

@@ -54,24 +54,18 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         Command::Logout => account::logout(&mut open(Access::User)?).await,
         Command::Whoami => account::whoami(&mut open(Access::User)?).await,
         Command::Doctors => directory::doctors(&mut open(Access::Known)?).await,
-        Command::Services { doctor } => {
-            directory::services(&mut open(Access::Known)?, &doctor).await
-        }
+        Command::Services { doctor } => directory::services(&mut open(Access::Known)?, &doctor).await,
         Command::Slots(range) => directory::slots(&mut open(Access::Known)?, &range).await,
         Command::Book(book) => appointments::book(&mut open(Access::User)?, book).await,
         Command::Reschedule { id, start, key } => {
             appointments::reschedule(&mut open(Access::User)?, &id, &start, key).await
         }
-        Command::Cancel { id, reason, key } => {
-            appointments::cancel(&mut open(Access::User)?, &id, reason, key).await
-        }
+        Command::Cancel { id, reason, key } => appointments::cancel(&mut open(Access::User)?, &id, reason, key).await,
         Command::Appointments { all } => appointments::list(&mut open(Access::User)?, all).await,
         Command::Show { id } => appointments::show(&mut open(Access::User)?, &id).await,
         Command::Watch { what } => match what {
             Watched::Slots(range) => watch::slots(open(Access::Known)?, &range).await,
-            Watched::Calendar { doctor, from, to } => {
-                watch::calendar(open(Access::User)?, doctor, from, to).await
-            }
+            Watched::Calendar { doctor, from, to } => watch::calendar(open(Access::User)?, doctor, from, to).await,
             Watched::Me => watch::me(open(Access::User)?).await,
         },
     }

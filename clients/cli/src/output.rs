@@ -27,10 +27,7 @@ impl Output {
     pub fn new(json: bool) -> Self {
         let wanted = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let able = stdout().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb");
-        Self {
-            json,
-            colour: !json && wanted && able,
-        }
+        Self { json, colour: !json && wanted && able }
     }
 
     /// The text in its colour, where colours are wanted.
@@ -42,11 +39,7 @@ impl Output {
             Paint::Strong => "1",
             Paint::Faint => "2",
         };
-        if self.colour {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
     /// A line for people; nothing in JSON mode.
@@ -67,9 +60,7 @@ impl Output {
     pub fn note(self, text: impl AsRef<str>) {
         let text = text.as_ref();
         if self.json {
-            eprint_line(&to_json(
-                &serde_json::json!({"type": "note", "data": {"text": text}}),
-            ));
+            eprint_line(&to_json(&serde_json::json!({"type": "note", "data": {"text": text}})));
         } else {
             eprint_line(text);
         }
@@ -99,11 +90,7 @@ fn print(text: &str) {
     let mut out = stdout().lock();
     if let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush()) {
         // Whoever read us has enough, as in `cita-cli doctors | head -1`.
-        exit(if error.kind() == ErrorKind::BrokenPipe {
-            0
-        } else {
-            1
-        });
+        exit(if error.kind() == ErrorKind::BrokenPipe { 0 } else { 1 });
     }
 }
 

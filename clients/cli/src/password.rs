@@ -59,11 +59,7 @@ impl Drop for Hidden {
 }
 
 fn stty(setting: &str) {
-    let _ = Command::new("stty")
-        .arg(setting)
-        .stdin(Stdio::inherit())
-        .stderr(Stdio::null())
-        .status();
+    let _ = Command::new("stty").arg(setting).stdin(Stdio::inherit()).stderr(Stdio::null()).status();
 }
 
 fn show(text: &str) {

@@ -42,9 +42,7 @@ impl Verdict {
     #[must_use]
     pub const fn of_problem(problem: &Problem) -> Self {
         match problem.code {
-            ErrorCode::Unauthenticated | ErrorCode::TokenExpired | ErrorCode::SessionRevoked => {
-                Self::NewToken
-            }
+            ErrorCode::Unauthenticated | ErrorCode::TokenExpired | ErrorCode::SessionRevoked => Self::NewToken,
             _ if problem.retryable => Self::Resume,
             _ => Self::Stop,
         }
@@ -64,11 +62,7 @@ impl Backoff {
     /// The first delay is at most `base`, each bound doubles, none exceeds `cap`.
     #[must_use]
     pub fn new(base: Duration, cap: Duration) -> Self {
-        Self {
-            base,
-            cap,
-            bound: base.min(cap),
-        }
+        Self { base, cap, bound: base.min(cap) }
     }
 
     /// For live connections: 500 ms to 20 s.
@@ -151,9 +145,7 @@ mod tests {
     #[test]
     fn delays_are_spread_over_the_whole_range() {
         let second = Duration::from_secs(1);
-        let delays: Vec<_> = (0..400)
-            .map(|_| Backoff::new(second, second).next_delay())
-            .collect();
+        let delays: Vec<_> = (0..400).map(|_| Backoff::new(second, second).next_delay()).collect();
         assert!(delays.iter().any(|d| *d < second / 4));
         assert!(delays.iter().any(|d| *d > second * 3 / 4));
     }

@@ -40,11 +40,7 @@ pub fn slots_by_day(slots: &[Slot], zone: &TimeZone) -> Vec<String> {
     let mut lines = Vec::new();
     for (day, starts) in days {
         lines.extend(day.map(times::day));
-        lines.extend(
-            starts
-                .chunks(STARTS_PER_LINE)
-                .map(|row| format!("  {}", row.join("  "))),
-        );
+        lines.extend(starts.chunks(STARTS_PER_LINE).map(|row| format!("  {}", row.join("  "))));
     }
     lines
 }
@@ -109,11 +105,7 @@ mod tests {
     use super::*;
 
     fn slot(start: &str, status: SlotStatus) -> Slot {
-        Slot {
-            start: start.into(),
-            end: start.into(),
-            status,
-        }
+        Slot { start: start.into(), end: start.into(), status }
     }
 
     #[test]
@@ -126,12 +118,7 @@ mod tests {
         ];
         assert_eq!(
             slots_by_day(&slots, &zone),
-            [
-                "Tue 2026-12-01",
-                "  09:00  19:30(held)",
-                "Wed 2026-12-02",
-                "  09:00",
-            ]
+            ["Tue 2026-12-01", "  09:00  19:30(held)", "Wed 2026-12-02", "  09:00",]
         );
     }
 }

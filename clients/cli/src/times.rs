@@ -8,21 +8,15 @@ use jiff::{Timestamp, ToSpan};
 use crate::failure::Failure;
 
 /// The clock of this machine. Only for display and for guessing whether a token has ended: the server decides.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the one place of the client that reads the clock"
-)]
+#[allow(clippy::disallowed_methods, reason = "the one place of the client that reads the clock")]
 pub fn now() -> Timestamp {
     Timestamp::now()
 }
 
 /// The zone of this name, from the data compiled into this program.
 pub fn zone(name: &cita_protocol::TimeZone) -> Result<TimeZone, Failure> {
-    TimeZone::get(name.as_str()).map_err(|_| {
-        Failure::local(format!(
-            "this client does not know the time zone `{name}`: a newer one may"
-        ))
-    })
+    TimeZone::get(name.as_str())
+        .map_err(|_| Failure::local(format!("this client does not know the time zone `{name}`: a newer one may")))
 }
 
 /// Name of a zone for display.
@@ -58,10 +52,7 @@ pub fn day(date: Date) -> String {
 
 /// `14:03:07`, now.
 pub fn now_text(zone: &TimeZone) -> String {
-    now()
-        .to_zoned(zone.clone())
-        .strftime("%H:%M:%S")
-        .to_string()
+    now().to_zoned(zone.clone()).strftime("%H:%M:%S").to_string()
 }
 
 fn format(instant: &Instant, zone: &TimeZone, pattern: &str) -> String {
@@ -101,18 +92,14 @@ pub fn parse_start(text: &str, zone: &TimeZone) -> Result<Instant, Failure> {
             )))
         }
     }?;
-    let time = offset
-        .to_timestamp(local)
-        .map_err(|_| Failure::usage(format!("{local} is out of range")))?;
+    let time = offset.to_timestamp(local).map_err(|_| Failure::usage(format!("{local} is out of range")))?;
     Ok(Instant(time.to_string()))
 }
 
 /// `YYYY-MM-DDTHH:MM[:SS]`, with nothing that jiff would read and drop, such as an offset.
 fn local_time(text: &str) -> Option<DateTime> {
     let shaped = text.contains(['T', 't', ' '])
-        && text
-            .chars()
-            .all(|c| c.is_ascii_digit() || "Tt :-".contains(c))
+        && text.chars().all(|c| c.is_ascii_digit() || "Tt :-".contains(c))
         && text.matches('-').count() == 2;
     shaped.then(|| text.parse().ok()).flatten()
 }
@@ -174,11 +161,7 @@ fn parse_date(text: &str, today: Date) -> Result<Date, Failure> {
         text if text.len() == "2026-12-01".len() => text.parse().ok(),
         _ => None,
     }
-    .ok_or_else(|| {
-        Failure::usage(format!(
-            "`{text}` is not a date: write it as 2026-12-01, today or tomorrow"
-        ))
-    })
+    .ok_or_else(|| Failure::usage(format!("`{text}` is not a date: write it as 2026-12-01, today or tomorrow")))
 }
 
 #[cfg(test)]
@@ -190,9 +173,7 @@ mod tests {
     }
 
     fn start(text: &str, zone: &str) -> Result<String, String> {
-        parse_start(text, &TimeZone::get(zone).unwrap())
-            .map(|instant| instant.0)
-            .map_err(|failure| failure.to_string())
+        parse_start(text, &TimeZone::get(zone).unwrap()).map(|instant| instant.0).map_err(|failure| failure.to_string())
     }
 
     #[test]
@@ -236,20 +217,14 @@ mod tests {
     #[test]
     fn a_repeated_hour_asks_which() {
         let error = start("2026-10-25T02:30", "Europe/Madrid").unwrap_err();
-        assert!(
-            error.contains("2026-10-25T00:30:00Z or 2026-10-25T01:30:00Z"),
-            "{error}"
-        );
+        assert!(error.contains("2026-10-25T00:30:00Z or 2026-10-25T01:30:00Z"), "{error}");
     }
 
     #[test]
     fn days_have_defaults_and_an_order() {
         let today: Date = "2026-12-01".parse().unwrap();
         let default = Days::parse(None, None, today, (0, 7)).unwrap();
-        assert_eq!(
-            (default.first().0.as_str(), default.last().0.as_str()),
-            ("2026-12-01", "2026-12-08")
-        );
+        assert_eq!((default.first().0.as_str(), default.last().0.as_str()), ("2026-12-01", "2026-12-08"));
         assert_eq!(default.count(), 8);
         let one = Days::parse(Some("tomorrow"), Some("2026-12-02"), today, (0, 7)).unwrap();
         assert_eq!(one.count(), 1);
@@ -257,10 +232,7 @@ mod tests {
         assert_eq!(long.count(), 62);
         assert!(Days::parse(Some("2026-12-05"), Some("2026-12-04"), today, (0, 7)).is_err());
         for text in ["", "2026-12", "01.12.2026", "2026-12-01T09:30", "+3"] {
-            assert!(
-                Days::parse(Some(text), None, today, (0, 7)).is_err(),
-                "{text}"
-            );
+            assert!(Days::parse(Some(text), None, today, (0, 7)).is_err(), "{text}");
         }
     }
 

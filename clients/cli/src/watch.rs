@@ -41,11 +41,7 @@ pub async fn slots(mut client: Client, range: &SlotRange) -> Result<(), Failure>
     let (from, to) = (range.from.as_deref(), range.to.as_deref());
     let days = Days::parse(from, to, times::today(&zone), SLOT_DAYS)?;
     let topic = format!("doctors/{}/slots/{}", doctor.id, service.id);
-    let view = SlotsView {
-        title: screen::slots_title(&doctor, &service),
-        zone,
-        output: client.output,
-    };
+    let view = SlotsView { title: screen::slots_title(&doctor, &service), zone, output: client.output };
     let request = subscription(topic, Some(days));
     Watch::new(client, view, request, days.count()).run().await
 }
@@ -62,12 +58,7 @@ pub async fn calendar(
         None => own_profile(&mut client).await?,
     };
     let zone = times::zone(&doctor.time_zone)?;
-    let days = Days::parse(
-        from.as_deref(),
-        to.as_deref(),
-        times::today(&zone),
-        CALENDAR_DAYS,
-    )?;
+    let days = Days::parse(from.as_deref(), to.as_deref(), times::today(&zone), CALENDAR_DAYS)?;
     let view = AppointmentsView {
         title: format!(
             "Calendar of {} · {} to {} · times in {}",
@@ -85,16 +76,11 @@ pub async fn calendar(
 
 /// A doctor's id is their user's id.
 async fn own_profile(client: &mut Client) -> Result<Doctor, Failure> {
-    let request = DoctorGetRequest {
-        id: client.required_session()?.user.id,
-        after: None,
-    };
+    let request = DoctorGetRequest { id: client.required_session()?.user.id, after: None };
     let profile = client.read(Operation::DoctorGet, request).await;
     profile.map_err(|failure: Failure| match failure.code() {
         Some(cita_protocol::ErrorCode::NotFound) => Failure::usage("this profile is not a doctor")
-            .with_hint(
-                "Name one: cita-cli watch calendar DOCTOR, or see your own: cita-cli watch me",
-            ),
+            .with_hint("Name one: cita-cli watch calendar DOCTOR, or see your own: cita-cli watch me"),
         _ => failure,
     })
 }
@@ -107,29 +93,14 @@ pub async fn me(mut client: Client) -> Result<(), Failure> {
         Some(name) => times::zone(name)?,
         None => TimeZone::UTC,
     };
-    let view = AppointmentsView {
-        title: format!("Appointments of {}", plain(&user.name)),
-        zone,
-        output: client.output,
-    };
-    Watch::new(
-        client,
-        view,
-        subscription("me/appointments".into(), None),
-        1,
-    )
-    .run()
-    .await
+    let view =
+        AppointmentsView { title: format!("Appointments of {}", plain(&user.name)), zone, output: client.output };
+    Watch::new(client, view, subscription("me/appointments".into(), None), 1).run().await
 }
 
 fn subscription(topic: String, days: Option<Days>) -> SubscribeRequest {
     let date = |pick: fn(Days) -> LocalDate| days.map(pick);
-    SubscribeRequest {
-        topic,
-        from: date(Days::first),
-        to: date(Days::last),
-        after: None,
-    }
+    SubscribeRequest { topic, from: date(Days::first), to: date(Days::last), after: None }
 }
 
 struct Watch<V: View> {
@@ -209,10 +180,7 @@ impl<V: View> Watch<V> {
             .next_delay()
             .saturating_add(std::mem::take(&mut self.reconnect_after))
             .max(Duration::from_millis(asked.unwrap_or(0)));
-        self.say(
-            Paint::Notice,
-            &format!("{failure}; reconnecting in {:.1} s", delay.as_secs_f64()),
-        );
+        self.say(Paint::Notice, &format!("{failure}; reconnecting in {:.1} s", delay.as_secs_f64()));
         sleep(delay).await;
     }
 
@@ -232,17 +200,13 @@ impl<V: View> Watch<V> {
 
     fn greet(&mut self, hello: &Hello) {
         let server_time = times::timestamp(&hello.server_time);
-        self.skew = server_time.map_or(SignedDuration::ZERO, |time| {
-            time.duration_since(times::now())
-        });
+        self.skew = server_time.map_or(SignedDuration::ZERO, |time| time.duration_since(times::now()));
         let output = self.client.output;
         output.object(&json!({"type": "hello", "data": hello}));
     }
 
     fn subscribed(&mut self, reply: &SubscribeReply) {
-        self.client
-            .output
-            .object(&json!({"type": "reply", "data": reply}));
+        self.client.output.object(&json!({"type": "reply", "data": reply}));
         if reply.resumed {
             self.position.resume();
         } else {
@@ -251,17 +215,12 @@ impl<V: View> Watch<V> {
         match (self.shown, reply.resumed) {
             (false, _) => {}
             (true, true) => self.say(Paint::Good, "reconnected and resumed: nothing was missed"),
-            (true, false) => self.say(
-                Paint::Notice,
-                "reconnected, but reset: what differs from before follows",
-            ),
+            (true, false) => self.say(Paint::Notice, "reconnected, but reset: what differs from before follows"),
         }
     }
 
     async fn take(&mut self, connection: &Connection, frame: Frame) -> Result<(), Failure> {
-        let Frame {
-            kind, cursor, data, ..
-        } = frame;
+        let Frame { kind, cursor, data, .. } = frame;
         match kind.as_str() {
             "snapshot" => {
                 let part: Snapshot<V::Item> = decode(&kind, data)?;
@@ -296,10 +255,7 @@ impl<V: View> Watch<V> {
     fn reset(&mut self, reset: &Reset) {
         // After a subscription that did not resume, this is said already.
         if self.position.is_whole() {
-            self.say(
-                Paint::Notice,
-                "reset by the server: what differs from before follows",
-            );
+            self.say(Paint::Notice, "reset by the server: what differs from before follows");
         }
         self.position.reset(&reset.topic);
         self.model.forget_parts(Some(&reset.topic));
@@ -317,18 +273,13 @@ impl<V: View> Watch<V> {
         };
         match self.renewed(connection, &token).await {
             Ok(token) => self.token = Some(token),
-            Err(failure) => self.say(
-                Paint::Notice,
-                &format!("the session could not be renewed: {failure}"),
-            ),
+            Err(failure) => self.say(Paint::Notice, &format!("the session could not be renewed: {failure}")),
         }
     }
 
     async fn renewed(&self, connection: &Connection, token: &str) -> Result<String, Failure> {
         let session = self.client.refresh(token).await?;
-        let request = RenewRequest {
-            access_token: session.access_token.clone(),
-        };
+        let request = RenewRequest { access_token: session.access_token.clone() };
         let _: RenewReply = connection.call(Operation::AuthRenew, request, None).await?;
         Ok(session.access_token)
     }
@@ -338,10 +289,7 @@ impl<V: View> Watch<V> {
         let now = times::now() + self.skew;
         let output = self.client.output;
         if self.shown {
-            for line in differences
-                .iter()
-                .filter_map(|difference| self.view.change(difference, now))
-            {
+            for line in differences.iter().filter_map(|difference| self.view.change(difference, now)) {
                 output.line(format!("{}  {line}", times::now_text(self.view.zone())));
             }
         } else if self.position.is_whole() {

@@ -103,21 +103,15 @@ impl Driver {
         }
     }
 
-    async fn receive(
-        &mut self,
-        message: Option<Result<Message, Error>>,
-    ) -> Result<(), ClientError> {
+    async fn receive(&mut self, message: Option<Result<Message, Error>>) -> Result<(), ClientError> {
         match message {
             Some(Ok(Message::Text(text))) => {
-                let frame = serde_json::from_str(&text).map_err(|error| {
-                    ClientError::Protocol(format!("the server sent a bad frame: {error}"))
-                })?;
+                let frame = serde_json::from_str(&text)
+                    .map_err(|error| ClientError::Protocol(format!("the server sent a bad frame: {error}")))?;
                 self.handle(frame).await
             }
             Some(Ok(Message::Close(close))) => Err(closed(close)),
-            Some(Ok(Message::Binary(_))) => Err(ClientError::Protocol(
-                "the server sent a binary message".into(),
-            )),
+            Some(Ok(Message::Binary(_))) => Err(ClientError::Protocol("the server sent a binary message".into())),
             // Tungstenite answers protocol pings itself.
             Some(Ok(_)) => Ok(()),
             Some(Err(error)) => Err(ClientError::lost(error)),
@@ -135,20 +129,14 @@ impl Driver {
                 self.offer_ping(frame);
                 self.write(PONG).await
             }
-            _ => self
-                .events
-                .try_send(frame)
-                .map_err(|_| ClientError::Overflow),
+            _ => self.events.try_send(frame).map_err(|_| ClientError::Overflow),
         }
     }
 
     fn answer(&mut self, frame: Frame) {
         let waiting = frame.id.and_then(|id| self.waiting.remove(&id));
         let result = if frame.kind == "reply" {
-            Ok(Reply {
-                data: frame.data,
-                cursor: frame.cursor,
-            })
+            Ok(Reply { data: frame.data, cursor: frame.cursor })
         } else {
             Err(decode("error", frame.data).map_or_else(|error| error, ClientError::Problem))
         };
@@ -169,10 +157,7 @@ impl Driver {
 /// The error that a close frame means.
 pub(super) fn closed(close: Option<CloseFrame>) -> ClientError {
     match close {
-        Some(frame) => ClientError::Closed {
-            code: Some(frame.code.into()),
-            reason: frame.reason.to_string(),
-        },
+        Some(frame) => ClientError::Closed { code: Some(frame.code.into()), reason: frame.reason.to_string() },
         None => ClientError::lost("closed without a code"),
     }
 }

@@ -30,31 +30,19 @@ pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 pub(super) async fn open(base: &str, token: Option<&str>) -> Result<(Socket, Hello), ClientError> {
     let url = websocket_url(base)?;
     let request = upgrade_request(&url, token)?;
-    tokio::time::timeout(TIMEOUT, upgrade_and_greet(&url, request))
-        .await
-        .unwrap_or_else(|_| {
-            Err(ClientError::Unreachable {
-                url,
-                reason: format!("no answer within {} s", TIMEOUT.as_secs()),
-            })
-        })
+    tokio::time::timeout(TIMEOUT, upgrade_and_greet(&url, request)).await.unwrap_or_else(|_| {
+        Err(ClientError::Unreachable { url, reason: format!("no answer within {} s", TIMEOUT.as_secs()) })
+    })
 }
 
 fn upgrade_request(url: &str, token: Option<&str>) -> Result<Request, ClientError> {
-    let mut request = url
-        .into_client_request()
-        .map_err(|error| ClientError::Address(format!("`{url}` cannot be used: {error}")))?;
+    let mut request =
+        url.into_client_request().map_err(|error| ClientError::Address(format!("`{url}` cannot be used: {error}")))?;
     let headers = request.headers_mut();
-    headers.insert(
-        SEC_WEBSOCKET_PROTOCOL,
-        HeaderValue::from_static(SUBPROTOCOL),
-    );
+    headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     if let Some(token) = token {
-        let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
-            ClientError::Address(
-                "the access token holds characters that no header can carry".into(),
-            )
-        })?;
+        let mut value = HeaderValue::try_from(format!("Bearer {token}"))
+            .map_err(|_| ClientError::Address("the access token holds characters that no header can carry".into()))?;
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
     }
@@ -76,13 +64,8 @@ fn upgrade_error(url: &str, error: Error) -> ClientError {
             status: response.status().as_u16(),
             problem: response.body().as_deref().and_then(problem_in),
         },
-        Error::Protocol(reason) => {
-            ClientError::Protocol(format!("{url} does not speak {SUBPROTOCOL}: {reason}"))
-        }
-        other => ClientError::Unreachable {
-            url: url.to_owned(),
-            reason: other.to_string(),
-        },
+        Error::Protocol(reason) => ClientError::Protocol(format!("{url} does not speak {SUBPROTOCOL}: {reason}")),
+        other => ClientError::Unreachable { url: url.to_owned(), reason: other.to_string() },
     }
 }
 
@@ -115,7 +98,5 @@ fn parse_hello(text: &str) -> Result<Hello, ClientError> {
 }
 
 fn not_hello() -> ClientError {
-    ClientError::Protocol(format!(
-        "the server's first frame is not the hello of {SUBPROTOCOL}"
-    ))
+    ClientError::Protocol(format!("the server's first frame is not the hello of {SUBPROTOCOL}"))
 }

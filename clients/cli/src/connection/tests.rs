@@ -32,18 +32,12 @@ async fn accept(listener: &TcpListener) -> (ServerSocket, Option<String>) {
         assert_eq!(request.uri().path(), "/v1/ws");
         let headers = request.headers();
         assert_eq!(headers["sec-websocket-protocol"], "cita.v1");
-        authorization = headers
-            .get("authorization")
-            .map(|value| value.to_str().unwrap().to_owned());
+        authorization = headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
         let echoed = HeaderValue::from_static("cita.v1");
-        response
-            .headers_mut()
-            .insert("sec-websocket-protocol", echoed);
+        response.headers_mut().insert("sec-websocket-protocol", echoed);
         Ok(response)
     };
-    let socket = tokio_tungstenite::accept_hdr_async(stream, callback)
-        .await
-        .unwrap();
+    let socket = tokio_tungstenite::accept_hdr_async(stream, callback).await.unwrap();
     (socket, authorization)
 }
 
@@ -117,13 +111,7 @@ async fn a_close_in_place_of_hello_is_told_with_its_code() {
     };
     let (refused, ()) = tokio::join!(Connection::connect(&url, None), server);
     let error = refused.unwrap_err();
-    assert!(matches!(
-        error,
-        ClientError::Closed {
-            code: Some(4100),
-            ..
-        }
-    ));
+    assert!(matches!(error, ClientError::Closed { code: Some(4100), .. }));
 }
 
 #[tokio::test]
@@ -135,10 +123,7 @@ async fn nobody_there_is_unreachable() {
 }
 
 async fn close(socket: &mut ServerSocket, code: CloseCode) {
-    let frame = CloseFrame {
-        code: code.code().into(),
-        reason: code.reason().into(),
-    };
+    let frame = CloseFrame { code: code.code().into(), reason: code.reason().into() };
     socket.close(Some(frame)).await.unwrap();
 }
 
@@ -151,11 +136,8 @@ async fn replies_find_their_requests_in_any_order() {
         assert_eq!(first["key"], "k1");
         assert!(second.get("key").is_none());
         for request in [second, first] {
-            tell(
-                &mut socket,
-                json!({"type": "reply", "id": request["id"], "cursor": "c", "data": request["type"]}),
-            )
-            .await;
+            tell(&mut socket, json!({"type": "reply", "id": request["id"], "cursor": "c", "data": request["type"]}))
+                .await;
         }
     };
     let (one, two, ()) = tokio::join!(
@@ -175,19 +157,12 @@ async fn an_error_reply_is_the_problem_and_the_connection_stays() {
         for _ in 0..2 {
             let request = hear(&mut socket).await;
             let problem = Problem::new(ErrorCode::SlotTaken);
-            tell(
-                &mut socket,
-                json!({"type": "error", "id": request["id"], "data": problem}),
-            )
-            .await;
+            tell(&mut socket, json!({"type": "error", "id": request["id"], "data": problem})).await;
         }
     };
     let client = async {
         for _ in 0..2 {
-            let error = connection
-                .request("appointment.book", json!({}), None)
-                .await
-                .unwrap_err();
+            let error = connection.request("appointment.book", json!({}), None).await.unwrap_err();
             assert_eq!(error.code(), Some(ErrorCode::SlotTaken));
         }
     };
@@ -197,21 +172,9 @@ async fn an_error_reply_is_the_problem_and_the_connection_stays() {
 #[tokio::test]
 async fn events_keep_their_order_and_pings_are_answered() {
     let (connection, mut socket) = connected().await;
-    tell(
-        &mut socket,
-        json!({"type": "snapshot", "cursor": "1", "data": {"topic": "t", "items": []}}),
-    )
-    .await;
-    tell(
-        &mut socket,
-        json!({"type": "ping", "cursor": "2", "data": {}}),
-    )
-    .await;
-    tell(
-        &mut socket,
-        json!({"type": "fromTheFuture", "data": {"a": 1}, "more": true}),
-    )
-    .await;
+    tell(&mut socket, json!({"type": "snapshot", "cursor": "1", "data": {"topic": "t", "items": []}})).await;
+    tell(&mut socket, json!({"type": "ping", "cursor": "2", "data": {}})).await;
+    tell(&mut socket, json!({"type": "fromTheFuture", "data": {"a": 1}, "more": true})).await;
     assert_eq!(hear(&mut socket).await, json!({"type": "pong", "data": {}}));
     for kind in ["snapshot", "ping", "fromTheFuture"] {
         assert_eq!(connection.next_event().await.unwrap().kind, kind);
@@ -225,36 +188,14 @@ async fn the_close_code_reaches_whoever_waits() {
         hear(&mut socket).await;
         close(&mut socket, CloseCode::Drain).await;
     };
-    let (request, event, ()) = tokio::join!(
-        connection.request("me.get", json!({}), None),
-        connection.next_event(),
-        server
-    );
-    for error in [
-        request.unwrap_err(),
-        event.unwrap_err(),
-        connection.end().unwrap(),
-    ] {
-        assert!(
-            matches!(
-                error,
-                ClientError::Closed {
-                    code: Some(4000),
-                    ..
-                }
-            ),
-            "{error}"
-        );
+    let (request, event, ()) =
+        tokio::join!(connection.request("me.get", json!({}), None), connection.next_event(), server);
+    for error in [request.unwrap_err(), event.unwrap_err(), connection.end().unwrap()] {
+        assert!(matches!(error, ClientError::Closed { code: Some(4000), .. }), "{error}");
         assert_eq!(error.verdict(), Verdict::Resume);
     }
     let later = connection.request("me.get", json!({}), None).await;
-    assert!(matches!(
-        later.unwrap_err(),
-        ClientError::Closed {
-            code: Some(4000),
-            ..
-        }
-    ));
+    assert!(matches!(later.unwrap_err(), ClientError::Closed { code: Some(4000), .. }));
 }
 
 #[tokio::test]
@@ -262,20 +203,12 @@ async fn unread_pings_never_cost_the_connection_and_unread_changes_do() {
     let (connection, mut socket) = connected().await;
     let change = json!({"type": "change", "cursor": "1", "data": {}});
     for _ in 0..2 * EVENT_QUEUE {
-        tell(
-            &mut socket,
-            json!({"type": "ping", "cursor": "1", "data": {}}),
-        )
-        .await;
+        tell(&mut socket, json!({"type": "ping", "cursor": "1", "data": {}})).await;
         hear(&mut socket).await;
     }
     assert!(connection.end().is_none());
     for _ in 0..EVENT_QUEUE {
-        if socket
-            .send(Message::text(change.to_string()))
-            .await
-            .is_err()
-        {
+        if socket.send(Message::text(change.to_string())).await.is_err() {
             break;
         }
     }

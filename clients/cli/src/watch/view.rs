@@ -43,11 +43,7 @@ impl View for SlotsView {
         let slots: Vec<_> = items
             .iter()
             .filter(|slot| is_bookable(slot, now))
-            .map(|slot| Slot {
-                start: slot.start.clone(),
-                end: slot.end.clone(),
-                status: slot.status,
-            })
+            .map(|slot| Slot { start: slot.start.clone(), end: slot.end.clone(), status: slot.status })
             .collect();
         let mut lines = vec![self.output.paint(Paint::Strong, &self.title)];
         if slots.is_empty() {
@@ -66,9 +62,8 @@ impl View for SlotsView {
                 return is_bookable(slot, now).then(line);
             }
         };
-        let is_news = before.is_none_or(|old| {
-            old.status != slot.status || old.end != slot.end || !is_bookable(old, now)
-        });
+        let is_news =
+            before.is_none_or(|old| old.status != slot.status || old.end != slot.end || !is_bookable(old, now));
         (is_news && is_bookable(slot, now)).then(|| match slot.status {
             SlotStatus::Free => self.line(Paint::Good, "+", slot, "free"),
             SlotStatus::Held => self.line(Paint::Notice, "~", slot, &self.held(slot)),
@@ -139,9 +134,7 @@ impl AppointmentsView {
             AppointmentStatus::Held | AppointmentStatus::Pending => (Paint::Notice, "~"),
             AppointmentStatus::Booked => (Paint::Good, "+"),
             AppointmentStatus::Arrived | AppointmentStatus::Fulfilled => (Paint::Good, "~"),
-            AppointmentStatus::Cancelled
-            | AppointmentStatus::Expired
-            | AppointmentStatus::Noshow => (Paint::Bad, "−"),
+            AppointmentStatus::Cancelled | AppointmentStatus::Expired | AppointmentStatus::Noshow => (Paint::Bad, "−"),
         };
         let why = match (&new.status, &new.cancel_reason) {
             (AppointmentStatus::Cancelled, Some(reason)) => format!("{word} ({})", plain(reason)),
@@ -158,11 +151,7 @@ impl AppointmentsView {
     fn line(&self, paint: Paint, sign: &str, appointment: &Appointment, word: &str) -> String {
         let zone = screen::zone_of(appointment);
         let span = times::span(&appointment.start, &appointment.end, &zone);
-        format!(
-            "{} {word}  {}",
-            self.output.paint(paint, &format!("{sign} {span}")),
-            screen::people(appointment)
-        )
+        format!("{} {word}  {}", self.output.paint(paint, &format!("{sign} {span}")), screen::people(appointment))
     }
 }
 
@@ -184,11 +173,7 @@ mod tests {
     }
 
     fn slots() -> SlotsView {
-        SlotsView {
-            title: "Title".into(),
-            zone: zone(),
-            output: output(),
-        }
+        SlotsView { title: "Title".into(), zone: zone(), output: output() }
     }
 
     fn slot(status: SlotStatus) -> LiveSlot {
@@ -207,21 +192,9 @@ mod tests {
         let (view, free, mut held) = (slots(), slot(SlotStatus::Free), slot(SlotStatus::Held));
         held.held_until = Some("2026-11-30T12:05:00Z".into());
         let line = |difference| view.change(&difference, now()).unwrap();
-        assert_eq!(
-            line(Difference::Removed(free.clone())),
-            "− 2026-12-01 09:00–09:30 taken"
-        );
-        assert_eq!(
-            line(Difference::Added(free.clone())),
-            "+ 2026-12-01 09:00–09:30 free"
-        );
-        assert_eq!(
-            line(Difference::Changed {
-                old: free,
-                new: held
-            }),
-            "~ 2026-12-01 09:00–09:30 held until 07:05"
-        );
+        assert_eq!(line(Difference::Removed(free.clone())), "− 2026-12-01 09:00–09:30 taken");
+        assert_eq!(line(Difference::Added(free.clone())), "+ 2026-12-01 09:00–09:30 free");
+        assert_eq!(line(Difference::Changed { old: free, new: held }), "~ 2026-12-01 09:00–09:30 held until 07:05");
     }
 
     #[test]
@@ -229,14 +202,8 @@ mod tests {
         let late: Timestamp = "2026-12-01T12:00:01Z".parse().unwrap();
         let free = slot(SlotStatus::Free);
         assert_eq!(slots().change(&Difference::Added(free.clone()), late), None);
-        assert_eq!(
-            slots().table(std::slice::from_ref(&free), late),
-            ["Title", "  nothing is free"]
-        );
-        assert_eq!(
-            slots().table(&[free], now()),
-            ["Title", "Tue 2026-12-01", "  09:00"]
-        );
+        assert_eq!(slots().table(std::slice::from_ref(&free), late), ["Title", "  nothing is free"]);
+        assert_eq!(slots().table(&[free], now()), ["Title", "Tue 2026-12-01", "  09:00"]);
     }
 
     fn appointment(status: AppointmentStatus) -> Appointment {
@@ -262,11 +229,7 @@ mod tests {
 
     #[test]
     fn appointments_are_booked_moved_and_cancelled() {
-        let view = AppointmentsView {
-            title: String::new(),
-            zone: zone(),
-            output: output(),
-        };
+        let view = AppointmentsView { title: String::new(), zone: zone(), output: output() };
         let line = |difference| view.change(&difference, now()).unwrap();
         let booked = appointment(AppointmentStatus::Booked);
         assert_eq!(
@@ -276,19 +239,11 @@ mod tests {
         let mut moved = booked.clone();
         moved.start = "2026-12-01T15:00:00Z".into();
         moved.end = "2026-12-01T15:30:00Z".into();
-        let change = Difference::Changed {
-            old: booked.clone(),
-            new: moved,
-        };
-        assert!(
-            line(change).starts_with("→ 2026-12-01 10:00–10:30 moved from 2026-12-01 09:00–09:30")
-        );
+        let change = Difference::Changed { old: booked.clone(), new: moved };
+        assert!(line(change).starts_with("→ 2026-12-01 10:00–10:30 moved from 2026-12-01 09:00–09:30"));
         let mut cancelled = appointment(AppointmentStatus::Cancelled);
         cancelled.cancel_reason = Some("ill".into());
-        let change = Difference::Changed {
-            old: booked,
-            new: cancelled,
-        };
+        let change = Difference::Changed { old: booked, new: cancelled };
         assert!(line(change).starts_with("− 2026-12-01 09:00–09:30 cancelled (ill)"));
     }
 }

@@ -1,0 +1,384 @@
+//! Accounts: who a user is, who calls, and which e-mail addresses, names and passwords are accepted.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::ids::{SessionId, UserId};
+use super::refusal::{Refusal, Violation};
+use super::secret::Password;
+
+/// Longest e-mail address, in characters (RFC 5321).
+const EMAIL_MAX: usize = 254;
+/// Longest part before the `@`.
+const EMAIL_LOCAL_MAX: usize = 64;
+/// Longest label of a domain.
+const LABEL_MAX: usize = 63;
+/// Shortest password, in characters (NIST 800-63B).
+const PASSWORD_MIN: usize = 8;
+/// Longest password, in characters: what is hashed is bounded.
+pub const PASSWORD_MAX: usize = 128;
+/// Longest name of a person or a device, in characters.
+const NAME_MAX: usize = 100;
+/// Longest language tag: what BCP 47 asks implementations to take.
+const LOCALE_MAX: usize = 35;
+
+/// What a user is to the clinic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    Patient,
+    Doctor,
+    Admin,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 3] = [Self::Patient, Self::Doctor, Self::Admin];
+
+    /// The word for it, in documents, in tokens and on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Patient => "patient",
+            Self::Doctor => "doctor",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The role with this word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == word)
+    }
+}
+
+/// A person with an account, at one revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    pub id: UserId,
+    pub rev: u32,
+    pub role: Role,
+    pub name: String,
+    /// Normalised: see [`NewAccount::checked`].
+    pub email: String,
+    /// BCP 47 tag.
+    pub locale: Option<String>,
+    /// IANA name.
+    pub time_zone: Option<String>,
+    pub created_at: Timestamp,
+}
+
+/// Who calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Viewer {
+    /// Without credentials.
+    Anonymous,
+    /// Proven by an access token.
+    User(Identity),
+}
+
+/// What an access token proves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub user: UserId,
+    pub session: SessionId,
+    pub role: Role,
+    pub name: String,
+    /// When the proof ends.
+    pub expires_at: Timestamp,
+}
+
+impl Viewer {
+    /// The caller's identity.
+    ///
+    /// # Errors
+    /// `unauthenticated` for an anonymous caller.
+    pub fn identity(&self) -> Result<&Identity, Refusal> {
+        match self {
+            Self::Anonymous => Err(Refusal::Unauthenticated),
+            Self::User(identity) => Ok(identity),
+        }
+    }
+
+    /// The caller's id, when there is one.
+    #[must_use]
+    pub fn user(&self) -> Option<UserId> {
+        self.identity().ok().map(|identity| identity.user)
+    }
+
+    /// The caller's role, when there is one.
+    #[must_use]
+    pub fn role(&self) -> Option<Role> {
+        self.identity().ok().map(|identity| identity.role)
+    }
+}
+
+/// An account that is asked for.
+#[derive(Clone, Debug)]
+pub struct NewAccount {
+    pub role: Role,
+    pub email: String,
+    pub name: String,
+    pub locale: Option<String>,
+    pub time_zone: Option<String>,
+}
+
+impl NewAccount {
+    /// The account as it is kept: address in lower case, name trimmed, zone spelled as IANA has it.
+    ///
+    /// # Errors
+    /// `validation_failed` with everything that is wrong.
+    pub fn checked(self) -> Result<Self, Refusal> {
+        let mut found = Vec::new();
+        let checked = self.check(&mut found);
+        if found.is_empty() { Ok(checked) } else { Err(Refusal::Invalid(found)) }
+    }
+
+    /// The same, for a request that carries a password and the name of a device as well.
+    ///
+    /// # Errors
+    /// `validation_failed` with everything that is wrong.
+    pub fn checked_with(self, password: &Password, device: Option<&str>) -> Result<Self, Refusal> {
+        let mut found = Vec::new();
+        let checked = self.check(&mut found);
+        found.extend(check_password(password).err());
+        found.extend(check_device(device).err());
+        if found.is_empty() { Ok(checked) } else { Err(Refusal::Invalid(found)) }
+    }
+
+    fn check(self, found: &mut Vec<Violation>) -> Self {
+        let mut keep = |result: Result<String, Violation>| result.map_err(|violation| found.push(violation)).ok();
+        Self {
+            role: self.role,
+            email: keep(normalised_email(&self.email)).unwrap_or_default(),
+            name: keep(checked_name(&self.name)).unwrap_or_default(),
+            locale: self.locale.and_then(|locale| keep(checked_locale(locale))),
+            time_zone: self.time_zone.and_then(|zone| keep(checked_zone(&zone))),
+        }
+    }
+}
+
+/// The form in which an e-mail address is kept and compared: lower case.
+///
+/// ASCII only, so that lower case has one meaning (no Turkish İ) and no two spellings of an address look the same; an
+/// internationalised domain is given as `xn--…`. The part before the `@` is unquoted. Nothing is trimmed or guessed.
+///
+/// # Errors
+/// A violation at `/email`.
+pub fn normalised_email(email: &str) -> Result<String, Violation> {
+    if email.chars().count() > EMAIL_MAX {
+        return Err(too_long("/email", EMAIL_MAX));
+    }
+    let valid = email.split_once('@').is_some_and(|(local, domain)| is_local_part(local) && is_domain(domain));
+    if valid { Ok(email.to_ascii_lowercase()) } else { Err(invalid("/email", "not an e-mail address")) }
+}
+
+/// A dot-atom of RFC 5321.
+fn is_local_part(local: &str) -> bool {
+    let is_atom = |atom: &str| {
+        !atom.is_empty()
+            && atom.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte))
+    };
+    local.len() <= EMAIL_LOCAL_MAX && local.split('.').all(is_atom)
+}
+
+fn is_domain(domain: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=LABEL_MAX).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    (domain.contains('.') || domain.eq_ignore_ascii_case("localhost")) && domain.split('.').all(is_label)
+}
+
+fn check_password(password: &Password) -> Result<(), Violation> {
+    match password.expose().chars().count() {
+        0..PASSWORD_MIN => Err(Violation::new("/password", "too_short", format!("at least {PASSWORD_MIN} characters"))),
+        PASSWORD_MIN..=PASSWORD_MAX => Ok(()),
+        _ => Err(too_long("/password", PASSWORD_MAX)),
+    }
+}
+
+fn checked_name(name: &str) -> Result<String, Violation> {
+    let name = name.trim();
+    if name.is_empty() {
+        return Err(Violation::new("/name", "required", "a name of at least one character"));
+    }
+    check_line("/name", name).map(|()| name.to_owned())
+}
+
+/// Checks the name that a person gives a device.
+///
+/// # Errors
+/// A violation at `/device`.
+pub fn check_device(device: Option<&str>) -> Result<(), Violation> {
+    device.map_or(Ok(()), |device| check_line("/device", device))
+}
+
+/// One line of text. What reverses or breaks the line is refused: it would make a name read as another in a list.
+fn check_line(pointer: &'static str, text: &str) -> Result<(), Violation> {
+    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if text.chars().count() > NAME_MAX {
+        Err(too_long(pointer, NAME_MAX))
+    } else if text.contains(breaks) {
+        Err(invalid(pointer, "control characters are not allowed"))
+    } else {
+        Ok(())
+    }
+}
+
+/// Well-formed by BCP 47; whether the language exists is not asked.
+fn checked_locale(locale: String) -> Result<String, Violation> {
+    let mut subtags = locale.split('-');
+    let is_language =
+        subtags.next().is_some_and(|tag| (2..=8).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphabetic()));
+    let valid = is_language
+        && locale.len() <= LOCALE_MAX
+        && subtags.all(|tag| (1..=8).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphanumeric()));
+    if valid { Ok(locale) } else { Err(invalid("/locale", "not a BCP 47 language tag")) }
+}
+
+fn checked_zone(zone: &str) -> Result<String, Violation> {
+    let found = TimeZone::get(zone).ok().filter(|found| !found.is_unknown());
+    let name = found.as_ref().and_then(TimeZone::iana_name).map(str::to_owned);
+    name.ok_or_else(|| invalid("/timeZone", "not a time zone that IANA knows"))
+}
+
+fn invalid(pointer: &'static str, detail: &'static str) -> Violation {
+    Violation::new(pointer, "invalid", detail)
+}
+
+fn too_long(pointer: &'static str, most: usize) -> Violation {
+    Violation::new(pointer, "too_long", Cow::from(format!("at most {most} characters")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(email: &str, name: &str) -> NewAccount {
+        NewAccount { role: Role::Patient, email: email.into(), name: name.into(), locale: None, time_zone: None }
+    }
+
+    fn pointers(result: Result<NewAccount, Refusal>) -> Vec<String> {
+        match result {
+            Ok(_) => Vec::new(),
+            Err(Refusal::Invalid(violations)) => violations.iter().map(|v| v.pointer.to_string()).collect(),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn addresses_are_kept_in_lower_case() {
+        for (given, kept) in [
+            ("Ana.Ruiz+cita@Example.COM", "ana.ruiz+cita@example.com"),
+            ("I@EXAMPLE.COM", "i@example.com"),
+            ("root@localhost", "root@localhost"),
+            ("o'neil@xn--clnica-1va.co", "o'neil@xn--clnica-1va.co"),
+        ] {
+            assert_eq!(normalised_email(given).as_deref(), Ok(kept));
+        }
+    }
+
+    #[test]
+    fn what_is_no_plain_address_is_refused() {
+        let long_local = format!("{}@example.com", "a".repeat(65));
+        let long = format!("a@{}.com", "a.".repeat(200));
+        for email in [
+            "",
+            "@",
+            "a@",
+            "@b.co",
+            "a",
+            "a@b",
+            "a@@b.co",
+            "a@b@c.co",
+            " a@b.co",
+            "a@b.co ",
+            "a b@c.co",
+            "a@b c.co",
+            "a@b.co\r\nBcc: x@y.z",
+            "a\0@b.co",
+            "\"a b\"@c.co",
+            "\"a@b\"@c.co",
+            ".a@b.co",
+            "a.@b.co",
+            "a..b@c.co",
+            "a@.co",
+            "a@b..co",
+            "a@b.co.",
+            "a@-b.co",
+            "a@b-.co",
+            "a@[127.0.0.1]",
+            "İ@example.com",
+            "ı@example.com",
+            "josé@example.com",
+            "a@clínica.co",
+            "а@example.com",
+            "<a@b.co>",
+            "a,b@c.co",
+            "a@b.co,c@d.co",
+            "{\"$ne\":null}",
+            &long_local,
+            &long,
+        ] {
+            assert!(normalised_email(email).is_err(), "{email:?}");
+        }
+    }
+
+    #[test]
+    fn passwords_are_counted_in_characters() {
+        let check = |text: &str| check_password(&Password::from(text)).map_err(|violation| violation.code);
+        assert_eq!(check("1234567"), Err("too_short"));
+        assert_eq!(check(""), Err("too_short"));
+        assert_eq!(check("12345678"), Ok(()));
+        assert_eq!(check(" \0ñandú\u{301} "), Ok(()));
+        assert_eq!(check(&"🗝".repeat(128)), Ok(()));
+        assert_eq!(check(&"x".repeat(129)), Err("too_long"));
+    }
+
+    #[test]
+    fn names_are_one_line() {
+        assert_eq!(checked_name("  Ana Ruiz\t").as_deref(), Ok("Ana Ruiz"));
+        assert_eq!(checked_name("علی‌رضا").as_deref(), Ok("علی‌رضا"));
+        for name in ["", " \u{a0}", "a\nb", "a\u{202e}b", "a\u{0}b", "a\u{85}b", &"x".repeat(101)] {
+            assert!(checked_name(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn languages_are_tags() {
+        for tag in ["es", "es-CO", "zh-Hant-TW", "de-1996", "gsw", "en-u-hc-h23"] {
+            assert!(checked_locale(tag.into()).is_ok(), "{tag}");
+        }
+        for tag in ["", "e", "es_CO", "es-", "-es", "123", "es--CO", "español", "es-abcdefghi", &"es-".repeat(20)] {
+            assert!(checked_locale(tag.into()).is_err(), "{tag}");
+        }
+    }
+
+    #[test]
+    fn zones_are_those_of_iana_in_its_spelling() {
+        assert_eq!(checked_zone("america/bogota").as_deref(), Ok("America/Bogota"));
+        for zone in ["", "Etc/Unknown", "Bogota", "+05:00", "../../etc/passwd", "America/Bogota\0"] {
+            assert!(checked_zone(zone).is_err(), "{zone}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_told_everything_that_is_wrong() {
+        let asked = NewAccount { locale: Some("?".into()), time_zone: Some("?".into()), ..account("?", "") };
+        let found = pointers(asked.checked_with(&"short".into(), Some("\u{7}")));
+        assert_eq!(found, ["/email", "/name", "/locale", "/timeZone", "/password", "/device"]);
+        assert!(pointers(account("a@b.co", "A").checked_with(&"long enough".into(), None)).is_empty());
+    }
+
+    #[test]
+    fn only_a_token_makes_an_identity() {
+        assert_eq!(Viewer::Anonymous.identity(), Err(Refusal::Unauthenticated));
+        assert_eq!((Viewer::Anonymous.user(), Viewer::Anonymous.role()), (None, None));
+        assert!(Role::ALL.into_iter().all(|role| Role::named(role.as_str()) == Some(role)));
+        assert_eq!(Role::named("Admin"), None);
+    }
+}

@@ -1,0 +1,274 @@
+//! From the domain to the wire: the entities, and the errors of the registry.
+
+use cita_protocol::appointment::{Appointment as WireAppointment, AppointmentStatus};
+use cita_protocol::auth::{AuthReply, ConnectedUser, Role as WireRole, User as WireUser};
+use cita_protocol::doctor::{
+    Approval, Availability as WireAvailability, DayRange, Doctor as WireDoctor, Override, Service as WireService,
+    Weekday as WireWeekday, WeeklyRange,
+};
+use cita_protocol::slot::{LiveSlot as WireLiveSlot, Slot, SlotStatus};
+use cita_protocol::value::{Id, Instant, LocalTime, Money, TimeZone};
+use cita_protocol::{ErrorCode, FieldError, Outcome as WireOutcome, Problem};
+use jiff::Timestamp;
+use jiff::civil::{Time, Weekday};
+use uuid::Uuid;
+
+use crate::domain::account::{Identity, Role, User};
+use crate::domain::appointment::{Appointment, Status};
+use crate::domain::doctor::{Doctor, LocalRange, Service};
+use crate::domain::refusal::{Refusal, Violation};
+use crate::error::{ClusterName, Error, Outcome};
+use crate::live::project::LiveSlot;
+use crate::service::auth::Grant;
+
+pub fn id(id: Uuid) -> Id {
+    Id(id.to_string())
+}
+
+pub fn instant(instant: Timestamp) -> Instant {
+    Instant(instant.to_string())
+}
+
+fn time(time: Time) -> LocalTime {
+    LocalTime(format!("{:02}:{:02}", time.hour(), time.minute()))
+}
+
+fn number(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or_default()
+}
+
+pub fn role(role: Role) -> WireRole {
+    match role {
+        Role::Patient => WireRole::Patient,
+        Role::Doctor => WireRole::Doctor,
+        Role::Admin => WireRole::Admin,
+    }
+}
+
+pub fn user(user: &User) -> WireUser {
+    WireUser {
+        id: id(user.id.0),
+        rev: user.rev,
+        role: role(user.role),
+        name: user.name.clone(),
+        email: user.email.clone(),
+        locale: user.locale.clone(),
+        time_zone: user.time_zone.clone().map(TimeZone),
+        created_at: instant(user.created_at),
+    }
+}
+
+pub fn connected_user(identity: &Identity) -> ConnectedUser {
+    ConnectedUser { id: id(identity.user.0), role: role(identity.role), name: identity.name.clone() }
+}
+
+pub fn grant(grant: &Grant) -> AuthReply {
+    AuthReply {
+        access_token: grant.access_token.expose().to_owned(),
+        refresh_token: Some(grant.refresh_token.expose().to_owned()),
+        expires_at: instant(grant.expires_at),
+        user: user(&grant.user),
+    }
+}
+
+pub fn doctor(doctor: &Doctor) -> WireDoctor {
+    WireDoctor {
+        id: id(doctor.id.0),
+        rev: doctor.rev,
+        name: doctor.name.clone(),
+        approval: if doctor.approved { Approval::Approved } else { Approval::Pending },
+        time_zone: TimeZone(doctor.zone_name().to_owned()),
+        specialisation: doctor.profile.specialisation.clone(),
+        bio: doctor.profile.bio.clone(),
+        languages: doctor.profile.languages.clone(),
+        address: doctor.profile.address.clone(),
+    }
+}
+
+pub fn service(doctor: &Doctor, service: &Service) -> WireService {
+    WireService {
+        id: id(service.id.0),
+        doctor_id: id(doctor.id.0),
+        rev: service.rev,
+        name: service.name.clone(),
+        duration_minutes: number(service.duration_minutes),
+        step_minutes: number(service.step_minutes),
+        buffer_before_minutes: number(service.buffer_before_minutes),
+        buffer_after_minutes: number(service.buffer_after_minutes),
+        price: service
+            .price
+            .as_ref()
+            .map(|(amount, currency)| Money { amount_minor: *amount, currency: currency.clone() }),
+        requires_approval: false,
+        min_notice_minutes: number(service.min_notice_minutes),
+        horizon_days: number(service.horizon_days),
+        capacity: 1,
+        archived: service.archived,
+    }
+}
+
+pub fn availability(doctor: &Doctor) -> WireAvailability {
+    let hours = &doctor.availability;
+    let weekly = hours.weekly.iter().map(|(day, range)| WeeklyRange {
+        weekday: weekday(*day),
+        from: time(range.from),
+        to: time(range.to),
+    });
+    let overrides = hours.overrides.iter().map(|(date, ranges)| Override {
+        date: date.to_string().into(),
+        ranges: ranges.iter().map(day_range).collect(),
+    });
+    WireAvailability {
+        doctor_id: id(doctor.id.0),
+        rev: hours.rev,
+        time_zone: TimeZone(hours.zone_name().to_owned()),
+        weekly: weekly.collect(),
+        overrides: overrides.collect(),
+    }
+}
+
+fn day_range(range: &LocalRange) -> DayRange {
+    DayRange { from: time(range.from), to: time(range.to) }
+}
+
+fn weekday(weekday: Weekday) -> WireWeekday {
+    match weekday {
+        Weekday::Monday => WireWeekday::Monday,
+        Weekday::Tuesday => WireWeekday::Tuesday,
+        Weekday::Wednesday => WireWeekday::Wednesday,
+        Weekday::Thursday => WireWeekday::Thursday,
+        Weekday::Friday => WireWeekday::Friday,
+        Weekday::Saturday => WireWeekday::Saturday,
+        Weekday::Sunday => WireWeekday::Sunday,
+    }
+}
+
+pub fn slot((start, end): &(Timestamp, Timestamp)) -> Slot {
+    Slot { start: instant(*start), end: instant(*end), status: SlotStatus::Free }
+}
+
+pub fn live_slot(slot: &LiveSlot) -> WireLiveSlot {
+    WireLiveSlot {
+        start: instant(slot.start),
+        end: instant(slot.end),
+        status: SlotStatus::Free,
+        held_until: None,
+        bookable_from: instant(slot.bookable_from),
+        bookable_until: instant(slot.bookable_until),
+    }
+}
+
+pub fn appointment(appointment: &Appointment) -> WireAppointment {
+    WireAppointment {
+        id: id(appointment.id.0),
+        rev: appointment.rev,
+        status: status(appointment.status),
+        doctor_id: id(appointment.doctor_id.0),
+        doctor_name: appointment.doctor_name.clone(),
+        patient_id: id(appointment.patient_id.0),
+        patient_name: appointment.patient_name.clone(),
+        service_id: id(appointment.service_id.0),
+        service_name: appointment.service_name.clone(),
+        start: instant(appointment.start),
+        end: instant(appointment.end),
+        time_zone: TimeZone(appointment.time_zone.clone()),
+        reason: appointment.reason.clone(),
+        cancel_reason: appointment.cancel_reason.clone(),
+        created_at: instant(appointment.created_at),
+        updated_at: instant(appointment.updated_at),
+    }
+}
+
+fn status(status: Status) -> AppointmentStatus {
+    match status {
+        Status::Held => AppointmentStatus::Held,
+        Status::Expired => AppointmentStatus::Expired,
+        Status::Pending => AppointmentStatus::Pending,
+        Status::Booked => AppointmentStatus::Booked,
+        Status::Arrived => AppointmentStatus::Arrived,
+        Status::Fulfilled => AppointmentStatus::Fulfilled,
+        Status::Noshow => AppointmentStatus::Noshow,
+        Status::Cancelled => AppointmentStatus::Cancelled,
+    }
+}
+
+/// The domain's word for a status of the wire.
+pub fn status_of(status: AppointmentStatus) -> Status {
+    match status {
+        AppointmentStatus::Held => Status::Held,
+        AppointmentStatus::Expired => Status::Expired,
+        AppointmentStatus::Pending => Status::Pending,
+        AppointmentStatus::Booked => Status::Booked,
+        AppointmentStatus::Arrived => Status::Arrived,
+        AppointmentStatus::Fulfilled => Status::Fulfilled,
+        AppointmentStatus::Noshow => Status::Noshow,
+        AppointmentStatus::Cancelled => Status::Cancelled,
+    }
+}
+
+/// What a client is told of an error. Defects and outages are logged here, once, and not shown.
+pub fn problem(error: Error) -> Problem {
+    match error {
+        Error::Refused(refusal) => refused(refusal),
+        Error::Unavailable { cluster, outcome } => {
+            tracing::warn!(%cluster, ?outcome, "answered unavailable");
+            let part = match cluster {
+                ClusterName::Users => "Accounts cannot be reached at the moment.",
+                ClusterName::Appointments => "Calendars cannot be reached at the moment.",
+            };
+            let detail = match outcome {
+                Some(Outcome::Unknown) => format!("{part} The change may have been made: repeat it with the same key."),
+                _ => part.to_owned(),
+            };
+            Problem { outcome: outcome.map(wire_outcome), ..Problem::new(ErrorCode::Unavailable).with_detail(detail) }
+        }
+        Error::Internal(what) => {
+            tracing::error!(what, "answered internal");
+            Problem::new(ErrorCode::Internal)
+        }
+    }
+}
+
+fn wire_outcome(outcome: Outcome) -> WireOutcome {
+    match outcome {
+        Outcome::NotApplied => WireOutcome::NotApplied,
+        Outcome::Unknown => WireOutcome::Unknown,
+    }
+}
+
+fn refused(refusal: Refusal) -> Problem {
+    let plain = Problem::new;
+    match refusal {
+        Refusal::Unauthenticated => plain(ErrorCode::Unauthenticated),
+        Refusal::TokenExpired => plain(ErrorCode::TokenExpired),
+        Refusal::SessionRevoked => plain(ErrorCode::SessionRevoked),
+        Refusal::Forbidden => plain(ErrorCode::Forbidden),
+        Refusal::NotFound => plain(ErrorCode::NotFound),
+        Refusal::SlotTaken { alternatives } => {
+            Problem { alternatives: Some(alternatives.iter().map(slot).collect()), ..plain(ErrorCode::SlotTaken) }
+        }
+        Refusal::SlotUnavailable { rule } => {
+            Problem { rule: Some(rule.as_str().to_owned()), ..plain(ErrorCode::SlotUnavailable) }
+        }
+        Refusal::PatientBusy => plain(ErrorCode::PatientBusy),
+        Refusal::IllegalTransition => plain(ErrorCode::IllegalTransition),
+        Refusal::EmailTaken => plain(ErrorCode::EmailTaken),
+        Refusal::StaleRev => plain(ErrorCode::StaleRev),
+        Refusal::Invalid(violations) => {
+            Problem { errors: violations.into_iter().map(field_error).collect(), ..plain(ErrorCode::ValidationFailed) }
+        }
+        Refusal::IdempotencyKeyReused => plain(ErrorCode::IdempotencyKeyReused),
+        Refusal::RateLimited { retry_after_ms } => {
+            Problem { retry_after_ms: Some(retry_after_ms), ..plain(ErrorCode::RateLimited) }
+        }
+        Refusal::TooManySubscriptions => plain(ErrorCode::TooManySubscriptions),
+    }
+}
+
+fn field_error(violation: Violation) -> FieldError {
+    FieldError {
+        pointer: violation.pointer.into_owned(),
+        code: violation.code.to_owned(),
+        detail: violation.detail.into_owned(),
+    }
+}

@@ -1,0 +1,63 @@
+//! One connection, transport-free: what it may do, what it watches, when its token ends. REST calls are sessions of one
+//! request.
+
+pub mod call;
+pub mod connection;
+mod convert;
+pub mod encode;
+mod input;
+mod parse;
+pub mod subscribe;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use crate::clock::Clock;
+use crate::live::hub::Hub;
+use crate::service::appointments::Appointments;
+use crate::service::auth::Auth;
+use crate::service::doctors::Doctors;
+use crate::service::slots::Slots;
+
+/// Everything that a session can reach.
+pub struct Services {
+    pub auth: Arc<Auth>,
+    pub doctors: Doctors,
+    pub slots: Arc<Slots>,
+    pub appointments: Appointments,
+    pub hub: Arc<Hub>,
+    pub clock: Clock,
+    pub limits: Limits,
+    /// Numbers the connections.
+    pub connections: AtomicU64,
+}
+
+/// What one connection may use. Each bound protects the node from one client.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of a message or body from the client.
+    pub message_bytes: usize,
+    /// Messages a second, sustained; twice as many in a burst.
+    pub messages_per_second: u32,
+    /// Topics at the same time; each date of a slots range counts.
+    pub subscriptions: usize,
+    /// Requests without a reply at the same time; more wait.
+    pub in_flight: usize,
+    /// Bytes of changes that wait to be sent before the client counts as too slow.
+    pub backlog_bytes: usize,
+    /// Milliseconds between the server's `ping`s; twice as long without a word from the client ends the connection.
+    pub heartbeat_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes: 64 * 1024,
+            messages_per_second: 1_000,
+            subscriptions: 512,
+            in_flight: 32,
+            backlog_bytes: 1024 * 1024,
+            heartbeat_ms: 20_000,
+        }
+    }
+}

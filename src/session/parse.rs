@@ -1,0 +1,192 @@
+//! From the words of the wire to the values of the domain. Every mistake of a request is found, not only the first.
+
+use cita_protocol::doctor::{DayRange, Override, Weekday as WireWeekday, WeeklyRange};
+use cita_protocol::value::{Cursor as WireCursor, Id, Instant, LocalDate, LocalTime, Money, TimeZone as WireZone};
+use jiff::Timestamp;
+use jiff::civil::{Date, Time, Weekday};
+use jiff::tz::TimeZone;
+use uuid::Uuid;
+
+use crate::domain::availability::parse_zone;
+use crate::domain::doctor::LocalRange;
+use crate::domain::refusal::{Refusal, Violation};
+use crate::live::cursor::Cursor;
+
+/// Collects what is wrong with a request.
+#[derive(Debug, Default)]
+pub struct Fields(Vec<Violation>);
+
+impl Fields {
+    /// `validation_failed` with everything that was found, if anything was.
+    ///
+    /// # Errors
+    /// As said.
+    pub fn finish(self) -> Result<(), Refusal> {
+        if self.0.is_empty() { Ok(()) } else { Err(Refusal::Invalid(self.0)) }
+    }
+
+    pub fn refuse(&mut self, pointer: &str, code: &'static str, detail: impl Into<std::borrow::Cow<'static, str>>) {
+        self.0.push(Violation::new(pointer.to_owned(), code, detail));
+    }
+
+    fn read<T>(&mut self, pointer: &str, value: Option<T>, expected: &'static str) -> Option<T> {
+        if value.is_none() {
+            self.refuse(pointer, "invalid", expected);
+        }
+        value
+    }
+
+    /// An id. One that is no UUID names nothing that exists; only its form is judged here.
+    pub fn id(&mut self, pointer: &str, id: &Id) -> Uuid {
+        let parsed = Uuid::try_parse(&id.0).ok().filter(|parsed| parsed.hyphenated().to_string() == id.0);
+        self.read(pointer, parsed, "must be an id as the server gave it").unwrap_or_default()
+    }
+
+    /// An instant: RFC 3339 with a year of four digits, any offset.
+    pub fn instant(&mut self, pointer: &str, instant: &Instant) -> Timestamp {
+        let parsed = (instant.0.len() <= 40 && !instant.0.contains('[')).then(|| instant.0.parse().ok()).flatten();
+        let parsed = parsed.filter(|_| !is_leap_second(&instant.0));
+        self.read(pointer, parsed, "must be an instant such as 2026-12-01T14:00:00Z").unwrap_or_default()
+    }
+
+    pub fn date(&mut self, pointer: &str, date: &LocalDate) -> Date {
+        let parsed = (date.0.len() == 10).then(|| date.0.parse().ok()).flatten();
+        let parsed = parsed.filter(|date: &Date| (1970..=9000).contains(&date.year()));
+        self.read(pointer, parsed, "must be a date such as 2026-12-01").unwrap_or(Date::ZERO)
+    }
+
+    pub fn time(&mut self, pointer: &str, time: &LocalTime) -> Time {
+        let parsed = (time.0.len() == 5).then(|| time.0.parse().ok()).flatten();
+        self.read(pointer, parsed, "must be a time of day such as 09:30").unwrap_or(Time::midnight())
+    }
+
+    pub fn zone(&mut self, pointer: &str, zone: &WireZone) -> TimeZone {
+        self.read(pointer, parse_zone(&zone.0), "must be an IANA time zone such as America/Bogota")
+            .unwrap_or(TimeZone::UTC)
+    }
+
+    /// Text of `least` to `most` characters, without control characters but line breaks and tabs.
+    pub fn text(&mut self, pointer: &str, text: &str, least: usize, most: usize) -> String {
+        let length = text.chars().count();
+        if length > most {
+            self.refuse(pointer, "too_long", format!("must have at most {most} characters"));
+        } else if text.trim().chars().count() < least {
+            self.refuse(pointer, "required", "must not be empty");
+        } else if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+            self.refuse(pointer, "invalid", "must not contain control characters");
+        }
+        text.to_owned()
+    }
+
+    /// Text of one line.
+    pub fn line(&mut self, pointer: &str, text: &str, least: usize, most: usize) -> String {
+        if text.contains(['\n', '\r', '\t']) {
+            self.refuse(pointer, "invalid", "must be one line");
+        }
+        self.text(pointer, text, least, most)
+    }
+
+    pub fn languages(&mut self, pointer: &str, tags: &[String]) -> Vec<String> {
+        if tags.len() > 20 {
+            self.refuse(pointer, "too_many", "at most 20 languages");
+        }
+        for (index, tag) in tags.iter().take(20).enumerate() {
+            let subtags = || tag.split('-');
+            let is_tag = subtags()
+                .all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()))
+                && subtags()
+                    .next()
+                    .is_some_and(|first| first.len() >= 2 && first.bytes().all(|b| b.is_ascii_alphabetic()));
+            if !is_tag || tag.len() > 35 {
+                self.refuse(&format!("{pointer}/{index}"), "invalid", "must be a BCP 47 tag such as es-CO");
+            }
+        }
+        tags.to_vec()
+    }
+
+    /// Whole minutes or days. Beyond `i32` is beyond every bound.
+    pub fn number(&mut self, number: u32) -> i32 {
+        i32::try_from(number).unwrap_or(i32::MAX)
+    }
+
+    pub fn price(&mut self, price: &Money) -> (i64, String) {
+        (price.amount_minor, price.currency.clone())
+    }
+
+    pub fn weekly(&mut self, ranges: &[WeeklyRange]) -> Vec<(Weekday, LocalRange)> {
+        let read = |(index, range): (usize, &WeeklyRange)| {
+            let from = self.time(&format!("/weekly/{index}/from"), &range.from);
+            let to = self.time(&format!("/weekly/{index}/to"), &range.to);
+            (weekday(range.weekday), LocalRange { from, to })
+        };
+        ranges.iter().enumerate().map(read).collect()
+    }
+
+    pub fn overrides(&mut self, days: &[Override]) -> Vec<(Date, Vec<LocalRange>)> {
+        let read = |(index, day): (usize, &Override)| {
+            let date = self.date(&format!("/overrides/{index}/date"), &day.date);
+            (date, self.day_ranges(&format!("/overrides/{index}/ranges"), &day.ranges))
+        };
+        days.iter().enumerate().map(read).collect()
+    }
+
+    fn day_ranges(&mut self, pointer: &str, ranges: &[DayRange]) -> Vec<LocalRange> {
+        let read = |(index, range): (usize, &DayRange)| LocalRange {
+            from: self.time(&format!("{pointer}/{index}/from"), &range.from),
+            to: self.time(&format!("{pointer}/{index}/to"), &range.to),
+        };
+        ranges.iter().enumerate().map(read).collect()
+    }
+
+    /// The cursor of a read. One that this server did not write cannot be waited for.
+    pub fn after(&mut self, cursor: Option<&WireCursor>) -> Option<Cursor> {
+        let parsed = cursor.map(|cursor| Cursor::parse(&cursor.0));
+        if parsed == Some(None) {
+            self.refuse("/after", "invalid", "must be a cursor as the server gave it");
+        }
+        parsed.flatten()
+    }
+
+    pub fn page_size(&mut self, size: Option<u32>) -> i64 {
+        let size = size.unwrap_or(20);
+        if !(1..=100).contains(&size) {
+            self.refuse("/pageSize", "out_of_range", "must be 1 to 100");
+        }
+        i64::from(size)
+    }
+
+    pub fn page_token<T>(&mut self, token: Option<&String>, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+        token.and_then(|token| self.read("/pageToken", read(token), "must be a token as the server gave it"))
+    }
+}
+
+/// jiff reads `:60` as `:59`; a leap second is no time that can be booked.
+fn is_leap_second(text: &str) -> bool {
+    text.get(16..19) == Some(":60")
+}
+
+fn weekday(weekday: WireWeekday) -> Weekday {
+    match weekday {
+        WireWeekday::Monday => Weekday::Monday,
+        WireWeekday::Tuesday => Weekday::Tuesday,
+        WireWeekday::Wednesday => Weekday::Wednesday,
+        WireWeekday::Thursday => Weekday::Thursday,
+        WireWeekday::Friday => Weekday::Friday,
+        WireWeekday::Saturday => Weekday::Saturday,
+        WireWeekday::Sunday => Weekday::Sunday,
+    }
+}
+
+/// An idempotency key: 1 to 128 printable characters.
+///
+/// # Errors
+/// `validation_failed` when it is missing or is none.
+pub fn key(key: Option<&str>) -> Result<&str, Refusal> {
+    let key = key.ok_or_else(|| Violation::new("", "required", "a mutation needs an idempotency key"))?;
+    let printable = key.chars().all(|c| !c.is_control());
+    if (1..=128).contains(&key.chars().count()) && printable {
+        Ok(key)
+    } else {
+        Err(Violation::new("", "invalid", "an idempotency key has 1 to 128 printable characters").into())
+    }
+}

@@ -1,0 +1,241 @@
+//! Subscribing to topics, and leaving them.
+
+use cita_protocol::topic::{SubscribeReply, SubscribeRequest, UnsubscribeReply, UnsubscribeRequest};
+use cita_protocol::{ErrorCode, Problem};
+use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan as _};
+
+use super::connection::Session;
+use super::parse::Fields;
+use super::{convert, encode, input};
+use crate::domain::access::{self, Object};
+use crate::domain::appointment::Appointment;
+use crate::domain::change::Position;
+use crate::domain::doctor::Doctor;
+use crate::domain::ids::{DoctorId, ServiceId};
+use crate::domain::refusal::{Refusal, Violation};
+use crate::domain::slots as rules;
+use crate::error::{ClusterName, Error, Result};
+use crate::live::cursor::Cursor;
+use crate::live::hub::Subscriber;
+use crate::live::outbox::Frame;
+use crate::live::project::kept_since;
+use crate::live::topic::{Name, Topic};
+use crate::service::slots::{LONGEST_WINDOW_DAYS, dates};
+
+/// Most local dates of a doctor's appointments topic.
+const LONGEST_CALENDAR_DAYS: i32 = 92;
+/// Its default window: from yesterday to this many days ahead.
+const CALENDAR_DAYS_AHEAD: i64 = 31;
+/// How many days back slots can be watched: what is long past is not kept in memory.
+pub const SLOTS_DAYS_BACK: i64 = 2;
+/// How often a snapshot is read again because the ring has moved past it, or a calendar was dropped in between.
+const ATTEMPTS: usize = 3;
+
+/// What was asked for, beside the topic.
+struct Asked {
+    from: Option<Date>,
+    to: Option<Date>,
+    /// `Some(None)`: a cursor that this server did not write, which leads to a reset.
+    after: Option<Option<Cursor>>,
+}
+
+impl Session {
+    /// Subscribes; the reply, the snapshot and the changes come through the outbox in this order.
+    ///
+    /// # Errors
+    /// What the registry has for it; nothing was subscribed then.
+    pub async fn subscribe(&self, request: SubscribeRequest) -> std::result::Result<(), Problem> {
+        self.subscribe_as(None, request).await
+    }
+
+    pub(super) async fn subscribe_as(
+        &self,
+        id: Option<&str>,
+        request: SubscribeRequest,
+    ) -> std::result::Result<(), Problem> {
+        let _one_after_the_other = self.subscribing.lock().await;
+        self.try_subscribe(id, &request).await.map_err(convert::problem)
+    }
+
+    async fn try_subscribe(&self, id: Option<&str>, request: &SubscribeRequest) -> Result<()> {
+        let asked = Asked::read(request)?;
+        let name = Name::parse(&request.topic)
+            .ok_or_else(|| Violation::new("/topic", "invalid", "there is no topic of this name"))?;
+        if let Some(Some(cursor)) = asked.after {
+            // A client may know more than this node, for a moment.
+            self.services.hub.wait_for(cursor).await;
+        }
+        let opening = |resumed| {
+            let reply = encode::json(&SubscribeReply { topic: request.topic.clone(), resumed });
+            let id = id.map(encode::json);
+            Frame::new("reply", id.as_deref(), None, &reply)
+        };
+        let subscriber = Subscriber { id: self.id, outbox: &self.outbox, opening: &opening };
+        match name {
+            Name::Slots { doctor, service, date } => {
+                let dates = asked.slot_dates(date)?;
+                self.subscribe_slots(doctor, service, &dates, &asked, &subscriber).await
+            }
+            Name::Calendar { doctor } => self.subscribe_calendar(doctor, &asked, &subscriber).await,
+            Name::MyAppointments => self.subscribe_mine(&asked, &subscriber).await,
+        }
+    }
+
+    async fn subscribe_slots(
+        &self,
+        doctor: DoctorId,
+        service: ServiceId,
+        dates: &[Date],
+        asked: &Asked,
+        subscriber: &Subscriber<'_>,
+    ) -> Result<()> {
+        let viewer = self.viewer();
+        access::authorise(access::SLOTS_TOPIC, &viewer, Object::of_doctor(doctor))?;
+        let topics: Vec<Topic> = dates.iter().map(|date| Topic::Slots { doctor, service, date: *date }).collect();
+        self.check_room(&topics)?;
+        for _ in 0..ATTEMPTS {
+            let calendar = self.services.slots.calendar(&viewer, doctor).await?;
+            calendar.doctor.service(service)?;
+            let today = calendar.doctor.availability.time_zone.to_datetime(self.services.clock.now()).date();
+            if dates.iter().any(|date| *date < today.saturating_sub(SLOTS_DAYS_BACK.days())) {
+                return Err(Violation::new("/from", "out_of_range", "slots of past dates cannot be watched").into());
+            }
+            let after = asked.after.map(|cursor| cursor.unwrap_or(Cursor::NEVER));
+            if self.services.hub.join_slots(doctor, service, dates, after, subscriber).is_some() {
+                self.joined(topics);
+                return Ok(());
+            }
+        }
+        Err(Error::unreadable(ClusterName::Appointments))
+    }
+
+    async fn subscribe_calendar(&self, doctor: DoctorId, asked: &Asked, subscriber: &Subscriber<'_>) -> Result<()> {
+        let viewer = self.viewer();
+        access::authorise(access::CALENDAR_TOPIC, &viewer, Object::of_doctor(doctor))?;
+        let calendar = self.services.slots.calendar(&viewer, doctor).await?;
+        let window = asked.calendar_window(&calendar.doctor, self.services.clock.now())?;
+        self.subscribe_appointments(Topic::Calendar { doctor, window }, asked, subscriber).await
+    }
+
+    async fn subscribe_mine(&self, asked: &Asked, subscriber: &Subscriber<'_>) -> Result<()> {
+        let viewer = self.viewer();
+        access::authorise(access::MY_APPOINTMENTS_TOPIC, &viewer, Object::default())?;
+        asked.no_window()?;
+        let user = viewer.identity()?.user;
+        self.subscribe_appointments(Topic::MyAppointments { user }, asked, subscriber).await
+    }
+
+    async fn subscribe_appointments(&self, topic: Topic, asked: &Asked, subscriber: &Subscriber<'_>) -> Result<()> {
+        let hub = &self.services.hub;
+        self.check_room(std::slice::from_ref(&topic))?;
+        // The same topic with another window takes its place.
+        if let Some(old) = self.topics.lock().remove(&topic.to_string()) {
+            hub.leave(&old, self.id);
+        }
+        if let Some(Some(after)) = asked.after
+            && hub.resume_appointments(&topic, after, subscriber)
+        {
+            self.joined(vec![topic]);
+            return Ok(());
+        }
+        for _ in 0..ATTEMPTS {
+            let (at, items) = self.snapshot(&topic).await?;
+            if hub.start_appointments(&topic, at, items, asked.after.is_some(), subscriber).is_ok() {
+                self.joined(vec![topic]);
+                return Ok(());
+            }
+        }
+        Err(Error::unreadable(ClusterName::Appointments))
+    }
+
+    async fn snapshot(&self, topic: &Topic) -> Result<(Position, Vec<Appointment>)> {
+        let appointments = &self.services.appointments;
+        match topic {
+            Topic::Calendar { doctor, window } => appointments.snapshot_of_doctor(*doctor, *window).await,
+            Topic::MyAppointments { user } => {
+                appointments.snapshot_of_patient(*user, kept_since(self.services.clock.now())).await
+            }
+            Topic::Slots { .. } => Err(Error::Internal("slots are told from memory".to_owned())),
+        }
+    }
+
+    pub(super) async fn unsubscribe(&self, id: Option<&str>, data: &str) -> std::result::Result<(), Problem> {
+        let request: UnsubscribeRequest = input::read(data)?;
+        let _one_after_the_other = self.subscribing.lock().await;
+        let leaving: Vec<Topic> = {
+            let mut topics = self.topics.lock();
+            // The name of a range of slots stands for all of its dates.
+            let range = format!("{}/", request.topic);
+            let is_range = matches!(Name::parse(&request.topic), Some(Name::Slots { date: None, .. }));
+            topics
+                .extract_if(|name, _| *name == request.topic || is_range && name.starts_with(&range))
+                .map(|(_, topic)| topic)
+                .collect()
+        };
+        if leaving.is_empty() {
+            return Err(Problem::new(ErrorCode::NotFound).with_detail("This connection has no such subscription."));
+        }
+        for topic in leaving {
+            self.services.hub.leave(&topic, self.id);
+        }
+        self.reply(id, None, &encode::json(&UnsubscribeReply { topic: request.topic }));
+        Ok(())
+    }
+
+    fn check_room(&self, topics: &[Topic]) -> Result<(), Refusal> {
+        let held = self.topics.lock();
+        let new = topics.iter().filter(|topic| !held.contains_key(&topic.to_string())).count();
+        if held.len() + new > self.services.limits.subscriptions { Err(Refusal::TooManySubscriptions) } else { Ok(()) }
+    }
+
+    /// Remembers the topics, unless the connection has ended meanwhile: then nobody would leave them.
+    fn joined(&self, joined: Vec<Topic>) {
+        let mut topics = self.topics.lock();
+        if self.outbox.ending().is_some() {
+            joined.iter().for_each(|topic| self.services.hub.leave(topic, self.id));
+            return;
+        }
+        topics.extend(joined.into_iter().map(|topic| (topic.to_string(), topic)));
+    }
+}
+
+impl Asked {
+    fn read(request: &SubscribeRequest) -> Result<Self, Refusal> {
+        let mut fields = Fields::default();
+        let asked = Self {
+            from: request.from.as_ref().map(|date| fields.date("/from", date)),
+            to: request.to.as_ref().map(|date| fields.date("/to", date)),
+            after: request.after.as_ref().map(|cursor| Cursor::parse(&cursor.0)),
+        };
+        fields.finish()?;
+        Ok(asked)
+    }
+
+    fn slot_dates(&self, date: Option<Date>) -> Result<Vec<Date>, Refusal> {
+        match (date, self.from, self.to) {
+            (Some(date), None, None) => Ok(vec![date]),
+            (None, Some(from), Some(to)) => dates(from, to, LONGEST_WINDOW_DAYS),
+            (Some(_), _, _) => Err(Violation::new("/from", "invalid", "the topic names its date already").into()),
+            (None, None, _) => Err(Violation::new("/from", "required", "name the first local date").into()),
+            (None, _, None) => Err(Violation::new("/to", "required", "name the last local date").into()),
+        }
+    }
+
+    fn calendar_window(&self, doctor: &Doctor, now: Timestamp) -> Result<(Timestamp, Timestamp), Refusal> {
+        let today = doctor.availability.time_zone.to_datetime(now).date();
+        let from = self.from.unwrap_or_else(|| self.to.map_or(today, |to| to.min(today)).saturating_sub(1.day()));
+        let to = self.to.unwrap_or_else(|| from.saturating_add((CALENDAR_DAYS_AHEAD + 1).days()));
+        let dates = dates(from, to, LONGEST_CALENDAR_DAYS)?;
+        let (first, last) = (dates.first().copied().unwrap_or(from), dates.last().copied().unwrap_or(to));
+        Ok((rules::day(doctor, first).start.instant(), rules::day(doctor, last).end.instant()))
+    }
+
+    fn no_window(&self) -> Result<(), Refusal> {
+        match (self.from, self.to) {
+            (None, None) => Ok(()),
+            (Some(_), _) => Err(Violation::new("/from", "invalid", "this topic has no window").into()),
+            (None, Some(_)) => Err(Violation::new("/to", "invalid", "this topic has no window").into()),
+        }
+    }
+}

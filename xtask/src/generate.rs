@@ -1,0 +1,74 @@
+//! Regenerates the files that are derived from the source, and tells whether the committed ones were right.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{Failure, cargo, complete, root};
+
+/// Directories that hold generated files and nothing else.
+const GENERATED: [&str; 1] = ["protocol/schema"];
+
+type Files = BTreeMap<PathBuf, Vec<u8>>;
+
+/// Generates; with `check`, fails when that changed, added or removed a file.
+pub fn run(check: bool) -> Result<(), Failure> {
+    let mut build = cargo("build");
+    build.args(["--quiet", "--package", "cita-protocol", "--example", "generate"]);
+    complete(build)?;
+
+    let before = contents()?;
+    // Emptied first, so that a file that nothing generates any more does not stay.
+    for file in before.keys() {
+        fs::remove_file(root().join(file)).map_err(failed(file))?;
+    }
+    let mut generate = cargo("run");
+    generate.args(["--quiet", "--package", "cita-protocol", "--example", "generate"]);
+    complete(generate)?;
+
+    let after = contents()?;
+    let stale = differences(&before, &after);
+    if check && !stale.is_empty() { Err(Failure::Stale(stale)) } else { Ok(()) }
+}
+
+fn differences(before: &Files, after: &Files) -> Vec<String> {
+    let removed = before.keys().filter(|path| !after.contains_key(*path)).map(|path| (path, "nothing generates it"));
+    let written = after.iter().filter_map(|(path, bytes)| match before.get(path) {
+        None => Some((path, "was missing")),
+        Some(old) if old != bytes => Some((path, "differed")),
+        Some(_) => None,
+    });
+    removed.chain(written).map(|(path, what)| format!("{} ({what})", path.display())).collect()
+}
+
+fn contents() -> Result<Files, Failure> {
+    let mut files = Files::new();
+    for dir in GENERATED {
+        collect(Path::new(dir), &mut files)?;
+    }
+    Ok(files)
+}
+
+fn collect(dir: &Path, files: &mut Files) -> Result<(), Failure> {
+    let entries = match fs::read_dir(root().join(dir)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(failed(dir))?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(failed(dir))?;
+        let path = dir.join(entry.file_name());
+        if entry.file_type().map_err(failed(&path))?.is_dir() {
+            collect(&path, files)?;
+        } else {
+            let bytes = fs::read(entry.path()).map_err(failed(&path))?;
+            files.insert(path, bytes);
+        }
+    }
+    Ok(())
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> Failure {
+    let path = path.display().to_string();
+    move |error| Failure::File(path, error)
+}
