@@ -1,1 +1,79 @@
-fn main() {}
+//! `cita`: reads the command line, starts the server, and says what a person needs to know.
+
+use std::process::ExitCode;
+
+use cita::app::{App, Serving};
+use cita::config::{Cli, Command, Config};
+use cita::{telemetry, transport};
+use clap::Parser as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let config = match cli.command {
+        Some(Command::Openapi) => {
+            println!("{:#}", transport::openapi::document());
+            return ExitCode::SUCCESS;
+        }
+        Some(Command::Serve(config)) => *config,
+        None => cli.serve,
+    };
+    match serve(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(complaint) => {
+            eprintln!("cita: {complaint}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(config: Config) -> Result<(), String> {
+    telemetry::start(&config)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("no runtime: {error}"))?;
+    runtime.block_on(async {
+        let stop = CancellationToken::new();
+        stop_on_signal(stop.clone())?;
+        let app = App::bind(config).await.map_err(|error| chain(&error))?;
+        app.run(stop, announce).await.map_err(|error| chain(&error))
+    })
+}
+
+/// Ctrl-C and SIGTERM drain. A second one changes nothing: the databases must be stopped in order.
+fn stop_on_signal(stop: CancellationToken) -> Result<(), String> {
+    let open = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
+    let (mut interrupt, mut terminate) = (open(SignalKind::interrupt())?, open(SignalKind::terminate())?);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            stop.cancel();
+        }
+    });
+    Ok(())
+}
+
+fn announce(serving: &Serving) {
+    let address = serving.address;
+    println!("Cita serves at http://{address}");
+    println!("  API documentation   http://{address}/docs");
+    println!("  WebSocket           ws://{address}/v1/ws");
+    if let Some(logins) = &serving.logins {
+        println!("{logins}");
+    }
+    println!("Ctrl-C stops it.");
+}
+
+/// An error with everything that led to it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -3,3 +3,5 @@
 
 mod embedded;
 mod harness;
+mod live;
+mod tidy;

@@ -184,6 +184,8 @@ close_codes! {
     SlowConsumer 4001 "too slow: reconnect and resume";
     /// Nothing was heard of the client for two heartbeats.
     Silent 4002 "nothing heard: reconnect and resume";
+    /// The server's own stream of changes cannot be continued.
+    Lost 4003 "changes can no longer be continued: reconnect and resume";
     /// The token has ended or is not valid.
     TokenInvalid 4100 "token expired or invalid: get a new one, then reconnect";
     /// The session was ended.
@@ -192,6 +194,10 @@ close_codes! {
     Violation 4200 "too many bad messages: do not come back";
     /// RFC 6455: a binary message.
     Binary 1003 "send text messages";
+    /// RFC 6455: frames that are not allowed.
+    Protocol 1002 "protocol error";
+    /// RFC 6455: text that is not UTF-8.
+    NotUtf8 1007 "not UTF-8";
     /// RFC 6455: a message over the limit.
     TooLarge 1009 "message too large";
 }

@@ -80,6 +80,10 @@ pub enum Ending {
     Violation,
     /// A binary message.
     Binary,
+    /// A text message that is not UTF-8.
+    NotUtf8,
+    /// Frames that RFC 6455 does not allow.
+    Protocol,
     /// A message over the limit.
     TooLarge,
     /// The client has left; nothing more is sent.

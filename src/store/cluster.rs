@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
-use mongodb::error::Error as DriverError;
+use mongodb::error::{Error as DriverError, ErrorKind};
 use mongodb::options::{Acknowledgment, ClientOptions, IndexOptions, ReadConcern, WriteConcern};
 use mongodb::{Client, ClientSession, Database, IndexModel};
-use tokio::sync::watch;
 
 use crate::error::{ClusterName, Error};
 
@@ -15,12 +14,23 @@ pub(super) const SERVER_SELECTION: Duration = Duration::from_secs(3);
 /// A cluster that answers nothing for this long counts as away.
 const PING_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// `DuplicateKey`, `IndexOptionsConflict`, `IndexKeySpecsConflict`, `Unauthorized`: trying again does not help.
+const UNUSABLE: [i32; 4] = [11000, 85, 86, 13];
+
+/// Why a cluster cannot be used.
+#[derive(Debug)]
+pub enum ConnectError {
+    /// It does not answer, or not yet.
+    Away(String),
+    /// Somebody has to do something first.
+    Unusable(String),
+}
+
 /// One of the two clusters.
 #[derive(Clone)]
 pub struct Cluster {
     pub name: ClusterName,
     pub db: Database,
-    up: watch::Sender<bool>,
 }
 
 impl Cluster {
@@ -44,28 +54,20 @@ impl Cluster {
         let database = options.default_database.clone().unwrap_or_else(|| format!("cita_{name}"));
         let client = Client::with_options(options)
             .map_err(|error| format!("the URI of the {name} cluster is not usable: {error}"))?;
-        Ok(Self { name, db: client.database(&database), up: watch::Sender::new(false) })
+        Ok(Self { name, db: client.database(&database) })
     }
 
-    /// Asks the primary for a sign of life and remembers the answer.
+    /// Asks the primary for a sign of life.
     ///
     /// # Errors
     /// What the driver said; for the log only.
     pub async fn ping(&self) -> Result<(), String> {
         let ping = tokio::time::timeout(PING_TIMEOUT, self.db.run_command(doc! { "ping": 1 }).into_future()).await;
-        let result = match ping {
+        match ping {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err(format!("no answer within {} s", PING_TIMEOUT.as_secs())),
-        };
-        self.up.send_if_modified(|up| std::mem::replace(up, result.is_ok()) != result.is_ok());
-        result
-    }
-
-    /// Whether the last sign of life came.
-    #[must_use]
-    pub fn is_up(&self) -> bool {
-        *self.up.borrow()
+        }
     }
 
     /// The error of a read that failed.
@@ -73,6 +75,26 @@ impl Cluster {
     pub fn unreadable(&self, error: &DriverError) -> Error {
         tracing::warn!(cluster = %self.name, %error, "read failed");
         Error::unreadable(self.name)
+    }
+
+    /// Reaches the cluster and carries out `prepare` on it.
+    ///
+    /// # Errors
+    /// Whether trying again may help.
+    pub async fn connect<T, F>(&self, prepare: impl FnOnce() -> F) -> Result<T, ConnectError>
+    where
+        F: Future<Output = Result<T, DriverError>>,
+    {
+        self.ping().await.map_err(ConnectError::Away)?;
+        prepare().await.map_err(|error| match error.kind.as_ref() {
+            ErrorKind::Command(command) if UNUSABLE.contains(&command.code) => ConnectError::Unusable(format!(
+                "{}. An index that Cita's promises rest on cannot be made as it must be: drop the one that differs, or \
+                 resolve the duplicates, and start again",
+                command.message
+            )),
+            ErrorKind::Authentication { .. } => ConnectError::Unusable(error.to_string()),
+            _ => ConnectError::Away(error.to_string()),
+        })
     }
 
     /// A session that tells the position of what was done in it, and asks for no causal order.

@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod doctors;
 pub mod documents;
 pub mod failure;
+pub mod history;
 pub mod idempotency;
 pub mod sessions;
 pub mod signing_keys;

@@ -1,0 +1,355 @@
+//! The composition root: starts the databases, connects the rooms, serves, and takes everything down again. The only
+//! file that sees all.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::config::{Config, Mode};
+use crate::demo::{self, DemoLogins};
+use crate::domain::change::FeedEvent;
+use crate::embedded;
+use crate::error::{ClusterName, Error};
+use crate::feed::Feed;
+use crate::health::Readiness;
+use crate::live::hub::Hub;
+use crate::service::appointments::Appointments;
+use crate::service::auth::Auth;
+use crate::service::doctors::Doctors;
+use crate::service::slots::Slots;
+use crate::session::{Limits, Services, encode};
+use crate::store::appointments::AppointmentStore;
+use crate::store::cluster::{Cluster, ConnectError};
+use crate::store::doctors::DoctorStore;
+use crate::store::{history, users};
+use crate::transport::routes::{self, State};
+use crate::transport::server;
+use crate::views::calendar::Calendar;
+use crate::views::calendars::{Calendars, Loader};
+use crate::views::committed::Committed;
+use crate::views::revocations::Revocations;
+
+/// How often each cluster is asked for a sign of life.
+const PING_EVERY: Duration = Duration::from_secs(1);
+/// Pause between attempts to reach a cluster at the start.
+const CONNECT_PAUSE: Duration = Duration::from_millis(500);
+/// Commits that wait for the hub before the feed reads on.
+const FEED_BUFFER: usize = 1_024;
+/// How far back the claims of a calendar are loaded: no older slot can be watched.
+const CALENDAR_BACK: jiff::SignedDuration = jiff::SignedDuration::from_hours(4 * 24);
+
+/// Why the server could not start, for the person who starts it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot listen on {address}: {source}. Choose another address with --listen, or port 0 for a free one")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Embedded(#[from] embedded::EmbeddedError),
+    #[error("{0}")]
+    Configuration(String),
+    #[error("the {cluster} cluster cannot be used: {reason}")]
+    Cluster { cluster: ClusterName, reason: String },
+    #[error("could not start: {0}")]
+    Services(#[from] Error),
+}
+
+/// A server that has begun to listen.
+pub struct App {
+    config: Config,
+    listener: TcpListener,
+    state: Arc<State>,
+    clock: Clock,
+}
+
+/// What a running server tells about itself.
+#[derive(Debug)]
+pub struct Serving {
+    pub address: SocketAddr,
+    pub logins: Option<DemoLogins>,
+}
+
+impl App {
+    /// Opens the listener. Until [`App::run`] has both clusters, everything but `/livez` and `/readyz` answers 503.
+    ///
+    /// # Errors
+    /// When the address cannot be used.
+    pub async fn bind(config: Config) -> Result<Self, StartError> {
+        let address = config.listen;
+        let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
+        Ok(Self { config, listener, state: Arc::new(State::new()), clock: Clock })
+    }
+
+    /// The address that it listens on.
+    ///
+    /// # Errors
+    /// When the socket has none.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `stop`, then drains: nothing new is accepted, what is under way finishes, sockets are told to
+    /// reconnect elsewhere. `ready` is called once requests are served.
+    ///
+    /// # Errors
+    /// Why it could not start.
+    pub async fn run(self, stop: CancellationToken, ready: impl FnOnce(&Serving)) -> Result<(), StartError> {
+        let Self { config, listener, state, clock } = self;
+        let address = listener.local_addr().unwrap_or(config.listen);
+        let (closing, connections) = (CancellationToken::new(), TaskTracker::new());
+        let router = routes::router(state.clone());
+        let accepting = tokio::spawn(server::serve(listener, router, closing.clone(), connections.clone()));
+        let mut embedded = None;
+        let started = tokio::select! {
+            started = start(&config, &state, clock, &mut embedded) => started.map(Some),
+            () = stop.cancelled() => Ok(None),
+        };
+        let result = match started {
+            Ok(Some(running)) => {
+                let serving = Serving { address, logins: running.logins.clone() };
+                ready(&serving);
+                stop.cancelled().await;
+                drain(&config, &state, &closing, &connections).await;
+                running.stop().await;
+                Ok(())
+            }
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        closing.cancel();
+        accepting.abort();
+        if let Some(clusters) = embedded {
+            embedded::Clusters::stop(clusters).await;
+        }
+        result
+    }
+}
+
+/// What runs beside the listener.
+struct Running {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    logins: Option<DemoLogins>,
+}
+
+impl Running {
+    async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+async fn start(
+    config: &Config,
+    state: &State,
+    clock: Clock,
+    embedded: &mut Option<embedded::Clusters>,
+) -> Result<Running, StartError> {
+    let (users, appointments) = match (&config.users_uri, &config.appointments_uri) {
+        (Some(users), Some(appointments)) => (users.clone(), appointments.clone()),
+        _ => {
+            let clusters = embedded.insert(start_embedded(config).await?);
+            (clusters.users.uri(), clusters.appointments.uri())
+        }
+    };
+    let users = Cluster::new(ClusterName::Users, &users).await.map_err(StartError::Configuration)?;
+    let appointments = Cluster::new(ClusterName::Appointments, &appointments).await.map_err(StartError::Configuration)?;
+    let (store, doctors) = (AppointmentStore::new(appointments.clone()), DoctorStore::new(appointments.clone()));
+    let (_, epoch) = tokio::try_join!(
+        connect(&users, &state.readiness, || users::ensure_indexes(&users).boxed()),
+        connect(&appointments, &state.readiness, || {
+            async {
+                store.ensure_indexes().await?;
+                doctors.ensure_indexes().await?;
+                history::epoch(&appointments).await
+            }
+            .boxed()
+        }),
+    )?;
+    let parts = Parts { users, appointments, store, doctors, epoch };
+    serve(config, state, clock, parts).await
+}
+
+/// What both clusters have given.
+struct Parts {
+    users: Cluster,
+    appointments: Cluster,
+    store: AppointmentStore,
+    doctors: DoctorStore,
+    /// Which history cursors belong to.
+    epoch: u32,
+}
+
+async fn serve(config: &Config, state: &State, clock: Clock, parts: Parts) -> Result<Running, StartError> {
+    let (committed, revocations) = (Arc::new(Committed::default()), Arc::new(Revocations::default()));
+    let ring_bytes = usize::try_from(config.ring_mb).unwrap_or(64) * 1024 * 1024;
+    let calendars = Arc::new(Calendars::new(loader(parts.store.clone(), clock), ring_bytes));
+    let auth = Auth::open(parts.users.clone(), config.issuer.clone(), revocations.clone(), clock).await?;
+    let auth = Arc::new(auth);
+    let slots = Arc::new(Slots::new(calendars.clone(), committed.clone(), clock));
+    let approve_at_once = config.mode == Mode::Development;
+    let hub =
+        Arc::new(Hub::new(calendars.clone(), committed.clone(), revocations.clone(), encode::frames, clock, parts.epoch));
+    let logins = if config.demo {
+        Some(demo::seed(&auth, &parts.doctors, &parts.store, clock).await?)
+    } else {
+        None
+    };
+    let services = Arc::new(Services {
+        auth: auth.clone(),
+        doctors: Doctors::new(parts.doctors, slots.clone(), committed.clone(), approve_at_once, clock),
+        slots,
+        appointments: Appointments::new(parts.store, auth.clone(), calendars, committed, clock),
+        hub: hub.clone(),
+        clock,
+        limits: limits(config),
+        connections: AtomicU64::new(0),
+    });
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let to_hub = hub.clone();
+    let appointments = follow(&parts.appointments, state, &stop, &tasks, move |event| {
+        to_hub.appointments(event);
+        std::future::ready(()).boxed()
+    });
+    let users = follow(&parts.users, state, &stop, &tasks, move |event| {
+        let (hub, auth, revocations) = (hub.clone(), auth.clone(), revocations.clone());
+        async move {
+            let lost = matches!(event, FeedEvent::Lost(_));
+            hub.users(event);
+            revocations.prune(clock.now());
+            if lost && let Err(error) = auth.load_revocations().await {
+                tracing::error!(%error, "ended sessions could not be read");
+            }
+        }
+        .boxed()
+    });
+    tokio::join!(appointments, users);
+    state.serve(services);
+    Ok(Running { stop, tasks, logins })
+}
+
+async fn start_embedded(config: &Config) -> Result<embedded::Clusters, StartError> {
+    let mongod = embedded::find_mongod(config.mongod.as_deref(), &embedded::default_cache_dir()).await?;
+    let data_dir: &Path = &config.data_dir;
+    Ok(embedded::Clusters::start(&mongod, data_dir).await?)
+}
+
+/// Tries until a cluster answers and has its indexes. Only what trying again does not mend is an error.
+async fn connect<T>(
+    cluster: &Cluster,
+    readiness: &Readiness,
+    prepare: impl Fn() -> futures::future::BoxFuture<'static, Result<T, mongodb::error::Error>>,
+) -> Result<T, StartError> {
+    let mut told = false;
+    loop {
+        match cluster.connect(prepare).await {
+            Ok(prepared) => {
+                readiness.set_up(cluster.name, true);
+                tracing::info!(cluster = %cluster.name, "connected");
+                return Ok(prepared);
+            }
+            Err(ConnectError::Unusable(reason)) => return Err(StartError::Cluster { cluster: cluster.name, reason }),
+            Err(ConnectError::Away(reason)) => {
+                // Once loudly, then quietly: it may take a while.
+                if std::mem::replace(&mut told, true) {
+                    tracing::debug!(cluster = %cluster.name, reason, "still not reachable");
+                } else {
+                    tracing::warn!(cluster = %cluster.name, reason, "not reachable yet, trying on");
+                }
+            }
+        }
+        tokio::time::sleep(CONNECT_PAUSE).await;
+    }
+}
+
+/// Runs the feed of a cluster and hands on what it tells, and watches whether the cluster answers. Returns once the feed
+/// is live.
+async fn follow(
+    cluster: &Cluster,
+    state: &State,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+    mut take: impl FnMut(FeedEvent) -> futures::future::BoxFuture<'static, ()> + Send + 'static,
+) {
+    let (events, mut incoming) = mpsc::channel(FEED_BUFFER);
+    let (live, mut is_live) = watch::channel(false);
+    tasks.spawn(Feed::new(cluster.clone(), events, live).run(stop.clone()));
+    tasks.spawn(async move {
+        while let Some(event) = incoming.recv().await {
+            take(event).await;
+        }
+    });
+    let _first = is_live.wait_for(|live| *live).await;
+    let (cluster, readiness, stop) = (cluster.clone(), state.readiness.clone(), stop.clone());
+    readiness.set_live(cluster.name, true);
+    tasks.spawn(async move {
+        let watch = async {
+            let mut every = tokio::time::interval(PING_EVERY);
+            loop {
+                tokio::select! {
+                    _ = every.tick() => tell(&readiness, &cluster, cluster.ping().await),
+                    changed = is_live.changed() => match changed {
+                        Ok(()) => readiness.set_live(cluster.name, *is_live.borrow_and_update()),
+                        Err(_) => return,
+                    },
+                }
+            }
+        };
+        tokio::select! { () = watch => {}, () = stop.cancelled() => {} }
+    });
+}
+
+fn tell(readiness: &Readiness, cluster: &Cluster, sign: Result<(), String>) {
+    let was_up = readiness.set_up(cluster.name, sign.is_ok());
+    match sign {
+        Err(reason) if was_up => tracing::error!(cluster = %cluster.name, reason, "away"),
+        Ok(()) if !was_up => tracing::info!(cluster = %cluster.name, "back"),
+        _ => {}
+    }
+}
+
+fn loader(store: AppointmentStore, clock: Clock) -> Loader {
+    Box::new(move |doctor| {
+        let store = store.clone();
+        async move {
+            let since = clock.now() - CALENDAR_BACK;
+            let read = store.calendar(doctor, since).await?;
+            Ok(read.map(|(at, rules, appointments)| Calendar::new(at, rules, appointments)))
+        }
+        .boxed()
+    })
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        messages_per_second: config.ws_rate,
+        subscriptions: usize::try_from(config.ws_subscriptions).unwrap_or(usize::MAX),
+        backlog_bytes: usize::try_from(config.ws_backlog_kb).unwrap_or(usize::MAX).saturating_mul(1024),
+        heartbeat_ms: config.heartbeat_ms,
+        ..Limits::default()
+    }
+}
+
+/// Stops accepting at once, then gives what is under way its time.
+async fn drain(config: &Config, state: &State, closing: &CancellationToken, connections: &TaskTracker) {
+    tracing::info!(connections = state.connections.count(), "stopping: telling clients to reconnect");
+    state.readiness.drain();
+    closing.cancel();
+    connections.close();
+    let all = async {
+        state.connections.drain().await;
+        connections.wait().await;
+    };
+    if tokio::time::timeout(Duration::from_secs(config.drain_seconds), all).await.is_err() {
+        tracing::warn!(seconds = config.drain_seconds, "stopped before everything had finished");
+    }
+}

@@ -1,0 +1,211 @@
+//! `GET /v1/ws`: the handshake, and a socket's two directions. What is said over it is for the session.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::State as Extract;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse as _, Response};
+use cita_protocol::frame::CloseCode;
+use cita_protocol::{BEARER_SUBPROTOCOL_PREFIX, ErrorCode, Problem, SUBPROTOCOL};
+use futures::stream::{SplitSink, SplitStream};
+use futures::{SinkExt as _, StreamExt as _};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Error as WsError;
+
+use super::problem::Refused;
+use super::rest;
+use super::routes::State;
+use crate::domain::account::Viewer;
+use crate::live::outbox::{Ending, Outbox};
+use crate::session::call;
+use crate::session::connection::Session;
+
+/// What a socket reads at once. The default of 128 KiB would be most of what an idle connection costs.
+const READ_BUFFER: usize = 1024;
+const WRITE_BUFFER: usize = 16 * 1024;
+/// A client that takes nothing for this long is too slow.
+const WRITE_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a client has to answer a close frame.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Who connects, or which frame closes the socket right after the handshake: a browser cannot read a refused one.
+type Credentials = Result<Viewer, Ending>;
+
+/// Answers the handshake.
+pub async fn upgrade(
+    Extract(state): Extract<Arc<State>>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    match accept(&state, &headers, upgrade).await {
+        Ok(response) => response,
+        Err(problem) => Refused(problem).into_response(),
+    }
+}
+
+async fn accept(
+    state: &Arc<State>,
+    headers: &HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Problem> {
+    let upgrade = upgrade.map_err(|rejection| {
+        Problem::new(ErrorCode::MalformedMessage).with_detail(format!("No WebSocket handshake: {rejection}."))
+    })?;
+    let offered = subprotocols(headers);
+    if !offered.is_empty() && !offered.contains(&SUBPROTOCOL) {
+        let detail = format!("Offer the subprotocol {SUBPROTOCOL}.");
+        return Err(Problem::new(ErrorCode::MalformedMessage).with_detail(detail));
+    }
+    let credentials = credentials(state, headers, &offered).await?;
+    let (state, limits) = (state.clone(), state.services()?.limits);
+    let upgrade = upgrade
+        .protocols([SUBPROTOCOL])
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        .max_message_size(limits.message_bytes)
+        .max_frame_size(limits.message_bytes);
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        match credentials {
+            Ok(viewer) => serve(&state, socket, viewer).await,
+            Err(ending) => turn_away(socket, ending).await,
+        }
+    }))
+}
+
+/// The first that is found counts: the header, then the subprotocol, then nobody.
+async fn credentials(state: &State, headers: &HeaderMap, offered: &[&str]) -> Result<Credentials, Problem> {
+    if headers.contains_key(header::AUTHORIZATION) {
+        return rest::viewer(state, headers).await.map(Ok);
+    }
+    let Some(token) = offered.iter().find_map(|offer| offer.strip_prefix(BEARER_SUBPROTOCOL_PREFIX)) else {
+        return Ok(Ok(Viewer::Anonymous));
+    };
+    match call::authenticate(state.services()?, token).await {
+        Ok(viewer) => Ok(Ok(viewer)),
+        Err(problem) => match problem.code {
+            ErrorCode::SessionRevoked => Ok(Err(Ending::SessionRevoked)),
+            ErrorCode::TokenExpired | ErrorCode::Unauthenticated => Ok(Err(Ending::TokenInvalid)),
+            _ => Err(problem),
+        },
+    }
+}
+
+fn subprotocols(headers: &HeaderMap) -> Vec<&str> {
+    let lists = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    lists.flat_map(|list| list.split(',')).map(str::trim).filter(|offer| !offer.is_empty()).collect()
+}
+
+async fn turn_away(mut socket: WebSocket, ending: Ending) {
+    let _gone_or_told = timeout(CLOSE_PATIENCE, socket.send(close_frame(ending))).await;
+    let _answered_or_not = timeout(CLOSE_PATIENCE, async { while socket.next().await.is_some_and(|frame| frame.is_ok()) {} }).await;
+}
+
+async fn serve(state: &Arc<State>, socket: WebSocket, viewer: Viewer) {
+    let Ok(services) = state.services() else { return };
+    let began = Instant::now();
+    let user = viewer.user();
+    let session = Session::open(services, viewer);
+    let _open = state.connections.enter(&session);
+    let (mut sink, mut stream) = socket.split();
+    let ending = tokio::select! {
+        ending = write(&mut sink, session.outbox()) => ending,
+        () = read(&mut stream, &session) => Ending::Gone,
+        // Ends only once the connection is to end, which the writer tells the client.
+        never = async { session.keep().await; std::future::pending::<Ending>().await } => never,
+    };
+    session.close();
+    if ending != Ending::Gone {
+        let answer = async { while stream.next().await.is_some_and(|frame| frame.is_ok()) {} };
+        let _answered_or_not = timeout(CLOSE_PATIENCE, answer).await;
+    }
+    let seconds = began.elapsed().as_secs();
+    let user = user.map(tracing::field::display);
+    tracing::info!(connection = session.number(), user, ?ending, seconds, "websocket closed");
+}
+
+/// Sends what waits, all at once, until the connection is to end.
+async fn write(sink: &mut SplitSink<WebSocket, Message>, outbox: &Outbox) -> Ending {
+    loop {
+        match outbox.take().await {
+            Ok(frames) => {
+                let sent = timeout(WRITE_PATIENCE, async {
+                    for frame in frames {
+                        // Frames are made of strings: this cannot fail, and a frame that is none would not be sent.
+                        if let Ok(text) = Utf8Bytes::try_from(frame.text()) {
+                            sink.feed(Message::Text(text)).await?;
+                        }
+                    }
+                    sink.flush().await
+                });
+                match sent.await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return Ending::Gone,
+                    Err(_) => {
+                        outbox.end(Ending::SlowConsumer);
+                        return Ending::SlowConsumer;
+                    }
+                }
+            }
+            Err(ending) => {
+                let _gone_or_told = timeout(CLOSE_PATIENCE, sink.send(close_frame(ending))).await;
+                return ending;
+            }
+        }
+    }
+}
+
+/// Hands on what comes, until the client leaves. A frame that breaks the rules ends the connection through the outbox.
+async fn read(stream: &mut SplitStream<WebSocket>, session: &Arc<Session>) {
+    let ending = loop {
+        match stream.next().await {
+            Some(Ok(Message::Text(text))) => session.receive(&text).await,
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => session.heard(),
+            Some(Ok(Message::Binary(_))) => break Ending::Binary,
+            Some(Ok(Message::Close(_))) | None => return,
+            Some(Err(error)) => match broken(error) {
+                Some(ending) => break ending,
+                None => return,
+            },
+        }
+    };
+    session.outbox().end(ending);
+    std::future::pending().await
+}
+
+/// What a client did wrong; `None` when it has just gone.
+fn broken(error: axum::Error) -> Option<Ending> {
+    match error.into_inner().downcast_ref::<WsError>()? {
+        WsError::Capacity(_) => Some(Ending::TooLarge),
+        WsError::Utf8(_) => Some(Ending::NotUtf8),
+        WsError::Protocol(_) => Some(Ending::Protocol),
+        _ => None,
+    }
+}
+
+fn close_frame(ending: Ending) -> Message {
+    let (code, reason) = match close_code(ending) {
+        Some(code) => (code.code(), code.reason()),
+        None => (1000, ""),
+    };
+    Message::Close(Some(CloseFrame { code, reason: Utf8Bytes::from_static(reason) }))
+}
+
+fn close_code(ending: Ending) -> Option<CloseCode> {
+    Some(match ending {
+        Ending::Drain => CloseCode::Drain,
+        Ending::SlowConsumer => CloseCode::SlowConsumer,
+        Ending::Silent => CloseCode::Silent,
+        Ending::Lost => CloseCode::Lost,
+        Ending::TokenInvalid => CloseCode::TokenInvalid,
+        Ending::SessionRevoked => CloseCode::SessionRevoked,
+        Ending::Violation => CloseCode::Violation,
+        Ending::Binary => CloseCode::Binary,
+        Ending::NotUtf8 => CloseCode::NotUtf8,
+        Ending::Protocol => CloseCode::Protocol,
+        Ending::TooLarge => CloseCode::TooLarge,
+        Ending::Gone => return None,
+    })
+}
