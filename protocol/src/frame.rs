@@ -32,7 +32,8 @@ pub struct ServerFrame<D> {
     /// `reply` and `error`: the `id` of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Position up to which the receiver has seen everything.
+    /// `snapshot` and `change`: what the topic has been told so far; `ping`: what all topics have been told so far;
+    /// `reply` to a mutation: where it was committed, for `after` of a read and not to resume from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Cursor>,
     pub data: D,
@@ -80,6 +81,7 @@ pub enum Item {
 /// The state of a topic at the frame's cursor, in parts of at most 256 KiB.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Snapshot")]
 pub struct Snapshot<I = Item> {
     pub topic: String,
     pub items: Vec<I>,
@@ -91,6 +93,7 @@ pub struct Snapshot<I = Item> {
 /// One commit, as this topic sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Change")]
 pub struct Change<I = Item> {
     pub topic: String,
     /// New or changed items, whole.
@@ -145,8 +148,9 @@ pub enum ServerMessage {
     GoAway(GoAway),
 }
 
-/// Any JSON object.
+/// Any JSON object. Reading one as this type drops its fields: an output is read as that of its operation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("additionalProperties" = true))]
 pub struct Anything {}
 
 macro_rules! close_codes {

@@ -97,10 +97,15 @@ macro_rules! operations {
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(tag = "type", content = "data")]
         pub enum ClientMessage {
-            $(#[doc = $summary] #[serde(rename = $name)] #[schemars(title = $name)] $variant($input),)*
+            $(
+                #[doc = $summary]
+                #[serde(rename = $name)]
+                #[schemars(title = concat!(stringify!($variant), "Frame"))]
+                $variant($input),
+            )*
             /// Answer to the server's `ping`.
             #[serde(rename = "pong")]
-            #[schemars(title = "pong")]
+            #[schemars(title = "PongFrame")]
             Pong(value::Empty),
         }
     };

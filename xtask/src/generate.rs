@@ -9,6 +9,8 @@ use super::{Failure, cargo, complete, root};
 
 /// Directories that hold generated files and nothing else.
 const GENERATED: [&str; 1] = ["protocol/schema"];
+/// Files that are written by hand but for the parts between marks.
+const GENERATED_IN_PART: [&str; 1] = ["protocol/PROTOCOL.md"];
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
@@ -19,8 +21,8 @@ pub fn run(check: bool) -> Result<(), Failure> {
     complete(build)?;
 
     let before = contents()?;
-    // Emptied first, so that a file that nothing generates any more does not stay.
-    for file in before.keys() {
+    // Removed first, so that a file that nothing generates any more does not stay.
+    for file in before.keys().filter(|file| is_whole(file)) {
         fs::remove_file(root().join(file)).map_err(failed(file))?;
     }
     let mut generate = cargo("run");
@@ -47,7 +49,15 @@ fn contents() -> Result<Files, Failure> {
     for dir in GENERATED {
         collect(Path::new(dir), &mut files)?;
     }
+    for file in GENERATED_IN_PART.map(Path::new) {
+        files.insert(file.to_owned(), fs::read(root().join(file)).map_err(failed(file))?);
+    }
     Ok(files)
+}
+
+/// Whether all of a file is generated, so that it can be made anew from nothing.
+fn is_whole(file: &Path) -> bool {
+    GENERATED_IN_PART.iter().all(|partly| Path::new(partly) != file)
 }
 
 fn collect(dir: &Path, files: &mut Files) -> Result<(), Failure> {

@@ -31,7 +31,7 @@ enum Task {
     ///
     /// Tests use databases of their own, started for the run and removed after it.
     Test(Test),
-    /// Write anew what is generated from the source: the JSON Schemas of the wire protocol.
+    /// Write anew what is generated from the source: the JSON Schemas of the wire protocol and the tables of its page.
     Generate(Generate),
 }
 
