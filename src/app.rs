@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -31,8 +32,7 @@ use crate::store::appointments::AppointmentStore;
 use crate::store::cluster::{Cluster, ConnectError};
 use crate::store::doctors::DoctorStore;
 use crate::store::{history, users};
-use crate::transport::routes::{self, State};
-use crate::transport::server;
+use crate::transport::{State, routes, server};
 use crate::views::calendar::Calendar;
 use crate::views::calendars::{Calendars, Loader};
 use crate::views::committed::Committed;
@@ -67,7 +67,6 @@ pub struct App {
     config: Config,
     listener: TcpListener,
     state: Arc<State>,
-    clock: Clock,
 }
 
 /// What a running server tells about itself.
@@ -85,7 +84,7 @@ impl App {
     pub async fn bind(config: Config) -> Result<Self, StartError> {
         let address = config.listen;
         let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
-        Ok(Self { config, listener, state: Arc::new(State::new()), clock: Clock })
+        Ok(Self { config, listener, state: Arc::new(State::new(Clock)) })
     }
 
     /// The address that it listens on.
@@ -102,14 +101,13 @@ impl App {
     /// # Errors
     /// Why it could not start.
     pub async fn run(self, stop: CancellationToken, ready: impl FnOnce(&Serving)) -> Result<(), StartError> {
-        let Self { config, listener, state, clock } = self;
+        let Self { config, listener, state } = self;
         let address = listener.local_addr().unwrap_or(config.listen);
-        let (closing, connections) = (CancellationToken::new(), TaskTracker::new());
-        let router = routes::router(state.clone());
-        let accepting = tokio::spawn(server::serve(listener, router, closing.clone(), connections.clone()));
+        let (router, limits) = (routes::router(state.clone()), state.limits.clone());
+        tokio::spawn(server::serve(listener, router, limits, state.shutdown.clone(), state.tasks.clone()));
         let mut embedded = None;
         let started = tokio::select! {
-            started = start(&config, &state, clock, &mut embedded) => started.map(Some),
+            started = start(&config, &state, &mut embedded) => started.map(Some),
             () = stop.cancelled() => Ok(None),
         };
         let result = match started {
@@ -117,15 +115,14 @@ impl App {
                 let serving = Serving { address, logins: running.logins.clone() };
                 ready(&serving);
                 stop.cancelled().await;
-                drain(&config, &state, &closing, &connections).await;
+                drain(&config, &state).await;
                 running.stop().await;
                 Ok(())
             }
             Ok(None) => Ok(()),
             Err(error) => Err(error),
         };
-        closing.cancel();
-        accepting.abort();
+        state.shutdown.cancel();
         if let Some(clusters) = embedded {
             embedded::Clusters::stop(clusters).await;
         }
@@ -151,7 +148,6 @@ impl Running {
 async fn start(
     config: &Config,
     state: &State,
-    clock: Clock,
     embedded: &mut Option<embedded::Clusters>,
 ) -> Result<Running, StartError> {
     let (users, appointments) = match (&config.users_uri, &config.appointments_uri) {
@@ -162,7 +158,8 @@ async fn start(
         }
     };
     let users = Cluster::new(ClusterName::Users, &users).await.map_err(StartError::Configuration)?;
-    let appointments = Cluster::new(ClusterName::Appointments, &appointments).await.map_err(StartError::Configuration)?;
+    let appointments =
+        Cluster::new(ClusterName::Appointments, &appointments).await.map_err(StartError::Configuration)?;
     let (store, doctors) = (AppointmentStore::new(appointments.clone()), DoctorStore::new(appointments.clone()));
     let (_, epoch) = tokio::try_join!(
         connect(&users, &state.readiness, || users::ensure_indexes(&users).boxed()),
@@ -176,7 +173,7 @@ async fn start(
         }),
     )?;
     let parts = Parts { users, appointments, store, doctors, epoch };
-    serve(config, state, clock, parts).await
+    serve(config, state, parts).await
 }
 
 /// What both clusters have given.
@@ -189,7 +186,8 @@ struct Parts {
     epoch: u32,
 }
 
-async fn serve(config: &Config, state: &State, clock: Clock, parts: Parts) -> Result<Running, StartError> {
+async fn serve(config: &Config, state: &State, parts: Parts) -> Result<Running, StartError> {
+    let clock = state.clock;
     let (committed, revocations) = (Arc::new(Committed::default()), Arc::new(Revocations::default()));
     let ring_bytes = usize::try_from(config.ring_mb).unwrap_or(64) * 1024 * 1024;
     let calendars = Arc::new(Calendars::new(loader(parts.store.clone(), clock), ring_bytes));
@@ -197,13 +195,15 @@ async fn serve(config: &Config, state: &State, clock: Clock, parts: Parts) -> Re
     let auth = Arc::new(auth);
     let slots = Arc::new(Slots::new(calendars.clone(), committed.clone(), clock));
     let approve_at_once = config.mode == Mode::Development;
-    let hub =
-        Arc::new(Hub::new(calendars.clone(), committed.clone(), revocations.clone(), encode::frames, clock, parts.epoch));
-    let logins = if config.demo {
-        Some(demo::seed(&auth, &parts.doctors, &parts.store, clock).await?)
-    } else {
-        None
-    };
+    let hub = Arc::new(Hub::new(
+        calendars.clone(),
+        committed.clone(),
+        revocations.clone(),
+        encode::frames,
+        clock,
+        parts.epoch,
+    ));
+    let logins = if config.demo { demo::seed(&auth, &parts.doctors, &parts.store).await? } else { None };
     let services = Arc::new(Services {
         auth: auth.clone(),
         doctors: Doctors::new(parts.doctors, slots.clone(), committed.clone(), approve_at_once, clock),
@@ -232,8 +232,9 @@ async fn serve(config: &Config, state: &State, clock: Clock, parts: Parts) -> Re
         }
         .boxed()
     });
+    // Before the feeds are live: from then on the node is ready.
+    let _first = state.services.set(services);
     tokio::join!(appointments, users);
-    state.serve(services);
     Ok(Running { stop, tasks, logins })
 }
 
@@ -244,14 +245,14 @@ async fn start_embedded(config: &Config) -> Result<embedded::Clusters, StartErro
 }
 
 /// Tries until a cluster answers and has its indexes. Only what trying again does not mend is an error.
-async fn connect<T>(
+async fn connect<'a, T>(
     cluster: &Cluster,
     readiness: &Readiness,
-    prepare: impl Fn() -> futures::future::BoxFuture<'static, Result<T, mongodb::error::Error>>,
+    prepare: impl Fn() -> BoxFuture<'a, Result<T, mongodb::error::Error>>,
 ) -> Result<T, StartError> {
     let mut told = false;
     loop {
-        match cluster.connect(prepare).await {
+        match cluster.connect(&prepare).await {
             Ok(prepared) => {
                 readiness.set_up(cluster.name, true);
                 tracing::info!(cluster = %cluster.name, "connected");
@@ -278,7 +279,7 @@ async fn follow(
     state: &State,
     stop: &CancellationToken,
     tasks: &TaskTracker,
-    mut take: impl FnMut(FeedEvent) -> futures::future::BoxFuture<'static, ()> + Send + 'static,
+    mut take: impl FnMut(FeedEvent) -> BoxFuture<'static, ()> + Send + 'static,
 ) {
     let (events, mut incoming) = mpsc::channel(FEED_BUFFER);
     let (live, mut is_live) = watch::channel(false);
@@ -288,7 +289,7 @@ async fn follow(
             take(event).await;
         }
     });
-    let _first = is_live.wait_for(|live| *live).await;
+    drop(is_live.wait_for(|live| *live).await);
     let (cluster, readiness, stop) = (cluster.clone(), state.readiness.clone(), stop.clone());
     readiness.set_live(cluster.name, true);
     tasks.spawn(async move {
@@ -340,14 +341,14 @@ fn limits(config: &Config) -> Limits {
 }
 
 /// Stops accepting at once, then gives what is under way its time.
-async fn drain(config: &Config, state: &State, closing: &CancellationToken, connections: &TaskTracker) {
+async fn drain(config: &Config, state: &State) {
     tracing::info!(connections = state.connections.count(), "stopping: telling clients to reconnect");
     state.readiness.drain();
-    closing.cancel();
-    connections.close();
     let all = async {
         state.connections.drain().await;
-        connections.wait().await;
+        state.shutdown.cancel();
+        state.tasks.close();
+        state.tasks.wait().await;
     };
     if tokio::time::timeout(Duration::from_secs(config.drain_seconds), all).await.is_err() {
         tracing::warn!(seconds = config.drain_seconds, "stopped before everything had finished");

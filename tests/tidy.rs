@@ -8,7 +8,23 @@ const LONGEST: usize = 600;
 
 /// A room, and what none of its files may name. The table of docs/ARCHITECTURE.md.
 const NEVER: &[(&str, &[&str])] = &[
-    ("src/domain", &["tokio", "axum", "mongodb", "serde_json", "cita_protocol", "store", "feed", "views", "live", "service", "session", "transport"]),
+    (
+        "src/domain",
+        &[
+            "tokio",
+            "axum",
+            "mongodb",
+            "serde_json",
+            "cita_protocol",
+            "store",
+            "feed",
+            "views",
+            "live",
+            "service",
+            "session",
+            "transport",
+        ],
+    ),
     ("src/store", &["axum", "cita_protocol", "feed", "views", "live", "service", "session", "transport"]),
     ("src/feed", &["axum", "cita_protocol", "views", "live", "service", "session", "transport"]),
     ("src/views", &["axum", "mongodb", "cita_protocol", "store", "feed", "live", "service", "session", "transport"]),
@@ -16,7 +32,10 @@ const NEVER: &[(&str, &[&str])] = &[
     ("src/service", &["axum", "mongodb", "cita_protocol", "feed", "live", "session", "transport"]),
     ("src/session", &["axum", "mongodb", "feed", "transport"]),
     ("src/transport", &["mongodb", "store", "feed", "service", "views"]),
-    ("src/embedded", &["axum", "cita_protocol", "domain", "store", "feed", "views", "live", "service", "session", "transport"]),
+    (
+        "src/embedded",
+        &["axum", "cita_protocol", "domain", "store", "feed", "views", "live", "service", "session", "transport"],
+    ),
     ("src/demo", &["axum", "mongodb", "cita_protocol", "feed", "live", "session", "transport"]),
     ("protocol/src", &["cita", "tokio", "axum", "mongodb", "serde_json"]),
     ("clients/cli/src", &["cita", "axum", "mongodb"]),
@@ -36,7 +55,9 @@ fn rust_files(dir: &str) -> Vec<PathBuf> {
         for entry in fs::read_dir(&dir).unwrap().map(Result::unwrap) {
             match entry.file_type().unwrap().is_dir() {
                 true => waiting.push(entry.path()),
-                false if entry.path().extension().is_some_and(|extension| extension == "rs") => found.push(entry.path()),
+                false if entry.path().extension().is_some_and(|extension| extension == "rs") => {
+                    found.push(entry.path())
+                }
                 false => {}
             }
         }
@@ -106,7 +127,8 @@ fn mongodb_and_axum_stay_in_their_rooms() {
 fn every_file_says_what_it_is_for_and_none_is_too_long() {
     for dir in ["src", "protocol/src", "clients/cli/src", "xtask/src", "tests"] {
         for file in rust_files(dir) {
-            let (text, path) = (fs::read_to_string(&file).unwrap(), file.strip_prefix(root()).unwrap().display().to_string());
+            let (text, path) =
+                (fs::read_to_string(&file).unwrap(), file.strip_prefix(root()).unwrap().display().to_string());
             assert!(text.starts_with("//! "), "{path} does not begin with what it is for (`//! …`)");
             assert!(text.lines().count() <= LONGEST, "{path} is longer than {LONGEST} lines");
             let stem = file.file_stem().unwrap().to_str().unwrap();

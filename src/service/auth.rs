@@ -215,6 +215,23 @@ impl Auth {
         }
     }
 
+    /// The account with this address. For seeding and administration; no door leads here.
+    ///
+    /// # Errors
+    /// `validation_failed`; unavailable.
+    pub async fn find_user(&self, email: &str) -> Result<Option<User>> {
+        let email = normalised_email(email)?;
+        Ok(users::find_by_email(&self.users, &email).await?.map(|account| account.user))
+    }
+
+    /// Whether there is any account. For seeding; no door leads here.
+    ///
+    /// # Errors
+    /// Unavailable.
+    pub async fn has_accounts(&self) -> Result<bool> {
+        users::any(&self.users).await
+    }
+
     async fn insert_user(&self, account: NewAccount, password: &PasswordHash) -> Result<User> {
         let now = self.now();
         let NewAccount { role, email, name, locale, time_zone } = account;

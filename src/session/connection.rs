@@ -38,6 +38,8 @@ pub struct Session {
     pub(super) id: SubscriberId,
     pub(super) outbox: Arc<Outbox>,
     viewer: Mutex<Viewer>,
+    /// Whether the client can be heard; one that only listens is found gone by its socket.
+    answers: bool,
     /// Wakes [`Session::keep`] when the token's end has moved.
     renewed: Notify,
     pub(super) topics: Mutex<HashMap<String, Topic>>,
@@ -68,7 +70,7 @@ impl Session {
     /// Opens a WebSocket connection of a viewer, which begins with `hello`.
     #[must_use]
     pub fn open(services: &Arc<Services>, viewer: Viewer) -> Arc<Self> {
-        let session = Self::open_stream(services, viewer);
+        let session = Self::new(services, viewer, true);
         session.outbox.send(Frame::new("hello", None, None, &encode::json(&session.hello())));
         session
     }
@@ -76,6 +78,10 @@ impl Session {
     /// Opens a connection that only receives, which begins with its first topic.
     #[must_use]
     pub fn open_stream(services: &Arc<Services>, viewer: Viewer) -> Arc<Self> {
+        Self::new(services, viewer, false)
+    }
+
+    fn new(services: &Arc<Services>, viewer: Viewer, answers: bool) -> Arc<Self> {
         let limits = &services.limits;
         let rate = NonZeroU32::new(limits.messages_per_second).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(rate).allow_burst(rate.saturating_mul(NonZeroU32::MIN.saturating_add(1)));
@@ -84,6 +90,7 @@ impl Session {
             id: SubscriberId(services.connections.fetch_add(1, Ordering::Relaxed)),
             outbox: Arc::new(Outbox::new(limits.backlog_bytes)),
             viewer: Mutex::new(viewer),
+            answers,
             renewed: Notify::new(),
             topics: Mutex::default(),
             subscribing: tokio::sync::Mutex::default(),
@@ -280,10 +287,15 @@ impl Session {
 
     fn beat(&self) {
         let silent = self.services.clock.now().as_millisecond() - self.heard.load(Ordering::Relaxed);
-        if u64::try_from(silent).unwrap_or(0) > 2 * self.services.limits.heartbeat_ms {
+        if self.answers && u64::try_from(silent).unwrap_or(0) > 2 * self.services.limits.heartbeat_ms {
             self.outbox.end(Ending::Silent);
             return;
         }
+        self.ping();
+    }
+
+    /// Tells the position of the connection: on all its topics, everything up to there has been sent.
+    pub fn ping(&self) {
         // The position is read first: every change up to it is queued already.
         let cursor = self.services.hub.cursor().to_string();
         self.outbox.send(Frame::new("ping", None, Some(&cursor), "{}"));

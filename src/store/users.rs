@@ -90,6 +90,15 @@ pub async fn find(cluster: &Cluster, id: UserId) -> Result<Option<User>> {
     found.map(|document| document.into_account().map(|account| account.user)).transpose()
 }
 
+/// Whether there is any account.
+///
+/// # Errors
+/// Unavailable.
+pub async fn any(cluster: &Cluster) -> Result<bool> {
+    let users = users(cluster);
+    Ok(read(cluster, async move { users.find_one(doc! {}).await }).await?.is_some())
+}
+
 async fn exists(cluster: &Cluster, id: UserId) -> Result<bool> {
     let (users, filter) = (users(cluster), doc! { "_id": bson_id(id.0) });
     let found = read(cluster, async move { users.find_one(filter).read_concern(linearizable()).await });

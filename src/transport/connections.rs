@@ -16,16 +16,17 @@ const LONGEST_WAIT_MS: u64 = 2_000;
 pub struct Connections(DashMap<u64, Weak<Session>>);
 
 /// A connection's place among the open ones; leaving gives it up.
-pub struct Entered<'a> {
-    connections: &'a Connections,
+pub struct Entered {
+    connections: Arc<Connections>,
     number: u64,
 }
 
 impl Connections {
     /// Notes an open connection.
-    pub fn enter(&self, session: &Arc<Session>) -> Entered<'_> {
+    #[must_use]
+    pub fn enter(self: &Arc<Self>, session: &Arc<Session>) -> Entered {
         self.0.insert(session.number(), Arc::downgrade(session));
-        Entered { connections: self, number: session.number() }
+        Entered { connections: self.clone(), number: session.number() }
     }
 
     /// How many are open.
@@ -43,7 +44,7 @@ impl Connections {
     }
 }
 
-impl Drop for Entered<'_> {
+impl Drop for Entered {
     fn drop(&mut self) {
         self.connections.0.remove(&self.number);
     }

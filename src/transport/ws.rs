@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::Extension;
 use axum::extract::State as Extract;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use cita_protocol::frame::CloseCode;
 use cita_protocol::{BEARER_SUBPROTOCOL_PREFIX, ErrorCode, Problem, SUBPROTOCOL};
 use futures::stream::{SplitSink, SplitStream};
@@ -16,8 +17,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Error as WsError;
 
 use super::problem::Refused;
-use super::rest;
-use super::routes::State;
+use super::{Shared, State};
 use crate::domain::account::Viewer;
 use crate::live::outbox::{Ending, Outbox};
 use crate::session::call;
@@ -36,49 +36,41 @@ type Credentials = Result<Viewer, Ending>;
 
 /// Answers the handshake.
 pub async fn upgrade(
-    Extract(state): Extract<Arc<State>>,
+    Extract(state): Extract<Shared>,
+    Extension(viewer): Extension<Viewer>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Response {
-    match accept(&state, &headers, upgrade).await {
-        Ok(response) => response,
-        Err(problem) => Refused(problem).into_response(),
-    }
-}
-
-async fn accept(
-    state: &Arc<State>,
-    headers: &HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refused> {
     let upgrade = upgrade.map_err(|rejection| {
         Problem::new(ErrorCode::MalformedMessage).with_detail(format!("No WebSocket handshake: {rejection}."))
     })?;
-    let offered = subprotocols(headers);
+    let offered = subprotocols(&headers);
     if !offered.is_empty() && !offered.contains(&SUBPROTOCOL) {
         let detail = format!("Offer the subprotocol {SUBPROTOCOL}.");
-        return Err(Problem::new(ErrorCode::MalformedMessage).with_detail(detail));
+        return Err(Problem::new(ErrorCode::MalformedMessage).with_detail(detail).into());
     }
-    let credentials = credentials(state, headers, &offered).await?;
-    let (state, limits) = (state.clone(), state.services()?.limits);
+    let credentials = credentials(&state, viewer, &offered).await?;
+    let (limits, tasks) = (state.services()?.limits, state.tasks.clone());
     let upgrade = upgrade
         .protocols([SUBPROTOCOL])
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
         .max_message_size(limits.message_bytes)
         .max_frame_size(limits.message_bytes);
-    Ok(upgrade.on_upgrade(move |socket| async move {
-        match credentials {
-            Ok(viewer) => serve(&state, socket, viewer).await,
-            Err(ending) => turn_away(socket, ending).await,
-        }
+    Ok(upgrade.on_upgrade(move |socket| {
+        tasks.track_future(async move {
+            match credentials {
+                Ok(viewer) => serve(&state, socket, viewer).await,
+                Err(ending) => turn_away(socket, ending).await,
+            }
+        })
     }))
 }
 
-/// The first that is found counts: the header, then the subprotocol, then nobody.
-async fn credentials(state: &State, headers: &HeaderMap, offered: &[&str]) -> Result<Credentials, Problem> {
-    if headers.contains_key(header::AUTHORIZATION) {
-        return rest::viewer(state, headers).await.map(Ok);
+/// The first that is found counts: the header, which made `viewer`, then the subprotocol, then nobody.
+async fn credentials(state: &State, viewer: Viewer, offered: &[&str]) -> Result<Credentials, Problem> {
+    if viewer != Viewer::Anonymous {
+        return Ok(Ok(viewer));
     }
     let Some(token) = offered.iter().find_map(|offer| offer.strip_prefix(BEARER_SUBPROTOCOL_PREFIX)) else {
         return Ok(Ok(Viewer::Anonymous));
@@ -100,10 +92,11 @@ fn subprotocols(headers: &HeaderMap) -> Vec<&str> {
 
 async fn turn_away(mut socket: WebSocket, ending: Ending) {
     let _gone_or_told = timeout(CLOSE_PATIENCE, socket.send(close_frame(ending))).await;
-    let _answered_or_not = timeout(CLOSE_PATIENCE, async { while socket.next().await.is_some_and(|frame| frame.is_ok()) {} }).await;
+    let _answered_or_not =
+        timeout(CLOSE_PATIENCE, async { while socket.next().await.is_some_and(|frame| frame.is_ok()) {} }).await;
 }
 
-async fn serve(state: &Arc<State>, socket: WebSocket, viewer: Viewer) {
+async fn serve(state: &State, socket: WebSocket, viewer: Viewer) {
     let Ok(services) = state.services() else { return };
     let began = Instant::now();
     let user = viewer.user();

@@ -121,7 +121,8 @@ impl Clinic {
         let doctor = self.person("doctor", "Daniel Duarte").await;
         let connection = self.connect(&doctor).await;
         let days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
-        let weekly: Vec<Value> = days.iter().map(|day| json!({ "weekday": day, "from": "08:00", "to": "18:00" })).collect();
+        let weekly: Vec<Value> =
+            days.iter().map(|day| json!({ "weekday": day, "from": "08:00", "to": "18:00" })).collect();
         let hours = json!({ "doctorId": doctor.id, "timeZone": "America/Bogota", "weekly": weekly, "overrides": [] });
         connection.request("availability.set", hours, Some(key())).await.expect("hours are set");
         let mut service = service;
@@ -189,7 +190,17 @@ impl Drop for Node {
 
 /// Options of `cita serve` as the command line reads them.
 pub fn config(users_uri: &str, appointments_uri: &str, options: &[&str]) -> Config {
-    let base = ["cita", "--listen", "127.0.0.1:0", "--log", "off", "--users-uri", users_uri, "--appointments-uri", appointments_uri];
+    let base = [
+        "cita",
+        "--listen",
+        "127.0.0.1:0",
+        "--log",
+        "off",
+        "--users-uri",
+        users_uri,
+        "--appointments-uri",
+        appointments_uri,
+    ];
     Cli::try_parse_from(base.iter().chain(options)).expect("options are understood").serve
 }
 

@@ -11,7 +11,11 @@ use crate::harness::clinic::{Clinic, at, date, key};
 use crate::harness::watch::Watcher;
 
 /// Books one slot over every connection at once. Returns the ids that were booked, and how often each error came.
-async fn storm(connections: &[Connection], booking: &serde_json::Value, each: usize) -> (Vec<String>, HashMap<ErrorCode, usize>) {
+async fn storm(
+    connections: &[Connection],
+    booking: &serde_json::Value,
+    each: usize,
+) -> (Vec<String>, HashMap<ErrorCode, usize>) {
     let attempts = connections.iter().flat_map(|connection| {
         (0..each).map(move |_| connection.request("appointment.book", booking.clone(), Some(key())))
     });

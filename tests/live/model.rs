@@ -33,7 +33,8 @@ async fn walk(connection: Connection, practice: Practice, services: Vec<String>,
     let mut mine: BTreeMap<String, Value> = BTreeMap::new();
     for _ in 0..ROUNDS {
         let start = at(&date(2), &format!("{:02}:{:02}", 8 + random.below(4), 15 * random.below(4)));
-        let open: Vec<String> = mine.iter().filter(|(_, item)| item["status"] == "booked").map(|(id, _)| id.clone()).collect();
+        let open: Vec<String> =
+            mine.iter().filter(|(_, item)| item["status"] == "booked").map(|(id, _)| id.clone()).collect();
         let outcome = match (random.below(4), open.is_empty()) {
             (0, false) => {
                 let id = &open[random.below(open.len())];
@@ -124,7 +125,10 @@ async fn a_calendar_never_overlaps_and_every_view_equals_a_fresh_snapshot() {
         assert_eq!(watcher.view.items, fresh.view.items, "{} at {url} (seed {seed})", watcher.topic);
         if token.is_some() {
             assert_no_overlap(fresh.view.items.values(), seed);
-            assert_eq!(fresh.view.items, acknowledged, "what was acknowledged is there, and nothing else (seed {seed})");
+            assert_eq!(
+                fresh.view.items, acknowledged,
+                "what was acknowledged is there, and nothing else (seed {seed})"
+            );
         }
     }
 }

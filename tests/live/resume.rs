@@ -71,7 +71,8 @@ async fn a_node_that_starts_later_continues_what_its_predecessor_served() {
 
     let successor = clinic.node().await;
     let after = Some(cursor.as_str());
-    let mut returned = Watcher::start(successor.connect(Some(&practice.doctor)).await, &practice.calendar(), after).await;
+    let mut returned =
+        Watcher::start(successor.connect(Some(&practice.doctor)).await, &practice.calendar(), after).await;
     assert!(returned.resumed);
     returned.until(|view| view.items.contains_key(&missed)).await;
     assert_eq!(returned.view.changes, 1, "what was known is not told again");
@@ -141,7 +142,8 @@ async fn a_read_waits_for_what_was_seen_elsewhere() {
             "doctorId": practice.doctor.id, "serviceId": practice.service, "from": date(2), "to": date(2), "after": cursor
         });
         let found = visitor.request("slot.search", search, None).await.unwrap().data;
-        let starts: Vec<&str> = found["slots"].as_array().unwrap().iter().filter_map(|slot| slot["start"].as_str()).collect();
+        let starts: Vec<&str> =
+            found["slots"].as_array().unwrap().iter().filter_map(|slot| slot["start"].as_str()).collect();
         assert!(!starts.contains(&start.as_str()), "the other node has seen it");
         assert!(!starts.is_empty());
     }

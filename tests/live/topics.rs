@@ -34,7 +34,8 @@ async fn a_booking_is_seen_by_everybody_at_once_on_every_node() {
     let moved = json!({ "id": id, "rev": 1, "start": later });
     let moved = connection.request("appointment.reschedule", moved, Some(key())).await.unwrap().data;
     assert_eq!((moved["rev"].as_u64(), text(&moved, "id")), (Some(2), id.clone()), "the same appointment");
-    let swapped = |view: &crate::harness::watch::View| view.items.contains_key(&start) && !view.items.contains_key(&later);
+    let swapped =
+        |view: &crate::harness::watch::View| view.items.contains_key(&start) && !view.items.contains_key(&later);
     visitor.until(swapped).await;
     elsewhere.until(swapped).await;
     doctor.until(|view| view.items[&id] == moved).await;
@@ -137,7 +138,11 @@ async fn nobody_watches_what_is_not_theirs() {
         (None, json!({ "topic": unknown }), ErrorCode::NotFound),
         (None, json!({ "topic": "doctors/*/appointments" }), ErrorCode::ValidationFailed),
         (None, json!({ "topic": practice.slots(&date(-30)) }), ErrorCode::ValidationFailed),
-        (Some(&practice.doctor), json!({ "topic": practice.calendar(), "from": date(0), "to": date(92) }), ErrorCode::ValidationFailed),
+        (
+            Some(&practice.doctor),
+            json!({ "topic": practice.calendar(), "from": date(0), "to": date(92) }),
+            ErrorCode::ValidationFailed,
+        ),
     ];
     for (who, request, code) in cases {
         let connection = match who {

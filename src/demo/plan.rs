@@ -1,0 +1,219 @@
+//! The plan of the demo clinic, pure: whole doctors, and which appointments they have. Writes nothing.
+//!
+//! The same whenever it is made for the same `now`, so that what is begun by one start is completed by the next.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
+
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp, ToSpan as _};
+
+use super::data::{self, Exception, Offer, Physician};
+use crate::domain::account::User;
+use crate::domain::appointment::{Appointment, Booking};
+use crate::domain::availability::{parse_zone, validate_availability, validate_service};
+use crate::domain::doctor::{Availability, Doctor, LocalRange, Profile, Service};
+use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId};
+use crate::domain::refusal::Refusal;
+use crate::domain::slots;
+use crate::domain::tick::{Tick, ticks};
+use crate::error::{Error, Result};
+use crate::service::request::derived_id;
+use crate::store::idempotency::Request;
+
+/// Name of the mutation in what documents remember.
+const OPERATION: &str = "demo.seed";
+/// Days of the past that have appointments, counted from today.
+const PAST: Range<i64> = -10..0;
+/// Days to come that have appointments.
+const COMING: Range<i64> = 0..21;
+/// Appointments of a doctor in the past: at least, and as many more at most.
+const PAST_COUNT: (usize, usize) = (2, 2);
+/// Appointments of a doctor to come.
+const COMING_COUNT: (usize, usize) = (7, 4);
+/// How often a time is drawn until one is free; a doctor who works one day a week needs many.
+const DRAWS: usize = 100;
+/// The patient booked this many days ahead: at least, and as many more at most. Longer than any notice, shorter than
+/// any horizon.
+const LEAD_DAYS: (usize, usize) = (2, 8);
+
+/// An appointment that is to be written.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub appointment: Appointment,
+    pub request: Request,
+}
+
+/// The doctors of the clinic, for the accounts of [`data::DOCTORS`] in their order.
+pub(super) fn doctors(accounts: &[User], now: Timestamp) -> Result<Vec<Doctor>> {
+    data::DOCTORS.iter().zip(accounts).map(|(physician, account)| doctor(physician, account, now)).collect()
+}
+
+fn doctor(physician: &Physician, account: &User, now: Timestamp) -> Result<Doctor> {
+    let services = physician.services.iter().enumerate().map(|(index, offer)| service(account.id, index, offer, now));
+    Ok(Doctor {
+        id: account.id,
+        rev: 1,
+        name: physician.name.to_owned(),
+        approved: true,
+        profile: Profile {
+            specialisation: Some(physician.specialisation.to_owned()),
+            bio: Some(physician.bio.to_owned()),
+            languages: physician.languages.iter().map(|&language| language.to_owned()).collect(),
+            address: Some(physician.address.to_owned()),
+        },
+        availability: availability(physician, now)?,
+        services: services.collect::<Result<_>>()?,
+        updated_at: now,
+    })
+}
+
+fn availability(physician: &Physician, now: Timestamp) -> Result<Availability> {
+    let time_zone = parse_zone(physician.zone)
+        .ok_or_else(|| Error::Internal(format!("the demo's zone {} is unknown", physician.zone)))?;
+    let today = now.to_zoned(time_zone.clone()).date();
+    let weekly = physician.weekly.iter().flat_map(|(days, ranges)| days.iter().map(move |day| (*day, *ranges)));
+    let dates = physician.exceptions.iter().filter_map(|exception| date_of(exception, today));
+    let availability = Availability {
+        rev: 1,
+        time_zone,
+        weekly: weekly.flat_map(|(day, ranges)| ranges.iter().map(move |range| (day, *range))).collect(),
+        // Should two be about one date, the later in the list holds.
+        overrides: dates.collect::<BTreeMap<_, _>>().into_iter().collect(),
+    };
+    validate_availability(availability).map_err(|violations| Refusal::Invalid(violations).into())
+}
+
+fn service(doctor: DoctorId, index: usize, offer: &Offer, now: Timestamp) -> Result<Service> {
+    let service = Service {
+        id: ServiceId(derived_id(&request(doctor, format!("service {index}"), now), 0)),
+        rev: 1,
+        name: offer.name.to_owned(),
+        duration_minutes: offer.minutes,
+        step_minutes: offer.step,
+        buffer_before_minutes: offer.buffers.0,
+        buffer_after_minutes: offer.buffers.1,
+        price: Some((offer.pesos * 100, "COP".to_owned())),
+        min_notice_minutes: offer.notice_hours * 60,
+        horizon_days: offer.horizon_days,
+        archived: false,
+    };
+    validate_service(&service).map_err(Refusal::Invalid)?;
+    Ok(service)
+}
+
+/// The date that an exception is about, with the hours of that date; the next one, if it comes every year.
+fn date_of(exception: &Exception, today: Date) -> Option<(Date, Vec<LocalRange>)> {
+    match *exception {
+        Exception::EveryYear { month, day, ranges } => {
+            let this_year = Date::new(today.year(), month, day).ok()?;
+            let next = if this_year < today { this_year.checked_add(1.year()).ok()? } else { this_year };
+            Some((next, ranges.to_vec()))
+        }
+        Exception::InDays { days, ranges } => Some((today.checked_add(days.days()).ok()?, ranges.to_vec())),
+    }
+}
+
+/// The appointments of the clinic. No doctor and no patient is in two places.
+pub(super) fn appointments(doctors: &[Doctor], patients: &[User], now: Timestamp) -> Vec<Planned> {
+    let mut patients = Patients { all: patients, busy: HashSet::new() };
+    doctors.iter().enumerate().flat_map(|(index, doctor)| agenda(index, doctor, &mut patients, now)).collect()
+}
+
+/// Patients, and when they are somewhere.
+struct Patients<'a> {
+    all: &'a [User],
+    busy: HashSet<(PatientId, Tick)>,
+}
+
+/// A time that was drawn.
+struct Drawn<'a> {
+    service: &'a Service,
+    patient: &'a User,
+    start: Tick,
+}
+
+fn agenda<'a>(index: usize, doctor: &'a Doctor, patients: &mut Patients<'a>, now: Timestamp) -> Vec<Planned> {
+    let mut dice = Dice(index as u64);
+    let mut taken = HashSet::new();
+    let spans = [(PAST, dice.count(PAST_COUNT)), (COMING, dice.count(COMING_COUNT))];
+    let days = spans.into_iter().flat_map(|(days, count)| std::iter::repeat_n(days, count));
+    days.enumerate()
+        .filter_map(|(number, days)| {
+            let drawn = draw(doctor, days, patients, &mut taken, &mut dice, now)?;
+            Some(planned(number, doctor, &drawn, &mut dice, now))
+        })
+        .collect()
+}
+
+/// Draws until doctor and patient are both free, and takes their time.
+fn draw<'a>(
+    doctor: &'a Doctor,
+    days: Range<i64>,
+    patients: &mut Patients<'a>,
+    taken: &mut HashSet<Tick>,
+    dice: &mut Dice,
+    now: Timestamp,
+) -> Option<Drawn<'a>> {
+    let today = now.to_zoned(doctor.availability.time_zone.clone()).date();
+    let dates: Vec<_> = days.filter_map(|day| today.checked_add(day.days()).ok()).collect();
+    for _ in 0..DRAWS {
+        let (service, patient) = (dice.one_of(&doctor.services)?, dice.one_of(patients.all)?);
+        let candidates = slots::candidates(doctor, service, *dice.one_of(&dates)?);
+        let Some(candidate) = dice.one_of(&candidates) else { continue };
+        let spent: Vec<_> = ticks(candidate.start..candidate.end).map(|tick| (patient.id, tick)).collect();
+        let free = ticks(candidate.footprint.clone()).all(|tick| !taken.contains(&tick));
+        if free && spent.iter().all(|spent| !patients.busy.contains(spent)) {
+            taken.extend(ticks(candidate.footprint.clone()));
+            patients.busy.extend(spent);
+            return Some(Drawn { service, patient, start: candidate.start });
+        }
+    }
+    None
+}
+
+fn planned(number: usize, doctor: &Doctor, drawn: &Drawn<'_>, dice: &mut Dice, now: Timestamp) -> Planned {
+    let lead = SignedDuration::from_hours(24 * dice.count(LEAD_DAYS) as i64);
+    let request = request(doctor.id, format!("appointment {number}"), now);
+    let booking = Booking {
+        id: AppointmentId(derived_id(&request, 0)),
+        doctor,
+        service: drawn.service,
+        patient_id: drawn.patient.id,
+        patient_name: &drawn.patient.name,
+        start: drawn.start,
+        reason: dice.one_of(data::REASONS).copied().flatten().map(str::to_owned),
+        by: drawn.patient.id,
+        now: now.min(drawn.start.instant() - lead),
+    };
+    Planned { appointment: booking.into_appointment(), request }
+}
+
+/// What the seed asks for a doctor. The key alone says what that is.
+fn request(doctor: DoctorId, key: String, now: Timestamp) -> Request {
+    Request { user: doctor, operation: OPERATION, key, fingerprint: [0; 32], at: now }
+}
+
+/// Chance that falls the same way each time: SplitMix64.
+struct Dice(u64);
+
+impl Dice {
+    fn throw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// From `least` to `least + more`.
+    fn count(&mut self, (least, more): (usize, usize)) -> usize {
+        least + (self.throw() % (more as u64 + 1)) as usize
+    }
+
+    fn one_of<'a, T>(&mut self, list: &'a [T]) -> Option<&'a T> {
+        list.get(self.count((0, list.len().saturating_sub(1))))
+    }
+}
+
+#[cfg(test)]
+mod tests;

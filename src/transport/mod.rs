@@ -1,0 +1,75 @@
+//! The doors: HTTP and what travels over it. Each door reads what came, hands it to `session`, and writes the answer.
+//!
+//! Nothing is decided here, so that no rule can hold at one door only.
+
+pub mod auth;
+pub mod connections;
+pub mod docs;
+pub mod health;
+pub mod input;
+pub mod json;
+pub mod limits;
+pub mod log;
+pub mod openapi;
+pub mod problem;
+pub mod rest;
+pub mod routes;
+pub mod server;
+pub mod shape;
+pub mod sse;
+pub mod stalled;
+pub mod ws;
+
+use std::sync::{Arc, OnceLock};
+
+use cita_protocol::{ErrorCode, Problem};
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::connections::Connections;
+use crate::clock::Clock;
+use crate::health::Readiness;
+use crate::session::Services;
+
+/// What the doors need.
+pub struct State {
+    /// Set once both clusters have been reached.
+    pub services: OnceLock<Arc<Services>>,
+    pub readiness: Arc<Readiness>,
+    pub connections: Arc<Connections>,
+    pub clock: Clock,
+    pub limits: limits::Limits,
+    /// Cancelled when the node stops: no new connections, streams end.
+    pub shutdown: CancellationToken,
+    /// Every task that serves a client; the node waits for them before it exits.
+    pub tasks: TaskTracker,
+}
+
+impl State {
+    /// A node that serves nothing yet.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            services: OnceLock::new(),
+            readiness: Arc::default(),
+            connections: Arc::default(),
+            clock,
+            limits: limits::Limits::default(),
+            shutdown: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// What the node can do.
+    ///
+    /// # Errors
+    /// `unavailable` while it is starting.
+    pub fn services(&self) -> Result<&Arc<Services>, Problem> {
+        let services = self.services.get().filter(|_| self.readiness.has_been_ready());
+        services.ok_or_else(|| Problem::new(ErrorCode::Unavailable).with_detail("The server is starting."))
+    }
+}
+
+/// The state as handlers share it.
+pub type Shared = Arc<State>;

@@ -1,0 +1,58 @@
+//! Every route, on one screen.
+
+use axum::Router;
+use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::response::{Redirect, Response};
+use axum::routing::get;
+use cita_protocol::{EVENTS_PATH, WEBSOCKET_PATH};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::shape::Door;
+use super::{Shared, auth, docs, health, log, problem, rest, sse, ws};
+
+/// The whole server.
+pub fn router(shared: Shared) -> Router {
+    operations()
+        .route(WEBSOCKET_PATH, get(ws::upgrade))
+        .route(EVENTS_PATH, get(sse::events))
+        .layer(from_fn_with_state(shared.clone(), auth::authenticate))
+        .merge(docs::routes())
+        .route("/", get(|| async { Redirect::temporary(docs::DOCS_PATH) }))
+        .fallback(problem::not_found)
+        .layer(from_fn_with_state(shared.clone(), health::gate))
+        // Below the gate: these two answer from the first moment.
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(map_response(harden))
+        .layer(from_fn_with_state(shared.clone(), log::log))
+        .with_state(shared)
+}
+
+/// The REST door of every operation that has one.
+fn operations() -> Router<Shared> {
+    Door::all().into_iter().fold(Router::new(), |router, door| router.route(door.route.path, rest::route(door)))
+}
+
+/// Nothing is kept by a cache unless its handler says so, and nothing is taken for what it is not.
+async fn harden(mut response: Response) -> Response {
+    let defaults: [(HeaderName, _); 2] = [(CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    for (name, value) in defaults {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// axum panics when two operations name the parameters of one path differently.
+    #[test]
+    fn the_table_has_no_conflicts() {
+        let _: Router<Shared> = operations();
+    }
+}
