@@ -9,6 +9,7 @@ use mongodb::Client;
 use mongodb::bson::{Document, doc};
 
 use crate::harness::mongo::{mongod, private, scratch_dir, shared};
+use crate::harness::until;
 
 async fn write(uri: &str, id: i32) {
     let client = Client::with_uri_str(uri).await.unwrap();
@@ -122,9 +123,7 @@ async fn a_mongod_that_a_killed_cita_left_behind_is_replaced() {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    while std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    until(async || std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()).await;
 
     let second = start(&dir).await.unwrap();
     orphan.wait().unwrap();

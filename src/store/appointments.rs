@@ -3,7 +3,7 @@
 use futures::TryStreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use mongodb::bson::{Document, Uuid, doc};
-use mongodb::options::IndexOptions;
+use mongodb::options::{IndexOptions, ReadConcern};
 use mongodb::{ClientSession, Collection};
 
 use super::cluster::Cluster;
@@ -243,8 +243,8 @@ impl AppointmentStore {
         let store = self.clone();
         let (at, documents) = read(&self.cluster, async move {
             let mut session = store.cluster.snapshot_session().await?;
-            let found = store.collection.find(filter).sort(doc! { "start": 1, "_id": 1 }).session(&mut session).await;
-            let mut cursor = found?;
+            let found = store.collection.find(filter).sort(doc! { "start": 1, "_id": 1 });
+            let mut cursor = found.read_concern(ReadConcern::snapshot()).session(&mut session).await?;
             let documents: Vec<AppointmentDoc> = cursor.stream(&mut session).try_collect().await?;
             Ok((snapshot_position(&session)?, documents))
         })
@@ -269,10 +269,12 @@ impl AppointmentStore {
         let (at, rules, documents) = read(&self.cluster, async move {
             let mut session = store.cluster.snapshot_session().await?;
             let doctors: Collection<DoctorDoc> = store.cluster.db.collection(collection::DOCTORS);
-            let rules = doctors.find_one(doc! { "_id": id }).session(&mut session).await?;
+            let rules = doctors.find_one(doc! { "_id": id });
+            let rules = rules.read_concern(ReadConcern::snapshot()).session(&mut session).await?;
             let start = bson_time(since.saturating_sub(LONGEST).unwrap_or(Timestamp::MIN));
             let filter = doc! { "doctorId": id, "start": { "$gte": start }, "claims": { "$exists": true } };
-            let mut cursor = store.collection.find(filter).session(&mut session).await?;
+            let found = store.collection.find(filter).read_concern(ReadConcern::snapshot());
+            let mut cursor = found.session(&mut session).await?;
             let documents: Vec<AppointmentDoc> = cursor.stream(&mut session).try_collect().await?;
             Ok((snapshot_position(&session)?, rules, documents))
         })

@@ -105,7 +105,8 @@ impl Cluster {
         self.db.client().start_session().causal_consistency(false).await
     }
 
-    /// A session whose reads are all true at one position, which it tells.
+    /// A session whose reads are all true at one position, which it tells. Each of them must ask for read concern
+    /// `snapshot`: the driver leaves the client's own in place.
     ///
     /// # Errors
     /// What the driver said.

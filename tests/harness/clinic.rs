@@ -157,7 +157,7 @@ impl Node {
         let (ready, is_ready) = tokio::sync::oneshot::channel();
         let token = stop.clone();
         let running = tokio::spawn(async move {
-            let served = app.run(token, move |_| drop(ready.send(()))).await;
+            let served = app.run(token, move |_| ready.send(()).expect("the test waits for this")).await;
             served.expect("the node runs and stops");
         });
         tokio::time::timeout(PATIENCE, is_ready).await.expect("the node is ready in time").expect("the node starts");

@@ -102,7 +102,8 @@ async fn buffers_belong_to_the_doctor() {
     let first = clinic.connect(&one).await;
     first.request("appointment.book", practice.booking(&at(&day, "10:00")), Some(key())).await.unwrap();
     let second = clinic.connect(&two).await;
-    for (time, free) in [("09:15", true), ("09:30", false), ("10:30", false), ("10:45", false), ("11:00", true)] {
+    // 10:00 takes 9:50 to 10:45, and each of these 10 minutes before and 15 after itself.
+    for (time, free) in [("09:00", true), ("09:15", false), ("10:30", false), ("10:45", false), ("11:00", true)] {
         let outcome = second.request("appointment.book", practice.booking(&at(&day, time)), Some(key())).await;
         let code = outcome.as_ref().err().and_then(cita_cli::ClientError::code);
         assert_eq!(code, (!free).then_some(ErrorCode::SlotTaken), "{time}");

@@ -2,7 +2,6 @@
 //! what was acknowledged is there, and every watcher ends up with what a fresh snapshot shows.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use cita_cli::{ClientError, Connection};
 use cita_protocol::ErrorCode;
@@ -103,12 +102,11 @@ async fn a_calendar_never_overlaps_and_every_view_equals_a_fresh_snapshot() {
         watchers.push((url, token, Watcher::start(connect(url, token).await, &practice.calendar(), None).await));
     }
 
-    let (practice, services) = (Arc::new(practice), Arc::new(services));
     let mut walks = Vec::new();
     for number in 0..CLIENTS {
         let patient = clinic.person("patient", &format!("Paciente {number}")).await;
         let connection = connect(&urls[number % 2], Some(&patient.token)).await;
-        let (practice, services) = ((*practice).clone(), (*services).clone());
+        let (practice, services) = (practice.clone(), services.clone());
         walks.push(tokio::spawn(walk(connection, practice, services, seed + number as u64)));
     }
     let mut acknowledged = BTreeMap::new();

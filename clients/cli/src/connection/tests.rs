@@ -27,7 +27,6 @@ async fn listen() -> (TcpListener, String) {
 async fn accept(listener: &TcpListener) -> (ServerSocket, Option<String>) {
     let (stream, _) = listener.accept().await.unwrap();
     let mut authorization = None;
-    #[expect(clippy::result_large_err, reason = "tungstenite's signature")]
     let callback = |request: &Request, mut response: Response| -> Result<Response, ErrorResponse> {
         assert_eq!(request.uri().path(), "/v1/ws");
         let headers = request.headers();
