@@ -60,6 +60,8 @@ pub enum StartError {
     Cluster { cluster: ClusterName, reason: String },
     #[error("could not start: {0}")]
     Services(#[from] Error),
+    #[error("the stream of changes has stopped, which is a defect of Cita: see the log, and start it again")]
+    Feed,
 }
 
 /// A server that has begun to listen.
@@ -77,11 +79,15 @@ pub struct Serving {
 }
 
 impl App {
-    /// Opens the listener. Until [`App::run`] has both clusters, everything but `/livez` and `/readyz` answers 503.
+    /// Checks the configuration and opens the listener. Until [`App::run`] has both clusters, everything but `/livez` and `/readyz` answers 503.
     ///
     /// # Errors
-    /// When the address cannot be used.
+    /// When the address cannot be used, or options contradict each other.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
+        if config.demo && config.mode == Mode::Production {
+            let complaint = "the demo clinic has passwords that everybody knows: leave CITA_DEMO out in production";
+            return Err(StartError::Configuration(complaint.to_owned()));
+        }
         let address = config.listen;
         let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
         Ok(Self { config, listener, state: Arc::new(State::new(Clock)) })
@@ -114,10 +120,13 @@ impl App {
             Ok(Some(running)) => {
                 let serving = Serving { address, logins: running.logins.clone() };
                 ready(&serving);
-                stop.cancelled().await;
+                let ended = tokio::select! {
+                    () = stop.cancelled() => Ok(()),
+                    () = running.failed.cancelled() => Err(StartError::Feed),
+                };
                 drain(&config, &state).await;
                 running.stop().await;
-                Ok(())
+                ended
             }
             Ok(None) => Ok(()),
             Err(error) => Err(error),
@@ -133,6 +142,8 @@ impl App {
 /// What runs beside the listener.
 struct Running {
     stop: CancellationToken,
+    /// A task that must never end has ended.
+    failed: CancellationToken,
     tasks: TaskTracker,
     logins: Option<DemoLogins>,
 }
@@ -214,13 +225,14 @@ async fn serve(config: &Config, state: &State, parts: Parts) -> Result<Running, 
         limits: limits(config),
         connections: AtomicU64::new(0),
     });
-    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let (stop, failed, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
+    let beside = Beside { stop: &stop, failed: &failed, tasks: &tasks };
     let to_hub = hub.clone();
-    let appointments = follow(&parts.appointments, state, &stop, &tasks, move |event| {
+    let appointments = follow(&parts.appointments, state, beside, move |event| {
         to_hub.appointments(event);
         std::future::ready(()).boxed()
     });
-    let users = follow(&parts.users, state, &stop, &tasks, move |event| {
+    let users = follow(&parts.users, state, beside, move |event| {
         let (hub, auth, revocations) = (hub.clone(), auth.clone(), revocations.clone());
         async move {
             let lost = matches!(event, FeedEvent::Lost(_));
@@ -235,7 +247,7 @@ async fn serve(config: &Config, state: &State, parts: Parts) -> Result<Running, 
     // Before the feeds are live: from then on the node is ready.
     let _first = state.services.set(services);
     tokio::join!(appointments, users);
-    Ok(Running { stop, tasks, logins })
+    Ok(Running { stop, failed, tasks, logins })
 }
 
 async fn start_embedded(config: &Config) -> Result<embedded::Clusters, StartError> {
@@ -272,19 +284,34 @@ async fn connect<'a, T>(
     }
 }
 
+/// How what runs beside the listener is stopped, and how it says that it has failed.
+#[derive(Clone, Copy)]
+struct Beside<'a> {
+    stop: &'a CancellationToken,
+    failed: &'a CancellationToken,
+    tasks: &'a TaskTracker,
+}
+
 /// Runs the feed of a cluster and hands on what it tells, and watches whether the cluster answers. Returns once the feed
 /// is live.
 async fn follow(
     cluster: &Cluster,
     state: &State,
-    stop: &CancellationToken,
-    tasks: &TaskTracker,
+    Beside { stop, failed, tasks }: Beside<'_>,
     mut take: impl FnMut(FeedEvent) -> BoxFuture<'static, ()> + Send + 'static,
 ) {
     let (events, mut incoming) = mpsc::channel(FEED_BUFFER);
     let (live, mut is_live) = watch::channel(false);
     tasks.spawn(Feed::new(cluster.clone(), events, live).run(stop.clone()));
+    // Should it panic, the node must not go on as if nothing changed any more.
+    let guard = (failed.clone(), stop.clone());
     tasks.spawn(async move {
+        let (failed, stop) = guard;
+        let _guard = OnEnd(|| {
+            if !stop.is_cancelled() {
+                failed.cancel()
+            }
+        });
         while let Some(event) = incoming.recv().await {
             take(event).await;
         }
@@ -307,6 +334,15 @@ async fn follow(
         };
         tokio::select! { () = watch => {}, () = stop.cancelled() => {} }
     });
+}
+
+/// Does something when it is dropped, by a panic too.
+struct OnEnd<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnEnd<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
 }
 
 fn tell(readiness: &Readiness, cluster: &Cluster, sign: Result<(), String>) {
@@ -342,15 +378,12 @@ fn limits(config: &Config) -> Limits {
 
 /// Stops accepting at once, then gives what is under way its time.
 async fn drain(config: &Config, state: &State) {
-    tracing::info!(connections = state.connections.count(), "stopping: telling clients to reconnect");
+    tracing::info!(connections = state.tasks.len(), "stopping: telling clients to reconnect");
     state.readiness.drain();
-    let all = async {
-        state.connections.drain().await;
-        state.shutdown.cancel();
-        state.tasks.close();
-        state.tasks.wait().await;
-    };
-    if tokio::time::timeout(Duration::from_secs(config.drain_seconds), all).await.is_err() {
+    // Ends the accept loop, and every connection hears of it.
+    state.shutdown.cancel();
+    state.tasks.close();
+    if tokio::time::timeout(Duration::from_secs(config.drain_seconds), state.tasks.wait()).await.is_err() {
         tracing::warn!(seconds = config.drain_seconds, "stopped before everything had finished");
     }
 }

@@ -145,9 +145,9 @@ impl Outbox {
     /// Ends the connection after what is queued; the first reason stands.
     pub fn end(&self, ending: Ending) {
         let mut queue = self.queue.lock();
-        // What a revoked or expired session has not been sent yet, it may no longer see.
+        // What a revoked or expired session has not been told of others' changes yet, it may no longer see.
         if matches!(ending, Ending::SessionRevoked | Ending::TokenInvalid) {
-            queue.frames.clear();
+            queue.frames.retain(|frame| frame.kind == "reply");
         }
         queue.ending.get_or_insert(ending);
         drop(queue);

@@ -266,7 +266,7 @@ impl Doctors {
         let identity = viewer.identity()?;
         let request = self.request(identity, operation, key, parts);
         for _ in 0..REPLACE_ATTEMPTS {
-            let Some((stored, at)) = self.store.find(id).await? else {
+            let Some((stored, at)) = self.store.find(id).await.map_err(unchanged)? else {
                 self.open_own_calendar(identity, id).await?;
                 continue;
             };
@@ -333,6 +333,11 @@ impl ServiceChange {
         }
         availability::validate_service(service).map_err(Refusal::Invalid)
     }
+}
+
+/// A read that failed before anything was written.
+fn unchanged(error: Error) -> Error {
+    error.with_outcome(Outcome::NotApplied)
 }
 
 fn service_mut(doctor: &mut Doctor, id: ServiceId) -> Result<&mut Service, Refusal> {

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::call::{self, Request};
@@ -29,6 +30,8 @@ use crate::live::topic::Topic;
 const EXPIRY_NOTICE: SignedDuration = SignedDuration::from_secs(60);
 /// Bad messages, without a good one in between, after which a connection is ended.
 const VIOLATIONS: u32 = 1_000;
+/// How far apart the clients of a stopping server are asked to come back.
+const RECONNECT_SPREAD_MS: u64 = 2_000;
 /// Longest `id` of a request, in characters.
 const ID_LIMIT: usize = 64;
 
@@ -211,6 +214,7 @@ impl Session {
                 Err(problem) => Err(problem),
             },
             Operation::Unsubscribe => self.unsubscribe(id, data).await,
+            Operation::AuthLogout => self.logout(id, data).await,
             operation => {
                 let viewer = self.viewer();
                 let answer = call::call(&self.services, &viewer, Request { operation, key, data }).await;
@@ -219,6 +223,26 @@ impl Session {
         };
         if let Err(problem) = result {
             self.refuse(id, &problem);
+        }
+    }
+
+    /// Ends the session, and with it this connection: after the reply, which the other way round would be lost.
+    async fn logout(&self, id: Option<&str>, data: &str) -> Result<(), Problem> {
+        let viewer = self.viewer();
+        let session = viewer.identity().ok().map(|identity| identity.session);
+        session.iter().for_each(|session| self.services.hub.disconnected(*session, self.id));
+        let request = Request { operation: Operation::AuthLogout, key: None, data };
+        let answer = call::call(&self.services, &viewer, request).await;
+        match answer {
+            Ok(answer) => {
+                self.reply(id, None, &answer.data);
+                self.outbox.end(Ending::SessionRevoked);
+                Ok(())
+            }
+            Err(problem) => {
+                session.iter().for_each(|session| self.services.hub.connected(*session, self.id, &self.outbox));
+                Err(problem)
+            }
         }
     }
 
@@ -301,9 +325,11 @@ impl Session {
         self.outbox.send(Frame::new("ping", None, Some(&cursor), "{}"));
     }
 
-    /// Says that the server stops, and ends the connection once what is under way is answered.
-    pub async fn drain(&self, reconnect_after: Duration) {
-        let reconnect_after_ms = u64::try_from(reconnect_after.as_millis()).unwrap_or(u64::MAX);
+    /// Waits until the server stops, says so, and ends the connection once what is under way is answered.
+    pub async fn drain_on(&self, stop: CancellationToken) {
+        stop.cancelled().await;
+        // Spread over the connections: their clients must not all come back at once.
+        let reconnect_after_ms = 100 + self.id.0.wrapping_mul(97) % RECONNECT_SPREAD_MS;
         self.outbox.send(Frame::new("goAway", None, None, &encode::json(&GoAway { reconnect_after_ms })));
         let all = u32::try_from(self.services.limits.in_flight).unwrap_or(u32::MAX);
         let _all_answered = self.in_flight.acquire_many(all).await;

@@ -3,7 +3,6 @@
 //! Nothing is decided here, so that no rule can hold at one door only.
 
 pub mod auth;
-pub mod connections;
 pub mod docs;
 pub mod health;
 pub mod input;
@@ -27,7 +26,6 @@ use cita_protocol::{ErrorCode, Problem};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::connections::Connections;
 use crate::clock::Clock;
 use crate::health::Readiness;
 use crate::session::Services;
@@ -37,7 +35,6 @@ pub struct State {
     /// Set once both clusters have been reached.
     pub services: OnceLock<Arc<Services>>,
     pub readiness: Arc<Readiness>,
-    pub connections: Arc<Connections>,
     pub clock: Clock,
     pub limits: limits::Limits,
     /// Cancelled when the node stops: no new connections, streams end.
@@ -53,7 +50,6 @@ impl State {
         Self {
             services: OnceLock::new(),
             readiness: Arc::default(),
-            connections: Arc::default(),
             clock,
             limits: limits::Limits::default(),
             shutdown: CancellationToken::new(),

@@ -20,7 +20,6 @@ use futures::{FutureExt, Stream, stream};
 use tokio::time::{sleep, timeout};
 
 use super::Shared;
-use super::connections::Entered;
 use super::input::{Pairs, Unreadable, single};
 use super::limits::Limits;
 use super::problem::{Refused, field, invalid};
@@ -42,7 +41,7 @@ pub async fn events(
     let requests = requests(query(request.uri())?, request.headers(), &shared.limits)?;
     let ids = Ids::of(&requests);
     let session = Session::open_stream(shared.services()?, viewer);
-    let open = Open { _entered: shared.connections.enter(&session), session, ids };
+    let open = Open { session, ids };
     let opening = timeout(shared.limits.answer_timeout, subscribe(&open, requests)).await;
     let first = opening.map_err(|_| ErrorCode::Unavailable)??;
     let headers = [
@@ -125,7 +124,6 @@ fn is_range(request: &SubscribeRequest) -> bool {
 struct Open {
     session: Arc<Session>,
     ids: Ids,
-    _entered: Entered,
 }
 
 impl Drop for Open {
@@ -149,7 +147,8 @@ impl Events {
     fn new(shared: &Shared, open: Open, first: Vec<u8>) -> Self {
         let session = Arc::clone(&open.session);
         let (stop, grace) = (shared.shutdown.clone(), shared.limits.stream_grace);
-        let keep = async move { session.keep().await };
+        let stopping = stop.clone();
+        let keep = async move { tokio::join!(session.keep(), session.drain_on(stopping)) }.map(drop);
         let cut = async move {
             stop.cancelled_owned().await;
             sleep(grace).await;

@@ -15,6 +15,7 @@ use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt as _, StreamExt as _};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Error as WsError;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 
 use super::problem::Refused;
 use super::{Shared, State};
@@ -101,13 +102,15 @@ async fn serve(state: &State, socket: WebSocket, viewer: Viewer) {
     let began = Instant::now();
     let user = viewer.user();
     let session = Session::open(services, viewer);
-    let _open = state.connections.enter(&session);
     let (mut sink, mut stream) = socket.split();
     let ending = tokio::select! {
         ending = write(&mut sink, session.outbox()) => ending,
         () = read(&mut stream, &session) => Ending::Gone,
-        // Ends only once the connection is to end, which the writer tells the client.
-        never = async { session.keep().await; std::future::pending::<Ending>().await } => never,
+        // These only say that the connection is to end; the writer tells the client.
+        never = async {
+            tokio::join!(session.keep(), session.drain_on(state.shutdown.clone()));
+            std::future::pending::<Ending>().await
+        } => never,
     };
     session.close();
     if ending != Ending::Gone {
@@ -173,6 +176,7 @@ fn broken(error: axum::Error) -> Option<Ending> {
     match error.into_inner().downcast_ref::<WsError>()? {
         WsError::Capacity(_) => Some(Ending::TooLarge),
         WsError::Utf8(_) => Some(Ending::NotUtf8),
+        WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
         WsError::Protocol(_) => Some(Ending::Protocol),
         _ => None,
     }
