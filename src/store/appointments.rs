@@ -11,7 +11,8 @@ use super::collection;
 use super::documents::{AppointmentDoc, DoctorDoc, Outcome, Remembered};
 use super::idempotency::{Recall, Request};
 use super::value::{bson_id, bson_time, position};
-use super::write::{Verdict, linearizable, read, until_decided};
+use super::whole::{self, reached};
+use super::write::{Verdict, read, until_decided};
 use crate::domain::appointment::{Appointment, Status};
 use crate::domain::change::Position;
 use crate::domain::doctor::Doctor;
@@ -154,15 +155,7 @@ impl AppointmentStore {
         let guard = doc! {
             "_id": document.id, "doctorId": document.doctor_id, "rev": current.document.rev,
         };
-        let written = until_decided(&self.cluster, || {
-            let (store, document, guard) = (self.clone(), document.clone(), guard.clone());
-            async move {
-                let mut session = store.cluster.session().await?;
-                let result = store.collection.replace_one(guard, document).session(&mut session).await?;
-                Ok((result.matched_count == 1).then(|| reached(&session)))
-            }
-        })
-        .await?;
+        let written = whole::replace(&self.cluster, &self.collection, &guard, &document).await?;
         Ok(match written {
             Verdict::Done { value: Some(at), .. } => Replaced::Done(at),
             Verdict::Done { value: None, .. } => Replaced::Stale,
@@ -176,18 +169,7 @@ impl AppointmentStore {
     /// # Errors
     /// `unavailable` when the cluster does not answer.
     pub async fn find(&self, id: AppointmentId) -> Result<Option<(Stored, Position)>> {
-        let store = self.clone();
-        let found = read(&self.cluster, async move {
-            let mut session = store.cluster.session().await?;
-            let found = store
-                .collection
-                .find_one(doc! { "_id": bson_id(id.0) })
-                .read_concern(linearizable())
-                .session(&mut session)
-                .await?;
-            Ok(found.map(|document| (document, reached(&session))))
-        })
-        .await?;
+        let found = whole::find(&self.cluster, &self.collection, bson_id(id.0)).await?;
         found.map(|(document, at)| Ok((Stored::new(document)?, at))).transpose()
     }
 
@@ -328,11 +310,6 @@ fn refusal_of(index: &str) -> Result<Refusal> {
         SHARED_INDEX => Ok(Refusal::PatientBusy),
         other => Err(Error::Internal(format!("collision on an unexpected index {other}"))),
     }
-}
-
-/// The position that the last operation of a session has reached.
-pub(super) fn reached(session: &ClientSession) -> Position {
-    session.operation_time().map(position).unwrap_or_default()
 }
 
 fn snapshot_position(session: &ClientSession) -> Result<Position, mongodb::error::Error> {

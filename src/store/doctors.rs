@@ -5,13 +5,13 @@ use mongodb::Collection;
 use mongodb::bson::{Document, doc};
 use mongodb::options::IndexOptions;
 
-use super::appointments::reached;
 use super::cluster::Cluster;
 use super::collection;
 use super::documents::DoctorDoc;
 use super::idempotency::{Recall, Request};
 use super::value::bson_id;
-use super::write::{Verdict, linearizable, read, until_decided};
+use super::whole;
+use super::write::{Verdict, read, until_decided};
 use crate::domain::change::Position;
 use crate::domain::doctor::Doctor;
 use crate::domain::ids::DoctorId;
@@ -87,18 +87,7 @@ impl DoctorStore {
     /// # Errors
     /// `unavailable` when the cluster does not answer.
     pub async fn find(&self, id: DoctorId) -> Result<Option<(StoredDoctor, Position)>> {
-        let store = self.clone();
-        let found = read(&self.cluster, async move {
-            let mut session = store.cluster.session().await?;
-            let found = store
-                .collection
-                .find_one(doc! { "_id": bson_id(id.0) })
-                .read_concern(linearizable())
-                .session(&mut session)
-                .await?;
-            Ok(found.map(|document| (document, reached(&session))))
-        })
-        .await?;
+        let found = whole::find(&self.cluster, &self.collection, bson_id(id.0)).await?;
         found.map(|(document, at)| Ok((StoredDoctor::new(document)?, at))).transpose()
     }
 
@@ -109,15 +98,7 @@ impl DoctorStore {
     pub async fn replace(&self, current: &StoredDoctor, next: &Doctor, request: &Request) -> Result<Option<Position>> {
         let document = DoctorDoc::from_domain(next, request.remember(&current.document.keys, None));
         let guard = doc! { "_id": document.id, "rev": current.document.rev };
-        let written = until_decided(&self.cluster, || {
-            let (store, document, guard) = (self.clone(), document.clone(), guard.clone());
-            async move {
-                let mut session = store.cluster.session().await?;
-                let result = store.collection.replace_one(guard, document).session(&mut session).await?;
-                Ok((result.matched_count == 1).then(|| reached(&session)))
-            }
-        });
-        match written.await? {
+        match whole::replace(&self.cluster, &self.collection, &guard, &document).await? {
             Verdict::Done { value, .. } => Ok(value),
             Verdict::Duplicate { index, .. } => {
                 Err(Error::Internal(format!("collision on an unexpected index {index}")))

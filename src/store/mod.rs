@@ -14,6 +14,7 @@ pub mod sessions;
 pub mod signing_keys;
 pub mod users;
 pub mod value;
+mod whole;
 mod write;
 
 /// Names of the collections.

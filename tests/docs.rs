@@ -1,0 +1,39 @@
+//! What the documents say of the configuration is what the code does.
+
+use std::fs;
+use std::path::Path;
+
+use cita::config::Cli;
+use clap::CommandFactory as _;
+
+/// The README's configuration table names every option, in order, with its variable and default, and no other.
+#[test]
+fn the_readme_lists_every_option() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let table = readme.split("<!-- configuration:begin -->").nth(1).unwrap();
+    let table = table.split("<!-- configuration:end -->").next().unwrap();
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| `--")).collect();
+    let command = Cli::command();
+    let serve = command.find_subcommand("serve").unwrap();
+    let options: Vec<_> = serve.get_arguments().filter(|option| option.get_env().is_some()).collect();
+    assert!(options.len() > 10);
+    assert_eq!(rows.len(), options.len(), "one row an option:\n{table}");
+    for (row, option) in rows.iter().zip(options) {
+        let (long, env) = (option.get_long().unwrap(), option.get_env().unwrap().to_str().unwrap());
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        assert_eq!(cells[1], format!("`--{long}`"));
+        assert_eq!(cells[2], format!("`{env}`"), "of --{long}");
+        let default = option.get_default_values().first().map(|value| format!("`{}`", value.to_str().unwrap()));
+        assert!(default.is_none_or(|default| default == cells[3]), "default of --{long}: {row}");
+    }
+}
+
+/// Every option says what it is for.
+#[test]
+fn every_option_has_help() {
+    for command in [Cli::command().find_subcommand("serve").unwrap()] {
+        for option in command.get_arguments() {
+            assert!(option.get_help().is_some(), "--{} has no help", option.get_id());
+        }
+    }
+}
