@@ -29,7 +29,7 @@ pub enum Command {
 /// Options of `cita serve`.
 #[derive(Clone, Debug, Args)]
 pub struct Config {
-    /// Address to listen on; port 0 picks a free one.
+    /// IP address and port to listen on; port 0 picks a free one.
     #[arg(long, env = "CITA_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
 
@@ -37,7 +37,7 @@ pub struct Config {
     #[arg(long, env = "CITA_DATA_DIR", value_name = "DIRECTORY", default_value = ".cita")]
     pub data_dir: PathBuf,
 
-    /// MongoDB of the accounts: a replica set or sharded cluster, 6.0 or newer. Needs --appointments-uri as well.
+    /// MongoDB of the accounts: a replica set, 6.0 or newer. Needs --appointments-uri as well.
     #[arg(long, env = "CITA_USERS_URI", value_name = "URI", hide_env_values = true, requires = "appointments_uri")]
     pub users_uri: Option<String>,
 

@@ -1,5 +1,6 @@
 //! `cita`: reads the command line, starts the server, and says what a person needs to know.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use cita::app::{App, Serving};
@@ -16,7 +17,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let config = match cli.command {
         Some(Command::Openapi) => {
-            println!("{:#}", transport::openapi::document());
+            print(&format!("{:#}", transport::openapi::document()));
             return ExitCode::SUCCESS;
         }
         Some(Command::Serve(config)) => *config,
@@ -57,13 +58,18 @@ fn stop_on_signal(stop: CancellationToken) -> Result<(), String> {
 
 fn announce(serving: &Serving) {
     let address = serving.address;
-    println!("Cita serves at http://{address}");
-    println!("  API documentation   http://{address}/docs");
-    println!("  WebSocket           ws://{address}/v1/ws");
-    if let Some(logins) = &serving.logins {
-        println!("{logins}");
-    }
-    println!("Ctrl-C stops it.");
+    let logins = serving.logins.as_ref().map(|logins| format!("{logins}\n")).unwrap_or_default();
+    print(&format!(
+        "Cita serves at http://{address}\n  \
+           API documentation   http://{address}/docs\n  \
+           WebSocket           ws://{address}/v1/ws\n\
+         {logins}Ctrl-C stops it."
+    ));
+}
+
+/// Writes to standard output. Whoever has stopped reading it has seen enough.
+fn print(text: &str) {
+    let _seen_or_not = writeln!(std::io::stdout(), "{text}");
 }
 
 /// An error with everything that led to it.

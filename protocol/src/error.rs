@@ -50,7 +50,7 @@ registry! {
     /// No such operation.
     UnknownType "unknown_type" 400 false "There is no operation of this type.";
     /// No token, or a bad one.
-    Unauthenticated "unauthenticated" 401 false "Log in: this needs a valid access token.";
+    Unauthenticated "unauthenticated" 401 false "The credentials are missing or not valid: log in.";
     /// The access token has ended.
     TokenExpired "token_expired" 401 false "The access token has expired: get a new one with auth.refresh.";
     /// The session was ended.

@@ -113,7 +113,10 @@ async fn serve(state: &State, socket: WebSocket, viewer: Viewer) {
         } => never,
     };
     session.close();
-    if ending != Ending::Gone {
+    if ending == Ending::Gone {
+        // Answers the client's close frame, where it sent one.
+        let _answered_or_gone = timeout(CLOSE_PATIENCE, sink.close()).await;
+    } else {
         let answer = async { while stream.next().await.is_some_and(|frame| frame.is_ok()) {} };
         let _answered_or_not = timeout(CLOSE_PATIENCE, answer).await;
     }

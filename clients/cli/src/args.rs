@@ -13,10 +13,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     after_help = "\
 Examples:
   cita-cli doctors
-  cita-cli slots gomez general --from tomorrow
+  cita-cli slots rojas general --from tomorrow
   cita-cli login ana@example.com
-  cita-cli book gomez general 2026-12-01T09:30
-  cita-cli watch slots gomez general
+  cita-cli book rojas general 2026-12-01T09:30
+  cita-cli watch slots rojas general
   cita-cli --profile doctor watch calendar
 
 Exit codes: 0 done, 1 refused (the reason is printed), 2 wrong usage, 3 no connection."
@@ -59,7 +59,7 @@ Examples:
     /// List the doctors who can be booked
     Doctors,
     /// List what a doctor offers
-    #[command(after_help = "Example:\n  cita-cli services gomez")]
+    #[command(after_help = "Example:\n  cita-cli services rojas")]
     Services {
         /// Id or part of the name
         doctor: String,
@@ -67,14 +67,14 @@ Examples:
     /// List the times that can be booked, in the doctor's local time
     #[command(after_help = "\
 Examples:
-  cita-cli slots gomez general
-  cita-cli slots gomez general --from 2026-12-01 --to 2026-12-05")]
+  cita-cli slots rojas general
+  cita-cli slots rojas general --from 2026-12-01 --to 2026-12-05")]
     Slots(SlotRange),
     /// Book a time
     #[command(after_help = "\
 Examples:
-  cita-cli book gomez general 2026-12-01T09:30
-  cita-cli book gomez general 2026-12-01T14:30:00Z --reason 'Headache'
+  cita-cli book rojas general 2026-12-01T09:30
+  cita-cli book rojas general 2026-12-01T14:30:00Z --reason 'Headache'
 
 When the time has just been taken, free times nearby are printed. When the connection breaks, the booking is sent again
 with the same key, so that it happens once.")]
@@ -118,7 +118,7 @@ with the same key, so that it happens once.")]
     /// A lost connection is taken up again by itself, and nothing that happened meanwhile is missed.
     #[command(after_help = "\
 Examples:
-  cita-cli watch slots gomez general        (no log-in needed)
+  cita-cli watch slots rojas general        (no log-in needed)
   cita-cli --profile doctor watch calendar
   cita-cli --json watch me | jq .type")]
     Watch {
@@ -130,13 +130,13 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub enum Watched {
     /// Free times of a service; needs no log-in
-    #[command(after_help = "Example:\n  cita-cli watch slots gomez general --from today --to 2026-12-31")]
+    #[command(after_help = "Example:\n  cita-cli watch slots rojas general --from today --to 2026-12-31")]
     Slots(SlotRange),
     /// A doctor's appointments; for the doctor and admins
     #[command(after_help = "\
 Examples:
   cita-cli --profile doctor watch calendar
-  cita-cli --profile admin watch calendar gomez")]
+  cita-cli --profile admin watch calendar rojas")]
     Calendar {
         /// Id or part of the name; default: yourself
         doctor: Option<String>,

@@ -65,6 +65,17 @@ impl Client {
 
     /// A new connection, and the token that it was opened with.
     pub async fn open(&self) -> Result<(Connection, Option<String>), Failure> {
+        match self.open_with_token().await {
+            // What needs no log-in is not held up by one that has ended.
+            Err(failure) if self.access == Access::Known && failure.is_logged_out() => {
+                self.output.note("The log-in of this profile has ended; going on without it.");
+                Ok((Connection::connect(&self.server, None).await?, None))
+            }
+            result => result,
+        }
+    }
+
+    async fn open_with_token(&self) -> Result<(Connection, Option<String>), Failure> {
         let token = self.token().await?;
         match (Connection::connect(&self.server, token.as_deref()).await, token) {
             (Err(error), Some(token)) if error.verdict() == Verdict::NewToken => {

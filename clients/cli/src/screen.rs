@@ -49,6 +49,7 @@ pub fn slots_by_day(slots: &[Slot], zone: &TimeZone) -> Vec<String> {
 pub fn appointments_by_day(appointments: &[Appointment], output: Output) -> Vec<String> {
     let mut sorted: Vec<_> = appointments.iter().collect();
     sorted.sort_by_key(|appointment| (times::timestamp(&appointment.start), &appointment.id));
+    let mixed = appointments.windows(2).any(|pair| pair[0].time_zone != pair[1].time_zone);
     let mut lines = Vec::new();
     let mut last = None;
     for appointment in sorted {
@@ -58,8 +59,10 @@ pub fn appointments_by_day(appointments: &[Appointment], output: Output) -> Vec<
             lines.extend(day.map(|day| output.paint(Paint::Strong, &times::day(day))));
             last = day;
         }
+        // Where the appointments are of several zones, each says its own.
+        let place = if mixed { format!(" ({})", plain(&appointment.time_zone.0)) } else { String::new() };
         lines.push(format!(
-            "  {}–{}  {}  {}  {}",
+            "  {}–{}{place}  {}  {}  {}",
             times::clock(&appointment.start, &zone),
             times::clock(&appointment.end, &zone),
             status(appointment.status, output),
