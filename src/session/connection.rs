@@ -206,6 +206,7 @@ impl Session {
     async fn answer(&self, operation: Operation, id: Option<&str>, key: Option<&str>, data: &str) {
         let result = match operation {
             Operation::AuthRenew => self.renew(id, data).await,
+            Operation::AuthLogout => self.logout(id, data).await,
             Operation::Subscribe => match input::read(data) {
                 Ok(request) => self.subscribe_as(id, request).await,
                 Err(problem) => Err(problem),
@@ -236,6 +237,32 @@ impl Session {
         self.become_user(identity)?;
         self.reply(id, None, &encode::json(&reply));
         Ok(())
+    }
+
+    /// Ends the session of the connection, which is told so before it ends with it.
+    async fn logout(&self, id: Option<&str>, data: &str) -> Result<(), Problem> {
+        let (viewer, hub) = (self.viewer(), &self.services.hub);
+        let session = viewer.identity().ok().map(|identity| identity.session);
+        // Set aside, so that the end of the session does not overtake the reply.
+        if let Some(session) = session {
+            hub.disconnected(session, self.id);
+        }
+        let request = Request { operation: Operation::AuthLogout, key: None, data };
+        let answer = call::call(&self.services, &viewer, request).await;
+        match answer {
+            Ok(answer) => {
+                let id = id.map(encode::json);
+                let reply = Frame::new("reply", id.as_deref(), None, &answer.data);
+                self.outbox.end_with(reply, Ending::SessionRevoked);
+                Ok(())
+            }
+            Err(problem) => {
+                if let Some(session) = session {
+                    hub.connected(session, self.id, &self.outbox);
+                }
+                Err(problem)
+            }
+        }
     }
 
     fn become_user(&self, identity: Identity) -> Result<(), Problem> {
