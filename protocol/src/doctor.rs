@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::objects;
 use crate::value::{Cursor, Id, LocalDate, LocalTime, Money, TimeZone};
 
 /// Whether a doctor may be booked.
@@ -141,7 +142,7 @@ pub struct ServiceCreateRequest {
     /// 0 to 240; default 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub buffer_after_minutes: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "objects::option", skip_serializing_if = "Option::is_none")]
     pub price: Option<Money>,
     /// Only `false` so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -176,7 +177,7 @@ pub struct ServiceUpdateRequest {
     pub buffer_before_minutes: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub buffer_after_minutes: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "objects::option", skip_serializing_if = "Option::is_none")]
     pub price: Option<Money>,
     /// Only `false` so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -238,6 +239,7 @@ pub struct DayRange {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Override {
     pub date: LocalDate,
+    #[serde(deserialize_with = "objects::list")]
     pub ranges: Vec<DayRange>,
 }
 
@@ -272,8 +274,9 @@ pub struct AvailabilitySetRequest {
     pub rev: Option<u32>,
     pub time_zone: TimeZone,
     /// At most 100 ranges; those of one weekday do not overlap.
+    #[serde(deserialize_with = "objects::list")]
     pub weekly: Vec<WeeklyRange>,
     /// At most 366 dates, each once.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects::list")]
     pub overrides: Vec<Override>,
 }

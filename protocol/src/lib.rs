@@ -8,6 +8,7 @@ pub mod auth;
 pub mod doctor;
 pub mod error;
 pub mod frame;
+mod objects;
 pub mod operation;
 pub mod slot;
 pub mod topic;

@@ -145,11 +145,22 @@ impl Outbox {
     /// Ends the connection after what is queued; the first reason stands.
     pub fn end(&self, ending: Ending) {
         let mut queue = self.queue.lock();
-        // What a revoked or expired session has not been told of others' changes yet, it may no longer see.
+        // What a revoked or expired session has not been sent yet, it may no longer see.
         if matches!(ending, Ending::SessionRevoked | Ending::TokenInvalid) {
-            queue.frames.retain(|frame| frame.kind == "reply");
+            queue.frames.clear();
         }
         queue.ending.get_or_insert(ending);
+        drop(queue);
+        self.filled.notify_one();
+        self.emptied.notify_waiters();
+    }
+
+    /// Ends the connection with one last frame, in the place of everything that waits.
+    pub fn end_with(&self, last: Frame, ending: Ending) {
+        let mut queue = self.queue.lock();
+        if queue.ending.is_none() {
+            *queue = Queue { bytes: last.text.len(), frames: [last].into(), pushed: 0, ending: Some(ending) };
+        }
         drop(queue);
         self.filled.notify_one();
         self.emptied.notify_waiters();
@@ -224,6 +235,17 @@ mod tests {
             outbox.push(frame.clone());
         }
         assert_eq!(outbox.take().await.map(|frames| frames.len()), Err(Ending::SlowConsumer));
+    }
+
+    #[tokio::test]
+    async fn a_last_frame_takes_the_place_of_what_waits_and_comes_before_the_end() {
+        let outbox = Outbox::new(100);
+        outbox.push(Frame::new("change", None, None, "{}"));
+        outbox.end_with(Frame::new("reply", None, None, "{}"), Ending::SessionRevoked);
+        outbox.end_with(Frame::new("error", None, None, "{}"), Ending::Drain);
+        let kinds = outbox.take().await.map(|frames| frames.iter().map(|frame| frame.kind).collect::<Vec<_>>());
+        assert_eq!(kinds, Ok(vec!["reply"]));
+        assert_eq!(outbox.take().await.map(|frames| frames.len()), Err(Ending::SessionRevoked));
     }
 
     #[tokio::test]

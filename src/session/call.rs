@@ -163,7 +163,7 @@ impl Call<'_> {
                 tracing::warn!(%error, "calendar of a new doctor not opened yet");
             }
         }
-        Ok(granted(&grant))
+        Ok(Answer { created: Some(grant.user.id.to_string()), ..granted(&grant) })
     }
 
     async fn login(&self) -> Answered {

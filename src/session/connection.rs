@@ -209,12 +209,12 @@ impl Session {
     async fn answer(&self, operation: Operation, id: Option<&str>, key: Option<&str>, data: &str) {
         let result = match operation {
             Operation::AuthRenew => self.renew(id, data).await,
+            Operation::AuthLogout => self.logout(id, data).await,
             Operation::Subscribe => match input::read(data) {
                 Ok(request) => self.subscribe_as(id, request).await,
                 Err(problem) => Err(problem),
             },
             Operation::Unsubscribe => self.unsubscribe(id, data).await,
-            Operation::AuthLogout => self.logout(id, data).await,
             operation => {
                 let viewer = self.viewer();
                 let answer = call::call(&self.services, &viewer, Request { operation, key, data }).await;
@@ -223,26 +223,6 @@ impl Session {
         };
         if let Err(problem) = result {
             self.refuse(id, &problem);
-        }
-    }
-
-    /// Ends the session, and with it this connection: after the reply, which the other way round would be lost.
-    async fn logout(&self, id: Option<&str>, data: &str) -> Result<(), Problem> {
-        let viewer = self.viewer();
-        let session = viewer.identity().ok().map(|identity| identity.session);
-        session.iter().for_each(|session| self.services.hub.disconnected(*session, self.id));
-        let request = Request { operation: Operation::AuthLogout, key: None, data };
-        let answer = call::call(&self.services, &viewer, request).await;
-        match answer {
-            Ok(answer) => {
-                self.reply(id, None, &answer.data);
-                self.outbox.end(Ending::SessionRevoked);
-                Ok(())
-            }
-            Err(problem) => {
-                session.iter().for_each(|session| self.services.hub.connected(*session, self.id, &self.outbox));
-                Err(problem)
-            }
         }
     }
 
@@ -260,6 +240,32 @@ impl Session {
         self.become_user(identity)?;
         self.reply(id, None, &encode::json(&reply));
         Ok(())
+    }
+
+    /// Ends the session of the connection, which is told so before it ends with it.
+    async fn logout(&self, id: Option<&str>, data: &str) -> Result<(), Problem> {
+        let (viewer, hub) = (self.viewer(), &self.services.hub);
+        let session = viewer.identity().ok().map(|identity| identity.session);
+        // Set aside, so that the end of the session does not overtake the reply.
+        if let Some(session) = session {
+            hub.disconnected(session, self.id);
+        }
+        let request = Request { operation: Operation::AuthLogout, key: None, data };
+        let answer = call::call(&self.services, &viewer, request).await;
+        match answer {
+            Ok(answer) => {
+                let id = id.map(encode::json);
+                let reply = Frame::new("reply", id.as_deref(), None, &answer.data);
+                self.outbox.end_with(reply, Ending::SessionRevoked);
+                Ok(())
+            }
+            Err(problem) => {
+                if let Some(session) = session {
+                    hub.connected(session, self.id, &self.outbox);
+                }
+                Err(problem)
+            }
+        }
     }
 
     fn become_user(&self, identity: Identity) -> Result<(), Problem> {

@@ -3,6 +3,7 @@
 use cita_protocol::{ErrorCode, FieldError, Problem};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 /// Longest explanation that is sent back.
 const DETAIL_LIMIT: usize = 200;
@@ -12,8 +13,14 @@ const DETAIL_LIMIT: usize = 200;
 /// # Errors
 /// `malformed_message` when it is no JSON, `validation_failed` when it is not what the operation takes.
 pub fn read<T: DeserializeOwned>(data: &str) -> Result<T, Problem> {
+    if !is_object(data) {
+        return Err(match serde_json::from_str::<Value>(data) {
+            Ok(_) => invalid(String::new(), "invalid", "must be an object".to_owned()),
+            Err(_) => Problem::new(ErrorCode::MalformedMessage),
+        });
+    }
     let mut deserializer = serde_json::Deserializer::from_str(data);
-    let input = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| refused(&error))?;
+    let input = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| refused(&error, data))?;
     deserializer.end().map_err(|_| Problem::new(ErrorCode::MalformedMessage))?;
     Ok(input)
 }
@@ -23,6 +30,9 @@ pub fn read<T: DeserializeOwned>(data: &str) -> Result<T, Problem> {
 /// # Errors
 /// `malformed_message`: nothing of it can be trusted, not even its `id`.
 pub fn read_frame<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Problem> {
+    if !is_object(text) {
+        return Err(Problem::new(ErrorCode::MalformedMessage).with_detail("a message is one JSON object"));
+    }
     serde_json::from_str(text).map_err(|error| {
         let what = error.to_string();
         let what = what.rsplit_once(" at line ").map_or(what.as_str(), |(what, _)| what);
@@ -30,8 +40,14 @@ pub fn read_frame<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Problem> {
     })
 }
 
-fn refused(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
-    if error.inner().is_syntax() || error.inner().is_eof() {
+/// serde would take an array for a struct, field by field.
+fn is_object(text: &str) -> bool {
+    text.trim_start_matches([' ', '\t', '\n', '\r']).starts_with('{')
+}
+
+fn refused(error: &serde_path_to_error::Error<serde_json::Error>, data: &str) -> Problem {
+    // serde_json calls an array in the place of an enum's word a mistake of syntax, too.
+    if !error.inner().is_data() && serde_json::from_str::<Value>(data).is_err() {
         return Problem::new(ErrorCode::MalformedMessage);
     }
     let text = error.inner().to_string();
@@ -50,9 +66,11 @@ fn refused(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
             pointer.push_str(&token);
         }
     }
-    let detail: String = text.chars().take(DETAIL_LIMIT).collect();
-    let errors =
-        vec![FieldError { pointer: pointer.chars().take(DETAIL_LIMIT).collect(), code: code.to_owned(), detail }];
+    invalid(pointer.chars().take(DETAIL_LIMIT).collect(), code, text.chars().take(DETAIL_LIMIT).collect())
+}
+
+fn invalid(pointer: String, code: &str, detail: String) -> Problem {
+    let errors = vec![FieldError { pointer, code: code.to_owned(), detail }];
     Problem { errors, ..Problem::new(ErrorCode::ValidationFailed) }
 }
 

@@ -44,19 +44,18 @@ impl Fields {
 
     /// An instant: RFC 3339 with a year of four digits, any offset.
     pub fn instant(&mut self, pointer: &str, instant: &Instant) -> Timestamp {
-        let parsed = (instant.0.len() <= 40 && !instant.0.contains('[')).then(|| instant.0.parse().ok()).flatten();
-        let parsed = parsed.filter(|_| !is_leap_second(&instant.0));
+        let parsed = is_rfc_3339(&instant.0).then(|| instant.0.parse().ok()).flatten();
         self.read(pointer, parsed, "must be an instant such as 2026-12-01T14:00:00Z").unwrap_or_default()
     }
 
     pub fn date(&mut self, pointer: &str, date: &LocalDate) -> Date {
-        let parsed = (date.0.len() == 10).then(|| date.0.parse().ok()).flatten();
+        let parsed = has_shape(date.0.as_bytes(), b"0000-00-00").then(|| date.0.parse().ok()).flatten();
         let parsed = parsed.filter(|date: &Date| (1970..=9000).contains(&date.year()));
         self.read(pointer, parsed, "must be a date such as 2026-12-01").unwrap_or(Date::ZERO)
     }
 
     pub fn time(&mut self, pointer: &str, time: &LocalTime) -> Time {
-        let parsed = (time.0.len() == 5).then(|| time.0.parse().ok()).flatten();
+        let parsed = has_shape(time.0.as_bytes(), b"00:00").then(|| time.0.parse().ok()).flatten();
         self.read(pointer, parsed, "must be a time of day such as 09:30").unwrap_or(Time::midnight())
     }
 
@@ -160,9 +159,25 @@ impl Fields {
     }
 }
 
-/// jiff reads `:60` as `:59`; a leap second is no time that can be booked.
-fn is_leap_second(text: &str) -> bool {
-    text.get(16..19) == Some(":60")
+/// `2026-12-01T14:00:00`, perhaps a fraction, and `Z` or an offset. jiff takes many more forms, and reads `:60` as `:59`; a
+/// leap second is no time that can be booked.
+fn is_rfc_3339(text: &str) -> bool {
+    let Some((local, rest)) = text.as_bytes().split_at_checked(19) else { return false };
+    let digits = rest.strip_prefix(b".").map(|rest| rest.iter().take_while(|byte| byte.is_ascii_digit()).count());
+    let fits = digits.is_none_or(|digits| (1..=9).contains(&digits));
+    let offset = &rest[digits.map_or(0, |digits| digits + 1)..];
+    let forms = [&b"Z"[..], b"+00:00", b"-00:00"];
+    let offset_fits = forms.into_iter().any(|form| has_shape(offset, form)) && offset.get(1..3) < Some(b"24");
+    has_shape(local, b"0000-00-00T00:00:00") && fits && offset_fits && !local.ends_with(b":60")
+}
+
+/// Whether a text is like a pattern in which `0` stands for any digit.
+fn has_shape(text: &[u8], pattern: &[u8]) -> bool {
+    let like = |(byte, like): (&u8, &u8)| match like {
+        b'0' => byte.is_ascii_digit(),
+        other => byte.eq_ignore_ascii_case(other),
+    };
+    text.len() == pattern.len() && text.iter().zip(pattern).all(like)
 }
 
 fn weekday(weekday: WireWeekday) -> Weekday {

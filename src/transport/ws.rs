@@ -113,12 +113,8 @@ async fn serve(state: &State, socket: WebSocket, viewer: Viewer) {
         } => never,
     };
     session.close();
-    if ending == Ending::Gone {
-        // Answers the client's close frame, where it sent one.
-        let _answered_or_gone = timeout(CLOSE_PATIENCE, sink.close()).await;
-    } else {
-        let answer = async { while stream.next().await.is_some_and(|frame| frame.is_ok()) {} };
-        let _answered_or_not = timeout(CLOSE_PATIENCE, answer).await;
+    if ending != Ending::Gone {
+        finish(&mut stream).await;
     }
     let seconds = began.elapsed().as_secs();
     let user = user.map(tracing::field::display);
@@ -163,7 +159,8 @@ async fn read(stream: &mut SplitStream<WebSocket>, session: &Arc<Session>) {
             Some(Ok(Message::Text(text))) => session.receive(&text).await,
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => session.heard(),
             Some(Ok(Message::Binary(_))) => break Ending::Binary,
-            Some(Ok(Message::Close(_))) | None => return,
+            Some(Ok(Message::Close(_))) => return finish(stream).await,
+            None => return,
             Some(Err(error)) => match broken(error) {
                 Some(ending) => break ending,
                 None => return,
@@ -172,6 +169,12 @@ async fn read(stream: &mut SplitStream<WebSocket>, session: &Arc<Session>) {
     };
     session.outbox().end(ending);
     std::future::pending().await
+}
+
+/// Reads until the connection ends: that is how a close frame is answered, or its answer awaited.
+async fn finish(stream: &mut SplitStream<WebSocket>) {
+    let end = async { while stream.next().await.is_some_and(|frame| frame.is_ok()) {} };
+    let _ended_or_not = timeout(CLOSE_PATIENCE, end).await;
 }
 
 /// What a client did wrong; `None` when it has just gone.

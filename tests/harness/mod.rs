@@ -1,7 +1,10 @@
 //! What every test stands on.
 
+pub mod cast;
 pub mod clinic;
 pub mod mongo;
+pub mod rest;
+pub mod socket;
 pub mod watch;
 
 use std::time::Duration;

@@ -1,0 +1,198 @@
+//! Everybody who may call, and a good input for every operation.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use cita::clock::Clock;
+use cita::domain::account::{NewAccount, Role, User};
+use cita::domain::ids::{SessionId, UserId};
+use cita::domain::secret::Password;
+use cita::error::ClusterName;
+use cita::service::auth::Auth;
+use cita::service::tokens::KeyRing;
+use cita::store::cluster::Cluster;
+use cita::store::signing_keys;
+use cita::views::revocations::Revocations;
+use cita_protocol::Operation;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::clinic::{Clinic, PASSWORD, Person, Practice, at, date, key, text};
+
+/// Who calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    Anonymous,
+    Patient,
+    OtherPatient,
+    Doctor,
+    OtherDoctor,
+    Admin,
+}
+
+impl Caller {
+    pub const ALL: [Self; 6] =
+        [Self::Anonymous, Self::Patient, Self::OtherPatient, Self::Doctor, Self::OtherDoctor, Self::Admin];
+}
+
+/// A clinic with one of each.
+pub struct Cast {
+    pub clinic: Clinic,
+    pub practice: Practice,
+    pub patient: Person,
+    pub other_patient: Person,
+    pub other_doctor: Person,
+    pub admin: Person,
+    /// How many of the doctor's times are given out.
+    times: AtomicU32,
+}
+
+impl Cast {
+    /// Opens a clinic and fills it.
+    pub async fn meet() -> Self {
+        let clinic = Clinic::open().await;
+        let practice = clinic.practice().await;
+        let (patient, other_patient) = (clinic.patient().await, clinic.person("patient", "Otro Paciente").await);
+        let other_doctor = clinic.person("doctor", "Otra Doctora").await;
+        let admin = admin(&clinic).await;
+        Self { clinic, practice, patient, other_patient, other_doctor, admin, times: AtomicU32::new(0) }
+    }
+
+    /// The account of a caller.
+    pub fn person(&self, caller: Caller) -> Option<&Person> {
+        match caller {
+            Caller::Anonymous => None,
+            Caller::Patient => Some(&self.patient),
+            Caller::OtherPatient => Some(&self.other_patient),
+            Caller::Doctor => Some(&self.practice.doctor),
+            Caller::OtherDoctor => Some(&self.other_doctor),
+            Caller::Admin => Some(&self.admin),
+        }
+    }
+
+    /// A time of the doctor that nobody was given before.
+    pub fn free_time(&self) -> String {
+        let number = self.times.fetch_add(1, Ordering::Relaxed);
+        let (day, half_hours) = (number / 20, number % 20);
+        let time = format!("{:02}:{:02}", 8 + half_hours / 2, half_hours % 2 * 30);
+        at(&date(2 + i32::try_from(day).unwrap()), &time)
+    }
+
+    /// A new appointment of the patient with the doctor.
+    pub async fn appointment(&self) -> String {
+        let connection = self.clinic.connect(&self.patient).await;
+        let booking = self.practice.booking(&self.free_time());
+        text(&connection.request("appointment.book", booking, Some(key())).await.expect("a free time").data, "id")
+    }
+
+    /// A good input for an operation. A new operation needs its case here.
+    pub async fn valid_input(&self, operation: Operation) -> Value {
+        let (doctor, service) = (&self.practice.doctor.id, &self.practice.service);
+        match operation {
+            Operation::AuthRegister => {
+                let email = format!("{}@prueba.example", Uuid::new_v4().simple());
+                json!({ "email": email, "password": PASSWORD, "name": "Nueva Persona", "locale": "es-CO",
+                    "timeZone": "America/Bogota", "device": "Teléfono" })
+            }
+            Operation::AuthLogin => json!({ "email": self.patient.email, "password": PASSWORD, "device": "Portátil" }),
+            Operation::AuthRefresh => {
+                json!({ "refreshToken": login(self.clinic.url(), &self.patient).await.refresh_token })
+            }
+            Operation::AuthLogout | Operation::MeGet => json!({}),
+            Operation::AuthRenew => json!({ "accessToken": self.patient.token }),
+            Operation::DoctorSearch => json!({ "pageSize": 5 }),
+            Operation::DoctorGet => json!({ "id": doctor }),
+            Operation::DoctorUpdate => {
+                json!({ "id": doctor, "bio": "Una vida\nen dos renglones", "specialisation": "Medicina general",
+                    "languages": ["es", "en-US"], "address": "Calle 1 # 2-3" })
+            }
+            Operation::ServiceList | Operation::AvailabilityGet => json!({ "doctorId": doctor }),
+            Operation::ServiceCreate => {
+                json!({ "doctorId": doctor, "name": "Control", "durationMinutes": 20,
+                    "price": { "amountMinor": 9_000_000, "currency": "COP" } })
+            }
+            Operation::ServiceUpdate => json!({ "doctorId": doctor, "id": service, "name": "Consulta larga" }),
+            Operation::ServiceArchive => json!({ "doctorId": doctor, "id": self.service().await }),
+            Operation::AvailabilitySet => {
+                let days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+                let weekly: Vec<_> =
+                    days.iter().map(|day| json!({ "weekday": day, "from": "08:00", "to": "18:00" })).collect();
+                let overrides = json!([{ "date": date(300), "ranges": [{ "from": "10:00", "to": "11:00" }] }]);
+                json!({ "doctorId": doctor, "timeZone": "America/Bogota", "weekly": weekly, "overrides": overrides })
+            }
+            Operation::SlotSearch => {
+                json!({ "doctorId": doctor, "serviceId": service, "from": date(1), "to": date(2),
+                    "timeZone": "Europe/Madrid" })
+            }
+            Operation::AppointmentBook => {
+                json!({ "doctorId": doctor, "serviceId": service, "start": self.free_time(), "reason": "Dolor de cabeza",
+                    "patientId": self.patient.id })
+            }
+            Operation::AppointmentGet => json!({ "id": self.appointment().await }),
+            Operation::AppointmentList => {
+                json!({ "doctorId": doctor, "patientId": self.patient.id, "from": at(&date(0), "00:00"),
+                    "to": at(&date(60), "00:00"), "status": "booked" })
+            }
+            Operation::AppointmentReschedule => json!({ "id": self.appointment().await, "start": self.free_time() }),
+            Operation::AppointmentCancel => json!({ "id": self.appointment().await, "reason": "Ya no hace falta" }),
+            Operation::Subscribe => json!({ "topic": self.practice.calendar(), "from": date(0), "to": date(7) }),
+            Operation::Unsubscribe => json!({ "topic": self.practice.slots(&date(1)) }),
+        }
+    }
+
+    async fn service(&self) -> String {
+        let connection = self.clinic.connect(&self.practice.doctor).await;
+        let data = json!({ "doctorId": self.practice.doctor.id, "name": "Pasajero", "durationMinutes": 30 });
+        text(&connection.request("service.create", data, Some(key())).await.expect("a service is made").data, "id")
+    }
+}
+
+/// Logs somebody in once more.
+pub async fn login(url: &str, person: &Person) -> Person {
+    let connection = super::clinic::connect(url, None).await;
+    let data = json!({ "email": person.email, "password": PASSWORD });
+    let reply = connection.request("auth.login", data, None).await.expect("the log-in is good").data;
+    Person { token: text(&reply, "accessToken"), refresh_token: text(&reply, "refreshToken"), ..person.clone() }
+}
+
+/// An admin, whom no door makes.
+pub async fn admin(clinic: &Clinic) -> Person {
+    let users = Cluster::new(ClusterName::Users, &clinic.users_uri).await.expect("a good address");
+    let auth = Auth::open(users, "cita".to_owned(), Arc::new(Revocations::default()), Clock).await.expect("accounts");
+    let account = NewAccount {
+        role: Role::Admin,
+        email: format!("{}@prueba.example", Uuid::new_v4().simple()),
+        name: "Ana Administra".to_owned(),
+        locale: None,
+        time_zone: None,
+    };
+    let hash = auth.hash_password(&Password::from(PASSWORD)).await.expect("a hash");
+    let user = auth.create_user(account, &hash).await.expect("an admin is made");
+    let person = Person {
+        id: user.id.to_string(),
+        name: user.name,
+        email: user.email,
+        token: String::new(),
+        refresh_token: String::new(),
+    };
+    login(clinic.url(), &person).await
+}
+
+/// An access token of somebody, of a session of its own, as the clinic's key would have signed it at a given time.
+pub async fn token_issued(clinic: &Clinic, person: &Person, at: Timestamp) -> String {
+    let users = Cluster::new(ClusterName::Users, &clinic.users_uri).await.expect("a good address");
+    let keys = KeyRing::new(&signing_keys::all(&users).await.expect("the keys are read"));
+    let user = User {
+        id: UserId(person.id.parse().expect("an id")),
+        rev: 1,
+        role: Role::Patient,
+        name: person.name.clone(),
+        email: person.email.clone(),
+        locale: None,
+        time_zone: None,
+        created_at: at,
+    };
+    let (token, _) = keys.issue("cita", &user, SessionId(Uuid::new_v4()), at).expect("a token");
+    token.expose().to_owned()
+}

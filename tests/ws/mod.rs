@@ -1,0 +1,7 @@
+//! The WebSocket from outside: who is let in, what may be said, and what breaks a connection.
+
+mod frames;
+mod handshake;
+mod limits;
+mod messages;
+mod renew;
