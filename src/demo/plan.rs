@@ -25,12 +25,16 @@ use crate::store::idempotency::Request;
 const OPERATION: &str = "demo.seed";
 /// Days of the past that have appointments, counted from today.
 const PAST: Range<i64> = -10..0;
+/// Today, of which a part is past.
+const TODAY: Range<i64> = 0..1;
 /// Days to come that have appointments.
-const COMING: Range<i64> = 0..21;
+const COMING: Range<i64> = 1..21;
 /// Appointments of a doctor in the past: at least, and as many more at most.
 const PAST_COUNT: (usize, usize) = (2, 2);
+/// Appointments of a doctor today.
+const TODAY_COUNT: (usize, usize) = (0, 1);
 /// Appointments of a doctor to come.
-const COMING_COUNT: (usize, usize) = (7, 4);
+const COMING_COUNT: (usize, usize) = (8, 1);
 /// How often a time is drawn until one is free; a doctor who works one day a week needs many.
 const DRAWS: usize = 100;
 /// The patient booked this many days ahead: at least, and as many more at most. Longer than any notice, shorter than
@@ -136,7 +140,8 @@ struct Drawn<'a> {
 fn agenda<'a>(index: usize, doctor: &'a Doctor, patients: &mut Patients<'a>, now: Timestamp) -> Vec<Planned> {
     let mut dice = Dice(index as u64);
     let mut taken = HashSet::new();
-    let spans = [(PAST, dice.count(PAST_COUNT)), (COMING, dice.count(COMING_COUNT))];
+    let spans = [(PAST, PAST_COUNT), (TODAY, TODAY_COUNT), (COMING, COMING_COUNT)];
+    let spans = spans.map(|(days, count)| (days, dice.count(count)));
     let days = spans.into_iter().flat_map(|(days, count)| std::iter::repeat_n(days, count));
     days.enumerate()
         .filter_map(|(number, days)| {
