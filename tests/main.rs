@@ -3,6 +3,7 @@
 
 mod demo;
 mod embedded;
+mod faults;
 mod harness;
 mod live;
 mod tidy;

@@ -266,7 +266,7 @@ impl Doctors {
         let identity = viewer.identity()?;
         let request = self.request(identity, operation, key, parts);
         for _ in 0..REPLACE_ATTEMPTS {
-            let Some((stored, at)) = self.store.find(id).await? else {
+            let Some((stored, at)) = self.store.find(id).await.map_err(unchanged)? else {
                 self.open_own_calendar(identity, id).await?;
                 continue;
             };
@@ -337,6 +337,11 @@ impl ServiceChange {
 
 fn service_mut(doctor: &mut Doctor, id: ServiceId) -> Result<&mut Service, Refusal> {
     doctor.services.iter_mut().find(|service| service.id == id).ok_or(Refusal::NotFound)
+}
+
+/// A read that failed before anything of a mutation was written.
+fn unchanged(error: Error) -> Error {
+    error.with_outcome(Outcome::NotApplied)
 }
 
 fn stale_unless(expected: Option<u32>, actual: u32) -> Result<(), Refusal> {
