@@ -42,6 +42,8 @@ use crate::views::revocations::Revocations;
 const PING_EVERY: Duration = Duration::from_secs(1);
 /// Pause between attempts to reach a cluster at the start.
 const CONNECT_PAUSE: Duration = Duration::from_millis(500);
+/// How long a stopping server waits for its close frames to be taken, once it no longer waits for answers.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Commits that wait for the hub before the feed reads on.
 const FEED_BUFFER: usize = 1_024;
 /// How far back the claims of a calendar are loaded: no older slot can be watched.
@@ -109,29 +111,29 @@ impl App {
     pub async fn run(self, stop: CancellationToken, ready: impl FnOnce(&Serving)) -> Result<(), StartError> {
         let Self { config, listener, state } = self;
         let address = listener.local_addr().unwrap_or(config.listen);
+        tracing::info!(%address, "listening");
         let (router, limits) = (routes::router(state.clone()), state.limits.clone());
         tokio::spawn(server::serve(listener, router, limits, state.shutdown.clone(), state.tasks.clone()));
-        let mut embedded = None;
+        let (beside, mut embedded) = (Beside::default(), None);
         let started = tokio::select! {
-            started = start(&config, &state, &mut embedded) => started.map(Some),
+            started = start(&config, &state, &beside, &mut embedded) => started.map(Some),
             () = stop.cancelled() => Ok(None),
         };
         let result = match started {
-            Ok(Some(running)) => {
-                let serving = Serving { address, logins: running.logins.clone() };
-                ready(&serving);
+            Ok(Some(logins)) => {
+                ready(&Serving { address, logins });
                 let ended = tokio::select! {
                     () = stop.cancelled() => Ok(()),
-                    () = running.failed.cancelled() => Err(StartError::Feed),
+                    () = beside.failed.cancelled() => Err(StartError::Feed),
                 };
                 drain(&config, &state).await;
-                running.stop().await;
                 ended
             }
             Ok(None) => Ok(()),
             Err(error) => Err(error),
         };
         state.shutdown.cancel();
+        beside.stop().await;
         if let Some(clusters) = embedded {
             embedded::Clusters::stop(clusters).await;
         }
@@ -140,15 +142,23 @@ impl App {
 }
 
 /// What runs beside the listener.
-struct Running {
+#[derive(Default)]
+struct Beside {
     stop: CancellationToken,
     /// A task that must never end has ended.
     failed: CancellationToken,
     tasks: TaskTracker,
-    logins: Option<DemoLogins>,
 }
 
-impl Running {
+impl Beside {
+    /// Runs until it ends by itself, or everything does.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! { () = task => {}, () = stop.cancelled() => {} }
+        });
+    }
+
     async fn stop(self) {
         self.stop.cancel();
         self.tasks.close();
@@ -159,8 +169,9 @@ impl Running {
 async fn start(
     config: &Config,
     state: &State,
+    beside: &Beside,
     embedded: &mut Option<embedded::Clusters>,
-) -> Result<Running, StartError> {
+) -> Result<Option<DemoLogins>, StartError> {
     let (users, appointments) = match (&config.users_uri, &config.appointments_uri) {
         (Some(users), Some(appointments)) => (users.clone(), appointments.clone()),
         _ => {
@@ -173,8 +184,8 @@ async fn start(
         Cluster::new(ClusterName::Appointments, &appointments).await.map_err(StartError::Configuration)?;
     let (store, doctors) = (AppointmentStore::new(appointments.clone()), DoctorStore::new(appointments.clone()));
     let (_, epoch) = tokio::try_join!(
-        connect(&users, &state.readiness, || users::ensure_indexes(&users).boxed()),
-        connect(&appointments, &state.readiness, || {
+        connect(&users, state, beside, || users::ensure_indexes(&users).boxed()),
+        connect(&appointments, state, beside, || {
             async {
                 store.ensure_indexes().await?;
                 doctors.ensure_indexes().await?;
@@ -184,7 +195,7 @@ async fn start(
         }),
     )?;
     let parts = Parts { users, appointments, store, doctors, epoch };
-    serve(config, state, parts).await
+    serve(config, state, beside, parts).await
 }
 
 /// What both clusters have given.
@@ -197,13 +208,18 @@ struct Parts {
     epoch: u32,
 }
 
-async fn serve(config: &Config, state: &State, parts: Parts) -> Result<Running, StartError> {
+async fn serve(
+    config: &Config,
+    state: &State,
+    beside: &Beside,
+    parts: Parts,
+) -> Result<Option<DemoLogins>, StartError> {
     let clock = state.clock;
     let (committed, revocations) = (Arc::new(Committed::default()), Arc::new(Revocations::default()));
     let ring_bytes = usize::try_from(config.ring_mb).unwrap_or(64) * 1024 * 1024;
     let calendars = Arc::new(Calendars::new(loader(parts.store.clone(), clock), ring_bytes));
-    let auth = Auth::open(parts.users.clone(), config.issuer.clone(), revocations.clone(), clock).await?;
-    let auth = Arc::new(auth);
+    let open = || Auth::open(parts.users.clone(), config.issuer.clone(), revocations.clone(), clock).boxed();
+    let auth = Arc::new(until_available(open).await?);
     let slots = Arc::new(Slots::new(calendars.clone(), committed.clone(), clock));
     let approve_at_once = config.mode == Mode::Development;
     let hub = Arc::new(Hub::new(
@@ -214,7 +230,8 @@ async fn serve(config: &Config, state: &State, parts: Parts) -> Result<Running, 
         clock,
         parts.epoch,
     ));
-    let logins = if config.demo { demo::seed(&auth, &parts.doctors, &parts.store).await? } else { None };
+    let seed = || demo::seed(&auth, &parts.doctors, &parts.store).boxed();
+    let logins = if config.demo { until_available(seed).await? } else { None };
     let services = Arc::new(Services {
         auth: auth.clone(),
         doctors: Doctors::new(parts.doctors, slots.clone(), committed.clone(), approve_at_once, clock),
@@ -225,8 +242,6 @@ async fn serve(config: &Config, state: &State, parts: Parts) -> Result<Running, 
         limits: limits(config),
         connections: AtomicU64::new(0),
     });
-    let (stop, failed, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
-    let beside = Beside { stop: &stop, failed: &failed, tasks: &tasks };
     let to_hub = hub.clone();
     let appointments = follow(&parts.appointments, state, beside, move |event| {
         to_hub.appointments(event);
@@ -238,8 +253,11 @@ async fn serve(config: &Config, state: &State, parts: Parts) -> Result<Running, 
             let lost = matches!(event, FeedEvent::Lost(_));
             hub.users(event);
             revocations.prune(clock.now());
-            if lost && let Err(error) = auth.load_revocations().await {
-                tracing::error!(%error, "ended sessions could not be read");
+            if lost {
+                if let Err(error) = until_available(|| auth.load_revocations().boxed()).await {
+                    tracing::error!(%error, "ended sessions could not be read");
+                }
+                hub.end_revoked();
             }
         }
         .boxed()
@@ -247,7 +265,7 @@ async fn serve(config: &Config, state: &State, parts: Parts) -> Result<Running, 
     // Before the feeds are live: from then on the node is ready.
     let _first = state.services.set(services);
     tokio::join!(appointments, users);
-    Ok(Running { stop, failed, tasks, logins })
+    Ok(logins)
 }
 
 async fn start_embedded(config: &Config) -> Result<embedded::Clusters, StartError> {
@@ -256,18 +274,20 @@ async fn start_embedded(config: &Config) -> Result<embedded::Clusters, StartErro
     Ok(embedded::Clusters::start(&mongod, data_dir).await?)
 }
 
-/// Tries until a cluster answers and has its indexes. Only what trying again does not mend is an error.
+/// Tries until a cluster answers and has its indexes, and watches from then on whether it does. Only what trying again does not mend is an error.
 async fn connect<'a, T>(
     cluster: &Cluster,
-    readiness: &Readiness,
+    state: &State,
+    beside: &Beside,
     prepare: impl Fn() -> BoxFuture<'a, Result<T, mongodb::error::Error>>,
 ) -> Result<T, StartError> {
     let mut told = false;
     loop {
         match cluster.connect(&prepare).await {
             Ok(prepared) => {
-                readiness.set_up(cluster.name, true);
+                state.readiness.set_up(cluster.name, true);
                 tracing::info!(cluster = %cluster.name, "connected");
+                beside.spawn(watch_over(cluster.clone(), state.readiness.clone()));
                 return Ok(prepared);
             }
             Err(ConnectError::Unusable(reason)) => return Err(StartError::Cluster { cluster: cluster.name, reason }),
@@ -284,32 +304,33 @@ async fn connect<'a, T>(
     }
 }
 
-/// How what runs beside the listener is stopped, and how it says that it has failed.
-#[derive(Clone, Copy)]
-struct Beside<'a> {
-    stop: &'a CancellationToken,
-    failed: &'a CancellationToken,
-    tasks: &'a TaskTracker,
+/// Repeats what a cluster cut short by going away, until it is back.
+async fn until_available<'a, T>(attempt: impl Fn() -> BoxFuture<'a, Result<T, Error>>) -> Result<T, Error> {
+    loop {
+        match attempt().await {
+            Err(Error::Unavailable { cluster, .. }) => tracing::warn!(%cluster, "went away, trying on"),
+            result => return result,
+        }
+        tokio::time::sleep(CONNECT_PAUSE).await;
+    }
 }
 
-/// Runs the feed of a cluster and hands on what it tells, and watches whether the cluster answers. Returns once the feed
-/// is live.
+/// Runs the feed of a cluster and hands on what it tells. Returns once the feed is live.
 async fn follow(
     cluster: &Cluster,
     state: &State,
-    Beside { stop, failed, tasks }: Beside<'_>,
+    beside: &Beside,
     mut take: impl FnMut(FeedEvent) -> BoxFuture<'static, ()> + Send + 'static,
 ) {
     let (events, mut incoming) = mpsc::channel(FEED_BUFFER);
     let (live, mut is_live) = watch::channel(false);
-    tasks.spawn(Feed::new(cluster.clone(), events, live).run(stop.clone()));
-    // Should it panic, the node must not go on as if nothing changed any more.
-    let guard = (failed.clone(), stop.clone());
-    tasks.spawn(async move {
-        let (failed, stop) = guard;
+    beside.spawn(Feed::new(cluster.clone(), events, live).run());
+    let (failed, stop) = (beside.failed.clone(), beside.stop.clone());
+    beside.spawn(async move {
+        // Should it panic, the node must not go on as if nothing changed any more.
         let _guard = OnEnd(|| {
             if !stop.is_cancelled() {
-                failed.cancel()
+                failed.cancel();
             }
         });
         while let Some(event) = incoming.recv().await {
@@ -317,22 +338,12 @@ async fn follow(
         }
     });
     drop(is_live.wait_for(|live| *live).await);
-    let (cluster, readiness, stop) = (cluster.clone(), state.readiness.clone(), stop.clone());
-    readiness.set_live(cluster.name, true);
-    tasks.spawn(async move {
-        let watch = async {
-            let mut every = tokio::time::interval(PING_EVERY);
-            loop {
-                tokio::select! {
-                    _ = every.tick() => tell(&readiness, &cluster, cluster.ping().await),
-                    changed = is_live.changed() => match changed {
-                        Ok(()) => readiness.set_live(cluster.name, *is_live.borrow_and_update()),
-                        Err(_) => return,
-                    },
-                }
-            }
-        };
-        tokio::select! { () = watch => {}, () = stop.cancelled() => {} }
+    let (name, readiness) = (cluster.name, state.readiness.clone());
+    readiness.set_live(name, true);
+    beside.spawn(async move {
+        while is_live.changed().await.is_ok() {
+            readiness.set_live(name, *is_live.borrow_and_update());
+        }
     });
 }
 
@@ -342,6 +353,15 @@ struct OnEnd<F: Fn()>(F);
 impl<F: Fn()> Drop for OnEnd<F> {
     fn drop(&mut self) {
         (self.0)();
+    }
+}
+
+/// Asks a cluster for signs of life.
+async fn watch_over(cluster: Cluster, readiness: Arc<Readiness>) {
+    let mut every = tokio::time::interval(PING_EVERY);
+    loop {
+        every.tick().await;
+        tell(&readiness, &cluster, cluster.ping().await);
     }
 }
 
@@ -376,7 +396,7 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-/// Stops accepting at once, then gives what is under way its time.
+/// Gives what is under way its time, then ends it.
 async fn drain(config: &Config, state: &State) {
     tracing::info!(connections = state.tasks.len(), "stopping: telling clients to reconnect");
     state.readiness.drain();
@@ -385,5 +405,8 @@ async fn drain(config: &Config, state: &State) {
     state.tasks.close();
     if tokio::time::timeout(Duration::from_secs(config.drain_seconds), state.tasks.wait()).await.is_err() {
         tracing::warn!(seconds = config.drain_seconds, "stopped before everything had finished");
+        state.cut.cancel();
+        // What is cut off then has had its close frame, or does not read.
+        let _closed_or_not = tokio::time::timeout(LAST_WORDS, state.tasks.wait()).await;
     }
 }

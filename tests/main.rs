@@ -5,6 +5,7 @@ mod access;
 mod demo;
 mod docs;
 mod embedded;
+mod faults;
 mod harness;
 mod identity;
 mod live;

@@ -17,10 +17,11 @@ const ENDS_WITHIN: Duration = Duration::from_secs(15);
 /// How long a killed process may take to disappear.
 const DIES_WITHIN: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(20);
+const DROP_POLL: Duration = Duration::from_millis(2);
 /// mongod's exit code when its address is in use.
 const ADDRESS_IN_USE: i32 = 48;
 
-/// A running mongod; killed when dropped.
+/// A running mongod; killed when dropped, which blocks for the moment that it takes to be gone.
 #[derive(Debug)]
 pub(super) struct Mongod {
     child: Child,
@@ -84,6 +85,19 @@ impl Mongod {
     pub(super) async fn kill(&mut self) {
         if let Err(error) = self.child.kill().await {
             tracing::warn!(%error, pid = self.pid, "cannot kill mongod");
+        }
+    }
+}
+
+impl Drop for Mongod {
+    /// Whoever is interrupted in mid-start must leave no process behind, nor a directory that is still in use.
+    fn drop(&mut self) {
+        if self.exited().is_some() || self.child.start_kill().is_err() {
+            return;
+        }
+        let deadline = std::time::Instant::now() + DIES_WITHIN;
+        while self.exited().is_none() && std::time::Instant::now() < deadline {
+            std::thread::sleep(DROP_POLL);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mongodb::bson::{Document, RawArray, RawDocument, deserialize_from_slice};
+use mongodb::bson::{Document, RawArray, RawBsonRef, RawDocument, deserialize_from_slice};
 
 use super::time_of;
 use crate::domain::change::{Change, Commit, Position};
@@ -64,10 +64,28 @@ fn change(event: &RawDocument) -> Result<Option<Change>, Poison> {
         "insert" | "replace" => {}
         "create" | "createIndexes" | "dropIndexes" | "modify" | "shardCollection" => return Ok(None),
         // Cita only inserts and replaces what it watches: anything else happened behind its back.
-        other => return Err(Poison(format!("unexpected {other} of a watched collection"))),
+        other => {
+            let name = event.get_document("ns").and_then(|ns| ns.get_str("coll")).unwrap_or_default();
+            return Err(Poison(format!("{name} {}: an unexpected {other}", id_of(event).unwrap_or_default())));
+        }
     }
     let name = event.get_document("ns").and_then(|ns| ns.get_str("coll")).map_err(poison)?;
     let document = event.get_document("fullDocument").map_err(poison)?;
+    read(name, document).map_err(|Poison(why)| Poison(format!("{name} {}: {why}", id_of(event).unwrap_or_default())))
+}
+
+/// Which document an event is about, for the person who has to look at it.
+fn id_of(event: &RawDocument) -> Option<String> {
+    match event.get_document("documentKey").ok()?.get("_id").ok()?? {
+        RawBsonRef::Binary(id) if id.bytes.len() == 16 => {
+            uuid::Uuid::from_slice(id.bytes).ok().map(|id| id.to_string())
+        }
+        other => Some(format!("{other:?}")),
+    }
+}
+
+/// What a whole document of a watched collection tells.
+fn read(name: &str, document: &RawDocument) -> Result<Option<Change>, Poison> {
     match name {
         collection::APPOINTMENTS => {
             let document: AppointmentDoc = deserialize_from_slice(document.as_bytes()).map_err(poison)?;

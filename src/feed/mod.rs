@@ -12,7 +12,6 @@ use std::time::Duration;
 use mongodb::bson::{Bson, Document, Timestamp as ClusterTime, doc};
 use mongodb::error::{Error as DriverError, ErrorKind};
 use tokio::sync::{mpsc, watch};
-use tokio_util::sync::CancellationToken;
 
 use self::decode::{Batch, Poison};
 use self::stream::Start;
@@ -26,8 +25,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Label of the errors after which a change stream may be resumed.
 const RESUMABLE: &str = "ResumableChangeStreamError";
-/// `CursorNotFound`: resumable, though an old server does not label it.
-const CURSOR_NOT_FOUND: i32 = 43;
+/// `CursorNotFound` and `CursorKilled`: resumable, though the server does not label them. Only the cursor is gone.
+const CURSOR_GONE: [i32; 2] = [43, 237];
 /// A batch of this size may have been cut within a cluster time.
 const LARGE_BATCH: usize = 8 * 1024 * 1024;
 
@@ -73,16 +72,13 @@ impl Feed {
         Self { cluster, events, live, token: None, position: Position::default(), held_back: None }
     }
 
-    /// Runs until `stop`.
-    pub async fn run(mut self, stop: CancellationToken) {
+    /// Runs until nobody listens any more.
+    pub async fn run(mut self) {
         let mut pause = FIRST_PAUSE;
         let mut look_back = LOOK_BACK_SECONDS;
-        while !stop.is_cancelled() {
+        loop {
             let before = self.position;
-            let broken = tokio::select! {
-                broken = self.follow(look_back) => broken,
-                () = stop.cancelled() => return,
-            };
+            let broken = self.follow(look_back).await;
             self.live.send_replace(false);
             if self.position > before {
                 pause = FIRST_PAUSE;
@@ -130,12 +126,13 @@ impl Feed {
         }
     }
 
-    /// Starts at the present, less `look_back` seconds; whatever was told before no longer counts.
+    /// Starts after the present, less `look_back` seconds; whatever was told before no longer counts.
     async fn fresh_start(&mut self, look_back: u32) -> Result<Start, Broken> {
         let mut session = self.cluster.session().await?;
         self.cluster.db.run_command(doc! { "ping": 1 }).session(&mut session).await?;
         let now = session.operation_time().ok_or_else(|| Broken::Lost("the server told no time".to_owned()))?;
-        let start = ClusterTime { time: now.time.saturating_sub(look_back), increment: now.increment };
+        // The server begins with what happened at the time that it is given: what broke the stream must not come again.
+        let start = ClusterTime { time: now.time.saturating_sub(look_back), increment: now.increment + 1 };
         self.position = Position(position(start).0.saturating_sub(1));
         self.send(FeedEvent::Lost(self.position)).await?;
         Ok(Start::At(start))
@@ -186,8 +183,8 @@ fn is_resumable(error: &DriverError) -> bool {
             | ErrorKind::ServerSelection { .. }
             | ErrorKind::DnsResolve { .. }
     );
-    let not_found = matches!(error.kind.as_ref(), ErrorKind::Command(command) if command.code == CURSOR_NOT_FOUND);
-    transport || not_found || error.contains_label(RESUMABLE) || error.contains_label(mongodb::error::RETRYABLE_ERROR)
+    let gone = matches!(error.kind.as_ref(), ErrorKind::Command(command) if CURSOR_GONE.contains(&command.code));
+    transport || gone || error.contains_label(RESUMABLE) || error.contains_label(mongodb::error::RETRYABLE_ERROR)
 }
 
 /// The cluster time inside a resume token: `82`, then seconds and increment in hexadecimal.

@@ -148,6 +148,14 @@ impl Hub {
         }
     }
 
+    /// Ends the connections of every session that is known to have ended: for after revocations were read rather than told.
+    pub fn end_revoked(&self) {
+        let open: Vec<SessionId> = self.sessions.iter().map(|entry| *entry.key()).collect();
+        for session in open.into_iter().filter(|session| self.revocations.contains(*session)) {
+            self.revoke(session);
+        }
+    }
+
     /// Notes that a connection belongs to a session, so that it ends with it.
     pub fn connected(&self, session: SessionId, id: SubscriberId, outbox: &Arc<Outbox>) {
         self.sessions.entry(session).or_default().push((id, outbox.clone()));
@@ -215,7 +223,8 @@ impl Hub {
         Ok(())
     }
 
-    /// Starts or continues the slots of a service on some dates. `None`: the calendar is not in memory, load it first.
+    /// Starts or continues the slots of a service on some dates. `None`: the calendar is not in memory, load it first; or
+    /// it is ahead of the feed, wait for that.
     pub fn join_slots(
         &self,
         doctor: DoctorId,
@@ -229,6 +238,10 @@ impl Hub {
         let at = self.calendars.position().max(calendar.position());
         // With other rules there are other starts: that is told by a snapshot.
         let missed = after.and_then(|after| self.missed(after)).filter(|missed| !changes_rules(missed, doctor));
+        if missed.is_some() && calendar.position() > self.calendars.position() {
+            // Read ahead of the feed: what lies between is in it already, and among nothing that was missed.
+            return None;
+        }
         subscriber.outbox.send((subscriber.opening)(missed.is_some()));
         let touched = missed.as_ref().map(|missed| project::touched(doctor, missed));
         for date in dates {
@@ -317,6 +330,11 @@ impl Hub {
                 state.slots.remove(&doctor);
                 continue;
             };
+            if before.position() >= commit.at {
+                // It was dropped and read again while they watched, and had this change before they were told of it.
+                groups.values_mut().for_each(|group| group.end_before(commit.at));
+                continue;
+            }
             let touched = project::touched(doctor, [commit]);
             let other_rules = before.doctor.rev != after.doctor.rev;
             let other_zone = before.doctor.zone_name() != after.doctor.zone_name();
@@ -390,6 +408,11 @@ impl State {
 }
 
 impl Group {
+    /// Ends those who know less than what is up to `at`.
+    fn end_before(&mut self, at: Position) {
+        self.members.extract_if(.., |member| member.floor < at).for_each(|member| member.outbox.end(Ending::Lost));
+    }
+
     fn end_all(&mut self, ending: Ending) {
         self.members.drain(..).for_each(|member| member.outbox.end(ending));
     }

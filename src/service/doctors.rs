@@ -335,13 +335,13 @@ impl ServiceChange {
     }
 }
 
-/// A read that failed before anything was written.
-fn unchanged(error: Error) -> Error {
-    error.with_outcome(Outcome::NotApplied)
-}
-
 fn service_mut(doctor: &mut Doctor, id: ServiceId) -> Result<&mut Service, Refusal> {
     doctor.services.iter_mut().find(|service| service.id == id).ok_or(Refusal::NotFound)
+}
+
+/// A read that failed before anything of a mutation was written.
+fn unchanged(error: Error) -> Error {
+    error.with_outcome(Outcome::NotApplied)
 }
 
 fn stale_unless(expected: Option<u32>, actual: u32) -> Result<(), Refusal> {

@@ -331,14 +331,14 @@ impl Session {
         self.outbox.send(Frame::new("ping", None, Some(&cursor), "{}"));
     }
 
-    /// Waits until the server stops, says so, and ends the connection once what is under way is answered.
-    pub async fn drain_on(&self, stop: CancellationToken) {
+    /// Waits until the server stops, says so, and ends the connection once what is under way is answered, or `cut`.
+    pub async fn drain_on(&self, stop: &CancellationToken, cut: &CancellationToken) {
         stop.cancelled().await;
         // Spread over the connections: their clients must not all come back at once.
         let reconnect_after_ms = 100 + self.id.0.wrapping_mul(97) % RECONNECT_SPREAD_MS;
         self.outbox.send(Frame::new("goAway", None, None, &encode::json(&GoAway { reconnect_after_ms })));
         let all = u32::try_from(self.services.limits.in_flight).unwrap_or(u32::MAX);
-        let _all_answered = self.in_flight.acquire_many(all).await;
+        tokio::select! { _all_answered = self.in_flight.acquire_many(all) => {}, () = cut.cancelled() => {} }
         self.outbox.end(Ending::Drain);
     }
 

@@ -102,6 +102,10 @@ impl Session {
                 return Err(Violation::new("/from", "out_of_range", "slots of past dates cannot be watched").into());
             }
             let after = asked.after.map(|cursor| cursor.unwrap_or(Cursor::NEVER));
+            if after.is_some() {
+                // A calendar that was just read may be ahead of the feed.
+                self.services.hub.wait_for(self.services.hub.cursor_at(calendar.position())).await;
+            }
             if self.services.hub.join_slots(doctor, service, dates, after, subscriber).is_some() {
                 self.joined(topics);
                 return Ok(());

@@ -70,9 +70,12 @@ impl Cluster {
         }
     }
 
-    /// The error of a read that failed.
+    /// The error of a read that failed. A document that is not as Cita writes it is a defect: asking again mends nothing.
     #[must_use]
     pub fn unreadable(&self, error: &DriverError) -> Error {
+        if let ErrorKind::Bson(_) | ErrorKind::BsonDeserialization(_) = error.kind.as_ref() {
+            return Error::Internal(format!("a document of the {} cluster cannot be read: {error}", self.name));
+        }
         tracing::warn!(cluster = %self.name, %error, "read failed");
         Error::unreadable(self.name)
     }

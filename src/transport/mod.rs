@@ -39,6 +39,8 @@ pub struct State {
     pub limits: limits::Limits,
     /// Cancelled when the node stops: no new connections, streams end.
     pub shutdown: CancellationToken,
+    /// Cancelled when a stopping node no longer waits for what is under way: streams and sockets end, answered or not.
+    pub cut: CancellationToken,
     /// Every task that serves a client; the node waits for them before it exits.
     pub tasks: TaskTracker,
 }
@@ -53,6 +55,7 @@ impl State {
             clock,
             limits: limits::Limits::default(),
             shutdown: CancellationToken::new(),
+            cut: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }
     }

@@ -147,8 +147,8 @@ impl Events {
     fn new(shared: &Shared, open: Open, first: Vec<u8>) -> Self {
         let session = Arc::clone(&open.session);
         let (stop, grace) = (shared.shutdown.clone(), shared.limits.stream_grace);
-        let stopping = stop.clone();
-        let keep = async move { tokio::join!(session.keep(), session.drain_on(stopping)) }.map(drop);
+        let (stopping, cutting) = (stop.clone(), shared.cut.clone());
+        let keep = async move { tokio::join!(session.keep(), session.drain_on(&stopping, &cutting)) }.map(drop);
         let cut = async move {
             stop.cancelled_owned().await;
             sleep(grace).await;

@@ -108,7 +108,7 @@ async fn serve(state: &State, socket: WebSocket, viewer: Viewer) {
         () = read(&mut stream, &session) => Ending::Gone,
         // These only say that the connection is to end; the writer tells the client.
         never = async {
-            tokio::join!(session.keep(), session.drain_on(state.shutdown.clone()));
+            tokio::join!(session.keep(), session.drain_on(&state.shutdown, &state.cut));
             std::future::pending::<Ending>().await
         } => never,
     };

@@ -66,6 +66,13 @@ impl Clinic {
         clinic
     }
 
+    /// A clinic with one node on given databases.
+    pub async fn open_on(users_uri: &str, appointments_uri: &str, options: &[&str]) -> Self {
+        let mut clinic = Self::on(users_uri, appointments_uri);
+        clinic.first = Some(clinic.node_with(options).await);
+        clinic
+    }
+
     /// A clinic on given databases, without a node yet.
     pub fn on(users_uri: &str, appointments_uri: &str) -> Self {
         Self { users_uri: users_uri.to_owned(), appointments_uri: appointments_uri.to_owned(), first: None }
@@ -91,6 +98,11 @@ impl Clinic {
         self.first.take().expect("a clinic that was opened has a node")
     }
 
+    /// Stops the first node.
+    pub async fn close(mut self) {
+        self.take_node().stop().await;
+    }
+
     /// A connection without credentials.
     pub async fn anon(&self) -> Connection {
         connect(self.url(), None).await
@@ -113,22 +125,12 @@ impl Clinic {
 
     /// A doctor with appointments of 30 minutes.
     pub async fn practice(&self) -> Practice {
-        self.practice_with(json!({ "name": "Consulta", "durationMinutes": 30, "horizonDays": 366 })).await
+        practice_at(self.url(), simple_service()).await
     }
 
     /// A doctor with a given service.
     pub async fn practice_with(&self, service: Value) -> Practice {
-        let doctor = self.person("doctor", "Daniel Duarte").await;
-        let connection = self.connect(&doctor).await;
-        let days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
-        let weekly: Vec<Value> =
-            days.iter().map(|day| json!({ "weekday": day, "from": "08:00", "to": "18:00" })).collect();
-        let hours = json!({ "doctorId": doctor.id, "timeZone": "America/Bogota", "weekly": weekly, "overrides": [] });
-        connection.request("availability.set", hours, Some(key())).await.expect("hours are set");
-        let mut service = service;
-        service["doctorId"] = json!(doctor.id);
-        let reply = connection.request("service.create", service, Some(key())).await.expect("a service is made");
-        Practice { service: text(&reply.data, "id"), doctor }
+        practice_at(self.url(), service).await
     }
 }
 
@@ -227,6 +229,25 @@ pub async fn register(url: &str, role: &str, name: &str) -> Person {
         token: text(&reply.data, "accessToken"),
         refresh_token: text(&reply.data, "refreshToken"),
     }
+}
+
+/// Appointments of 30 minutes.
+pub fn simple_service() -> Value {
+    json!({ "name": "Consulta", "durationMinutes": 30, "horizonDays": 366 })
+}
+
+/// A doctor with a given service, registered at a node.
+pub async fn practice_at(url: &str, service: Value) -> Practice {
+    let doctor = register(url, "doctor", "Daniel Duarte").await;
+    let connection = connect(url, Some(&doctor.token)).await;
+    let days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+    let weekly: Vec<Value> = days.iter().map(|day| json!({ "weekday": day, "from": "08:00", "to": "18:00" })).collect();
+    let hours = json!({ "doctorId": doctor.id, "timeZone": "America/Bogota", "weekly": weekly, "overrides": [] });
+    connection.request("availability.set", hours, Some(key())).await.expect("hours are set");
+    let mut service = service;
+    service["doctorId"] = json!(doctor.id);
+    let reply = connection.request("service.create", service, Some(key())).await.expect("a service is made");
+    Practice { service: text(&reply.data, "id"), doctor }
 }
 
 /// A fresh idempotency key.

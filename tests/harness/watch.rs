@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cita_cli::{Connection, Frame};
+use cita_cli::{ClientError, Connection, Frame};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -119,4 +119,19 @@ impl Watcher {
     pub async fn until_cursor(&mut self, cursor: &str) -> &View {
         self.until(|view| *view.cursor >= *cursor).await
     }
+}
+
+/// How a connection ends.
+///
+/// # Panics
+/// When it does not end in time.
+pub async fn end_of(connection: &Connection) -> ClientError {
+    let ending = async {
+        loop {
+            if let Err(end) = connection.next_event().await {
+                return end;
+            }
+        }
+    };
+    timeout(PATIENCE, ending).await.expect("the connection ends in time")
 }
