@@ -52,7 +52,7 @@ const CALENDAR_BACK: jiff::SignedDuration = jiff::SignedDuration::from_hours(4 *
 /// Why the server could not start, for the person who starts it.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("cannot listen on {address}: {source}. Choose another address with --listen, or port 0 for a free one")]
+    #[error("cannot listen on {address} (choose another address with --listen, or port 0 for a free one)")]
     Listen { address: SocketAddr, source: std::io::Error },
     #[error(transparent)]
     Embedded(#[from] embedded::EmbeddedError),
@@ -60,7 +60,7 @@ pub enum StartError {
     Configuration(String),
     #[error("the {cluster} cluster cannot be used: {reason}")]
     Cluster { cluster: ClusterName, reason: String },
-    #[error("could not start: {0}")]
+    #[error("could not start")]
     Services(#[from] Error),
     #[error("the stream of changes has stopped, which is a defect of Cita: see the log, and start it again")]
     Feed,
@@ -296,7 +296,7 @@ async fn connect<'a, T>(
                 if std::mem::replace(&mut told, true) {
                     tracing::debug!(cluster = %cluster.name, reason, "still not reachable");
                 } else {
-                    tracing::warn!(cluster = %cluster.name, reason, "not reachable yet, trying on");
+                    tracing::warn!(cluster = %cluster.name, reason, "not reachable yet, still trying");
                 }
             }
         }
@@ -308,7 +308,7 @@ async fn connect<'a, T>(
 async fn until_available<'a, T>(attempt: impl Fn() -> BoxFuture<'a, Result<T, Error>>) -> Result<T, Error> {
     loop {
         match attempt().await {
-            Err(Error::Unavailable { cluster, .. }) => tracing::warn!(%cluster, "went away, trying on"),
+            Err(Error::Unavailable { cluster, .. }) => tracing::warn!(%cluster, "went away, still trying"),
             result => return result,
         }
         tokio::time::sleep(CONNECT_PAUSE).await;

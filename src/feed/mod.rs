@@ -17,6 +17,7 @@ use self::decode::{Batch, Poison};
 use self::stream::Start;
 use crate::domain::change::{Commit, FeedEvent, Position};
 use crate::store::cluster::Cluster;
+use crate::store::failure::brief;
 use crate::store::value::position;
 
 /// How far back a starting node reads, so that it can continue what its predecessor served.
@@ -42,7 +43,7 @@ enum Broken {
 
 impl From<DriverError> for Broken {
     fn from(error: DriverError) -> Self {
-        if is_resumable(&error) { Self::Resume(error) } else { Self::Lost(error.to_string()) }
+        if is_resumable(&error) { Self::Resume(error) } else { Self::Lost(brief(&error)) }
     }
 }
 
@@ -86,7 +87,8 @@ impl Feed {
             match broken {
                 Broken::Closed => return,
                 Broken::Resume(error) => {
-                    tracing::warn!(cluster = %self.cluster.name, %error, "change stream interrupted, resuming");
+                    let error = brief(&error);
+                    tracing::warn!(cluster = %self.cluster.name, error, "change stream interrupted, resuming");
                 }
                 Broken::Lost(reason) => {
                     tracing::error!(cluster = %self.cluster.name, reason, "change stream lost, starting anew");

@@ -46,7 +46,8 @@ pub async fn open(cluster: &Cluster, start: Start) -> DriverResult<Batches> {
             ] } },
             { "$unset": ["fullDocument.keys", "fullDocument.shared", "fullDocument.history", "updateDescription", "lsid", "txnNumber"] },
         ],
-        "cursor": {},
+        // The first batch would be cut at 101 events, in the middle of a cluster time perhaps: let it be empty.
+        "cursor": { "batchSize": 0 },
         "readConcern": { "level": "majority" },
     };
     let cursor =

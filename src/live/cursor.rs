@@ -19,6 +19,12 @@ impl Cursor {
     /// A cursor that no ring continues: what an unreadable one stands for.
     pub const NEVER: Self = Self { epoch: 0, positions: Positions { appointments: Position(0), users: Position(0) } };
 
+    /// The same point, as far as the appointments cluster is concerned.
+    #[must_use]
+    pub fn of_appointments(self) -> Self {
+        Self { positions: Positions::of_appointments(self.positions.appointments), ..self }
+    }
+
     /// Reads the text form; `None` for anything that this code did not write.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

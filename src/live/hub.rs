@@ -69,7 +69,7 @@ pub struct Hub {
 
 #[derive(Default)]
 struct State {
-    slots: HashMap<DoctorId, HashMap<(ServiceId, Date), Group>>,
+    slots: HashMap<DoctorId, HashMap<View, Group>>,
     calendars: HashMap<DoctorId, HashMap<(Timestamp, Timestamp), Group>>,
     mine: HashMap<UserId, HashMap<(), Group>>,
 }
@@ -80,6 +80,19 @@ struct Group {
     name: String,
     members: Vec<Member>,
 }
+
+/// What is known of a doctor's watched slots before a commit.
+enum Before {
+    /// The calendar is not in memory.
+    Dropped,
+    /// The calendar has the commit already.
+    ReadAgain,
+    /// The zone of the dates, and the slots that the commit may change. `None`: there is no such service.
+    Slots { zone: String, slots: Vec<(View, Option<Vec<project::LiveSlot>>)> },
+}
+
+/// What is watched of a doctor's slots: those of a service on a date.
+type View = (ServiceId, Date);
 
 struct Member {
     id: SubscriberId,
@@ -108,9 +121,10 @@ impl Hub {
         match event {
             FeedEvent::Commit(commit) => {
                 let commit = Arc::new(commit);
-                let before = self.calendars.apply(commit.clone());
-                self.push_appointments(&mut state, &commit);
-                self.push_slots(&mut state, &commit, &before);
+                let before = self.slots_before(&state, &commit);
+                self.calendars.apply(commit.clone());
+                self.push_appointments(&state, &commit);
+                self.push_slots(&mut state, before, commit.at);
                 self.committed.appointments(commit.at);
             }
             FeedEvent::Position(position) => {
@@ -299,7 +313,7 @@ impl Hub {
         }
     }
 
-    fn push_appointments(&self, state: &mut State, commit: &Commit) {
+    fn push_appointments(&self, state: &State, commit: &Commit) {
         let now = self.clock.now();
         let (mut doctors, mut patients) = (Vec::new(), Vec::new());
         for change in &commit.changes {
@@ -318,32 +332,54 @@ impl Hub {
         }
     }
 
-    fn push_slots(&self, state: &mut State, commit: &Arc<Commit>, before: &HashMap<DoctorId, Arc<Calendar>>) {
+    /// The watched slots that a commit may change, as they are without it.
+    fn slots_before(&self, state: &State, commit: &Arc<Commit>) -> Vec<(DoctorId, Before)> {
         let mut doctors: Vec<DoctorId> = commit.changes.iter().filter_map(Change::doctor).collect();
         doctors.sort_unstable();
         doctors.dedup();
-        for doctor in doctors {
-            let Some(groups) = state.slots.get_mut(&doctor) else { continue };
-            let (Some(before), Some(after)) = (before.get(&doctor), self.calendars.kept(doctor)) else {
-                // The calendar was dropped while somebody watched it: they come back and get a snapshot.
-                groups.values_mut().for_each(|group| group.end_all(Ending::Lost));
-                state.slots.remove(&doctor);
-                continue;
+        let watched = doctors.into_iter().filter_map(|doctor| Some((doctor, state.slots.get(&doctor)?)));
+        let before = watched.map(|(doctor, groups)| {
+            let before = match self.calendars.kept(doctor) {
+                None => Before::Dropped,
+                Some(calendar) if calendar.position() >= commit.at => Before::ReadAgain,
+                Some(calendar) => {
+                    let touched = project::touched(doctor, [commit]);
+                    let other_rules = changes_rules(std::slice::from_ref(commit), doctor);
+                    let concerned =
+                        groups.keys().filter(|(_, date)| other_rules || project::reaches(&calendar, *date, &touched));
+                    let slots = concerned.map(|view| (*view, free(&calendar, view.0, view.1))).collect();
+                    Before::Slots { zone: calendar.doctor.zone_name().to_owned(), slots }
+                }
             };
-            if before.position() >= commit.at {
+            (doctor, before)
+        });
+        before.collect()
+    }
+
+    fn push_slots(&self, state: &mut State, before: Vec<(DoctorId, Before)>, at: Position) {
+        for (doctor, before) in before {
+            let Some(groups) = state.slots.get_mut(&doctor) else { continue };
+            let (zone, slots, after) = match (before, self.calendars.kept(doctor)) {
+                (Before::Slots { zone, slots }, Some(after)) => (zone, slots, after),
                 // It was dropped and read again while they watched, and had this change before they were told of it.
-                groups.values_mut().for_each(|group| group.end_before(commit.at));
-                continue;
-            }
-            let touched = project::touched(doctor, [commit]);
-            let other_rules = before.doctor.rev != after.doctor.rev;
-            let other_zone = before.doctor.zone_name() != after.doctor.zone_name();
-            for ((service, date), group) in groups.iter() {
+                (Before::ReadAgain, _) => {
+                    groups.values_mut().for_each(|group| group.end_before(at));
+                    continue;
+                }
+                // The calendar was dropped while somebody watched it: they come back and get a snapshot.
+                (Before::Dropped | Before::Slots { .. }, _) => {
+                    groups.values_mut().for_each(|group| group.end_all(Ending::Lost));
+                    state.slots.remove(&doctor);
+                    continue;
+                }
+            };
+            let other_zone = zone != after.doctor.zone_name();
+            for (view, before) in slots {
+                let (Some(group), after) = (groups.get(&view), free(&after, view.0, view.1)) else { continue };
                 if other_zone {
-                    self.push_reset(group, free(&after, *service, *date), commit.at);
-                } else if other_rules || project::reaches(&after, *date, &touched) {
-                    let update = project::difference(free(before, *service, *date), free(&after, *service, *date));
-                    self.push(group, &update, commit.at);
+                    self.push_reset(group, after, at);
+                } else {
+                    self.push(group, &project::difference(before, after), at);
                 }
             }
         }

@@ -63,8 +63,8 @@ impl Session {
         let name = Name::parse(&request.topic)
             .ok_or_else(|| Violation::new("/topic", "invalid", "there is no topic of this name"))?;
         if let Some(Some(cursor)) = asked.after {
-            // A client may know more than this node, for a moment.
-            self.services.hub.wait_for(cursor).await;
+            // A client may know more than this node, for a moment. No topic needs the other cluster.
+            self.services.hub.wait_for(cursor.of_appointments()).await;
         }
         let opening = |resumed| {
             let reply = encode::json(&SubscribeReply { topic: request.topic.clone(), resumed });

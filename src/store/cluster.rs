@@ -7,6 +7,7 @@ use mongodb::error::{Error as DriverError, ErrorKind};
 use mongodb::options::{Acknowledgment, ClientOptions, IndexOptions, ReadConcern, WriteConcern};
 use mongodb::{Client, ClientSession, Database, IndexModel};
 
+use super::failure::brief;
 use crate::error::{ClusterName, Error};
 
 /// How long the driver looks for a primary before it gives up. Also what a change stream stalls after a fail-over.
@@ -14,8 +15,10 @@ pub(super) const SERVER_SELECTION: Duration = Duration::from_secs(3);
 /// A cluster that answers nothing for this long counts as away.
 const PING_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// `DuplicateKey`, `IndexOptionsConflict`, `IndexKeySpecsConflict`, `Unauthorized`: trying again does not help.
-const UNUSABLE: [i32; 4] = [11000, 85, 86, 13];
+/// `DuplicateKey`, `IndexOptionsConflict`, `IndexKeySpecsConflict`: trying again does not help.
+const INDEX_DIFFERS: [i32; 3] = [11000, 85, 86];
+/// `Unauthorized`: neither does it here.
+const UNAUTHORIZED: i32 = 13;
 
 /// Why a cluster cannot be used.
 #[derive(Debug)]
@@ -41,7 +44,7 @@ impl Cluster {
     pub async fn new(name: ClusterName, uri: &str) -> Result<Self, String> {
         let mut options = ClientOptions::parse(uri)
             .await
-            .map_err(|error| format!("the URI of the {name} cluster is not usable: {error}"))?;
+            .map_err(|error| format!("the URI of the {name} cluster is not usable: {}", brief(&error)))?;
         options.app_name.get_or_insert_with(|| "cita".to_owned());
         options.server_selection_timeout = Some(SERVER_SELECTION);
         options.connect_timeout.get_or_insert(SERVER_SELECTION);
@@ -53,7 +56,7 @@ impl Cluster {
         options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
         let database = options.default_database.clone().unwrap_or_else(|| format!("cita_{name}"));
         let client = Client::with_options(options)
-            .map_err(|error| format!("the URI of the {name} cluster is not usable: {error}"))?;
+            .map_err(|error| format!("the URI of the {name} cluster is not usable: {}", brief(&error)))?;
         Ok(Self { name, db: client.database(&database) })
     }
 
@@ -65,7 +68,7 @@ impl Cluster {
         let ping = tokio::time::timeout(PING_TIMEOUT, self.db.run_command(doc! { "ping": 1 }).into_future()).await;
         match ping {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(error.to_string()),
+            Ok(Err(error)) => Err(brief(&error)),
             Err(_) => Err(format!("no answer within {} s", PING_TIMEOUT.as_secs())),
         }
     }
@@ -74,9 +77,13 @@ impl Cluster {
     #[must_use]
     pub fn unreadable(&self, error: &DriverError) -> Error {
         if let ErrorKind::Bson(_) | ErrorKind::BsonDeserialization(_) = error.kind.as_ref() {
-            return Error::Internal(format!("a document of the {} cluster cannot be read: {error}", self.name));
+            return Error::Internal(format!(
+                "a document of the {} cluster cannot be read: {}",
+                self.name,
+                brief(error)
+            ));
         }
-        tracing::warn!(cluster = %self.name, %error, "read failed");
+        tracing::warn!(cluster = %self.name, error = brief(error), "read failed");
         Error::unreadable(self.name)
     }
 
@@ -89,15 +96,33 @@ impl Cluster {
         F: Future<Output = Result<T, DriverError>>,
     {
         self.ping().await.map_err(ConnectError::Away)?;
+        self.check_kind().await?;
         prepare().await.map_err(|error| match error.kind.as_ref() {
-            ErrorKind::Command(command) if UNUSABLE.contains(&command.code) => ConnectError::Unusable(format!(
+            ErrorKind::Command(command) if INDEX_DIFFERS.contains(&command.code) => ConnectError::Unusable(format!(
                 "{}. An index that Cita's promises rest on cannot be made as it must be: drop the one that differs, or \
                  resolve the duplicates, and start again",
                 command.message
             )),
-            ErrorKind::Authentication { .. } => ConnectError::Unusable(error.to_string()),
-            _ => ConnectError::Away(error.to_string()),
+            ErrorKind::Command(command) if command.code == UNAUTHORIZED => ConnectError::Unusable(format!(
+                "{}. Give the user of its URI the role readWrite on the database {}",
+                command.message,
+                self.db.name()
+            )),
+            ErrorKind::Authentication { message, .. } => ConnectError::Unusable(message.clone()),
+            _ => ConnectError::Away(brief(&error)),
         })
+    }
+
+    /// A server on its own has neither change streams nor transactions.
+    async fn check_kind(&self) -> Result<(), ConnectError> {
+        let hello =
+            self.db.run_command(doc! { "hello": 1 }).await.map_err(|error| ConnectError::Away(brief(&error)))?;
+        let is_shard_router = hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid");
+        if hello.contains_key("setName") || is_shard_router {
+            return Ok(());
+        }
+        let complaint = "it is a server on its own: start it with --replSet and run rs.initiate() once";
+        Err(ConnectError::Unusable(complaint.to_owned()))
     }
 
     /// A session that tells the position of what was done in it, and asks for no causal order.

@@ -2,6 +2,8 @@
 
 use mongodb::error::{Error as DriverError, ErrorKind, WriteFailure};
 
+/// Most characters of an error in the log.
+const BRIEF: usize = 200;
 /// Error code of a duplicate key.
 const DUPLICATE_KEY: i32 = 11000;
 
@@ -40,4 +42,15 @@ pub fn of_write(error: &DriverError) -> Failure {
 /// `E11000 duplicate key error collection: db.coll index: NAME dup key: { … }`
 fn index_name(message: &str) -> String {
     message.split(" index: ").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap_or_default().to_owned()
+}
+
+/// What the driver says, in a line for the log: without the state of the topology, which fills a screen.
+#[must_use]
+pub fn brief(error: &DriverError) -> String {
+    match error.kind.as_ref() {
+        ErrorKind::ServerSelection { .. } => "no server can be reached".to_owned(),
+        ErrorKind::Io(error) => error.to_string(),
+        ErrorKind::Command(command) => format!("{} ({})", command.message, command.code),
+        kind => kind.to_string().chars().take(BRIEF).collect(),
+    }
 }

@@ -92,20 +92,16 @@ impl Calendars {
         Err(Error::unreadable(crate::error::ClusterName::Appointments))
     }
 
-    /// Applies a commit to the ring and to every calendar that it touches. Returns those doctors' calendars as they were.
-    pub fn apply(&self, commit: Arc<Commit>) -> HashMap<DoctorId, Arc<Calendar>> {
+    /// Applies a commit to the ring and to every calendar that it touches.
+    pub fn apply(&self, commit: Arc<Commit>) {
         let mut state = self.state.lock();
-        let mut before = HashMap::new();
         for doctor in commit.changes.iter().filter_map(Change::doctor) {
-            let Some(kept) = state.kept.get_mut(&doctor) else { continue };
-            before.entry(doctor).or_insert_with(|| {
-                let before = kept.calendar.clone();
+            if let Some(kept) = state.kept.get_mut(&doctor) {
+                // In place, unless somebody is reading it at this moment.
                 Arc::make_mut(&mut kept.calendar).apply(&commit);
-                before
-            });
+            }
         }
         state.ring.push(commit);
-        before
     }
 
     /// Notes that there was nothing more up to `position`.

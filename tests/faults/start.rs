@@ -54,13 +54,13 @@ async fn a_server_waits_for_its_databases() {
     until(async || report().await["clusters"]["users"] == "down").await;
     clusters.appointments.restart().await.unwrap();
     until(async || report().await["clusters"]["appointments"] != "down").await;
-    server.told("went away, trying on").await;
+    server.told("went away, still trying").await;
     assert!(server.is_running(), "{}", server.output());
     clusters.users.restart().await.unwrap();
     assert_eq!(server.serving().await, url, "it becomes ready by itself");
     assert_eq!(get(&url, "/readyz").await.status(), 200);
     practice_at(&url, simple_service()).await;
-    let complaints = server.output().matches("not reachable yet, trying on cluster=appointments").count();
+    let complaints = server.output().matches("not reachable yet, still trying cluster=appointments").count();
     assert_eq!(complaints, 1, "told once, however long it takes: {}", server.output());
     clusters.stop().await;
 }
