@@ -6,8 +6,9 @@ use super::ids::{SessionId, UserId};
 
 /// How long a refresh token lives. Each rotation issues a new one, so a session ends after this long without use.
 pub const REFRESH_LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// How long after a rotation the token before it is taken for a slow second tab and not for a stolen one.
-pub const REUSE_GRACE: SignedDuration = SignedDuration::from_secs(10);
+/// How long after a rotation the token before it is taken for a slow second tab, or for a repetition after a lost answer,
+/// and not for a stolen one. Well above the longest that a rotation may take.
+pub const REUSE_GRACE: SignedDuration = SignedDuration::from_secs(60);
 
 /// SHA-256 of a secret.
 pub type Digest = [u8; 32];

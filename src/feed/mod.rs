@@ -87,6 +87,8 @@ impl Feed {
             match broken {
                 Broken::Closed => return,
                 Broken::Resume(error) => {
+                    // It is read again, whole.
+                    self.held_back = None;
                     let error = brief(&error);
                     tracing::warn!(cluster = %self.cluster.name, error, "change stream interrupted, resuming");
                 }

@@ -45,6 +45,8 @@ pub struct SubscriberId(pub u64);
 pub struct Subscriber<'a> {
     pub id: SubscriberId,
     pub outbox: &'a Arc<Outbox>,
+    /// The subscription of the same name that this one takes the place of.
+    pub replaces: Option<Topic>,
     /// The frame that answers the request, by whether it is resumed.
     pub opening: &'a (dyn Fn(bool) -> Frame + Sync),
 }
@@ -192,6 +194,19 @@ impl Hub {
         Cursor { epoch: self.epoch, positions: self.committed.now() }
     }
 
+    /// Queues a frame that tells the cursor of everything that has been pushed. Not in the middle of a subscription that is
+    /// being made, whose own frames may be older.
+    pub fn tell_position(&self, outbox: &Outbox, frame: impl FnOnce(&str) -> Frame) {
+        let _between_commits_and_subscriptions = self.state.lock();
+        outbox.send(frame(&self.cursor().to_string()));
+    }
+
+    /// Whether a cursor belongs to this history.
+    #[must_use]
+    pub fn knows(&self, cursor: Cursor) -> bool {
+        cursor.epoch == self.epoch
+    }
+
     /// The cursor of a position in the appointments cluster.
     #[must_use]
     pub fn cursor_at(&self, position: Position) -> Cursor {
@@ -200,7 +215,7 @@ impl Hub {
 
     /// Waits until this node has seen a cursor, at most 2 s. Returns whether it has.
     pub async fn wait_for(&self, cursor: Cursor) -> bool {
-        cursor.epoch == self.epoch && self.committed.wait_for(cursor.positions).await
+        self.knows(cursor) && self.committed.wait_for(cursor.positions).await
     }
 
     /// Continues an appointments topic after a cursor: `false` when what was missed can no longer be told.
@@ -284,7 +299,7 @@ impl Hub {
 
     /// The commits after a cursor; `None` when they cannot all be told.
     fn missed(&self, after: Cursor) -> Option<Vec<Arc<Commit>>> {
-        (after.epoch == self.epoch).then(|| self.calendars.after(after.positions.appointments))?
+        self.knows(after).then(|| self.calendars.after(after.positions.appointments))?
     }
 
     fn tell_missed(&self, topic: &Topic, missed: &[Arc<Commit>], outbox: &Outbox) {
@@ -419,6 +434,9 @@ fn changes_rules(commits: &[Arc<Commit>], doctor: DoctorId) -> bool {
 
 impl State {
     fn join(&mut self, topic: &Topic, subscriber: &Subscriber<'_>, floor: Position) {
+        if let Some(old) = &subscriber.replaces {
+            self.leave(old, subscriber.id);
+        }
         let member = Member { id: subscriber.id, outbox: subscriber.outbox.clone(), floor };
         match topic {
             Topic::Slots { doctor, service, date } => enter(&mut self.slots, *doctor, (*service, *date), topic, member),

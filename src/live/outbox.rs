@@ -76,6 +76,8 @@ pub enum Ending {
     TokenInvalid,
     /// The session was ended.
     SessionRevoked,
+    /// The client has ended its own session, and is told so before the connection ends.
+    LoggedOut,
     /// Too many bad messages.
     Violation,
     /// A binary message.
@@ -96,6 +98,7 @@ pub struct Outbox {
     queue: Mutex<Queue>,
     filled: Notify,
     emptied: Notify,
+    broken_off: Notify,
     limit: usize,
 }
 
@@ -112,7 +115,13 @@ impl Outbox {
     /// An empty queue; more than `limit` bytes of waiting changes end the connection.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { queue: Mutex::default(), filled: Notify::new(), emptied: Notify::new(), limit }
+        Self {
+            queue: Mutex::default(),
+            filled: Notify::new(),
+            emptied: Notify::new(),
+            broken_off: Notify::new(),
+            limit,
+        }
     }
 
     /// Queues what the client asked for.
@@ -133,6 +142,7 @@ impl Outbox {
         let length = frame.text.len();
         if pushed && queue.pushed + length > self.limit {
             *queue = Queue { ending: Some(Ending::SlowConsumer), ..Queue::default() };
+            self.broken_off.notify_waiters();
         } else {
             queue.bytes += length;
             queue.pushed += if pushed { length } else { 0 };
@@ -153,6 +163,19 @@ impl Outbox {
         drop(queue);
         self.filled.notify_one();
         self.emptied.notify_waiters();
+        self.broken_off.notify_waiters();
+    }
+
+    /// Waits until what is being sent must not be sent to its end: the right to it is gone, or the client is too slow.
+    pub async fn broken_off(&self) -> Ending {
+        loop {
+            let broken_off = self.broken_off.notified();
+            let ending = self.queue.lock().ending;
+            match ending {
+                Some(ending @ (Ending::SessionRevoked | Ending::TokenInvalid | Ending::SlowConsumer)) => return ending,
+                _ => broken_off.await,
+            }
+        }
     }
 
     /// Ends the connection with one last frame, in the place of everything that waits.

@@ -12,9 +12,11 @@ use crate::domain::access::{self, Object};
 use crate::domain::account::{Identity, Role, Viewer};
 use crate::domain::appointment::{Appointment, Booking};
 use crate::domain::change::Position;
+use crate::domain::doctor::Doctor;
 use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId};
 use crate::domain::refusal::{Refusal, Violation};
 use crate::domain::slots as rules;
+use crate::domain::tick::Tick;
 use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::appointments::{AppointmentStore, Inserted, Query, Replaced};
 use crate::store::idempotency::Request;
@@ -74,16 +76,23 @@ impl Appointments {
         let identity = viewer.identity()?;
         let patient = book.patient.unwrap_or(identity.user);
         access::authorise(OPERATION, viewer, Object::between(book.doctor, patient))?;
-        let calendar = self.calendar(viewer, book.doctor).await?;
         let now = self.clock.now();
         let request = book.request(identity, patient, OPERATION, key, now);
-        let doctor = &calendar.doctor;
-        let service = doctor.service(book.service)?;
-        let start = match rules::check(doctor, service, book.start, now) {
+        let mut calendar = self.calendar(viewer, book.doctor).await?;
+        let mut allowed = allows(&calendar.doctor, book.service, book.start, now);
+        if allowed.is_err() {
+            // The rules may have changed in what this node has acknowledged and not seen yet.
+            self.committed.catch_up().await;
+            calendar = self.calendar(viewer, book.doctor).await?;
+            allowed = allows(&calendar.doctor, book.service, book.start, now);
+        }
+        let start = match allowed {
             Ok(start) => start,
             // A success that is remembered stays one, whatever the rules say by now.
-            Err(rule) => return self.remembered(&request).await?.ok_or(Refusal::SlotUnavailable { rule }.into()),
+            Err(refusal) => return self.remembered(&request).await?.ok_or(refusal.into()),
         };
+        let doctor = &calendar.doctor;
+        let service = doctor.service(book.service)?;
         let patient_name = self.name_of(identity, patient).await?;
         let booking = |id| Booking {
             id,
@@ -218,8 +227,13 @@ impl Appointments {
         change: &Change,
     ) -> Result<Done<Appointment>> {
         access::admit(request.operation, viewer)?;
-        for _ in 0..REPLACE_ATTEMPTS {
-            let (stored, at) = self.store.find(id).await.map_err(unchanged)?.ok_or(Refusal::NotFound)?;
+        for attempt in 0..REPLACE_ATTEMPTS {
+            // The first look may be a moment old, since the guard decides. What follows a lost guard must know why.
+            let found = match attempt {
+                0 => self.store.find(id).await.map_err(unchanged)?,
+                _ => self.store.find_latest(id).await.map_err(unknown)?,
+            };
+            let (stored, at) = found.ok_or(Refusal::NotFound)?;
             let current = &stored.appointment;
             authorise(request.operation, viewer, current)?;
             if let Some(original) = stored.recall(request)? {
@@ -238,7 +252,7 @@ impl Appointments {
                 }
             }
         }
-        Err(Error::Unavailable { cluster: ClusterName::Appointments, outcome: Some(Outcome::NotApplied) })
+        Err(Error::Unavailable { cluster: ClusterName::Appointments, outcome: Some(Outcome::Unknown) })
     }
 
     /// The next revision, or why there is none.
@@ -246,6 +260,7 @@ impl Appointments {
         match change {
             Change::Cancel { reason } => Ok(current.cancelled(reason.clone(), request.user, request.at)?),
             Change::Reschedule { start } => {
+                self.committed.catch_up().await;
                 let calendar = self.calendars.get(current.doctor_id).await?.ok_or(Refusal::NotFound)?;
                 let service = calendar.doctor.service(current.service_id)?;
                 // Moving what cannot be moved is refused as such, whatever the time.
@@ -284,7 +299,7 @@ impl Appointments {
     async fn remembered(&self, request: &Request) -> Result<Option<Done<Appointment>>> {
         for generation in 0..GENERATIONS {
             let id = AppointmentId(request::derived_id(request, generation));
-            let Some((stored, at)) = self.store.find(id).await.map_err(unchanged)? else { return Ok(None) };
+            let Some((stored, at)) = self.store.find_latest(id).await.map_err(unchanged)? else { return Ok(None) };
             if let Some(original) = stored.recall(request)? {
                 return Ok(Some(Done { value: original, at }));
             }
@@ -294,7 +309,7 @@ impl Appointments {
 
     /// The original result of a request whose id exists already; `None` when that was more than a day ago.
     async fn recall(&self, id: AppointmentId, request: &Request) -> Result<Option<Done<Appointment>>> {
-        let Some((stored, at)) = self.store.find(id).await.map_err(unknown)? else {
+        let Some((stored, at)) = self.store.find_latest(id).await.map_err(unknown)? else {
             // The collision was with a write that did not last.
             return Err(Error::Unavailable { cluster: ClusterName::Appointments, outcome: Some(Outcome::Unknown) });
         };
@@ -333,6 +348,12 @@ impl Book {
         ];
         request::request(identity, operation, key, &parts.each_ref().map(String::as_str), now)
     }
+}
+
+/// Whether the rules allow an appointment at a time.
+fn allows(doctor: &Doctor, service: ServiceId, start: Timestamp, now: Timestamp) -> Result<Tick, Refusal> {
+    let service = doctor.service(service)?;
+    rules::check(doctor, service, start, now).map_err(|rule| Refusal::SlotUnavailable { rule })
 }
 
 fn authorise(operation: &str, viewer: &Viewer, appointment: &Appointment) -> Result<(), Refusal> {

@@ -188,23 +188,25 @@ impl Doctors {
         };
         change.apply(&mut service)?;
         let identity = viewer.identity()?;
-        let id = self.request(identity, "service.create", key, &parts);
-        service.id = ServiceId(request::derived_id(&id, 0));
+        // Of this doctor: the same key may be used for another one.
+        let request = self.request(identity, "service.create", &format!("{doctor} {key}"), &parts);
+        let ids = || (0..=u8::MAX).map(|generation| ServiceId(request::derived_id(&request, generation)));
+        let is_taken = |doctor: &Doctor, id: ServiceId| doctor.services.iter().any(|service| service.id == id);
         let done = self
             .change(viewer, "service.create", key, &parts, doctor, |doctor, _| {
                 if doctor.services.len() >= SERVICE_LIMIT {
                     let detail = format!("a doctor may have at most {SERVICE_LIMIT} services");
                     return Err(Violation::new("/doctorId", "too_many", detail).into());
                 }
-                // The key was used more than a day ago: this is another service.
-                if doctor.services.iter().any(|other| other.id == service.id) {
-                    return Err(Refusal::IdempotencyKeyReused);
-                }
-                doctor.services.push(service.clone());
+                // Those that are taken come from uses of the key that are no longer remembered.
+                let id = ids().find(|id| !is_taken(doctor, *id)).ok_or(Refusal::IdempotencyKeyReused)?;
+                doctor.services.push(Service { id, ..service.clone() });
                 Ok(())
             })
             .await?;
-        Ok((done, service.id))
+        let created = ids().take_while(|id| is_taken(&done.value, *id)).last();
+        let created = created.ok_or_else(|| Error::Internal("a service that was made is not there".to_owned()))?;
+        Ok((done, created))
     }
 
     /// Changes a service.

@@ -173,8 +173,8 @@ mod tests {
         let second = first.next().expect("randomness");
         let session = session.rotated(second.digest(), at(600));
         assert_eq!(second.judge(&session, at(600)), Verdict::Current);
-        assert_eq!(first.judge(&session, at(605)), Verdict::Refused, "a slow tab");
-        assert_eq!(first.judge(&session, at(611)), Verdict::Stolen);
+        assert_eq!(first.judge(&session, at(660)), Verdict::Refused, "a slow tab");
+        assert_eq!(first.judge(&session, at(661)), Verdict::Stolen);
     }
 
     #[test]

@@ -405,8 +405,12 @@ impl Call<'_> {
     async fn wait(&self, after: Option<&cita_protocol::Cursor>) -> std::result::Result<(), Failed> {
         let mut fields = Fields::default();
         let after: Option<Cursor> = fields.after(after);
+        if after.is_some_and(|cursor| !self.services.hub.knows(cursor)) {
+            fields.refuse("/after", "invalid", "this cursor belongs to other databases");
+        }
         fields.finish()?;
-        match after {
+        // Accounts are read where they are; everything else comes from the appointments cluster.
+        match after.map(Cursor::of_appointments) {
             Some(cursor) if !self.services.hub.wait_for(cursor).await => {
                 let detail = "This server has not seen that cursor yet.";
                 Err(Problem::new(ErrorCode::Unavailable).with_detail(detail).into())

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use cita_protocol::auth::{Access, RenewReply, RenewRequest};
 use cita_protocol::frame::{AuthExpiring, GoAway, Hello, Limits as WireLimits};
 use cita_protocol::{ErrorCode, Operation, Problem};
+use futures::FutureExt as _;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota};
 use jiff::{SignedDuration, Timestamp};
@@ -183,7 +185,14 @@ impl Session {
         let data = frame.data.map_or("{}", RawValue::get).to_owned();
         // In a task of its own: what has begun is finished, whatever becomes of the connection.
         tokio::spawn(async move {
-            session.answer(operation, id.as_deref(), key.as_deref(), &data).await;
+            // Whoever has lost the right to be here is not served any more.
+            if session.outbox.ending().is_none() {
+                let answered = session.answer(operation, id.as_deref(), key.as_deref(), &data);
+                if AssertUnwindSafe(answered).catch_unwind().await.is_err() {
+                    tracing::error!(operation = operation.name(), "an operation panicked");
+                    session.refuse(id.as_deref(), &Problem::new(ErrorCode::Internal));
+                }
+            }
             drop(permit);
         });
     }
@@ -256,7 +265,7 @@ impl Session {
             Ok(answer) => {
                 let id = id.map(encode::json);
                 let reply = Frame::new("reply", id.as_deref(), None, &answer.data);
-                self.outbox.end_with(reply, Ending::SessionRevoked);
+                self.outbox.end_with(reply, Ending::LoggedOut);
                 Ok(())
             }
             Err(problem) => {
@@ -326,9 +335,7 @@ impl Session {
 
     /// Tells the position of the connection: on all its topics, everything up to there has been sent.
     pub fn ping(&self) {
-        // The position is read first: every change up to it is queued already.
-        let cursor = self.services.hub.cursor().to_string();
-        self.outbox.send(Frame::new("ping", None, Some(&cursor), "{}"));
+        self.services.hub.tell_position(&self.outbox, |cursor| Frame::new("ping", None, Some(cursor), "{}"));
     }
 
     /// Waits until the server stops, says so, and ends the connection once what is under way is answered, or `cut`.

@@ -3,6 +3,7 @@
 use cita_protocol::appointment::Appointment;
 use cita_protocol::frame::{Change, Reset, Snapshot};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::convert;
 use crate::live::hub::Message;
@@ -11,6 +12,8 @@ use crate::live::project::Update;
 
 /// Most bytes of a part of a snapshot.
 const PART: usize = 256 * 1024;
+/// What a part has around its items, at most.
+const ENVELOPE: usize = 1024;
 
 /// Writes a message of a topic as frames. Only the last part of a snapshot carries the cursor.
 #[must_use]
@@ -39,15 +42,10 @@ fn change<I: Serialize>(topic: &str, upserted: Vec<I>, removed: Vec<String>, cur
 }
 
 fn snapshot<I: Serialize>(topic: &str, items: &[I], cursor: &str) -> Vec<Frame> {
-    // Items are alike: how many fit in a part is told by the size of all.
-    let bytes = json(&items).len();
-    let in_part = if bytes <= PART - 1024 { items.len().max(1) } else { (items.len() * (PART / 2) / bytes).max(1) };
-    let mut parts: Vec<&[I]> = items.chunks(in_part).collect();
-    if parts.is_empty() {
-        parts.push(&[]);
-    }
+    let items: Vec<Box<RawValue>> = items.iter().map(raw).collect();
+    let parts = parts(&items);
     let last = parts.len() - 1;
-    let frame = |(index, items): (usize, &[I])| {
+    let frame = |(index, items): (usize, &[Box<RawValue>])| {
         let more = index < last;
         let part = Snapshot { topic: topic.to_owned(), items: items.iter().collect(), more };
         Frame::new("snapshot", None, (!more).then_some(cursor), &json(&part))
@@ -55,7 +53,50 @@ fn snapshot<I: Serialize>(topic: &str, items: &[I], cursor: &str) -> Vec<Frame> 
     parts.into_iter().enumerate().map(frame).collect()
 }
 
+/// As many items in a part as fit, one at least; a part at least.
+fn parts(items: &[Box<RawValue>]) -> Vec<&[Box<RawValue>]> {
+    let (mut parts, mut from, mut bytes) = (Vec::new(), 0, 0);
+    for (index, item) in items.iter().enumerate() {
+        let length = item.get().len() + 1;
+        if bytes + length > PART - ENVELOPE && index > from {
+            parts.push(&items[from..index]);
+            (from, bytes) = (index, 0);
+        }
+        bytes += length;
+    }
+    parts.push(&items[from..]);
+    parts
+}
+
+/// An item as JSON, written once.
+fn raw<I: Serialize>(item: &I) -> Box<RawValue> {
+    serde_json::value::to_raw_value(item)
+        .expect("wire types have string keys and finite numbers, so they are always JSON")
+}
+
 /// JSON of a wire type.
 pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).expect("wire types have string keys and finite numbers, so they are always JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_part_is_larger_than_allowed_and_none_is_missing() {
+        let long = |length: usize| "x".repeat(length);
+        let items: Vec<String> = (0..600).map(|index| long(if index < 500 { 100 } else { 6_000 })).collect();
+        let frames = snapshot("t", &items, "1c");
+        assert!(frames.len() > 2);
+        assert!(frames.iter().all(|frame| frame.text().len() <= PART));
+        let (last, before) = frames.split_last().expect("a part");
+        assert!(last.cursor().is_some() && before.iter().all(|frame| frame.cursor().is_none()));
+        let told = |frame: &Frame| {
+            let part: Snapshot<String> = serde_json::from_slice(&frame.data()).expect("a snapshot");
+            part.items
+        };
+        assert_eq!(frames.iter().flat_map(told).collect::<Vec<_>>(), items);
+        assert_eq!(snapshot::<String>("t", &[], "1c").len(), 1, "an empty topic has a snapshot too");
+    }
 }

@@ -71,7 +71,8 @@ impl Session {
             let id = id.map(encode::json);
             Frame::new("reply", id.as_deref(), None, &reply)
         };
-        let subscriber = Subscriber { id: self.id, outbox: &self.outbox, opening: &opening };
+        let replaces = self.topics.lock().get(&request.topic).cloned();
+        let subscriber = Subscriber { id: self.id, outbox: &self.outbox, replaces, opening: &opening };
         match name {
             Name::Slots { doctor, service, date } => {
                 let dates = asked.slot_dates(date)?;
@@ -133,10 +134,6 @@ impl Session {
     async fn subscribe_appointments(&self, topic: Topic, asked: &Asked, subscriber: &Subscriber<'_>) -> Result<()> {
         let hub = &self.services.hub;
         self.check_room(std::slice::from_ref(&topic))?;
-        // The same topic with another window takes its place.
-        if let Some(old) = self.topics.lock().remove(&topic.to_string()) {
-            hub.leave(&old, self.id);
-        }
         if let Some(Some(after)) = asked.after
             && hub.resume_appointments(&topic, after, subscriber)
         {

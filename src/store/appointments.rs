@@ -12,7 +12,7 @@ use super::documents::{AppointmentDoc, DoctorDoc, Outcome, Remembered};
 use super::idempotency::{Recall, Request};
 use super::value::{bson_id, bson_time, position};
 use super::whole::{self, reached};
-use super::write::{Verdict, read, until_decided};
+use super::write::{Verdict, linearizable, read, until_decided};
 use crate::domain::appointment::{Appointment, Status};
 use crate::domain::change::Position;
 use crate::domain::doctor::Doctor;
@@ -163,13 +163,24 @@ impl AppointmentStore {
         })
     }
 
-    /// Reads an appointment as a majority has it now, with the position of the read. Linearizable: what it tells may be
-    /// acknowledged.
+    /// Reads an appointment as a majority has it, with the position of the read.
     ///
     /// # Errors
     /// `unavailable` when the cluster does not answer.
     pub async fn find(&self, id: AppointmentId) -> Result<Option<(Stored, Position)>> {
-        let found = whole::find(&self.cluster, &self.collection, bson_id(id.0)).await?;
+        self.find_at(id, ReadConcern::majority()).await
+    }
+
+    /// The same with everything that was written before: what it tells of a write whose answer was lost may be acknowledged.
+    ///
+    /// # Errors
+    /// `unavailable` when the cluster does not answer.
+    pub async fn find_latest(&self, id: AppointmentId) -> Result<Option<(Stored, Position)>> {
+        self.find_at(id, linearizable()).await
+    }
+
+    async fn find_at(&self, id: AppointmentId, concern: ReadConcern) -> Result<Option<(Stored, Position)>> {
+        let found = whole::find(&self.cluster, &self.collection, bson_id(id.0), concern).await?;
         found.map(|(document, at)| Ok((Stored::new(document)?, at))).transpose()
     }
 

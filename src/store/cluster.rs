@@ -7,7 +7,7 @@ use mongodb::error::{Error as DriverError, ErrorKind};
 use mongodb::options::{Acknowledgment, ClientOptions, IndexOptions, ReadConcern, WriteConcern};
 use mongodb::{Client, ClientSession, Database, IndexModel};
 
-use super::failure::brief;
+use super::failure::{DUPLICATE_KEY, brief, index_name};
 use crate::error::{ClusterName, Error};
 
 /// How long the driver looks for a primary before it gives up. Also what a change stream stalls after a fail-over.
@@ -15,10 +15,18 @@ pub(super) const SERVER_SELECTION: Duration = Duration::from_secs(3);
 /// A cluster that answers nothing for this long counts as away.
 const PING_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// `DuplicateKey`, `IndexOptionsConflict`, `IndexKeySpecsConflict`: trying again does not help.
-const INDEX_DIFFERS: [i32; 3] = [11000, 85, 86];
+/// `IndexOptionsConflict`, `IndexKeySpecsConflict`: trying again does not help.
+const INDEX_DIFFERS: [i32; 2] = [85, 86];
 /// `Unauthorized`: neither does it here.
 const UNAUTHORIZED: i32 = 13;
+
+/// What is wrong is not quoted: a URI may hold a password, and the driver repeats parts of it.
+fn unusable(name: ClusterName) -> String {
+    format!(
+        "the URI of the {name} cluster is not usable: it begins with mongodb:// or mongodb+srv://, names its hosts, and has \
+         special characters of the user's name and password percent-encoded"
+    )
+}
 
 /// Why a cluster cannot be used.
 #[derive(Debug)]
@@ -42,21 +50,20 @@ impl Cluster {
     /// # Errors
     /// A sentence for the person who configured `uri`; it does not repeat the URI, which may hold a password.
     pub async fn new(name: ClusterName, uri: &str) -> Result<Self, String> {
-        let mut options = ClientOptions::parse(uri)
-            .await
-            .map_err(|error| format!("the URI of the {name} cluster is not usable: {}", brief(&error)))?;
+        let mut options = ClientOptions::parse(uri).await.map_err(|_| unusable(name))?;
         options.app_name.get_or_insert_with(|| "cita".to_owned());
         options.server_selection_timeout = Some(SERVER_SELECTION);
         options.connect_timeout.get_or_insert(SERVER_SELECTION);
         options.max_pool_size.get_or_insert(64);
         options.max_connecting.get_or_insert(8);
+        // Reads go to the primary, whatever the URI says: they must see what was acknowledged.
+        options.selection_criteria = None;
         options.retry_writes = Some(true);
         options.retry_reads = Some(true);
         options.read_concern = Some(ReadConcern::majority());
         options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
         let database = options.default_database.clone().unwrap_or_else(|| format!("cita_{name}"));
-        let client = Client::with_options(options)
-            .map_err(|error| format!("the URI of the {name} cluster is not usable: {}", brief(&error)))?;
+        let client = Client::with_options(options).map_err(|_| unusable(name))?;
         Ok(Self { name, db: client.database(&database) })
     }
 
@@ -98,9 +105,14 @@ impl Cluster {
         self.ping().await.map_err(ConnectError::Away)?;
         self.check_kind().await?;
         prepare().await.map_err(|error| match error.kind.as_ref() {
+            // The server's own message quotes the values.
+            ErrorKind::Command(command) if command.code == DUPLICATE_KEY => ConnectError::Unusable(format!(
+                "documents collide under the index {}, which Cita's promises rest on: resolve the duplicates, and start again",
+                index_name(&command.message)
+            )),
             ErrorKind::Command(command) if INDEX_DIFFERS.contains(&command.code) => ConnectError::Unusable(format!(
-                "{}. An index that Cita's promises rest on cannot be made as it must be: drop the one that differs, or \
-                 resolve the duplicates, and start again",
+                "{}. An index that Cita's promises rest on cannot be made as it must be: drop the one that differs, \
+                 and start again",
                 command.message
             )),
             ErrorKind::Command(command) if command.code == UNAUTHORIZED => ConnectError::Unusable(format!(

@@ -11,7 +11,7 @@ use super::documents::DoctorDoc;
 use super::idempotency::{Recall, Request};
 use super::value::bson_id;
 use super::whole;
-use super::write::{Verdict, read, until_decided};
+use super::write::{Verdict, linearizable, read, until_decided};
 use crate::domain::change::Position;
 use crate::domain::doctor::Doctor;
 use crate::domain::ids::DoctorId;
@@ -87,7 +87,7 @@ impl DoctorStore {
     /// # Errors
     /// `unavailable` when the cluster does not answer.
     pub async fn find(&self, id: DoctorId) -> Result<Option<(StoredDoctor, Position)>> {
-        let found = whole::find(&self.cluster, &self.collection, bson_id(id.0)).await?;
+        let found = whole::find(&self.cluster, &self.collection, bson_id(id.0), linearizable()).await?;
         found.map(|(document, at)| Ok((StoredDoctor::new(document)?, at))).transpose()
     }
 

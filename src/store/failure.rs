@@ -5,7 +5,7 @@ use mongodb::error::{Error as DriverError, ErrorKind, WriteFailure};
 /// Most characters of an error in the log.
 const BRIEF: usize = 200;
 /// Error code of a duplicate key.
-const DUPLICATE_KEY: i32 = 11000;
+pub(super) const DUPLICATE_KEY: i32 = 11000;
 
 /// What is known after a write has failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub fn of_write(error: &DriverError) -> Failure {
 }
 
 /// `E11000 duplicate key error collection: db.coll index: NAME dup key: { … }`
-fn index_name(message: &str) -> String {
+pub(super) fn index_name(message: &str) -> String {
     message.split(" index: ").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap_or_default().to_owned()
 }
 

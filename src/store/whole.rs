@@ -1,26 +1,31 @@
 //! Whole documents by their id: read as they are now, and replaced under a guard.
 
 use mongodb::bson::{Document, Uuid, doc};
+use mongodb::options::ReadConcern;
 use mongodb::{ClientSession, Collection};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::cluster::Cluster;
 use super::value::position;
-use super::write::{Verdict, linearizable, read, until_decided};
+use super::write::{Verdict, read, until_decided};
 use crate::domain::change::Position;
 use crate::error::Result;
 
-/// Reads a document as a majority has it now, with the position of the read. Linearizable: what it tells may be
-/// acknowledged.
-pub(super) async fn find<D>(cluster: &Cluster, collection: &Collection<D>, id: Uuid) -> Result<Option<(D, Position)>>
+/// Reads a document, with the position of the read.
+pub(super) async fn find<D>(
+    cluster: &Cluster,
+    collection: &Collection<D>,
+    id: Uuid,
+    concern: ReadConcern,
+) -> Result<Option<(D, Position)>>
 where
     D: DeserializeOwned + Send + Sync + 'static,
 {
     let (cluster_in_task, collection) = (cluster.clone(), collection.clone());
     read(cluster, async move {
         let mut session = cluster_in_task.session().await?;
-        let found = collection.find_one(doc! { "_id": id }).read_concern(linearizable()).session(&mut session).await?;
+        let found = collection.find_one(doc! { "_id": id }).read_concern(concern).session(&mut session).await?;
         Ok(found.map(|document| (document, reached(&session))))
     })
     .await

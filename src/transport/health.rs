@@ -2,9 +2,10 @@
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
+use cita_protocol::{Outcome, Problem};
 
 use super::Shared;
 use super::problem::Refused;
@@ -30,6 +31,10 @@ pub async fn readyz(State(shared): State<Shared>) -> (StatusCode, Json<Report>) 
 /// # Errors
 /// `unavailable` until then.
 pub async fn gate(State(shared): State<Shared>, request: Request, next: Next) -> Result<Response, Refused> {
-    shared.services()?;
+    if let Err(problem) = shared.services() {
+        // What changes nothing is a GET; of everything else it is known that it has changed nothing.
+        let outcome = (request.method() != Method::GET).then_some(Outcome::NotApplied);
+        return Err(Problem { outcome, ..problem }.into());
+    }
     Ok(next.run(request).await)
 }

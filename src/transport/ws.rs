@@ -1,5 +1,6 @@
 //! `GET /v1/ws`: the handshake, and a socket's two directions. What is said over it is for the session.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,14 +21,14 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 use super::problem::Refused;
 use super::{Shared, State};
 use crate::domain::account::Viewer;
-use crate::live::outbox::{Ending, Outbox};
+use crate::live::outbox::{Ending, Frame, Outbox};
 use crate::session::call;
 use crate::session::connection::Session;
 
 /// What a socket reads at once. The default of 128 KiB would be most of what an idle connection costs.
 const READ_BUFFER: usize = 1024;
 const WRITE_BUFFER: usize = 16 * 1024;
-/// A client that takes nothing for this long is too slow.
+/// A client that does not take one frame in this time is too slow.
 const WRITE_PATIENCE: Duration = Duration::from_secs(20);
 /// How long a client has to answer a close frame.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
@@ -126,30 +127,43 @@ async fn write(sink: &mut SplitSink<WebSocket, Message>, outbox: &Outbox) -> End
     loop {
         match outbox.take().await {
             Ok(frames) => {
-                let sent = timeout(WRITE_PATIENCE, async {
-                    for frame in frames {
-                        // Frames are made of strings: this cannot fail, and a frame that is none would not be sent.
-                        if let Ok(text) = Utf8Bytes::try_from(frame.text()) {
-                            sink.feed(Message::Text(text)).await?;
-                        }
-                    }
-                    sink.flush().await
-                });
-                match sent.await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(_)) => return Ending::Gone,
-                    Err(_) => {
-                        outbox.end(Ending::SlowConsumer);
-                        return Ending::SlowConsumer;
-                    }
+                let sent = tokio::select! {
+                    sent = send(sink, frames) => sent,
+                    ending = outbox.broken_off() => Err(ending),
+                };
+                if let Err(ending) = sent {
+                    outbox.end(ending);
+                    return say_goodbye(sink, ending).await;
                 }
             }
-            Err(ending) => {
-                let _gone_or_told = timeout(CLOSE_PATIENCE, sink.send(close_frame(ending))).await;
-                return ending;
-            }
+            Err(ending) => return say_goodbye(sink, ending).await,
         }
     }
+}
+
+async fn send(sink: &mut SplitSink<WebSocket, Message>, frames: VecDeque<Frame>) -> Result<(), Ending> {
+    for frame in frames {
+        // Frames are made of strings: this cannot fail, and a frame that is none would not be sent.
+        if let Ok(text) = Utf8Bytes::try_from(frame.text()) {
+            patiently(sink.feed(Message::Text(text))).await?;
+        }
+    }
+    patiently(sink.flush()).await
+}
+
+async fn patiently(sending: impl Future<Output = Result<(), axum::Error>>) -> Result<(), Ending> {
+    match timeout(WRITE_PATIENCE, sending).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(Ending::Gone),
+        Err(_) => Err(Ending::SlowConsumer),
+    }
+}
+
+async fn say_goodbye(sink: &mut SplitSink<WebSocket, Message>, ending: Ending) -> Ending {
+    if ending != Ending::Gone {
+        let _gone_or_told = timeout(CLOSE_PATIENCE, sink.send(close_frame(ending))).await;
+    }
+    ending
 }
 
 /// Hands on what comes, until the client leaves. A frame that breaks the rules ends the connection through the outbox.
@@ -203,7 +217,7 @@ fn close_code(ending: Ending) -> Option<CloseCode> {
         Ending::Silent => CloseCode::Silent,
         Ending::Lost => CloseCode::Lost,
         Ending::TokenInvalid => CloseCode::TokenInvalid,
-        Ending::SessionRevoked => CloseCode::SessionRevoked,
+        Ending::SessionRevoked | Ending::LoggedOut => CloseCode::SessionRevoked,
         Ending::Violation => CloseCode::Violation,
         Ending::Binary => CloseCode::Binary,
         Ending::NotUtf8 => CloseCode::NotUtf8,

@@ -37,6 +37,20 @@ struct State {
     uses: u64,
 }
 
+/// Somebody who loads a calendar, or waits for whoever does. The last to leave, in whatever way, takes the place along.
+struct Loading<'a> {
+    calendars: &'a Calendars,
+    doctor: DoctorId,
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Drop for Loading<'_> {
+    fn drop(&mut self) {
+        // One for the place itself, one for this.
+        self.calendars.loading.remove_if(&self.doctor, |_, turn| Arc::strong_count(turn) <= 2);
+    }
+}
+
 struct Kept {
     calendar: Arc<Calendar>,
     last_use: u64,
@@ -58,16 +72,12 @@ impl Calendars {
         if let Some(calendar) = self.kept(doctor) {
             return Ok(Some(calendar));
         }
-        let turn = self.loading.entry(doctor).or_default().clone();
-        let loaded = {
-            let _turn = turn.lock().await;
-            match self.kept(doctor) {
-                Some(calendar) => Ok(Some(calendar)),
-                None => self.load(doctor).await,
-            }
-        };
-        self.loading.remove_if(&doctor, |_, turn| Arc::strong_count(turn) <= 2);
-        loaded
+        let loading = Loading { calendars: self, doctor, turn: self.loading.entry(doctor).or_default().clone() };
+        let _turn = loading.turn.lock().await;
+        match self.kept(doctor) {
+            Some(calendar) => Ok(Some(calendar)),
+            None => self.load(doctor).await,
+        }
     }
 
     /// A doctor's calendar if it is kept.

@@ -120,7 +120,7 @@ impl Alone {
 
     fn join(&self, outbox: &Arc<Outbox>, after: Option<Cursor>) -> Option<()> {
         let opening = |_| Frame::new("reply", None, None, "{}");
-        let subscriber = Subscriber { id: SubscriberId(1), outbox, opening: &opening };
+        let subscriber = Subscriber { id: SubscriberId(1), outbox, replaces: None, opening: &opening };
         self.hub.join_slots(self.doctor.id, service().id, &[DAY], after, &subscriber)
     }
 }
