@@ -1,6 +1,8 @@
 //! Coming back: on the same node, on another, on a new one, too late, and with a cursor that nobody wrote.
 
+use cita::live::cursor::Cursor;
 use cita_cli::Connection;
+use cita_protocol::ErrorCode;
 use serde_json::json;
 
 use crate::harness::clinic::{Clinic, Person, Practice, at, connect, date, key, text};
@@ -146,5 +148,21 @@ async fn a_read_waits_for_what_was_seen_elsewhere() {
             found["slots"].as_array().unwrap().iter().filter_map(|slot| slot["start"].as_str()).collect();
         assert!(!starts.contains(&start.as_str()), "the other node has seen it");
         assert!(!starts.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_does_not_wait_for_another_history() {
+    let clinic = Clinic::open().await;
+    let practice = clinic.practice().await;
+    let visitor = clinic.anon().await;
+    let patient = clinic.connect(&clinic.patient().await).await;
+    let (_, cursor) = book(&patient, &practice, &at(&date(2), "08:00")).await;
+    let mut other = Cursor::parse(&cursor).expect("the server's own cursor");
+    other.epoch ^= 1;
+    for after in [other.to_string(), "garbage".to_owned()] {
+        let request = json!({ "id": practice.doctor.id, "after": after });
+        let refused = visitor.request("doctor.get", request, None).await.unwrap_err();
+        assert_eq!(refused.code(), Some(ErrorCode::ValidationFailed), "{after}");
     }
 }

@@ -167,3 +167,52 @@ async fn too_many_topics_are_refused_and_the_connection_stays() {
     visitor.request("subscribe", &five, None).await.unwrap();
     visitor.request("subscribe", five, None).await.expect("the same again takes no more room");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_just_offered_can_be_booked() {
+    let clinic = Clinic::open().await;
+    let practice = clinic.practice().await;
+    let (doctor, patient) = (clinic.connect(&practice.doctor).await, clinic.connect(&clinic.patient().await).await);
+    for hour in 8..18 {
+        let service = json!({ "doctorId": practice.doctor.id, "name": format!("A las {hour}"), "durationMinutes": 30 });
+        let service = doctor.request("service.create", service, Some(key())).await.unwrap().data;
+        let mut booking = practice.booking(&at(&date(2), &format!("{hour:02}:00")));
+        booking["serviceId"] = service["id"].clone();
+        patient.request("appointment.book", booking, Some(key())).await.expect("the node knows what it acknowledged");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_window_takes_the_place_of_the_first() {
+    let clinic = Clinic::open_with(&["--heartbeat-ms", "300"]).await;
+    let practice = clinic.practice().await;
+    let patient = clinic.connect(&clinic.patient().await).await;
+    let doctor = clinic.connect(&practice.doctor).await;
+    for day in [2, 5] {
+        let window = json!({ "topic": practice.calendar(), "from": date(day), "to": date(day) });
+        doctor.request("subscribe", window, None).await.unwrap();
+    }
+    patient.request("appointment.book", practice.booking(&at(&date(2), "09:00")), Some(key())).await.unwrap();
+    let seen =
+        patient.request("appointment.book", practice.booking(&at(&date(5), "09:00")), Some(key())).await.unwrap();
+    let mut changes = Vec::new();
+    while changes.is_empty() {
+        let frame = doctor.next_event().await.unwrap();
+        if frame.kind == "change" {
+            changes.extend(frame.data["upserted"].as_array().unwrap().iter().map(|item| item["id"].clone()));
+        }
+    }
+    assert_eq!(changes, vec![seen.data["id"].clone()], "only the second window is watched");
+    // A request that is refused leaves the subscription as it is.
+    let refused = json!({ "topic": practice.calendar(), "from": date(9), "to": date(1) });
+    doctor.request("subscribe", refused, None).await.unwrap_err();
+    let next =
+        patient.request("appointment.book", practice.booking(&at(&date(5), "10:00")), Some(key())).await.unwrap();
+    loop {
+        let frame = doctor.next_event().await.unwrap();
+        if frame.kind == "change" {
+            assert_eq!(frame.data["upserted"][0]["id"], next.data["id"]);
+            break;
+        }
+    }
+}
