@@ -1,6 +1,8 @@
 //! What one connection may use, and that its limits are felt by nobody else.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -114,6 +116,30 @@ async fn who_does_not_read_is_closed_and_holds_up_nobody() {
     // It reads again, and finds out: what waited for it is not sent.
     assert_eq!(slow.closed().await, Some(4001));
     connection.request("me.get", json!({}), None).await.expect("the others go on");
+}
+
+/// The end of a session is not held up by somebody who does not read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_read_is_cut_off_when_their_session_ends() {
+    let clinic = Clinic::open().await;
+    let practice = clinic.practice().await;
+    let patient = clinic.patient().await;
+    let mut deaf = Bytes::open(clinic.url()).await;
+    let renew = json!({ "type": "auth.renew", "data": { "accessToken": patient.token } }).to_string();
+    deaf.write(&masked(0x81, renew.as_bytes())).await;
+    let range = format!("doctors/{}/slots/{}", practice.doctor.id, practice.service);
+    let ask = json!({ "type": "subscribe", "data": { "topic": range, "from": date(1), "to": date(60) } }).to_string();
+    for _ in 0..40 {
+        deaf.write(&masked(0x81, ask.as_bytes())).await;
+    }
+    let padded = format!(r#"{{"type":"doctor.search","data":{{}}}}{}"#, " ".repeat(60_000));
+    deaf.stall(&masked(0x81, padded.as_bytes())).await;
+
+    let ended = std::time::Instant::now();
+    clinic.connect(&patient).await.request("auth.logout", json!({}), None).await.expect("the session ends");
+    let stream = tokio::sync::Mutex::new(deaf.0);
+    until(async || stream.lock().await.try_write(b"x").is_err_and(|error| error.kind() != ErrorKind::WouldBlock)).await;
+    assert!(ended.elapsed() < Duration::from_secs(10), "it was waited for: {:?}", ended.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
