@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use super::request::{self, Done};
 use super::slots::Slots;
 use crate::clock::Clock;
@@ -127,7 +125,7 @@ impl Doctors {
         change: &ProfileChange,
     ) -> Result<Done<Doctor>> {
         let parts = [format!("{id} {rev:?} {change:?}")];
-        self.change(viewer, "doctor.update", key, &parts, id, |doctor, _| {
+        self.change(viewer, "doctor.update", key, &parts, id, |doctor| {
             stale_unless(rev, doctor.rev)?;
             change.apply(&mut doctor.profile);
             Ok(())
@@ -150,7 +148,7 @@ impl Doctors {
         let parts = [format!("{id} {rev:?} {hours:?}")];
         access::authorise("availability.set", viewer, Object::of_doctor(id))?;
         let hours = availability::validate_availability(hours).map_err(Refusal::Invalid)?;
-        self.change(viewer, "availability.set", key, &parts, id, |doctor, _| {
+        self.change(viewer, "availability.set", key, &parts, id, |doctor| {
             stale_unless(rev, doctor.availability.rev)?;
             let rev = doctor.availability.rev + 1;
             doctor.availability = Availability { rev, ..hours.clone() };
@@ -193,7 +191,7 @@ impl Doctors {
         let ids = || (0..=u8::MAX).map(|generation| ServiceId(request::derived_id(&request, generation)));
         let is_taken = |doctor: &Doctor, id: ServiceId| doctor.services.iter().any(|service| service.id == id);
         let done = self
-            .change(viewer, "service.create", key, &parts, doctor, |doctor, _| {
+            .change(viewer, "service.create", key, &parts, doctor, |doctor| {
                 if doctor.services.len() >= SERVICE_LIMIT {
                     let detail = format!("a doctor may have at most {SERVICE_LIMIT} services");
                     return Err(Violation::new("/doctorId", "too_many", detail).into());
@@ -223,7 +221,7 @@ impl Doctors {
         change: &ServiceChange,
     ) -> Result<Done<Doctor>> {
         let parts = [format!("{doctor} {id} {rev:?} {change:?}")];
-        self.change(viewer, "service.update", key, &parts, doctor, |doctor, _| {
+        self.change(viewer, "service.update", key, &parts, doctor, |doctor| {
             let service = service_mut(doctor, id)?;
             stale_unless(rev, service.rev)?;
             change.apply(service)
@@ -244,7 +242,7 @@ impl Doctors {
         rev: Option<u32>,
     ) -> Result<Done<Doctor>> {
         let parts = [format!("{doctor} {id} {rev:?}")];
-        self.change(viewer, "service.archive", key, &parts, doctor, |doctor, _| {
+        self.change(viewer, "service.archive", key, &parts, doctor, |doctor| {
             let service = service_mut(doctor, id)?;
             stale_unless(rev, service.rev)?;
             service.rev += 1;
@@ -262,7 +260,7 @@ impl Doctors {
         key: &str,
         parts: &[String],
         id: DoctorId,
-        decide: impl Fn(&mut Doctor, Timestamp) -> Result<(), Refusal>,
+        decide: impl Fn(&mut Doctor) -> Result<(), Refusal>,
     ) -> Result<Done<Doctor>> {
         access::authorise(operation, viewer, Object::of_doctor(id))?;
         let identity = viewer.identity()?;
@@ -276,7 +274,7 @@ impl Doctors {
                 return Ok(Done { value: stored.doctor, at });
             }
             let mut next = stored.doctor.clone();
-            decide(&mut next, request.at)?;
+            decide(&mut next)?;
             next.rev += 1;
             next.updated_at = request.at;
             if let Some(at) = self.store.replace(&stored, &next, &request).await? {
