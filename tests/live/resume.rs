@@ -90,7 +90,9 @@ async fn what_cannot_be_continued_begins_anew() {
     // Long before the node's ring; another history; damaged; garbage; nothing.
     let old = "10000000000000000000000000000000000000000c1f5";
     let other_history = cursor.replacen(&cursor[1..9], "00000001", 1);
-    let damaged = format!("{}0", &cursor[..cursor.len() - 1]);
+    // Its check digit is any hexadecimal digit: a fixed one would be the right one once in sixteen runs.
+    let wrong = if cursor.ends_with('0') { '1' } else { '0' };
+    let damaged = format!("{}{wrong}", &cursor[..cursor.len() - 1]);
     for after in [old, &other_history, &damaged, "garbage", "", &"9".repeat(10_000)] {
         let topics = [(practice.slots(&date(5)), None), (practice.calendar(), Some(&practice.doctor))];
         for (topic, who) in topics {
@@ -99,7 +101,7 @@ async fn what_cannot_be_continued_begins_anew() {
                 None => clinic.anon().await,
             };
             let watcher = Watcher::start(connection, &topic, Some(after)).await;
-            assert!(!watcher.resumed || damaged == cursor, "{topic} after {after:.60}");
+            assert!(!watcher.resumed, "{topic} after {after:.60}");
             assert_eq!((watcher.view.resets, watcher.view.snapshots), (1, 1), "{topic} after {after:.60}");
             assert!(who.is_none() || watcher.view.items.contains_key(&id));
         }
