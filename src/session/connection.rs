@@ -24,6 +24,7 @@ use uuid::Uuid;
 use super::call::{self, Request};
 use super::{Services, convert, encode, input};
 use crate::domain::account::{Identity, Viewer};
+use crate::domain::peer::Peer;
 use crate::live::hub::SubscriberId;
 use crate::live::outbox::{Ending, Frame, Outbox};
 use crate::live::topic::Topic;
@@ -43,6 +44,7 @@ pub struct Session {
     pub(super) id: SubscriberId,
     pub(super) outbox: Arc<Outbox>,
     viewer: Mutex<Viewer>,
+    peer: Peer,
     /// Whether the client can be heard; one that only listens is found gone by its socket.
     answers: bool,
     /// Wakes [`Session::keep`] when the token's end has moved.
@@ -74,19 +76,19 @@ struct Incoming<'a> {
 impl Session {
     /// Opens a WebSocket connection of a viewer, which begins with `hello`.
     #[must_use]
-    pub fn open(services: &Arc<Services>, viewer: Viewer) -> Arc<Self> {
-        let session = Self::new(services, viewer, true);
+    pub fn open(services: &Arc<Services>, viewer: Viewer, peer: Peer) -> Arc<Self> {
+        let session = Self::new(services, viewer, peer, true);
         session.outbox.send(Frame::new("hello", None, None, &encode::json(&session.hello())));
         session
     }
 
     /// Opens a connection that only receives, which begins with its first topic.
     #[must_use]
-    pub fn open_stream(services: &Arc<Services>, viewer: Viewer) -> Arc<Self> {
-        Self::new(services, viewer, false)
+    pub fn open_stream(services: &Arc<Services>, viewer: Viewer, peer: Peer) -> Arc<Self> {
+        Self::new(services, viewer, peer, false)
     }
 
-    fn new(services: &Arc<Services>, viewer: Viewer, answers: bool) -> Arc<Self> {
+    fn new(services: &Arc<Services>, viewer: Viewer, peer: Peer, answers: bool) -> Arc<Self> {
         let limits = &services.limits;
         let rate = NonZeroU32::new(limits.messages_per_second).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(rate).allow_burst(rate.saturating_mul(NonZeroU32::MIN.saturating_add(1)));
@@ -95,6 +97,7 @@ impl Session {
             id: SubscriberId(services.connections.fetch_add(1, Ordering::Relaxed)),
             outbox: Arc::new(Outbox::new(limits.backlog_bytes)),
             viewer: Mutex::new(viewer),
+            peer,
             answers,
             renewed: Notify::new(),
             topics: Mutex::default(),
@@ -226,7 +229,8 @@ impl Session {
             Operation::Unsubscribe => self.unsubscribe(id, data).await,
             operation => {
                 let viewer = self.viewer();
-                let answer = call::call(&self.services, &viewer, Request { operation, key, data }).await;
+                let answer =
+                    call::call(&self.services, &viewer, Request { operation, key, data, peer: self.peer }).await;
                 answer.map(|answer| self.reply(id, answer.cursor.as_deref(), &answer.data))
             }
         };
@@ -259,7 +263,7 @@ impl Session {
         if let Some(session) = session {
             hub.disconnected(session, self.id);
         }
-        let request = Request { operation: Operation::AuthLogout, key: None, data };
+        let request = Request { operation: Operation::AuthLogout, key: None, data, peer: self.peer };
         let answer = call::call(&self.services, &viewer, request).await;
         match answer {
             Ok(answer) => {

@@ -1,6 +1,8 @@
-//! Who calls, from the `Authorization` header: asked once, before any handler under `/v1`.
+//! Who calls, from the `Authorization` header, and from where: asked once, before any handler under `/v1`.
 
-use axum::extract::{Request, State};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
@@ -11,16 +13,25 @@ use super::input::{Unreadable, single};
 use super::problem::Refused;
 use super::{Shared, State as Doors};
 use crate::domain::account::Viewer;
+use crate::domain::peer::Peer;
 use crate::session::call;
 
-/// Finds the viewer and leaves it in the request's extensions.
+/// Finds the viewer and the peer and leaves them in the request's extensions.
 ///
 /// # Errors
 /// A token that is not good: it never makes the caller anonymous.
 pub async fn authenticate(State(shared): State<Shared>, mut request: Request, next: Next) -> Result<Response, Refused> {
     let viewer = viewer(&shared, request.headers()).await?;
+    let peer = peer(&request);
     request.extensions_mut().insert(viewer);
+    request.extensions_mut().insert(peer);
     Ok(next.run(request).await)
+}
+
+fn peer(request: &Request) -> Peer {
+    let connection = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    // The accept loop tells it of every connection.
+    Peer(connection.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip()))
 }
 
 async fn viewer(doors: &Doors, headers: &HeaderMap) -> Result<Viewer, Problem> {

@@ -25,6 +25,7 @@ use super::problem::Refused;
 use super::shape::Door;
 use super::{Shared, json};
 use crate::domain::account::Viewer;
+use crate::domain::peer::Peer;
 use crate::session::call::{self, Answer};
 
 /// The route of an operation.
@@ -37,13 +38,16 @@ pub fn route(door: Door) -> MethodRouter<Shared> {
         Method::Delete => MethodFilter::DELETE,
     };
     let door = Arc::new(door);
-    on(filter, move |State(shared), Extension(viewer), path, request| answer(door, shared, viewer, path, request))
+    on(filter, move |State(shared), Extension(viewer), Extension(peer), path, request| {
+        answer(door, shared, viewer, peer, path, request)
+    })
 }
 
 async fn answer(
     door: Arc<Door>,
     shared: Shared,
     viewer: Viewer,
+    peer: Peer,
     path: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
 ) -> Result<Response, Refused> {
@@ -60,7 +64,7 @@ async fn answer(
     };
     let input = input::merge(&door, path, query(&head.uri)?, &head.headers, body)?;
     let data = Value::Object(input).to_string();
-    let request = call::Request { operation: door.operation, key: key.as_deref(), data: &data };
+    let request = call::Request { operation: door.operation, key: key.as_deref(), data: &data, peer };
     let answer = timeout(shared.limits.answer_timeout, call::call(shared.services()?, &viewer, request)).await;
     let answer = answer.map_err(|_| overdue(door.operation.kind()))??;
     Ok(reply(&door, &head.uri, answer))

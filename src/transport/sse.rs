@@ -25,6 +25,7 @@ use super::limits::Limits;
 use super::problem::{Refused, field, invalid};
 use super::rest::query;
 use crate::domain::account::Viewer;
+use crate::domain::peer::Peer;
 use crate::session::connection::Session;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -36,11 +37,12 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 pub async fn events(
     State(shared): State<Shared>,
     Extension(viewer): Extension<Viewer>,
+    Extension(peer): Extension<Peer>,
     request: Request,
 ) -> Result<Response, Refused> {
     let requests = requests(query(request.uri())?, request.headers(), &shared.limits)?;
     let ids = Ids::of(&requests);
-    let session = Session::open_stream(shared.services()?, viewer);
+    let session = Session::open_stream(shared.services()?, viewer, peer);
     let open = Open { session, ids };
     let opening = timeout(shared.limits.answer_timeout, subscribe(&open, requests)).await;
     let first = opening.map_err(|_| ErrorCode::Unavailable)??;

@@ -21,6 +21,7 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 use super::problem::Refused;
 use super::{Shared, State};
 use crate::domain::account::Viewer;
+use crate::domain::peer::Peer;
 use crate::live::outbox::{Ending, Frame, Outbox};
 use crate::session::call;
 use crate::session::connection::Session;
@@ -40,6 +41,7 @@ type Credentials = Result<Viewer, Ending>;
 pub async fn upgrade(
     Extract(state): Extract<Shared>,
     Extension(viewer): Extension<Viewer>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Refused> {
@@ -62,7 +64,7 @@ pub async fn upgrade(
     Ok(upgrade.on_upgrade(move |socket| {
         tasks.track_future(async move {
             match credentials {
-                Ok(viewer) => serve(&state, socket, viewer).await,
+                Ok(viewer) => serve(&state, socket, viewer, peer).await,
                 Err(ending) => turn_away(socket, ending).await,
             }
         })
@@ -98,11 +100,11 @@ async fn turn_away(mut socket: WebSocket, ending: Ending) {
         timeout(CLOSE_PATIENCE, async { while socket.next().await.is_some_and(|frame| frame.is_ok()) {} }).await;
 }
 
-async fn serve(state: &State, socket: WebSocket, viewer: Viewer) {
+async fn serve(state: &State, socket: WebSocket, viewer: Viewer, peer: Peer) {
     let Ok(services) = state.services() else { return };
     let began = Instant::now();
     let user = viewer.user();
-    let session = Session::open(services, viewer);
+    let session = Session::open(services, viewer, peer);
     let (mut sink, mut stream) = socket.split();
     let ending = tokio::select! {
         ending = write(&mut sink, session.outbox()) => ending,

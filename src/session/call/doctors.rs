@@ -1,0 +1,189 @@
+//! Doctors, their services, hours and slots: from the wire to the services and back.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cita_protocol::Cursor;
+use cita_protocol::doctor::{
+    AvailabilityGetRequest, AvailabilitySetRequest, DoctorGetRequest, DoctorSearchRequest, DoctorUpdateRequest,
+    ServiceArchiveRequest, ServiceCreateRequest, ServiceListRequest, ServiceUpdateRequest,
+};
+use cita_protocol::slot::{SlotSearchReply, SlotSearchRequest};
+use cita_protocol::value::{Id, Page, TimeZone};
+use uuid::Uuid;
+
+use super::{Answer, Answered, Call, Failed, page, read};
+use crate::domain::doctor::{Availability, Doctor};
+use crate::domain::ids::{DoctorId, ServiceId, UserId};
+use crate::service::doctors::{ProfileChange, ServiceChange};
+use crate::service::request::Done;
+use crate::service::slots::{self, LONGEST_WINDOW_DAYS};
+use crate::session::convert;
+use crate::session::parse::Fields;
+
+impl Call<'_> {
+    pub(super) async fn doctor_search(&self) -> Answered {
+        let input: DoctorSearchRequest = self.input()?;
+        let mut fields = Fields::default();
+        let limit = fields.page_size(input.page_size);
+        let after = fields.page_token(input.page_token.as_ref(), doctor_token);
+        fields.finish()?;
+        self.wait(input.after.as_ref()).await?;
+        let specialisation = input.specialisation.as_deref();
+        let found = self.services.doctors.search(self.viewer, specialisation, after, limit + 1).await?;
+        Ok(page(found, limit, convert::doctor, |doctor| {
+            URL_SAFE_NO_PAD.encode(format!("{}{}", doctor.id, doctor.name))
+        }))
+    }
+
+    pub(super) async fn doctor_get(&self) -> Answered {
+        let input: DoctorGetRequest = self.input()?;
+        let doctor = self.doctor(&input.id, "/id", input.after.as_ref()).await?;
+        Ok(read(&convert::doctor(&doctor)))
+    }
+
+    pub(super) async fn doctor_update(&self) -> Answered {
+        let input: DoctorUpdateRequest = self.input()?;
+        let mut fields = Fields::default();
+        let id = UserId(fields.id("/id", &input.id));
+        let change = ProfileChange {
+            specialisation: input.specialisation.map(|text| fields.line("/specialisation", &text, 0, 100)),
+            bio: input.bio.map(|text| fields.text("/bio", &text, 0, 4_000)),
+            languages: input.languages.map(|tags| fields.languages("/languages", &tags)),
+            address: input.address.map(|text| fields.line("/address", &text, 0, 200)),
+        };
+        fields.finish()?;
+        let done = self.services.doctors.update(self.viewer, self.key()?, id, input.rev, &change).await?;
+        Ok(self.done(&done, convert::doctor))
+    }
+
+    pub(super) async fn service_list(&self) -> Answered {
+        let input: ServiceListRequest = self.input()?;
+        let doctor = self.doctor(&input.doctor_id, "/doctorId", input.after.as_ref()).await?;
+        let items = doctor.services.iter().map(|service| convert::service(&doctor, service)).collect();
+        Ok(read(&Page { items, next_page_token: None }))
+    }
+
+    pub(super) async fn service_create(&self) -> Answered {
+        let input: ServiceCreateRequest = self.input()?;
+        let mut fields = Fields::default();
+        let doctor = UserId(fields.id("/doctorId", &input.doctor_id));
+        not_yet(&mut fields, input.requires_approval, input.capacity);
+        let change = ServiceChange {
+            name: Some(fields.line("/name", &input.name, 1, 100)),
+            duration_minutes: Some(fields.number(input.duration_minutes)),
+            step_minutes: input.step_minutes.map(|n| fields.number(n)),
+            buffer_before_minutes: input.buffer_before_minutes.map(|n| fields.number(n)),
+            buffer_after_minutes: input.buffer_after_minutes.map(|n| fields.number(n)),
+            price: input.price.map(|price| fields.price(&price)),
+            min_notice_minutes: input.min_notice_minutes.map(|n| fields.number(n)),
+            horizon_days: input.horizon_days.map(|n| fields.number(n)),
+        };
+        fields.finish()?;
+        let (done, id) = self.services.doctors.create_service(self.viewer, self.key()?, doctor, &change).await?;
+        let answer = self.service_done(&done, id)?;
+        Ok(Answer { created: Some(id.to_string()), ..answer })
+    }
+
+    pub(super) async fn service_update(&self) -> Answered {
+        let input: ServiceUpdateRequest = self.input()?;
+        let mut fields = Fields::default();
+        let doctor = UserId(fields.id("/doctorId", &input.doctor_id));
+        let id = ServiceId(fields.id("/id", &input.id));
+        not_yet(&mut fields, input.requires_approval, input.capacity);
+        let change = ServiceChange {
+            name: input.name.map(|name| fields.line("/name", &name, 1, 100)),
+            duration_minutes: input.duration_minutes.map(|n| fields.number(n)),
+            step_minutes: input.step_minutes.map(|n| fields.number(n)),
+            buffer_before_minutes: input.buffer_before_minutes.map(|n| fields.number(n)),
+            buffer_after_minutes: input.buffer_after_minutes.map(|n| fields.number(n)),
+            price: input.price.map(|price| fields.price(&price)),
+            min_notice_minutes: input.min_notice_minutes.map(|n| fields.number(n)),
+            horizon_days: input.horizon_days.map(|n| fields.number(n)),
+        };
+        fields.finish()?;
+        let doctors = &self.services.doctors;
+        let done = doctors.update_service(self.viewer, self.key()?, doctor, id, input.rev, &change).await?;
+        self.service_done(&done, id)
+    }
+
+    pub(super) async fn service_archive(&self) -> Answered {
+        let input: ServiceArchiveRequest = self.input()?;
+        let mut fields = Fields::default();
+        let doctor = UserId(fields.id("/doctorId", &input.doctor_id));
+        let id = ServiceId(fields.id("/id", &input.id));
+        fields.finish()?;
+        let done = self.services.doctors.archive_service(self.viewer, self.key()?, doctor, id, input.rev).await?;
+        self.service_done(&done, id)
+    }
+
+    pub(super) async fn availability_get(&self) -> Answered {
+        let input: AvailabilityGetRequest = self.input()?;
+        let doctor = self.doctor(&input.doctor_id, "/doctorId", input.after.as_ref()).await?;
+        Ok(read(&convert::availability(&doctor)))
+    }
+
+    pub(super) async fn availability_set(&self) -> Answered {
+        let input: AvailabilitySetRequest = self.input()?;
+        let mut fields = Fields::default();
+        let id = UserId(fields.id("/doctorId", &input.doctor_id));
+        let hours = Availability {
+            rev: 0,
+            time_zone: fields.zone("/timeZone", &input.time_zone),
+            weekly: fields.weekly(&input.weekly),
+            overrides: fields.overrides(&input.overrides),
+        };
+        fields.finish()?;
+        let doctors = &self.services.doctors;
+        let done = doctors.set_availability(self.viewer, self.key()?, id, input.rev, hours).await?;
+        Ok(self.done(&done, convert::availability))
+    }
+
+    pub(super) async fn slot_search(&self) -> Answered {
+        let input: SlotSearchRequest = self.input()?;
+        let mut fields = Fields::default();
+        let doctor = UserId(fields.id("/doctorId", &input.doctor_id));
+        let service = ServiceId(fields.id("/serviceId", &input.service_id));
+        let (from, to) = (fields.date("/from", &input.from), fields.date("/to", &input.to));
+        input.time_zone.iter().for_each(|zone| drop(fields.zone("/timeZone", zone)));
+        fields.finish()?;
+        let dates = slots::dates(from, to, LONGEST_WINDOW_DAYS)?;
+        self.wait(input.after.as_ref()).await?;
+        let (zone, found) = self.services.slots.search(self.viewer, doctor, service, &dates).await?;
+        let time_zone = input.time_zone.unwrap_or(TimeZone(zone));
+        Ok(read(&SlotSearchReply { time_zone, slots: found.iter().map(convert::slot).collect() }))
+    }
+
+    /// The doctor of a read, once the point that it asks for has been seen.
+    async fn doctor(&self, id: &Id, pointer: &str, after: Option<&Cursor>) -> Result<Arc<Doctor>, Failed> {
+        let mut fields = Fields::default();
+        let id: DoctorId = UserId(fields.id(pointer, id));
+        fields.finish()?;
+        self.wait(after).await?;
+        let calendar = self.services.doctors.get(self.request.operation.name(), self.viewer, id).await?;
+        Ok(calendar.doctor.clone())
+    }
+
+    fn service_done(&self, done: &Done<Doctor>, id: ServiceId) -> Answered {
+        let service = done.value.service(id)?;
+        Ok(self.done(done, |doctor| convert::service(doctor, service)))
+    }
+}
+
+/// What comes with later work is refused rather than ignored.
+fn not_yet(fields: &mut Fields, requires_approval: Option<bool>, capacity: Option<u32>) {
+    if requires_approval == Some(true) {
+        fields.refuse("/requiresApproval", "invalid", "approval by the doctor is not offered yet");
+    }
+    if capacity.is_some_and(|capacity| capacity != 1) {
+        fields.refuse("/capacity", "out_of_range", "group sessions are not offered yet");
+    }
+}
+
+/// Where a page of doctors ended: id and name.
+fn doctor_token(token: &str) -> Option<(String, DoctorId)> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
+    let (id, name) = text.split_at_checked(36)?;
+    Some((name.to_owned(), UserId(Uuid::try_parse(id).ok()?)))
+}

@@ -1,0 +1,168 @@
+//! One operation from its input to its answer: the way that WebSocket and REST share.
+
+mod appointments;
+mod auth;
+mod doctors;
+
+use cita_protocol::value::Page;
+use cita_protocol::{ErrorCode, Operation, Problem};
+use serde::Serialize;
+
+use super::parse::{self, Fields};
+use super::{Services, convert, encode, input};
+use crate::domain::access;
+use crate::domain::account::Viewer;
+use crate::domain::peer::Peer;
+use crate::domain::refusal::Refusal;
+use crate::error::{Error, Result};
+use crate::live::cursor::Cursor;
+use crate::service::request::Done;
+
+/// What a client asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Where the client is.
+    pub peer: Peer,
+    pub operation: Operation,
+    /// Idempotency key of a mutation.
+    pub key: Option<&'a str>,
+    /// JSON text of the input.
+    pub data: &'a str,
+}
+
+/// What it is answered.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// JSON text of the output.
+    pub data: String,
+    /// The cursor of a mutation's commit.
+    pub cursor: Option<String>,
+    /// Id of what was created.
+    pub created: Option<String>,
+}
+
+/// Why there is no answer: an error of this room's inner half, or a problem that was found at the border.
+enum Failed {
+    Error(Error),
+    Problem(Problem),
+}
+
+impl<E: Into<Error>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+impl From<Problem> for Failed {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+type Answered = std::result::Result<Answer, Failed>;
+
+/// Who a token belongs to.
+///
+/// # Errors
+/// `unauthenticated`, `token_expired`, `session_revoked`, `unavailable`.
+pub async fn authenticate(services: &Services, token: &str) -> std::result::Result<Viewer, Problem> {
+    services.auth.authenticate(token).await.map(Viewer::User).map_err(convert::problem)
+}
+
+/// Carries out an operation.
+///
+/// # Errors
+/// What the registry has for it.
+pub async fn call(services: &Services, viewer: &Viewer, request: Request<'_>) -> std::result::Result<Answer, Problem> {
+    let answer = async {
+        access::admit(request.operation.name(), viewer)?;
+        let call = Call { services, viewer, request };
+        match request.operation {
+            Operation::AuthRegister => call.register().await,
+            Operation::AuthLogin => call.login().await,
+            Operation::AuthRefresh => call.refresh().await,
+            Operation::AuthLogout => call.logout().await,
+            Operation::MeGet => call.me().await,
+            Operation::DoctorSearch => call.doctor_search().await,
+            Operation::DoctorGet => call.doctor_get().await,
+            Operation::DoctorUpdate => call.doctor_update().await,
+            Operation::ServiceList => call.service_list().await,
+            Operation::ServiceCreate => call.service_create().await,
+            Operation::ServiceUpdate => call.service_update().await,
+            Operation::ServiceArchive => call.service_archive().await,
+            Operation::AvailabilityGet => call.availability_get().await,
+            Operation::AvailabilitySet => call.availability_set().await,
+            Operation::SlotSearch => call.slot_search().await,
+            Operation::AppointmentBook => call.book().await,
+            Operation::AppointmentGet => call.appointment_get().await,
+            Operation::AppointmentList => call.appointment_list().await,
+            Operation::AppointmentReschedule => call.reschedule().await,
+            Operation::AppointmentCancel => call.cancel().await,
+            // They need an open connection, which answers them itself.
+            Operation::AuthRenew | Operation::Subscribe | Operation::Unsubscribe => {
+                Err(Problem::new(ErrorCode::UnknownType).into())
+            }
+        }
+    };
+    answer.await.map_err(|failed| match failed {
+        Failed::Error(error) => convert::problem(error),
+        Failed::Problem(problem) => problem,
+    })
+}
+
+/// An operation that is being carried out.
+struct Call<'a> {
+    services: &'a Services,
+    viewer: &'a Viewer,
+    request: Request<'a>,
+}
+
+impl Call<'_> {
+    fn input<T: serde::de::DeserializeOwned>(&self) -> std::result::Result<T, Problem> {
+        input::read(self.request.data)
+    }
+
+    fn key(&self) -> Result<&str, Refusal> {
+        parse::key(self.request.key)
+    }
+
+    async fn wait(&self, after: Option<&cita_protocol::Cursor>) -> std::result::Result<(), Failed> {
+        let mut fields = Fields::default();
+        let after: Option<Cursor> = fields.after(after);
+        if after.is_some_and(|cursor| !self.services.hub.knows(cursor)) {
+            fields.refuse("/after", "invalid", "this cursor belongs to other databases");
+        }
+        fields.finish()?;
+        // Accounts are read where they are; everything else comes from the appointments cluster.
+        match after.map(Cursor::of_appointments) {
+            Some(cursor) if !self.services.hub.wait_for(cursor).await => {
+                let detail = "This server has not seen that cursor yet.";
+                Err(Problem::new(ErrorCode::Unavailable).with_detail(detail).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn done<T, W: Serialize>(&self, done: &Done<T>, convert: impl Fn(&T) -> W) -> Answer {
+        let cursor = Some(self.services.hub.cursor_at(done.at).to_string());
+        Answer { data: encode::json(&convert(&done.value)), cursor, created: None }
+    }
+}
+
+fn read<W: Serialize>(output: &W) -> Answer {
+    Answer { data: encode::json(output), cursor: None, created: None }
+}
+
+/// A page of `limit` of what was found; one more than that was asked for, to tell whether there is more.
+fn page<T, W: Serialize>(
+    mut found: Vec<T>,
+    limit: i64,
+    convert: impl Fn(&T) -> W,
+    token: impl Fn(&T) -> String,
+) -> Answer {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next_page_token = found.last().filter(|_| more).map(token);
+    read(&Page { items: found.iter().map(convert).collect(), next_page_token })
+}
