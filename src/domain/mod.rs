@@ -7,6 +7,7 @@ pub mod availability;
 pub mod change;
 pub mod doctor;
 pub mod ids;
+pub mod mail;
 pub mod peer;
 pub mod refusal;
 pub mod secret;

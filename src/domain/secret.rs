@@ -52,6 +52,10 @@ secret! {
     /// An opaque text that works once, for a new pair of tokens.
     RefreshToken
 }
+secret! {
+    /// An opaque text that was sent by e-mail and works once.
+    MailToken
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,30 @@
+//! What a person is told by e-mail.
+
+use super::secret::MailToken;
+
+/// A message to one person.
+#[derive(Clone, Debug)]
+pub struct Mail {
+    /// Normalised address.
+    pub to: String,
+    /// Name of the person.
+    pub name: String,
+    /// BCP 47 tag of the language that they read.
+    pub locale: Option<String>,
+    pub subject: Subject,
+}
+
+/// What a message is about.
+#[derive(Clone, Debug)]
+pub enum Subject {
+    /// Prove that this address is yours.
+    Verification { token: MailToken },
+    /// Choose a new password.
+    Reset { token: MailToken },
+    /// Your password was changed.
+    PasswordChanged,
+    /// Somebody who is logged in as you wants another address for your account.
+    EmailChanging,
+    /// Somebody tried to use your address for another account.
+    EmailTaken,
+}
