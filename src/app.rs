@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
-use crate::config::{Config, Mode};
+use crate::config::{Config, Mode, check};
 use crate::demo::{self, DemoLogins};
 use crate::domain::change::FeedEvent;
 use crate::embedded;
@@ -27,11 +27,15 @@ use crate::service::appointments::Appointments;
 use crate::service::auth::Auth;
 use crate::service::doctors::Doctors;
 use crate::service::slots::Slots;
+use crate::session::limiter::{Limiter, Rates};
 use crate::session::{Limits, Services, encode};
 use crate::store::appointments::AppointmentStore;
 use crate::store::cluster::{Cluster, ConnectError};
 use crate::store::doctors::DoctorStore;
 use crate::store::{history, users};
+use crate::transport::cookies::CookieNames;
+use crate::transport::forwarded::TrustedProxies;
+use crate::transport::origins::Origins;
 use crate::transport::{State, routes, server};
 use crate::views::calendar::Calendar;
 use crate::views::calendars::{Calendars, Loader};
@@ -46,6 +50,8 @@ const CONNECT_PAUSE: Duration = Duration::from_millis(500);
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Commits that wait for the hub before the feed reads on.
 const FEED_BUFFER: usize = 1_024;
+/// How often the rate limiter forgets who has been quiet.
+const FORGET_EVERY: Duration = Duration::from_secs(10);
 /// How far back the claims of a calendar are loaded: no older slot can be watched.
 const CALENDAR_BACK: jiff::SignedDuration = jiff::SignedDuration::from_hours(4 * 24);
 
@@ -86,13 +92,15 @@ impl App {
     /// # Errors
     /// When the address cannot be used, or options contradict each other.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        if config.demo && config.mode == Mode::Production {
-            let complaint = "the demo clinic has passwords that everybody knows: leave CITA_DEMO out in production";
-            return Err(StartError::Configuration(complaint.to_owned()));
-        }
+        let config = check::complete(config).map_err(|mistakes| StartError::Configuration(check::list(&mistakes)))?;
         let address = config.listen;
         let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
-        Ok(Self { config, listener, state: Arc::new(State::new(Clock)) })
+        let local_port = (config.mode == Mode::Development)
+            .then(|| listener.local_addr().map_or(address.port(), |address| address.port()));
+        let origins = Origins::new(&config.allowed_origins, local_port);
+        let proxies = TrustedProxies(config.trusted_proxies.clone());
+        let state = State::new(Clock, CookieNames::of(config.mode), origins, proxies);
+        Ok(Self { config, listener, state: Arc::new(state) })
     }
 
     /// The address that it listens on.
@@ -173,7 +181,7 @@ async fn start(
     embedded: &mut Option<embedded::Clusters>,
 ) -> Result<Option<DemoLogins>, StartError> {
     let (users, appointments) = match (&config.users_uri, &config.appointments_uri) {
-        (Some(users), Some(appointments)) => (users.clone(), appointments.clone()),
+        (Some(users), Some(appointments)) => (users.expose().to_owned(), appointments.expose().to_owned()),
         _ => {
             let clusters = embedded.insert(start_embedded(config).await?);
             (clusters.users.uri(), clusters.appointments.uri())
@@ -240,7 +248,15 @@ async fn serve(
         hub: hub.clone(),
         clock,
         limits: limits(config),
+        limiter: Limiter::new(rates(config), config.mode == Mode::Development),
         connections: AtomicU64::new(0),
+    });
+    let limited = services.clone();
+    beside.spawn(async move {
+        loop {
+            tokio::time::sleep(FORGET_EVERY).await;
+            limited.limiter.drop_full();
+        }
     });
     let to_hub = hub.clone();
     let appointments = follow(&parts.appointments, state, beside, move |event| {
@@ -393,6 +409,15 @@ fn limits(config: &Config) -> Limits {
         backlog_bytes: usize::try_from(config.ws_backlog_kb).unwrap_or(usize::MAX).saturating_mul(1024),
         heartbeat_ms: config.heartbeat_ms,
         ..Limits::default()
+    }
+}
+
+fn rates(config: &Config) -> Rates {
+    Rates {
+        read: config.rate_read,
+        mutation: config.rate_write,
+        auth: config.rate_auth,
+        subscribe: config.rate_subscribe,
     }
 }
 

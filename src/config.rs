@@ -1,10 +1,16 @@
 //! The configuration: flags of `cita serve`, each with its environment variable. The only place where they are named;
 //! `--help` and the README's table are made from it.
 
+pub mod check;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::domain::secret::ConnectionUri;
+use crate::transport::forwarded::TrustedProxy;
+use crate::transport::origins::Origin;
 
 /// Calendars and appointments, live: over WebSocket, REST and SSE.
 #[derive(Debug, Parser)]
@@ -22,6 +28,8 @@ pub struct Cli {
 pub enum Command {
     /// Serve until Ctrl-C or SIGTERM (the default).
     Serve(Box<Config>),
+    /// Name every mistake of a configuration, or say what is in effect. Takes what `serve` takes.
+    CheckConfig(Box<Config>),
     /// Print the OpenAPI document of the REST interface.
     Openapi,
 }
@@ -38,12 +46,20 @@ pub struct Config {
     pub data_dir: PathBuf,
 
     /// MongoDB of the accounts: a replica set, 6.0 or newer. Needs --appointments-uri as well.
-    #[arg(long, env = "CITA_USERS_URI", value_name = "URI", hide_env_values = true, requires = "appointments_uri")]
-    pub users_uri: Option<String>,
+    #[arg(long, env = "CITA_USERS_URI", value_name = "URI", hide_env_values = true)]
+    pub users_uri: Option<ConnectionUri>,
+
+    /// File that holds what --users-uri would say.
+    #[arg(long, env = "CITA_USERS_URI_FILE", value_name = "FILE")]
+    pub users_uri_file: Option<PathBuf>,
 
     /// MongoDB of the calendars and appointments. Needs --users-uri as well.
-    #[arg(long, env = "CITA_APPOINTMENTS_URI", value_name = "URI", hide_env_values = true, requires = "users_uri")]
-    pub appointments_uri: Option<String>,
+    #[arg(long, env = "CITA_APPOINTMENTS_URI", value_name = "URI", hide_env_values = true)]
+    pub appointments_uri: Option<ConnectionUri>,
+
+    /// File that holds what --appointments-uri would say.
+    #[arg(long, env = "CITA_APPOINTMENTS_URI_FILE", value_name = "FILE")]
+    pub appointments_uri_file: Option<PathBuf>,
 
     /// The mongod to start where no URIs are given; default: one on PATH, else one that is fetched.
     #[arg(long, env = "CITA_MONGOD", value_name = "FILE")]
@@ -53,13 +69,37 @@ pub struct Config {
     #[arg(long, env = "CITA_DEMO", value_name = "true|false", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub demo: bool,
 
-    /// `development` approves doctors at once.
+    /// `development` is for a desk: doctors are approved at once. `production` is for the public, and refuses what is not.
     #[arg(long, env = "CITA_MODE", value_name = "MODE", default_value = "development")]
     pub mode: Mode,
 
     /// Issuer of the access tokens, the same on every node.
     #[arg(long, env = "CITA_ISSUER", value_name = "TEXT", default_value = "cita")]
     pub issuer: String,
+
+    /// Origins of the pages that may use cookies and read answers, such as https://app.example.com; several with commas.
+    #[arg(long, env = "CITA_ALLOWED_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
+    pub allowed_origins: Vec<Origin>,
+
+    /// Proxies whose X-Forwarded-For is believed: addresses and networks, with commas.
+    #[arg(long, env = "CITA_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',')]
+    pub trusted_proxies: Vec<TrustedProxy>,
+
+    /// Reads a second, sustained, for each user, or for each address without a log-in; ten times as many in a burst.
+    #[arg(long, env = "CITA_RATE_READ", value_name = "NUMBER", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate_read: u32,
+
+    /// Mutations a second, likewise.
+    #[arg(long, env = "CITA_RATE_WRITE", value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate_write: u32,
+
+    /// Log-ins and the like a second, likewise, and bad tokens.
+    #[arg(long, env = "CITA_RATE_AUTH", value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate_auth: u32,
+
+    /// Subscriptions a second, likewise.
+    #[arg(long, env = "CITA_RATE_SUBSCRIBE", value_name = "NUMBER", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate_subscribe: u32,
 
     /// Megabytes of committed changes that a node remembers for clients that come back.
     #[arg(long, env = "CITA_RING_MB", value_name = "MEGABYTES", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=16_384))]

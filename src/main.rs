@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use cita::app::{App, Serving};
-use cita::config::{Cli, Command, Config};
+use cita::config::{Cli, Command, Config, check};
 use cita::{telemetry, transport};
 use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,22 +14,46 @@ use tokio_util::sync::CancellationToken;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
     let config = match cli.command {
         Some(Command::Openapi) => {
             print(&format!("{:#}", transport::openapi::document()));
             return ExitCode::SUCCESS;
         }
+        Some(Command::CheckConfig(config)) => return check_config(*config),
         Some(Command::Serve(config)) => *config,
         None => cli.serve,
     };
     match serve(config) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(complaint) => {
-            eprintln!("cita: {complaint}");
-            ExitCode::FAILURE
-        }
+        Err(complaint) => complain(&complaint),
     }
+}
+
+/// What a command line that cannot be read is answered: every mistake at once, where they are mistakes of values.
+fn refuse(error: &clap::Error) -> ExitCode {
+    match check::mistakes(std::env::args_os()) {
+        Some(mistakes) => complain(&check::list(&mistakes)),
+        None => error.exit(),
+    }
+}
+
+fn check_config(config: Config) -> ExitCode {
+    match check::complete(config) {
+        Ok(_) => {
+            print(&format!("The configuration is good. In effect:\n{}", check::in_effect(std::env::args_os())));
+            ExitCode::SUCCESS
+        }
+        Err(mistakes) => complain(&check::list(&mistakes)),
+    }
+}
+
+fn complain(complaint: &str) -> ExitCode {
+    eprintln!("cita: {complaint}");
+    ExitCode::FAILURE
 }
 
 fn serve(config: Config) -> Result<(), String> {

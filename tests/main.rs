@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is how a failure is reported")]
 
 mod access;
+mod configuration;
 mod demo;
 mod docs;
 mod embedded;

@@ -28,6 +28,16 @@ pub enum RegisterRole {
     Doctor,
 }
 
+/// How a session's tokens travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum SessionIn {
+    /// In the reply; the default.
+    Token,
+    /// In cookies that scripts cannot read. REST only.
+    Cookie,
+}
+
 /// A user, as that user sees themselves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -67,6 +77,9 @@ pub struct RegisterRequest {
     /// Name of the device for the list of sessions, at most 100 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
+    /// Where the tokens go: into the reply, or into cookies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionIn>,
 }
 
 /// `auth.login`: opens a session.
@@ -78,13 +91,21 @@ pub struct LoginRequest {
     /// Name of the device for the list of sessions, at most 100 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
+    /// Where the tokens go: into the reply, or into cookies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionIn>,
 }
 
 /// `auth.refresh`: exchanges a refresh token, which works once, for a new pair.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RefreshRequest {
-    pub refresh_token: String,
+    /// Absent over REST: the refresh cookie, which is answered with cookies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+    /// Where the tokens go: into the reply, or into cookies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionIn>,
 }
 
 /// Answer to `auth.register`, `auth.login` and `auth.refresh`.
@@ -93,7 +114,7 @@ pub struct RefreshRequest {
 pub struct AuthReply {
     /// JWT for the `Authorization: Bearer` header or the `bearer.` subprotocol.
     pub access_token: String,
-    /// Opaque; works once.
+    /// Opaque; works once. Left out where it went into a cookie.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<String>,
     /// When the access token ends.

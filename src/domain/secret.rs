@@ -56,6 +56,10 @@ secret! {
     /// An opaque text that was sent by e-mail and works once.
     MailToken
 }
+secret! {
+    /// How a MongoDB cluster is reached: it may hold a password.
+    ConnectionUri
+}
 
 #[cfg(test)]
 mod tests {

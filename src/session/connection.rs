@@ -21,7 +21,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::call::{self, Request};
+use super::call::{self, Request, SessionCookies};
 use super::{Services, convert, encode, input};
 use crate::domain::account::{Identity, Viewer};
 use crate::domain::peer::Peer;
@@ -222,15 +222,11 @@ impl Session {
         let result = match operation {
             Operation::AuthRenew => self.renew(id, data).await,
             Operation::AuthLogout => self.logout(id, data).await,
-            Operation::Subscribe => match input::read(data) {
-                Ok(request) => self.subscribe_as(id, request).await,
-                Err(problem) => Err(problem),
-            },
-            Operation::Unsubscribe => self.unsubscribe(id, data).await,
+            Operation::Subscribe => self.subscribe_to(id, data).await,
+            Operation::Unsubscribe => self.leave(id, data).await,
             operation => {
                 let viewer = self.viewer();
-                let answer =
-                    call::call(&self.services, &viewer, Request { operation, key, data, peer: self.peer }).await;
+                let (_, answer) = call::call(&self.services, &viewer, self.request(operation, key, data)).await;
                 answer.map(|answer| self.reply(id, answer.cursor.as_deref(), &answer.data))
             }
         };
@@ -239,10 +235,31 @@ impl Session {
         }
     }
 
+    fn request<'a>(&self, operation: Operation, key: Option<&'a str>, data: &'a str) -> Request<'a> {
+        Request { operation, key, data, peer: self.peer, cookies: SessionCookies::Unavailable }
+    }
+
+    /// What `call` does for the other operations.
+    fn count(&self, operation: Operation) -> Result<(), Problem> {
+        self.services.limiter.check(operation, &self.viewer(), self.peer).1
+    }
+
+    async fn subscribe_to(&self, id: Option<&str>, data: &str) -> Result<(), Problem> {
+        self.count(Operation::Subscribe)?;
+        self.subscribe_as(id, input::read(data)?).await
+    }
+
+    async fn leave(&self, id: Option<&str>, data: &str) -> Result<(), Problem> {
+        self.count(Operation::Unsubscribe)?;
+        self.unsubscribe(id, data).await
+    }
+
     /// A fresh token of the same user; an anonymous connection becomes that user.
     async fn renew(&self, id: Option<&str>, data: &str) -> Result<(), Problem> {
+        self.count(Operation::AuthRenew)?;
         let request: RenewRequest = input::read(data)?;
-        let Viewer::User(identity) = call::authenticate(&self.services, &request.access_token).await? else {
+        let Viewer::User(identity) = call::authenticate(&self.services, &request.access_token, self.peer).await.1?
+        else {
             return Err(Problem::new(ErrorCode::Unauthenticated));
         };
         let reply = RenewReply {
@@ -263,8 +280,8 @@ impl Session {
         if let Some(session) = session {
             hub.disconnected(session, self.id);
         }
-        let request = Request { operation: Operation::AuthLogout, key: None, data, peer: self.peer };
-        let answer = call::call(&self.services, &viewer, request).await;
+        let request = self.request(Operation::AuthLogout, None, data);
+        let (_, answer) = call::call(&self.services, &viewer, request).await;
         match answer {
             Ok(answer) => {
                 let id = id.map(encode::json);

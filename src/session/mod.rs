@@ -6,12 +6,14 @@ pub mod connection;
 mod convert;
 pub mod encode;
 mod input;
+pub mod limiter;
 mod parse;
 pub mod subscribe;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use self::limiter::Limiter;
 use crate::clock::Clock;
 use crate::live::hub::Hub;
 use crate::service::appointments::Appointments;
@@ -28,6 +30,8 @@ pub struct Services {
     pub hub: Arc<Hub>,
     pub clock: Clock,
     pub limits: Limits,
+    /// How fast anybody may ask.
+    pub limiter: Limiter,
     /// Numbers the connections.
     pub connections: AtomicU64,
 }

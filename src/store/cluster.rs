@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
 use mongodb::error::{Error as DriverError, ErrorKind};
-use mongodb::options::{Acknowledgment, ClientOptions, IndexOptions, ReadConcern, WriteConcern};
+use mongodb::options::{Acknowledgment, ClientOptions, ConnectionString, IndexOptions, ReadConcern, WriteConcern};
 use mongodb::{Client, ClientSession, Database, IndexModel};
 
 use super::failure::{DUPLICATE_KEY, brief, index_name};
@@ -26,6 +26,14 @@ fn unusable(name: ClusterName) -> String {
         "the URI of the {name} cluster is not usable: it begins with mongodb:// or mongodb+srv://, names its hosts, and has \
          special characters of the user's name and password percent-encoded"
     )
+}
+
+/// Checks how a URI is written, without asking anybody.
+///
+/// # Errors
+/// A sentence for the person who configured it.
+pub fn check_uri(name: ClusterName, uri: &str) -> Result<(), String> {
+    ConnectionString::parse(uri).map(drop).map_err(|_| unusable(name))
 }
 
 /// Why a cluster cannot be used.

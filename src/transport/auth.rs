@@ -1,4 +1,7 @@
-//! Who calls, from the `Authorization` header, and from where: asked once, before any handler under `/v1`.
+//! Who calls, and from where: asked once, before any handler under `/v1`.
+//!
+//! The `Authorization` header decides alone where there is one, good or bad. Otherwise the access cookie does, provided that
+//! the page behind the request may use it. A WebSocket's handshake may show a token in between: `ws.rs` looks at its cookie.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -7,37 +10,107 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
 use axum::response::Response;
-use cita_protocol::{ErrorCode, Problem};
+use cita_protocol::{ErrorCode, Problem, WEBSOCKET_PATH};
 
+use super::cookies::{Found, REFRESH_PATH};
 use super::input::{Unreadable, single};
 use super::problem::Refused;
 use super::{Shared, State as Doors};
 use crate::domain::account::Viewer;
 use crate::domain::peer::Peer;
+use crate::domain::secret::RefreshToken;
 use crate::session::call;
+
+/// Operations below this path open a session: an access cookie that is no longer good must not stand in their way.
+const AUTH_PATH: &str = "/v1/auth/";
+/// The exception: it ends the session that the cookie shows.
+const LOGOUT_PATH: &str = "/v1/auth/logout";
+
+/// What cookies have to do with a request.
+#[derive(Clone, Debug, Default)]
+pub struct Cookies {
+    /// The caller was known by one.
+    pub known: bool,
+    /// What the refresh cookie holds, where it counts.
+    pub refresh: Option<RefreshToken>,
+}
+
+/// What a request shows to prove who calls.
+#[derive(Debug, PartialEq, Eq)]
+enum Shown<'a> {
+    Nothing,
+    Bearer(&'a str),
+    Cookies { access: Option<&'a str>, refresh: Option<&'a str> },
+}
 
 /// Finds the viewer and the peer and leaves them in the request's extensions.
 ///
 /// # Errors
-/// A token that is not good: it never makes the caller anonymous.
+/// A token that is not good: it never makes the caller anonymous. `forbidden` for cookies that another page has sent.
 pub async fn authenticate(State(shared): State<Shared>, mut request: Request, next: Next) -> Result<Response, Refused> {
-    let viewer = viewer(&shared, request.headers()).await?;
-    let peer = peer(&request);
-    request.extensions_mut().insert(viewer);
-    request.extensions_mut().insert(peer);
+    let peer = peer(&shared, &request);
+    let (viewer, cookies) = match shown(&shared, &request)? {
+        Shown::Nothing => (Viewer::Anonymous, Cookies::default()),
+        Shown::Bearer(token) => (viewer(&shared, token, peer).await?, Cookies::default()),
+        Shown::Cookies { access, refresh } => {
+            let viewer = match access {
+                Some(token) => viewer(&shared, token, peer).await?,
+                None => Viewer::Anonymous,
+            };
+            (viewer, Cookies { known: access.is_some(), refresh: refresh.map(Into::into) })
+        }
+    };
+    let extensions = request.extensions_mut();
+    extensions.insert(viewer);
+    extensions.insert(peer);
+    extensions.insert(cookies);
     Ok(next.run(request).await)
 }
 
-fn peer(request: &Request) -> Peer {
+fn peer(doors: &Doors, request: &Request) -> Peer {
     let connection = request.extensions().get::<ConnectInfo<SocketAddr>>();
     // The accept loop tells it of every connection.
-    Peer(connection.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip()))
+    let connection = connection.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip());
+    doors.proxies.peer(connection, request.headers())
 }
 
-async fn viewer(doors: &Doors, headers: &HeaderMap) -> Result<Viewer, Problem> {
-    match bearer(headers)? {
-        None => Ok(Viewer::Anonymous),
-        Some(token) => call::authenticate(doors.services()?, token).await,
+async fn viewer(doors: &Doors, token: &str, peer: Peer) -> Result<Viewer, Refused> {
+    let (rate, viewer) = call::authenticate(doors.services()?, token, peer).await;
+    viewer.map_err(|problem| Refused::limited(problem, rate))
+}
+
+fn shown<'a>(doors: &Doors, request: &'a Request) -> Result<Shown<'a>, Problem> {
+    let (headers, path) = (request.headers(), request.uri().path());
+    if let Some(token) = bearer(headers)? {
+        return Ok(Shown::Bearer(token));
+    }
+    if path == WEBSOCKET_PATH {
+        return Ok(Shown::Nothing);
+    }
+    let takes_access = !path.starts_with(AUTH_PATH) || path == LOGOUT_PATH;
+    let access = if takes_access { doors.cookies.access(headers) } else { Found::Nothing };
+    let refresh = if path == REFRESH_PATH { doors.cookies.refresh(headers) } else { Found::Nothing };
+    if (access, refresh) == (Found::Nothing, Found::Nothing) {
+        return Ok(Shown::Nothing);
+    }
+    if !doors.origins.trust_cookies(request.method(), headers) {
+        return Err(untrusted());
+    }
+    Ok(Shown::Cookies { access: only(access)?, refresh: only(refresh)? })
+}
+
+/// The answer to cookies that another page may have sent.
+#[must_use]
+pub fn untrusted() -> Problem {
+    let detail = "Cookies count for pages of allowed origins only: see --allowed-origins.";
+    Problem::new(ErrorCode::Forbidden).with_detail(detail)
+}
+
+fn only(found: Found<'_>) -> Result<Option<&str>, Problem> {
+    match found {
+        Found::Nothing => Ok(None),
+        Found::One(value) => Ok(Some(value)),
+        Found::Unclear => Err(Problem::new(ErrorCode::Unauthenticated)),
     }
 }
 

@@ -16,7 +16,8 @@ use uuid::{NoContext, Timestamp, Uuid};
 use super::Shared;
 use crate::clock::Clock;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Names a request in the log and in its answer.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Gives the request its id and logs how it ended. An id that the client brought is not trusted.
 pub async fn log(State(shared): State<Shared>, request: Request, next: Next) -> Response {

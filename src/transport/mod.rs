@@ -3,14 +3,19 @@
 //! Nothing is decided here, so that no rule can hold at one door only.
 
 pub mod auth;
+pub mod cookies;
+pub mod cors;
 pub mod docs;
+pub mod forwarded;
 pub mod health;
 pub mod input;
 pub mod json;
 pub mod limits;
 pub mod log;
 pub mod openapi;
+pub mod origins;
 pub mod problem;
+pub mod rate;
 pub mod rest;
 pub mod routes;
 pub mod server;
@@ -26,6 +31,9 @@ use cita_protocol::{ErrorCode, Problem};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::cookies::CookieNames;
+use self::forwarded::TrustedProxies;
+use self::origins::Origins;
 use crate::clock::Clock;
 use crate::health::Readiness;
 use crate::session::Services;
@@ -37,6 +45,11 @@ pub struct State {
     pub readiness: Arc<Readiness>,
     pub clock: Clock,
     pub limits: limits::Limits,
+    pub cookies: CookieNames,
+    /// The pages whose cookies count.
+    pub origins: Origins,
+    /// Who is believed about the address of a client.
+    pub proxies: TrustedProxies,
     /// Cancelled when the node stops: no new connections, streams end.
     pub shutdown: CancellationToken,
     /// Cancelled when a stopping node no longer waits for what is under way: streams and sockets end, answered or not.
@@ -48,12 +61,15 @@ pub struct State {
 impl State {
     /// A node that serves nothing yet.
     #[must_use]
-    pub fn new(clock: Clock) -> Self {
+    pub fn new(clock: Clock, cookies: CookieNames, origins: Origins, proxies: TrustedProxies) -> Self {
         Self {
             services: OnceLock::new(),
             readiness: Arc::default(),
             clock,
             limits: limits::Limits::default(),
+            cookies,
+            origins,
+            proxies,
             shutdown: CancellationToken::new(),
             cut: CancellationToken::new(),
             tasks: TaskTracker::new(),

@@ -7,13 +7,28 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use cita_protocol::{ErrorCode, FieldError, Problem};
 
+use super::rate;
+use crate::session::limiter::Rate;
+
 /// A problem on its way out.
 #[derive(Debug)]
-pub struct Refused(Box<Problem>);
+pub struct Refused {
+    problem: Box<Problem>,
+    /// What is left to the client, where it was counted.
+    rate: Option<Rate>,
+}
+
+impl Refused {
+    /// A problem of a request that was counted.
+    #[must_use]
+    pub fn limited(problem: Problem, rate: Option<Rate>) -> Self {
+        Self { problem: Box::new(problem), rate }
+    }
+}
 
 impl From<Problem> for Refused {
     fn from(problem: Problem) -> Self {
-        Self(Box::new(problem))
+        Self::limited(problem, None)
     }
 }
 
@@ -25,7 +40,7 @@ impl From<ErrorCode> for Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let problem = self.0;
+        let problem = self.problem;
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&problem).expect("strings and numbers are JSON");
         let mut response = (status, body).into_response();
@@ -33,6 +48,9 @@ impl IntoResponse for Refused {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = retry_after(&problem) {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(rate) = &self.rate {
+            rate::tell(rate, headers);
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -8,7 +8,7 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::path::RawPathParams;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{Query, Request, State};
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName, LOCATION};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName, LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
@@ -19,14 +19,15 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
+use super::auth::Cookies;
 use super::input::{self, Pairs, Unreadable};
 use super::limits::Limits;
 use super::problem::Refused;
 use super::shape::Door;
-use super::{Shared, json};
+use super::{Shared, json, rate};
 use crate::domain::account::Viewer;
 use crate::domain::peer::Peer;
-use crate::session::call::{self, Answer};
+use crate::session::call::{self, Answer, SessionCookies};
 
 /// The route of an operation.
 pub fn route(door: Door) -> MethodRouter<Shared> {
@@ -38,16 +39,22 @@ pub fn route(door: Door) -> MethodRouter<Shared> {
         Method::Delete => MethodFilter::DELETE,
     };
     let door = Arc::new(door);
-    on(filter, move |State(shared), Extension(viewer), Extension(peer), path, request| {
-        answer(door, shared, viewer, peer, path, request)
+    on(filter, move |State(shared), Extension(viewer), Extension(peer), Extension(cookies), path, request| {
+        answer(door, shared, Caller { viewer, peer, cookies }, path, request)
     })
+}
+
+/// Who calls, from where, and how they are known.
+struct Caller {
+    viewer: Viewer,
+    peer: Peer,
+    cookies: Cookies,
 }
 
 async fn answer(
     door: Arc<Door>,
     shared: Shared,
-    viewer: Viewer,
-    peer: Peer,
+    caller: Caller,
     path: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
 ) -> Result<Response, Refused> {
@@ -64,10 +71,23 @@ async fn answer(
     };
     let input = input::merge(&door, path, query(&head.uri)?, &head.headers, body)?;
     let data = Value::Object(input).to_string();
-    let request = call::Request { operation: door.operation, key: key.as_deref(), data: &data, peer };
+    let Caller { viewer, peer, cookies } = caller;
+    let cookies = SessionCookies::Http {
+        foreign: shared.origins.is_foreign(&head.headers),
+        known: cookies.known,
+        refresh: cookies.refresh.as_ref(),
+    };
+    let request = call::Request { operation: door.operation, key: key.as_deref(), data: &data, peer, cookies };
     let answer = timeout(shared.limits.answer_timeout, call::call(shared.services()?, &viewer, request)).await;
-    let answer = answer.map_err(|_| overdue(door.operation.kind()))??;
-    Ok(reply(&door, &head.uri, answer))
+    let (left, answer) = answer.map_err(|_| overdue(door.operation.kind()))?;
+    let mut answer = answer.map_err(|problem| Refused::limited(problem, Some(left)))?;
+    let cookies = answer.cookies.take().map(|change| shared.cookies.write(&change)).unwrap_or_default();
+    let mut response = reply(&door, &head.uri, answer);
+    rate::tell(&left, response.headers_mut());
+    for cookie in cookies {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    Ok(response)
 }
 
 /// The fields of the query.
@@ -236,7 +256,8 @@ mod tests {
     fn a_reply_tells_where_and_which_revision() {
         let headers = |operation, data: &str| {
             let door = Door::of(operation).expect("an operation of REST");
-            let answer = Answer { data: data.into(), cursor: Some("1c".into()), created: Some("x".into()) };
+            let answer =
+                Answer { data: data.into(), cursor: Some("1c".into()), created: Some("x".into()), cookies: None };
             let response = reply(&door, &Uri::from_static("/v1/appointments?q"), answer);
             let text =
                 |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);

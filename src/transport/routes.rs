@@ -10,7 +10,7 @@ use cita_protocol::{EVENTS_PATH, WEBSOCKET_PATH};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::shape::Door;
-use super::{Shared, auth, docs, health, log, problem, rest, sse, ws};
+use super::{Shared, auth, cors, docs, health, log, problem, rest, sse, ws};
 
 /// The whole server.
 pub fn router(shared: Shared) -> Router {
@@ -27,6 +27,7 @@ pub fn router(shared: Shared) -> Router {
         .route("/readyz", get(health::readyz))
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(from_fn_with_state(shared.clone(), cors::share))
         .layer(map_response(harden))
         .layer(from_fn_with_state(shared.clone(), log::log))
         .with_state(shared)

@@ -14,21 +14,22 @@ use axum::http::header::{CONTENT_TYPE, HeaderName};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use cita_protocol::topic::SubscribeRequest;
-use cita_protocol::{Cursor, ErrorCode, FieldError, LocalDate, Problem};
+use cita_protocol::{Cursor, ErrorCode, FieldError, LocalDate, Operation, Problem};
 use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, stream};
 use tokio::time::{sleep, timeout};
 
-use super::Shared;
 use super::input::{Pairs, Unreadable, single};
 use super::limits::Limits;
 use super::problem::{Refused, field, invalid};
 use super::rest::query;
+use super::{Shared, rate};
 use crate::domain::account::Viewer;
 use crate::domain::peer::Peer;
 use crate::session::connection::Session;
 
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// The cursor that a browser sends when it reconnects.
+pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Answers with the stream of the topics in the query.
 ///
@@ -42,16 +43,30 @@ pub async fn events(
 ) -> Result<Response, Refused> {
     let requests = requests(query(request.uri())?, request.headers(), &shared.limits)?;
     let ids = Ids::of(&requests);
-    let session = Session::open_stream(shared.services()?, viewer, peer);
+    let services = shared.services()?;
+    // Each topic is one subscription, as over WebSocket.
+    let mut left = None;
+    for _ in &requests {
+        let (rate, admitted) = services.limiter.check(Operation::Subscribe, &viewer, peer);
+        admitted.map_err(|problem| Refused::limited(problem, Some(rate)))?;
+        left = Some(rate);
+    }
+    let session = Session::open_stream(services, viewer, peer);
     let open = Open { session, ids };
     let opening = timeout(shared.limits.answer_timeout, subscribe(&open, requests)).await;
-    let first = opening.map_err(|_| ErrorCode::Unavailable)??;
+    let opened = opening.unwrap_or_else(|_| Err(Problem::new(ErrorCode::Unavailable)));
+    let first = opened.map_err(|problem| Refused::limited(problem, left))?;
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
         // Asks nginx not to hold events back.
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
-    Ok((headers, Body::from_stream(Events::new(&shared, open, first).into_stream())).into_response())
+    let body = Body::from_stream(Events::new(&shared, open, first).into_stream());
+    let mut response = (headers, body).into_response();
+    if let Some(rate) = &left {
+        rate::tell(rate, response.headers_mut());
+    }
+    Ok(response)
 }
 
 /// Subscribes one after the other. What comes meanwhile is taken out, so that a full outbox does not stop the next.

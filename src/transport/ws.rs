@@ -18,8 +18,9 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 
+use super::cookies::Found;
 use super::problem::Refused;
-use super::{Shared, State};
+use super::{Shared, State, auth};
 use crate::domain::account::Viewer;
 use crate::domain::peer::Peer;
 use crate::live::outbox::{Ending, Frame, Outbox};
@@ -53,7 +54,7 @@ pub async fn upgrade(
         let detail = format!("Offer the subprotocol {SUBPROTOCOL}.");
         return Err(Problem::new(ErrorCode::MalformedMessage).with_detail(detail).into());
     }
-    let credentials = credentials(&state, viewer, &offered).await?;
+    let credentials = credentials(&state, viewer, peer, &offered, &headers).await?;
     let (limits, tasks) = (state.services()?.limits, state.tasks.clone());
     let upgrade = upgrade
         .protocols([SUBPROTOCOL])
@@ -71,20 +72,33 @@ pub async fn upgrade(
     }))
 }
 
-/// The first that is found counts: the header, which made `viewer`, then the subprotocol, then nobody.
-async fn credentials(state: &State, viewer: Viewer, offered: &[&str]) -> Result<Credentials, Problem> {
+/// The first that is found counts: the header, which made `viewer`, then the subprotocol, then the cookie, then nobody.
+async fn credentials(
+    state: &State,
+    viewer: Viewer,
+    peer: Peer,
+    offered: &[&str],
+    headers: &HeaderMap,
+) -> Result<Credentials, Refused> {
     if viewer != Viewer::Anonymous {
         return Ok(Ok(viewer));
     }
-    let Some(token) = offered.iter().find_map(|offer| offer.strip_prefix(BEARER_SUBPROTOCOL_PREFIX)) else {
-        return Ok(Ok(Viewer::Anonymous));
+    let token = match offered.iter().find_map(|offer| offer.strip_prefix(BEARER_SUBPROTOCOL_PREFIX)) {
+        Some(token) => token,
+        None => match state.cookies.access(headers) {
+            Found::Nothing => return Ok(Ok(Viewer::Anonymous)),
+            _ if !state.origins.allow(headers) => return Err(auth::untrusted().into()),
+            Found::Unclear => return Ok(Err(Ending::TokenInvalid)),
+            Found::One(token) => token,
+        },
     };
-    match call::authenticate(state.services()?, token).await {
+    let (rate, viewer) = call::authenticate(state.services()?, token, peer).await;
+    match viewer {
         Ok(viewer) => Ok(Ok(viewer)),
         Err(problem) => match problem.code {
             ErrorCode::SessionRevoked => Ok(Err(Ending::SessionRevoked)),
             ErrorCode::TokenExpired | ErrorCode::Unauthenticated => Ok(Err(Ending::TokenInvalid)),
-            _ => Err(problem),
+            _ => Err(Refused::limited(problem, rate)),
         },
     }
 }

@@ -20,7 +20,8 @@ pub async fn login(client: &Client, login: Login) -> Result<(), Failure> {
         Some(email) => email,
         None => ask("E-mail address: ").await?,
     };
-    let request = LoginRequest { email, password: password(&login.password).await?, device: Some(DEVICE.into()) };
+    let request =
+        LoginRequest { email, password: password(&login.password).await?, device: Some(DEVICE.into()), session: None };
     let reply = authenticate(client, Operation::AuthLogin, request).await?;
     keep(client, reply).await
 }
@@ -37,6 +38,7 @@ pub async fn register(client: &Client, register: Register) -> Result<(), Failure
         locale: None,
         time_zone: register.time_zone.map(Into::into),
         device: Some(DEVICE.into()),
+        session: None,
     };
     let reply = authenticate(client, Operation::AuthRegister, request).await?;
     keep(client, reply).await

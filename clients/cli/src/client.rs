@@ -119,7 +119,7 @@ impl Client {
     async fn refreshed(&self, session: &Session) -> Result<AuthReply, Failure> {
         let refresh_token = session.refresh_token.clone().ok_or_else(|| self.session_ended())?;
         let connection = Connection::connect(&self.server, None).await?;
-        let request = RefreshRequest { refresh_token };
+        let request = RefreshRequest { refresh_token: Some(refresh_token), session: None };
         let result = connection.call(Operation::AuthRefresh, request, None).await;
         connection.close().await;
         result.map_err(|error| match error.code() {

@@ -1,17 +1,20 @@
 //! Accounts and sessions: from the wire to the services and back.
 
-use cita_protocol::auth::{LoginRequest, MeGetRequest, RefreshRequest, RegisterRequest, RegisterRole};
+use cita_protocol::auth::{LoginRequest, MeGetRequest, RefreshRequest, RegisterRequest, RegisterRole, SessionIn};
 use cita_protocol::value::Empty;
 
-use super::{Answer, Answered, Call, read};
+use super::{Answer, Answered, Call, CookieChange, SessionCookies, read};
 use crate::domain::account::{NewAccount, Role};
+use crate::domain::refusal::{Refusal, Violation};
 use crate::domain::secret::{Password, RefreshToken};
+use crate::domain::session::REFRESH_LIFETIME;
 use crate::service::auth::{Grant, Registration};
 use crate::session::convert;
 
 impl Call<'_> {
     pub(super) async fn register(&self) -> Answered {
         let input: RegisterRequest = self.input()?;
+        let session = self.session_in(input.session)?;
         let role = match input.role {
             RegisterRole::Patient => Role::Patient,
             RegisterRole::Doctor => Role::Doctor,
@@ -33,18 +36,30 @@ impl Call<'_> {
                 tracing::warn!(%error, "calendar of a new doctor not opened yet");
             }
         }
-        Ok(Answer { created: Some(grant.user.id.to_string()), ..granted(&grant) })
+        Ok(Answer { created: Some(grant.user.id.to_string()), ..self.granted(grant, session) })
     }
 
     pub(super) async fn login(&self) -> Answered {
         let input: LoginRequest = self.input()?;
+        let session = self.session_in(input.session)?;
         let password = Password::from(input.password);
-        Ok(granted(&self.services.auth.login(&input.email, &password, input.device).await?))
+        Ok(self.granted(self.services.auth.login(&input.email, &password, input.device).await?, session))
     }
 
     pub(super) async fn refresh(&self) -> Answered {
         let input: RefreshRequest = self.input()?;
-        Ok(granted(&self.services.auth.refresh(&RefreshToken::from(input.refresh_token)).await?))
+        let (token, session) = match (input.refresh_token.map(RefreshToken::from), self.request.cookies) {
+            (Some(token), _) => (token, self.session_in(input.session)?),
+            (None, SessionCookies::Http { refresh: Some(token), .. }) => {
+                if input.session == Some(SessionIn::Token) {
+                    let detail = "a session in cookies is kept from scripts: log in for one in tokens";
+                    return Err(Violation::new("/session", "invalid", detail).into());
+                }
+                (token.clone(), SessionIn::Cookie)
+            }
+            (None, _) => return Err(Refusal::Unauthenticated.into()),
+        };
+        Ok(self.granted(self.services.auth.refresh(&token).await?, session))
     }
 
     pub(super) async fn logout(&self) -> Answered {
@@ -52,7 +67,8 @@ impl Call<'_> {
         let identity = self.viewer.identity()?;
         self.services.auth.logout(identity).await?;
         self.services.hub.revoke(identity.session);
-        Ok(read(&Empty {}))
+        let known = matches!(self.request.cookies, SessionCookies::Http { known: true, .. });
+        Ok(Answer { cookies: known.then_some(CookieChange::Clear), ..read(&Empty {}) })
     }
 
     pub(super) async fn me(&self) -> Answered {
@@ -60,8 +76,35 @@ impl Call<'_> {
         self.wait(input.after.as_ref()).await?;
         Ok(read(&convert::user(&self.services.auth.me(self.viewer.identity()?.user).await?)))
     }
-}
 
-fn granted(grant: &Grant) -> Answer {
-    read(&convert::grant(grant))
+    /// Where the tokens are to go. Asked before anything is done.
+    fn session_in(&self, asked: Option<SessionIn>) -> Result<SessionIn, Refusal> {
+        match (asked.unwrap_or(SessionIn::Token), self.request.cookies) {
+            (SessionIn::Token, _) => Ok(SessionIn::Token),
+            (SessionIn::Cookie, SessionCookies::Unavailable) => {
+                Err(Violation::new("/session", "invalid", "cookies are set over REST only").into())
+            }
+            // Another site's page must not log a browser in as somebody whom it chooses.
+            (SessionIn::Cookie, SessionCookies::Http { foreign: true, .. }) => Err(Refusal::Forbidden),
+            (SessionIn::Cookie, SessionCookies::Http { foreign: false, .. }) => Ok(SessionIn::Cookie),
+        }
+    }
+
+    fn granted(&self, grant: Grant, session: SessionIn) -> Answer {
+        let mut reply = convert::grant(&grant);
+        match session {
+            SessionIn::Token => read(&reply),
+            SessionIn::Cookie => {
+                reply.refresh_token = None;
+                let lives = grant.expires_at.duration_since(self.services.clock.now());
+                let cookies = CookieChange::Set {
+                    access: grant.access_token,
+                    access_seconds: lives.as_secs(),
+                    refresh: grant.refresh_token,
+                    refresh_seconds: REFRESH_LIFETIME.as_secs(),
+                };
+                Answer { cookies: Some(cookies), ..read(&reply) }
+            }
+        }
+    }
 }

@@ -8,12 +8,14 @@ use cita_protocol::value::Page;
 use cita_protocol::{ErrorCode, Operation, Problem};
 use serde::Serialize;
 
+use super::limiter::Rate;
 use super::parse::{self, Fields};
 use super::{Services, convert, encode, input};
 use crate::domain::access;
 use crate::domain::account::Viewer;
 use crate::domain::peer::Peer;
 use crate::domain::refusal::Refusal;
+use crate::domain::secret::{AccessToken, RefreshToken};
 use crate::error::{Error, Result};
 use crate::live::cursor::Cursor;
 use crate::service::request::Done;
@@ -28,6 +30,29 @@ pub struct Request<'a> {
     pub key: Option<&'a str>,
     /// JSON text of the input.
     pub data: &'a str,
+    pub cookies: SessionCookies<'a>,
+}
+
+/// What the door of a request can do with cookies.
+#[derive(Clone, Copy, Debug)]
+pub enum SessionCookies<'a> {
+    /// None can be set here.
+    Unavailable,
+    Http {
+        /// The page behind the request is not of an allowed origin.
+        foreign: bool,
+        /// The caller was known by the access cookie.
+        known: bool,
+        /// What the refresh cookie holds.
+        refresh: Option<&'a RefreshToken>,
+    },
+}
+
+/// What becomes of a browser's cookies.
+#[derive(Clone, Debug)]
+pub enum CookieChange {
+    Set { access: AccessToken, access_seconds: i64, refresh: RefreshToken, refresh_seconds: i64 },
+    Clear,
 }
 
 /// What it is answered.
@@ -39,6 +64,7 @@ pub struct Answer {
     pub cursor: Option<String>,
     /// Id of what was created.
     pub created: Option<String>,
+    pub cookies: Option<CookieChange>,
 }
 
 /// Why there is no answer: an error of this room's inner half, or a problem that was found at the border.
@@ -61,19 +87,42 @@ impl From<Problem> for Failed {
 
 type Answered = std::result::Result<Answer, Failed>;
 
-/// Who a token belongs to.
+/// Who a token belongs to. One that Cita did not sign counts against its address, which is then told with the answer.
 ///
 /// # Errors
-/// `unauthenticated`, `token_expired`, `session_revoked`, `unavailable`.
-pub async fn authenticate(services: &Services, token: &str) -> std::result::Result<Viewer, Problem> {
-    services.auth.authenticate(token).await.map(Viewer::User).map_err(convert::problem)
+/// `unauthenticated`, `token_expired`, `session_revoked`, `unavailable`; `rate_limited` instead of the first.
+pub async fn authenticate(
+    services: &Services,
+    token: &str,
+    peer: Peer,
+) -> (Option<Rate>, std::result::Result<Viewer, Problem>) {
+    match services.auth.authenticate(token).await {
+        Ok(identity) => (None, Ok(Viewer::User(identity))),
+        Err(Error::Refused(Refusal::Unauthenticated)) => {
+            let (rate, admitted) = services.limiter.check_bad_token(peer);
+            (Some(rate), Err(admitted.err().unwrap_or_else(|| Problem::new(ErrorCode::Unauthenticated))))
+        }
+        Err(error) => (None, Err(convert::problem(error))),
+    }
 }
 
-/// Carries out an operation.
+/// Carries out an operation, and tells what is left to its caller.
 ///
 /// # Errors
 /// What the registry has for it.
-pub async fn call(services: &Services, viewer: &Viewer, request: Request<'_>) -> std::result::Result<Answer, Problem> {
+pub async fn call(
+    services: &Services,
+    viewer: &Viewer,
+    request: Request<'_>,
+) -> (Rate, std::result::Result<Answer, Problem>) {
+    let (rate, admitted) = services.limiter.check(request.operation, viewer, request.peer);
+    match admitted {
+        Ok(()) => (rate, carry_out(services, viewer, request).await),
+        Err(problem) => (rate, Err(problem)),
+    }
+}
+
+async fn carry_out(services: &Services, viewer: &Viewer, request: Request<'_>) -> std::result::Result<Answer, Problem> {
     let answer = async {
         access::admit(request.operation.name(), viewer)?;
         let call = Call { services, viewer, request };
@@ -145,12 +194,12 @@ impl Call<'_> {
 
     fn done<T, W: Serialize>(&self, done: &Done<T>, convert: impl Fn(&T) -> W) -> Answer {
         let cursor = Some(self.services.hub.cursor_at(done.at).to_string());
-        Answer { data: encode::json(&convert(&done.value)), cursor, created: None }
+        Answer { data: encode::json(&convert(&done.value)), cursor, created: None, cookies: None }
     }
 }
 
 fn read<W: Serialize>(output: &W) -> Answer {
-    Answer { data: encode::json(output), cursor: None, created: None }
+    Answer { data: encode::json(output), cursor: None, created: None, cookies: None }
 }
 
 /// A page of `limit` of what was found; one more than that was asked for, to tell whether there is more.
