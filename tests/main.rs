@@ -4,6 +4,7 @@
 mod access;
 mod demo;
 mod docs;
+mod doctors;
 mod embedded;
 mod faults;
 mod harness;
