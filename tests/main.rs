@@ -5,6 +5,7 @@ mod access;
 mod configuration;
 mod demo;
 mod docs;
+mod doctors;
 mod embedded;
 mod faults;
 mod harness;

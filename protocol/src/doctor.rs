@@ -14,10 +14,22 @@ pub enum Approval {
     Pending,
     /// Listed and bookable.
     Approved,
+    /// An admin has refused: neither listed nor bookable.
+    Rejected,
+}
+
+/// What reviews say of a doctor.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Rating {
+    /// 1 to 5, rounded to hundredths.
+    pub average: f64,
+    /// How many reviews there are, 1 at least.
+    pub count: u32,
 }
 
 /// A doctor's public profile.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Doctor {
     pub id: Id,
@@ -32,20 +44,70 @@ pub struct Doctor {
     pub bio: Option<String>,
     /// BCP 47 tags.
     pub languages: Vec<String>,
+    /// Where patients come to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// Degrees and the like, a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub qualifications: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experience_years: Option<u32>,
+    /// An `https` address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub photo_url: Option<String>,
+    /// Of a first visit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Money>,
+    /// Absent while there are no reviews.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rating: Option<Rating>,
 }
 
-/// `doctor.search`: the doctors who can be booked, by name.
+/// The item of the topic `doctors/{id}`: the profile and what the doctor offers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LiveDoctor {
+    #[serde(flatten)]
+    pub doctor: Doctor,
+    pub services: Vec<Service>,
+}
+
+/// What doctors are sorted by. Those who do not have it come last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum DoctorSort {
+    /// From A to Z, accents aside.
+    #[default]
+    Name,
+    /// The best first; among equals those with more reviews.
+    Rating,
+    /// The lowest amount first, whatever its currency.
+    Price,
+    /// The longest first.
+    Experience,
+}
+
+/// `doctor.search`: the doctors who can be booked. Case and accents do not matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DoctorSearchRequest {
-    /// Only this specialisation, exactly as in the profile.
+    /// Only those of whom each of these words begins a word of name, specialisation or qualifications. At most 5 words of
+    /// 40 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Only this specialisation, the whole of it. 1 to 100 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub specialisation: Option<String>,
+    /// Only those who speak it, a BCP 47 tag: `es` finds `es-CO` too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// Default: `name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sort: Option<DoctorSort>,
     /// 1 to 100, default 20.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page_size: Option<u32>,
+    /// From the page before, of a search with the same `sort`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page_token: Option<String>,
     /// Answer only once this cursor has been seen.
@@ -63,7 +125,15 @@ pub struct DoctorGetRequest {
     pub after: Option<Cursor>,
 }
 
-/// `doctor.update`: fields that are absent stay as they are; an empty text clears a field.
+/// A field of a profile that has no empty value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Clearable {
+    ExperienceYears,
+    Price,
+}
+
+/// `doctor.update`: fields that are absent stay as they are; an empty text or list clears a field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DoctorUpdateRequest {
@@ -83,6 +153,24 @@ pub struct DoctorUpdateRequest {
     /// At most 200 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// At most 20 lines of 200 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub qualifications: Option<Vec<String>>,
+    /// 0 to 80.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experience_years: Option<u32>,
+    /// An `https` address without credentials, at most 500 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub photo_url: Option<String>,
+    /// Of a first visit.
+    #[serde(default, deserialize_with = "objects::option", skip_serializing_if = "Option::is_none")]
+    pub price: Option<Money>,
+    /// Zone of the doctor's calendar: the hours stay what they are on the clock, and become those of this zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<TimeZone>,
+    /// What is to have no value any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clear: Vec<Clearable>,
 }
 
 /// Something that a doctor offers.

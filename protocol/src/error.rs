@@ -147,6 +147,9 @@ pub struct Problem {
     /// `unavailable` of a mutation: what is known of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+    /// `error` frames without `id`: the subscription that has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
 }
 
 impl Problem {
@@ -164,6 +167,7 @@ impl Problem {
             rule: None,
             retry_after_ms: None,
             outcome: None,
+            topic: None,
         }
     }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::appointment::Appointment;
 use crate::auth::{Access, ConnectedUser};
+use crate::doctor::LiveDoctor;
 use crate::error::Problem;
 use crate::slot::LiveSlot;
 use crate::value::{Cursor, Id, Instant};
@@ -70,12 +71,13 @@ pub struct Limits {
     pub max_in_flight: u32,
 }
 
-/// An item of an appointments topic, or of a slots topic.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// An item of an appointments topic, of a slots topic, or of a doctor's topic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Item {
     Appointment(Box<Appointment>),
     Slot(LiveSlot),
+    Doctor(Box<LiveDoctor>),
 }
 
 /// The state of a topic at the frame's cursor, in parts of at most 256 KiB.
@@ -98,7 +100,7 @@ pub struct Change<I = Item> {
     pub topic: String,
     /// New or changed items, whole.
     pub upserted: Vec<I>,
-    /// Ids of appointments, starts of slots. May name an item that the receiver does not have.
+    /// Ids of appointments and doctors, starts of slots. May name an item that the receiver does not have.
     pub removed: Vec<String>,
 }
 

@@ -129,7 +129,7 @@ operations! {
     MeGet "me.get" Read [Get "/v1/me" 200] auth::MeGetRequest => auth::User,
         "The account of the caller.";
     DoctorSearch "doctor.search" Read [Get "/v1/doctors" 200] doctor::DoctorSearchRequest => value::Page<doctor::Doctor>,
-        "The doctors who can be booked, by name.";
+        "The doctors who can be booked.";
     DoctorGet "doctor.get" Read [Get "/v1/doctors/{id}" 200] doctor::DoctorGetRequest => doctor::Doctor,
         "The public profile of a doctor.";
     DoctorUpdate "doctor.update" Mutation [Patch "/v1/doctors/{id}" 200] doctor::DoctorUpdateRequest => doctor::Doctor,

@@ -7,13 +7,15 @@ use std::ops::Range;
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
+use uuid::Uuid;
 
 use super::data::{self, Exception, Offer, Physician};
 use crate::domain::account::User;
 use crate::domain::appointment::{Appointment, Booking};
 use crate::domain::availability::{parse_zone, validate_availability, validate_service};
-use crate::domain::doctor::{Availability, Doctor, LocalRange, Profile, Service};
-use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId};
+use crate::domain::doctor::{Approval, Availability, Doctor, LocalRange, Profile, Rating, Service};
+use crate::domain::history::Actor;
+use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId, SessionId};
 use crate::domain::refusal::Refusal;
 use crate::domain::slots;
 use crate::domain::tick::{Tick, ticks};
@@ -23,6 +25,8 @@ use crate::store::idempotency::Request;
 
 /// Name of the mutation in what documents remember.
 const OPERATION: &str = "demo.seed";
+/// Nobody is logged in.
+const NO_SESSION: SessionId = SessionId(Uuid::nil());
 /// Days of the past that have appointments, counted from today.
 const PAST: Range<i64> = -10..0;
 /// Today, of which a part is past.
@@ -59,15 +63,22 @@ fn doctor(physician: &Physician, account: &User, now: Timestamp) -> Result<Docto
         id: account.id,
         rev: 1,
         name: physician.name.to_owned(),
-        approved: true,
+        approval: Approval::Approved,
         profile: Profile {
             specialisation: Some(physician.specialisation.to_owned()),
+            qualifications: physician.qualifications.iter().map(|&line| line.to_owned()).collect(),
+            experience_years: Some(physician.experience_years),
             bio: Some(physician.bio.to_owned()),
             languages: physician.languages.iter().map(|&language| language.to_owned()).collect(),
             address: Some(physician.address.to_owned()),
+            photo_url: None,
+            price: physician.services.first().map(|offer| (offer.pesos * 100, "COP".to_owned())),
         },
+        rating: physician.rating.map(|(sum, count)| Rating { sum, count }).unwrap_or_default(),
         availability: availability(physician, now)?,
         services: services.collect::<Result<_>>()?,
+        staff: Vec::new(),
+        history: Vec::new(),
         updated_at: now,
     })
 }
@@ -188,7 +199,7 @@ fn planned(number: usize, doctor: &Doctor, drawn: &Drawn<'_>, dice: &mut Dice, n
         patient_name: &drawn.patient.name,
         start: drawn.start,
         reason: dice.one_of(data::REASONS).copied().flatten().map(str::to_owned),
-        by: drawn.patient.id,
+        by: Actor { user: drawn.patient.id, session: NO_SESSION },
         now: now.min(drawn.start.instant() - lead),
     };
     Planned { appointment: booking.into_appointment(), request }
@@ -196,7 +207,7 @@ fn planned(number: usize, doctor: &Doctor, drawn: &Drawn<'_>, dice: &mut Dice, n
 
 /// What the seed asks for a doctor. The key alone says what that is.
 fn request(doctor: DoctorId, key: String, now: Timestamp) -> Request {
-    Request { user: doctor, operation: OPERATION, key, fingerprint: [0; 32], at: now }
+    Request { user: doctor, session: NO_SESSION, operation: OPERATION, key, fingerprint: [0; 32], at: now }
 }
 
 /// Chance that falls the same way each time: SplitMix64.

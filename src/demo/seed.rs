@@ -14,11 +14,12 @@ use super::logins::DemoLogins;
 use super::plan::{self, Planned};
 use crate::domain::account::{NewAccount, Role, User};
 use crate::domain::doctor::Doctor;
+use crate::domain::listing::{Filter, Sort};
 use crate::domain::secret::{Password, PasswordHash};
 use crate::error::Result;
 use crate::service::auth::Auth;
 use crate::store::appointments::{AppointmentStore, Inserted};
-use crate::store::doctors::DoctorStore;
+use crate::store::doctors::{DoctorStore, Search};
 
 /// Writes that are under way at once: enough to share the server's journal flushes, few enough to leave it to others.
 const AT_ONCE: usize = 16;
@@ -75,7 +76,8 @@ async fn may_seed(auth: &Auth, doctors: &DoctorStore, logins: &DemoLogins) -> Re
 }
 
 async fn has_doctors(doctors: &DoctorStore) -> Result<bool> {
-    Ok(!doctors.search(None, None, 1).await?.is_empty())
+    let any = Search { which: Filter::default(), sort: Sort::Name, after: None, limit: 1 };
+    Ok(!doctors.search(&any).await?.is_empty())
 }
 
 fn patient_accounts() -> Vec<NewAccount> {

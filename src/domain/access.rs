@@ -92,6 +92,7 @@ pub const POLICY: &[Rule] = {
         rule("subscribe", Optional, ANYONE, Refused),
         rule("unsubscribe", Optional, ANYONE, Refused),
         rule(DRAFT, Optional, CALENDAR, Hidden),
+        rule(DOCTOR_TOPIC, Public, ANYONE, Refused),
         rule(SLOTS_TOPIC, Public, ANYONE, Refused),
         rule(CALENDAR_TOPIC, Protected, CALENDAR, Refused),
         rule(MY_APPOINTMENTS_TOPIC, Protected, ANYONE, Refused),
@@ -100,6 +101,8 @@ pub const POLICY: &[Rule] = {
 
 /// Anything of a doctor who is not approved.
 pub const DRAFT: &str = "draft";
+/// Topic of what a doctor shows to the public.
+pub const DOCTOR_TOPIC: &str = "topic:doctors/{id}";
 /// Topic of a doctor's slots.
 pub const SLOTS_TOPIC: &str = "topic:doctors/{id}/slots";
 /// Topic of a doctor's appointments.

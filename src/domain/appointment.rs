@@ -12,7 +12,8 @@ use std::ops::Range;
 use jiff::Timestamp;
 
 use super::doctor::{Doctor, Service};
-use super::ids::{AppointmentId, DoctorId, PatientId, ServiceId, UserId};
+use super::history::{self, Actor};
+use super::ids::{AppointmentId, DoctorId, PatientId, ServiceId};
 use super::refusal::Refusal;
 use super::tick::{Tick, ticks};
 
@@ -114,7 +115,7 @@ impl Action {
 pub struct HistoryEntry {
     pub rev: u32,
     pub action: Action,
-    pub by: UserId,
+    pub by: Actor,
     pub at: Timestamp,
     /// The start at this revision.
     pub start: Timestamp,
@@ -144,12 +145,9 @@ pub struct Appointment {
     pub claims: Vec<Tick>,
     /// The ticks that this revision gave up: with `claims`, all that a change of this document touches.
     pub freed: Vec<Tick>,
-    /// At most [`HISTORY_LIMIT`] entries, the oldest but the first dropped.
+    /// At most [`history::HISTORY_LIMIT`] entries, the oldest but the first dropped.
     pub history: Vec<HistoryEntry>,
 }
-
-/// Most entries of an appointment's history.
-pub const HISTORY_LIMIT: usize = 100;
 
 /// Who books what for whom, as decided before anything is written.
 #[derive(Clone, Debug)]
@@ -161,7 +159,7 @@ pub struct Booking<'a> {
     pub patient_name: &'a str,
     pub start: Tick,
     pub reason: Option<String>,
-    pub by: UserId,
+    pub by: Actor,
     pub now: Timestamp,
 }
 
@@ -231,7 +229,7 @@ impl Appointment {
     ///
     /// # Errors
     /// `illegal_transition` unless it is pending or booked.
-    pub fn rescheduled(&self, service: &Service, start: Tick, by: UserId, now: Timestamp) -> Result<Self, Refusal> {
+    pub fn rescheduled(&self, service: &Service, start: Tick, by: Actor, now: Timestamp) -> Result<Self, Refusal> {
         self.movable()?;
         let claims: Vec<Tick> = ticks(service.footprint(start)).collect();
         let mut next = self.clone();
@@ -246,7 +244,7 @@ impl Appointment {
     ///
     /// # Errors
     /// `illegal_transition` unless it is open.
-    pub fn cancelled(&self, reason: Option<String>, by: UserId, now: Timestamp) -> Result<Self, Refusal> {
+    pub fn cancelled(&self, reason: Option<String>, by: Actor, now: Timestamp) -> Result<Self, Refusal> {
         if !self.status.may_become(Status::Cancelled) {
             return Err(Refusal::IllegalTransition);
         }
@@ -257,13 +255,11 @@ impl Appointment {
         Ok(next.revised(Action::Cancelled, by, now))
     }
 
-    fn revised(mut self, action: Action, by: UserId, now: Timestamp) -> Self {
+    fn revised(mut self, action: Action, by: Actor, now: Timestamp) -> Self {
         self.rev += 1;
         self.updated_at = now;
-        if self.history.len() >= HISTORY_LIMIT {
-            self.history.remove(1);
-        }
-        self.history.push(HistoryEntry { rev: self.rev, action, by, at: now, start: self.start });
+        let entry = HistoryEntry { rev: self.rev, action, by, at: now, start: self.start };
+        history::append(&mut self.history, entry);
         self
     }
 }

@@ -12,6 +12,7 @@ use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use super::doctor::{Availability, LocalRange, Service};
+use super::profile::check_price;
 use super::refusal::Violation;
 use super::tick::TICK_MINUTES;
 
@@ -255,14 +256,7 @@ pub fn validate_service(service: &Service) -> Result<(), Vec<Violation>> {
         found.push(Violation::new("/name", "invalid", "not blank"));
     }
     check_minutes(service, &mut found);
-    if let Some((amount, currency)) = &service.price {
-        if *amount < 0 {
-            found.push(Violation::new("/price/amountMinor", "out_of_range", "0 or more"));
-        }
-        if currency.len() != 3 || !currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
-            found.push(Violation::new("/price/currency", "invalid", "an ISO 4217 code in upper case"));
-        }
-    }
+    service.price.iter().for_each(|price| check_price("/price", price, &mut found));
     if found.is_empty() { Ok(()) } else { Err(found) }
 }
 

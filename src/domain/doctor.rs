@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
 
-use super::ids::{DoctorId, ServiceId};
+use super::history::Actor;
+use super::ids::{DoctorId, ServiceId, UserId};
 use super::refusal::Refusal;
 
 /// Everything that decides what a doctor offers, at one revision.
@@ -13,21 +14,83 @@ pub struct Doctor {
     pub id: DoctorId,
     pub rev: u32,
     pub name: String,
-    pub approved: bool,
+    pub approval: Approval,
     pub profile: Profile,
+    pub rating: Rating,
     pub availability: Availability,
     pub services: Vec<Service>,
+    /// Who works for the doctor, at most [`STAFF_LIMIT`].
+    pub staff: Vec<UserId>,
+    /// At most [`super::history::HISTORY_LIMIT`] entries. Empty in what the feed tells.
+    pub history: Vec<HistoryEntry>,
     pub updated_at: Timestamp,
+}
+
+/// Most people who work for one doctor.
+pub const STAFF_LIMIT: usize = 50;
+
+/// Whether a doctor is shown to others, and may be booked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Approval {
+    /// Nobody has decided yet.
+    Pending,
+    Approved,
+    Rejected,
+}
+
+impl Approval {
+    /// The word for it, in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+        }
+    }
+
+    /// The state with this word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        [Self::Pending, Self::Approved, Self::Rejected].into_iter().find(|approval| approval.as_str() == word)
+    }
+}
+
+/// What reviews have given a doctor, 1 to 5 points each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rating {
+    /// Points of all reviews together.
+    pub sum: u32,
+    /// How many there are.
+    pub count: u32,
+}
+
+/// One revision in a doctor's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryEntry {
+    pub rev: u32,
+    /// Name of the operation.
+    pub action: String,
+    pub by: Actor,
+    pub at: Timestamp,
 }
 
 /// What a doctor says of themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Profile {
     pub specialisation: Option<String>,
+    /// A line each.
+    pub qualifications: Vec<String>,
+    pub experience_years: Option<u32>,
     pub bio: Option<String>,
     /// BCP 47 tags.
     pub languages: Vec<String>,
+    /// Where patients come to.
     pub address: Option<String>,
+    /// See [`super::profile::photo_url`].
+    pub photo_url: Option<String>,
+    /// Of a first visit, in minor units, and ISO 4217 code.
+    pub price: Option<(i64, String)>,
 }
 
 /// When a doctor receives patients, in local times of `time_zone`.
@@ -71,6 +134,21 @@ impl Doctor {
     /// `not_found` when the doctor never offered it.
     pub fn service(&self, id: ServiceId) -> Result<&Service, Refusal> {
         self.services.iter().find(|service| service.id == id).ok_or(Refusal::NotFound)
+    }
+
+    /// Whether others may know of the doctor, and book.
+    #[must_use]
+    pub fn is_approved(&self) -> bool {
+        self.approval == Approval::Approved
+    }
+
+    /// Whether both revisions look the same to the public, but for their number: hours, which show as slots, left aside.
+    #[must_use]
+    pub fn looks_like(&self, other: &Self) -> bool {
+        let face = |doctor: &Self| (doctor.approval, doctor.rating);
+        face(self) == face(other)
+            && (&self.name, self.zone_name()) == (&other.name, other.zone_name())
+            && (&self.profile, &self.services) == (&other.profile, &other.services)
     }
 
     /// Name of the doctor's zone, as IANA has it.

@@ -53,7 +53,7 @@ pub struct Candidate {
 /// Empty unless the doctor is approved and the service not archived. All lie within [`day`].
 #[must_use]
 pub fn candidates(doctor: &Doctor, service: &Service, date: Date) -> Vec<Candidate> {
-    if !doctor.approved || service.archived {
+    if !doctor.is_approved() || service.archived {
         return Vec::new();
     }
     let mut candidates: Vec<Candidate> = openings(&doctor.availability, date)
@@ -104,7 +104,7 @@ pub fn bookable_window(service: &Service, start: Timestamp) -> (Timestamp, Times
 /// The first rule that blocks it, in the order of [`Rule`]. `Hours`: it does not lie inside one range of its local
 /// date. `Step`: it does, but off the steps of that range or off the grid of ticks.
 pub fn check(doctor: &Doctor, service: &Service, start: Timestamp, now: Timestamp) -> Result<Tick, Rule> {
-    if !doctor.approved {
+    if !doctor.is_approved() {
         return Err(Rule::NotApproved);
     }
     if service.archived {

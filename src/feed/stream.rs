@@ -44,7 +44,7 @@ pub async fn open(cluster: &Cluster, start: Start) -> DriverResult<Batches> {
                 { "ns.coll": { "$in": watched.to_vec() } },
                 { "operationType": { "$in": ["dropDatabase", "invalidate"] } },
             ] } },
-            { "$unset": ["fullDocument.keys", "fullDocument.shared", "fullDocument.history", "updateDescription", "lsid", "txnNumber"] },
+            { "$unset": ["fullDocument.keys", "fullDocument.shared", "fullDocument.history", "fullDocument.listing", "updateDescription", "lsid", "txnNumber"] },
         ],
         // The first batch would be cut at 101 events, in the middle of a cluster time perhaps: let it be empty.
         "cursor": { "batchSize": 0 },

@@ -3,6 +3,8 @@
 //! One lock orders commits and subscriptions, so that a subscription sees each commit either in its snapshot or as a
 //! change, never both and never neither. What is done under it is computed from memory.
 
+mod doctors;
+
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -15,11 +17,14 @@ use parking_lot::Mutex;
 use super::cursor::Cursor;
 use super::outbox::{Ending, Frame, Outbox};
 use super::project::{self, Update};
+use super::subscriptions::Subscriptions;
 use super::topic::Topic;
 use crate::clock::Clock;
 use crate::domain::appointment::Appointment;
 use crate::domain::change::{Change, Commit, FeedEvent, Position};
+use crate::domain::doctor::Doctor;
 use crate::domain::ids::{DoctorId, ServiceId, SessionId, UserId};
+use crate::domain::refusal::Refusal;
 use crate::views::calendar::Calendar;
 use crate::views::calendars::Calendars;
 use crate::views::committed::{Committed, Positions};
@@ -32,6 +37,8 @@ pub enum Message<'a> {
     Change(&'a Update),
     /// Forget the items.
     Reset,
+    /// The right to the topic is gone: nothing more of it comes.
+    Ended(&'a Refusal),
 }
 
 /// Writes a message of a topic as frames; given by the room that knows the wire.
@@ -45,10 +52,18 @@ pub struct SubscriberId(pub u64);
 pub struct Subscriber<'a> {
     pub id: SubscriberId,
     pub outbox: &'a Arc<Outbox>,
-    /// The subscription of the same name that this one takes the place of.
-    pub replaces: Option<Topic>,
+    /// What the connection is subscribed to: of each name once, the latest.
+    pub subscriptions: &'a Arc<Subscriptions>,
+    /// Whether they see the doctor of the topic when the public does not.
+    pub may_see_drafts: bool,
     /// The frame that answers the request, by whether it is resumed.
     pub opening: &'a (dyn Fn(bool) -> Frame + Sync),
+}
+
+impl Subscriber<'_> {
+    fn may_see(&self, doctor: &Doctor) -> bool {
+        self.may_see_drafts || doctor.is_approved()
+    }
 }
 
 /// A snapshot is older than what is remembered: read it again.
@@ -73,6 +88,7 @@ pub struct Hub {
 struct State {
     slots: HashMap<DoctorId, HashMap<View, Group>>,
     calendars: HashMap<DoctorId, HashMap<(Timestamp, Timestamp), Group>>,
+    doctors: HashMap<DoctorId, HashMap<(), Group>>,
     mine: HashMap<UserId, HashMap<(), Group>>,
 }
 
@@ -99,6 +115,8 @@ type View = (ServiceId, Date);
 struct Member {
     id: SubscriberId,
     outbox: Arc<Outbox>,
+    subscriptions: Arc<Subscriptions>,
+    may_see_drafts: bool,
     /// What is up to here, they know.
     floor: Position,
 }
@@ -123,6 +141,7 @@ impl Hub {
         match event {
             FeedEvent::Commit(commit) => {
                 let commit = Arc::new(commit);
+                self.push_doctors(&mut state, &commit);
                 let before = self.slots_before(&state, &commit);
                 self.calendars.apply(commit.clone());
                 self.push_appointments(&state, &commit);
@@ -252,8 +271,8 @@ impl Hub {
         Ok(())
     }
 
-    /// Starts or continues the slots of a service on some dates. `None`: the calendar is not in memory, load it first; or
-    /// it is ahead of the feed, wait for that.
+    /// Starts or continues the slots of a service on some dates. `None`: the calendar is not in memory or shows a draft that
+    /// the subscriber may not see, load it; or it is ahead of the feed, wait for that.
     pub fn join_slots(
         &self,
         doctor: DoctorId,
@@ -263,7 +282,7 @@ impl Hub {
         subscriber: &Subscriber<'_>,
     ) -> Option<()> {
         let mut state = self.state.lock();
-        let calendar = self.calendars.kept(doctor)?;
+        let calendar = self.calendars.kept(doctor).filter(|calendar| subscriber.may_see(&calendar.doctor))?;
         let at = self.calendars.position().max(calendar.position());
         // With other rules there are other starts: that is told by a snapshot.
         let missed = after.and_then(|after| self.missed(after)).filter(|missed| !changes_rules(missed, doctor));
@@ -292,9 +311,15 @@ impl Hub {
         Some(())
     }
 
-    /// Ends a subscription.
-    pub fn leave(&self, topic: &Topic, id: SubscriberId) {
-        self.state.lock().leave(topic, id);
+    /// Ends the subscriptions of a connection whose names are wanted, and tells how many these are.
+    pub fn leave(&self, id: SubscriberId, subscriptions: &Subscriptions, wanted: impl Fn(&str) -> bool) -> usize {
+        let mut state = self.state.lock();
+        let leaving = subscriptions.named(wanted);
+        for topic in &leaving {
+            state.leave(topic, id);
+            subscriptions.remove(&topic.to_string());
+        }
+        leaving.len()
     }
 
     /// The commits after a cursor; `None` when they cannot all be told.
@@ -434,13 +459,26 @@ fn changes_rules(commits: &[Arc<Commit>], doctor: DoctorId) -> bool {
 
 impl State {
     fn join(&mut self, topic: &Topic, subscriber: &Subscriber<'_>, floor: Position) {
-        if let Some(old) = &subscriber.replaces {
-            self.leave(old, subscriber.id);
+        // A connection that has ended has left all topics: nobody would leave this one.
+        if subscriber.outbox.ending().is_some() {
+            return;
         }
-        let member = Member { id: subscriber.id, outbox: subscriber.outbox.clone(), floor };
+        let name = topic.to_string();
+        if let Some(old) = subscriber.subscriptions.get(&name) {
+            self.leave(&old, subscriber.id);
+        }
+        subscriber.subscriptions.add(name, topic.clone());
+        let member = Member {
+            id: subscriber.id,
+            outbox: subscriber.outbox.clone(),
+            subscriptions: subscriber.subscriptions.clone(),
+            may_see_drafts: subscriber.may_see_drafts,
+            floor,
+        };
         match topic {
             Topic::Slots { doctor, service, date } => enter(&mut self.slots, *doctor, (*service, *date), topic, member),
             Topic::Calendar { doctor, window } => enter(&mut self.calendars, *doctor, *window, topic, member),
+            Topic::Doctor { doctor } => enter(&mut self.doctors, *doctor, (), topic, member),
             Topic::MyAppointments { user } => enter(&mut self.mine, *user, (), topic, member),
         }
     }
@@ -449,6 +487,7 @@ impl State {
         match topic {
             Topic::Slots { doctor, service, date } => exit(&mut self.slots, *doctor, &(*service, *date), id),
             Topic::Calendar { doctor, window } => exit(&mut self.calendars, *doctor, window, id),
+            Topic::Doctor { doctor } => exit(&mut self.doctors, *doctor, &(), id),
             Topic::MyAppointments { user } => exit(&mut self.mine, *user, &(), id),
         }
     }
@@ -456,8 +495,9 @@ impl State {
     fn end_all(&mut self, ending: Ending) {
         let slots = self.slots.drain().flat_map(|(_, groups)| groups.into_values());
         let calendars = self.calendars.drain().flat_map(|(_, groups)| groups.into_values());
+        let doctors = self.doctors.drain().flat_map(|(_, groups)| groups.into_values());
         let mine = self.mine.drain().flat_map(|(_, groups)| groups.into_values());
-        slots.chain(calendars).chain(mine).for_each(|mut group| group.end_all(ending));
+        slots.chain(calendars).chain(doctors).chain(mine).for_each(|mut group| group.end_all(ending));
     }
 }
 

@@ -6,4 +6,5 @@ pub mod cursor;
 pub mod hub;
 pub mod outbox;
 pub mod project;
+pub mod subscriptions;
 pub mod topic;

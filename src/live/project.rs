@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::appointment::Appointment;
 use crate::domain::change::{Change, Commit};
-use crate::domain::doctor::Service;
+use crate::domain::doctor::{Doctor, Service};
 use crate::domain::ids::{AppointmentId, DoctorId};
 use crate::domain::slots::{self, Candidate};
 use crate::domain::tick::Tick;
@@ -32,8 +32,16 @@ pub struct LiveSlot {
 /// New or changed items, and those that are no more. A snapshot removes nothing.
 #[derive(Clone, Debug)]
 pub enum Update {
-    Slots { upserted: Vec<LiveSlot>, removed: Vec<Timestamp> },
-    Appointments { upserted: Vec<Arc<Appointment>>, removed: Vec<AppointmentId> },
+    Slots {
+        upserted: Vec<LiveSlot>,
+        removed: Vec<Timestamp>,
+    },
+    Appointments {
+        upserted: Vec<Arc<Appointment>>,
+        removed: Vec<AppointmentId>,
+    },
+    /// The one item of a doctor's topic.
+    Doctor(Arc<Doctor>),
 }
 
 impl Update {
@@ -43,6 +51,7 @@ impl Update {
         match self {
             Self::Slots { upserted, removed } => upserted.is_empty() && removed.is_empty(),
             Self::Appointments { upserted, removed } => upserted.is_empty() && removed.is_empty(),
+            Self::Doctor(_) => false,
         }
     }
 }
@@ -66,7 +75,7 @@ pub fn appointments(topic: &Topic, commit: &Commit, now: Timestamp) -> Update {
             Topic::MyAppointments { user } => {
                 (appointment.patient_id == *user, appointment.status.is_open() || appointment.start >= kept_since(now))
             }
-            Topic::Slots { .. } => (false, false),
+            Topic::Slots { .. } | Topic::Doctor { .. } => (false, false),
         };
         if concerns && belongs {
             upserted.push(appointment.clone());

@@ -15,6 +15,8 @@ pub enum Topic {
     Slots { doctor: DoctorId, service: ServiceId, date: Date },
     /// The appointments of a doctor that lie in a window.
     Calendar { doctor: DoctorId, window: (Timestamp, Timestamp) },
+    /// What a doctor shows to the public.
+    Doctor { doctor: DoctorId },
     /// The appointments of a patient.
     MyAppointments { user: UserId },
 }
@@ -24,15 +26,26 @@ pub enum Topic {
 pub enum Name {
     Slots { doctor: DoctorId, service: ServiceId, date: Option<Date> },
     Calendar { doctor: DoctorId },
+    Doctor { doctor: DoctorId },
     MyAppointments,
 }
 
 impl Name {
+    /// The doctor whose topic it is.
+    #[must_use]
+    pub fn doctor(self) -> Option<DoctorId> {
+        match self {
+            Self::Slots { doctor, .. } | Self::Calendar { doctor } | Self::Doctor { doctor } => Some(doctor),
+            Self::MyAppointments => None,
+        }
+    }
+
     /// Reads a name; `None` for what is no topic.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         match text.split('/').collect::<Vec<_>>()[..] {
             ["me", "appointments"] => Some(Self::MyAppointments),
+            ["doctors", doctor] => Some(Self::Doctor { doctor: UserId(id(doctor)?) }),
             ["doctors", doctor, "appointments"] => Some(Self::Calendar { doctor: UserId(id(doctor)?) }),
             ["doctors", doctor, "slots", service] => {
                 Some(Self::Slots { doctor: UserId(id(doctor)?), service: ServiceId(id(service)?), date: None })
@@ -57,6 +70,7 @@ impl fmt::Display for Topic {
         match self {
             Self::Slots { doctor, service, date } => write!(f, "doctors/{doctor}/slots/{service}/{date}"),
             Self::Calendar { doctor, .. } => write!(f, "doctors/{doctor}/appointments"),
+            Self::Doctor { doctor } => write!(f, "doctors/{doctor}"),
             Self::MyAppointments { .. } => f.write_str("me/appointments"),
         }
     }
@@ -73,6 +87,7 @@ mod tests {
         let date: Date = "2026-12-01".parse().expect("a date");
         let topic = Topic::Slots { doctor, service, date }.to_string();
         assert_eq!(Name::parse(&topic), Some(Name::Slots { doctor, service, date: Some(date) }));
+        assert_eq!(Name::parse(&Topic::Doctor { doctor }.to_string()), Some(Name::Doctor { doctor }));
         assert_eq!(Name::parse("me/appointments"), Some(Name::MyAppointments));
         for wrong in [
             "",
@@ -80,6 +95,9 @@ mod tests {
             "me",
             "me/appointments/",
             "*",
+            "doctors",
+            "doctors/",
+            "doctors/*",
             "doctors/*/appointments",
             "doctors//appointments",
             &topic.to_uppercase(),

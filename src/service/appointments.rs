@@ -102,7 +102,7 @@ impl Appointments {
             patient_name: &patient_name,
             start,
             reason: book.reason.clone(),
-            by: identity.user,
+            by: request.actor(),
             now,
         };
         for generation in 0..GENERATIONS {
@@ -258,7 +258,7 @@ impl Appointments {
     /// The next revision, or why there is none.
     async fn decide(&self, current: &Appointment, change: &Change, request: &Request) -> Result<Appointment> {
         match change {
-            Change::Cancel { reason } => Ok(current.cancelled(reason.clone(), request.user, request.at)?),
+            Change::Cancel { reason } => Ok(current.cancelled(reason.clone(), request.actor(), request.at)?),
             Change::Reschedule { start } => {
                 self.committed.catch_up().await;
                 let calendar = self.calendars.get(current.doctor_id).await?.ok_or(Refusal::NotFound)?;
@@ -267,7 +267,7 @@ impl Appointments {
                 current.movable()?;
                 let start = rules::check(&calendar.doctor, service, *start, request.at)
                     .map_err(|rule| Refusal::SlotUnavailable { rule })?;
-                Ok(current.rescheduled(service, start, request.user, request.at)?)
+                Ok(current.rescheduled(service, start, request.actor(), request.at)?)
             }
         }
     }
@@ -279,7 +279,7 @@ impl Appointments {
 
     async fn calendar(&self, viewer: &Viewer, doctor: DoctorId) -> Result<Arc<Calendar>> {
         let calendar = self.calendars.get(doctor).await.map_err(unchanged)?.ok_or(Refusal::NotFound)?;
-        if !calendar.doctor.approved {
+        if !calendar.doctor.is_approved() {
             access::authorise(access::DRAFT, viewer, Object::of_doctor(doctor))?;
         }
         Ok(calendar)

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
+
 use super::request::{self, Done};
 use super::slots::Slots;
 use crate::clock::Clock;
 use crate::domain::access::{self, Object};
 use crate::domain::account::{Identity, Role, Viewer};
 use crate::domain::availability;
-use crate::domain::doctor::{Availability, Doctor, Profile, Service};
+use crate::domain::doctor::{Approval, Availability, Doctor, HistoryEntry, Profile, Rating, Service};
+use crate::domain::history;
 use crate::domain::ids::{DoctorId, ServiceId};
 use crate::domain::refusal::{Refusal, Violation};
 use crate::error::{ClusterName, Error, Outcome, Result};
-use crate::store::doctors::DoctorStore;
+use crate::store::doctors::{DoctorStore, Search};
 use crate::store::idempotency::Request;
 use crate::views::calendar::Calendar;
 use crate::views::committed::Committed;
@@ -34,14 +37,23 @@ pub struct Doctors {
     clock: Clock,
 }
 
-/// What is changed of a profile; absent fields stay.
+/// What is changed of a profile; absent fields stay, an empty text removes one.
 #[derive(Clone, Debug, Default)]
 pub struct ProfileChange {
     pub specialisation: Option<String>,
+    pub qualifications: Option<Vec<String>>,
+    pub experience_years: Option<Changed<u32>>,
     pub bio: Option<String>,
     pub languages: Option<Vec<String>>,
     pub address: Option<String>,
+    /// As [`crate::domain::profile::photo_url`] gives it.
+    pub photo_url: Option<String>,
+    pub price: Option<Changed<(i64, String)>>,
+    pub time_zone: Option<TimeZone>,
 }
+
+/// What becomes of a field that has no empty value: set, or removed.
+pub type Changed<T> = Option<T>;
 
 /// What is changed of a service, or said of a new one; absent fields stay, or have their default.
 #[derive(Clone, Debug, Default)]
@@ -79,10 +91,13 @@ impl Doctors {
             id,
             rev: 1,
             name: name.to_owned(),
-            approved: self.approve_at_once,
+            approval: if self.approve_at_once { Approval::Approved } else { Approval::Pending },
             profile: Profile::default(),
+            rating: Rating::default(),
             availability: Availability { rev: 1, time_zone, weekly: Vec::new(), overrides: Vec::new() },
             services: Vec::new(),
+            staff: Vec::new(),
+            history: Vec::new(),
             updated_at: self.clock.now(),
         };
         self.store.insert_if_absent(&doctor).await
@@ -97,19 +112,13 @@ impl Doctors {
         self.slots.calendar(viewer, id).await
     }
 
-    /// Approved doctors by name.
+    /// Approved doctors.
     ///
     /// # Errors
     /// `unavailable`.
-    pub async fn search(
-        &self,
-        viewer: &Viewer,
-        specialisation: Option<&str>,
-        after: Option<(String, DoctorId)>,
-        limit: i64,
-    ) -> Result<Vec<Doctor>> {
+    pub async fn search(&self, viewer: &Viewer, search: &Search) -> Result<Vec<Doctor>> {
         access::admit("doctor.search", viewer)?;
-        self.store.search(specialisation, after, limit).await
+        self.store.search(search).await
     }
 
     /// Changes a profile.
@@ -127,7 +136,7 @@ impl Doctors {
         let parts = [format!("{id} {rev:?} {change:?}")];
         self.change(viewer, "doctor.update", key, &parts, id, |doctor| {
             stale_unless(rev, doctor.rev)?;
-            change.apply(&mut doctor.profile);
+            change.apply(doctor);
             Ok(())
         })
         .await
@@ -277,6 +286,8 @@ impl Doctors {
             decide(&mut next)?;
             next.rev += 1;
             next.updated_at = request.at;
+            let (action, by) = (operation.to_owned(), request.actor());
+            history::append(&mut next.history, HistoryEntry { rev: next.rev, action, by, at: request.at });
             if let Some(at) = self.store.replace(&stored, &next, &request).await? {
                 self.committed.acknowledged(at);
                 return Ok(Done { value: next, at });
@@ -300,7 +311,8 @@ impl Doctors {
 }
 
 impl ProfileChange {
-    fn apply(&self, profile: &mut Profile) {
+    fn apply(&self, doctor: &mut Doctor) {
+        let profile = &mut doctor.profile;
         let set = |field: &mut Option<String>, change: &Option<String>| {
             if let Some(text) = change {
                 *field = (!text.is_empty()).then(|| text.clone());
@@ -309,8 +321,23 @@ impl ProfileChange {
         set(&mut profile.specialisation, &self.specialisation);
         set(&mut profile.bio, &self.bio);
         set(&mut profile.address, &self.address);
+        set(&mut profile.photo_url, &self.photo_url);
+        if let Some(qualifications) = &self.qualifications {
+            profile.qualifications.clone_from(qualifications);
+        }
+        if let Some(years) = self.experience_years {
+            profile.experience_years = years;
+        }
+        if let Some(price) = &self.price {
+            profile.price.clone_from(price);
+        }
         if let Some(languages) = &self.languages {
             profile.languages.clone_from(languages);
+        }
+        if let Some(zone) = &self.time_zone {
+            let hours = &mut doctor.availability;
+            hours.rev += u32::from(hours.time_zone != *zone);
+            hours.time_zone.clone_from(zone);
         }
     }
 }

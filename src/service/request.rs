@@ -21,7 +21,8 @@ pub fn request(identity: &Identity, operation: &'static str, key: &str, parts: &
     let digest = digest(parts.iter().map(|part| part.as_bytes()));
     let mut fingerprint = [0; 32];
     fingerprint.copy_from_slice(digest.as_ref());
-    Request { user: identity.user, operation, key: key.to_owned(), fingerprint, at: now }
+    let Identity { user, session, .. } = *identity;
+    Request { user, session, operation, key: key.to_owned(), fingerprint, at: now }
 }
 
 /// The id of what a request creates: the same for each repetition, so that a retry meets itself. `generation` counts

@@ -63,7 +63,7 @@ impl Slots {
     pub async fn calendar(&self, viewer: &Viewer, doctor: DoctorId) -> Result<Arc<Calendar>> {
         self.committed.catch_up().await;
         let calendar = self.calendars.get(doctor).await?.ok_or(Refusal::NotFound)?;
-        if !calendar.doctor.approved {
+        if !calendar.doctor.is_approved() {
             access::authorise(access::DRAFT, viewer, Object::of_doctor(doctor))?;
         }
         Ok(calendar)

@@ -1,6 +1,5 @@
 //! A connection that stays: its frames in, its outbox out, its topics, its token's end.
 
-use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -27,7 +26,7 @@ use crate::domain::account::{Identity, Viewer};
 use crate::domain::peer::Peer;
 use crate::live::hub::SubscriberId;
 use crate::live::outbox::{Ending, Frame, Outbox};
-use crate::live::topic::Topic;
+use crate::live::subscriptions::Subscriptions;
 
 /// How long before the end of its token a connection is told.
 const EXPIRY_NOTICE: SignedDuration = SignedDuration::from_secs(60);
@@ -49,7 +48,7 @@ pub struct Session {
     answers: bool,
     /// Wakes [`Session::keep`] when the token's end has moved.
     renewed: Notify,
-    pub(super) topics: Mutex<HashMap<String, Topic>>,
+    pub(super) subscriptions: Arc<Subscriptions>,
     /// Subscriptions of one connection are made one after the other.
     pub(super) subscribing: tokio::sync::Mutex<()>,
     in_flight: Arc<Semaphore>,
@@ -100,7 +99,7 @@ impl Session {
             peer,
             answers,
             renewed: Notify::new(),
-            topics: Mutex::default(),
+            subscriptions: Arc::default(),
             subscribing: tokio::sync::Mutex::default(),
             in_flight: Arc::new(Semaphore::new(limits.in_flight)),
             limiter: DefaultDirectRateLimiter::direct(quota),
@@ -137,6 +136,12 @@ impl Session {
     #[must_use]
     pub fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
+    }
+
+    /// Whether there is a topic left that it watches.
+    #[must_use]
+    pub fn watches(&self) -> bool {
+        self.subscriptions.count() > 0
     }
 
     /// Number of the connection, for the log.
@@ -373,9 +378,7 @@ impl Session {
     /// Leaves every topic. Done on drop as well.
     pub fn close(&self) {
         self.outbox.end(Ending::Gone);
-        for topic in self.topics.lock().drain().map(|(_, topic)| topic) {
-            self.services.hub.leave(&topic, self.id);
-        }
+        self.services.hub.leave(self.id, &self.subscriptions, |_| true);
         if let Ok(identity) = self.viewer().identity() {
             self.services.hub.disconnected(identity.session, self.id);
         }

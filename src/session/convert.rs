@@ -3,8 +3,8 @@
 use cita_protocol::appointment::{Appointment as WireAppointment, AppointmentStatus};
 use cita_protocol::auth::{AuthReply, ConnectedUser, Role as WireRole, User as WireUser};
 use cita_protocol::doctor::{
-    Approval, Availability as WireAvailability, DayRange, Doctor as WireDoctor, Override, Service as WireService,
-    Weekday as WireWeekday, WeeklyRange,
+    Approval as WireApproval, Availability as WireAvailability, DayRange, Doctor as WireDoctor, DoctorSort, LiveDoctor,
+    Override, Rating as WireRating, Service as WireService, Weekday as WireWeekday, WeeklyRange,
 };
 use cita_protocol::slot::{LiveSlot as WireLiveSlot, Slot, SlotStatus};
 use cita_protocol::value::{Id, Instant, LocalTime, Money, TimeZone};
@@ -15,7 +15,8 @@ use uuid::Uuid;
 
 use crate::domain::account::{Identity, Role, User};
 use crate::domain::appointment::{Appointment, Status};
-use crate::domain::doctor::{Doctor, LocalRange, Service};
+use crate::domain::doctor::{Approval, Doctor, LocalRange, Rating, Service};
+use crate::domain::listing::Sort;
 use crate::domain::refusal::{Refusal, Violation};
 use crate::error::{ClusterName, Error, Outcome};
 use crate::live::project::LiveSlot;
@@ -76,13 +77,47 @@ pub fn doctor(doctor: &Doctor) -> WireDoctor {
         id: id(doctor.id.0),
         rev: doctor.rev,
         name: doctor.name.clone(),
-        approval: if doctor.approved { Approval::Approved } else { Approval::Pending },
+        approval: match doctor.approval {
+            Approval::Pending => WireApproval::Pending,
+            Approval::Approved => WireApproval::Approved,
+            Approval::Rejected => WireApproval::Rejected,
+        },
         time_zone: TimeZone(doctor.zone_name().to_owned()),
         specialisation: doctor.profile.specialisation.clone(),
         bio: doctor.profile.bio.clone(),
         languages: doctor.profile.languages.clone(),
         address: doctor.profile.address.clone(),
+        qualifications: doctor.profile.qualifications.clone(),
+        experience_years: doctor.profile.experience_years,
+        photo_url: doctor.profile.photo_url.clone(),
+        price: doctor.profile.price.as_ref().map(money),
+        rating: rating(doctor.rating),
     }
+}
+
+/// To hundredths; nothing while nobody has said anything.
+fn rating(Rating { sum, count }: Rating) -> Option<WireRating> {
+    let average = |count| (f64::from(sum) / f64::from(count) * 100.0).round() / 100.0;
+    (count > 0).then(|| WireRating { average: average(count), count })
+}
+
+pub fn live_doctor(doctor: &Doctor) -> LiveDoctor {
+    let services = doctor.services.iter().map(|offered| service(doctor, offered)).collect();
+    LiveDoctor { doctor: self::doctor(doctor), services }
+}
+
+/// The domain's word for a sort of the wire.
+pub fn sort_of(sort: DoctorSort) -> Sort {
+    match sort {
+        DoctorSort::Name => Sort::Name,
+        DoctorSort::Rating => Sort::Rating,
+        DoctorSort::Price => Sort::Price,
+        DoctorSort::Experience => Sort::Experience,
+    }
+}
+
+fn money((amount, currency): &(i64, String)) -> Money {
+    Money { amount_minor: *amount, currency: currency.clone() }
 }
 
 pub fn service(doctor: &Doctor, service: &Service) -> WireService {
@@ -95,10 +130,7 @@ pub fn service(doctor: &Doctor, service: &Service) -> WireService {
         step_minutes: number(service.step_minutes),
         buffer_before_minutes: number(service.buffer_before_minutes),
         buffer_after_minutes: number(service.buffer_after_minutes),
-        price: service
-            .price
-            .as_ref()
-            .map(|(amount, currency)| Money { amount_minor: *amount, currency: currency.clone() }),
+        price: service.price.as_ref().map(money),
         requires_approval: false,
         min_notice_minutes: number(service.min_notice_minutes),
         horizon_days: number(service.horizon_days),

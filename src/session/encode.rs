@@ -1,5 +1,6 @@
 //! Frames of live topics: items to JSON, once for everyone who sees them.
 
+use cita_protocol::Problem;
 use cita_protocol::appointment::Appointment;
 use cita_protocol::frame::{Change, Reset, Snapshot};
 use serde::Serialize;
@@ -25,6 +26,10 @@ pub fn frames(topic: &str, message: Message<'_>, cursor: &str) -> Vec<Frame> {
         Message::Snapshot(Update::Appointments { upserted, .. }) => {
             snapshot(topic, &upserted.iter().map(|item| convert::appointment(item)).collect::<Vec<_>>(), cursor)
         }
+        Message::Snapshot(Update::Doctor(doctor)) => snapshot(topic, &[convert::live_doctor(doctor)], cursor),
+        Message::Change(Update::Doctor(doctor)) => {
+            change(topic, vec![convert::live_doctor(doctor)], Vec::new(), cursor)
+        }
         Message::Change(Update::Slots { upserted, removed }) => {
             let upserted = upserted.iter().map(convert::live_slot).collect();
             change(topic, upserted, removed.iter().map(|start| convert::instant(*start).0).collect(), cursor)
@@ -32,6 +37,10 @@ pub fn frames(topic: &str, message: Message<'_>, cursor: &str) -> Vec<Frame> {
         Message::Change(Update::Appointments { upserted, removed }) => {
             let upserted: Vec<Appointment> = upserted.iter().map(|item| convert::appointment(item)).collect();
             change(topic, upserted, removed.iter().map(ToString::to_string).collect(), cursor)
+        }
+        Message::Ended(why) => {
+            let problem = Problem { topic: Some(topic.to_owned()), ..convert::problem(why.clone().into()) };
+            vec![Frame::new("error", None, None, &json(&problem))]
         }
         Message::Reset => vec![Frame::new("reset", None, None, &json(&Reset { topic: topic.to_owned() }))],
     }

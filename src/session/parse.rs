@@ -9,8 +9,13 @@ use uuid::Uuid;
 
 use crate::domain::availability::parse_zone;
 use crate::domain::doctor::LocalRange;
+use crate::domain::listing::{SEARCH_WORDS, WORD_LENGTH, words};
+use crate::domain::profile::{EXPERIENCE_MAX, check_price, photo_url};
 use crate::domain::refusal::{Refusal, Violation};
 use crate::live::cursor::Cursor;
+
+/// Longest text of a search, in characters: as many words as it may have, and what stands between them.
+const SEARCH_TEXT: usize = 250;
 
 /// Collects what is wrong with a request.
 #[derive(Debug, Default)]
@@ -85,22 +90,60 @@ impl Fields {
         self.text(pointer, text, least, most)
     }
 
+    /// Lines, each of them not blank.
+    pub fn lines(&mut self, pointer: &str, lines: &[String], (most, longest): (usize, usize)) -> Vec<String> {
+        if lines.len() > most {
+            self.refuse(pointer, "too_many", format!("at most {most} lines"));
+        }
+        let lines = lines.iter().take(most).enumerate();
+        lines.map(|(index, line)| self.line(&format!("{pointer}/{index}"), line, 1, longest)).collect()
+    }
+
+    pub fn years(&mut self, pointer: &str, years: u32) -> u32 {
+        if years > EXPERIENCE_MAX {
+            self.refuse(pointer, "out_of_range", format!("must be 0 to {EXPERIENCE_MAX}"));
+        }
+        years
+    }
+
+    /// The address of a photo; an empty one is none.
+    pub fn photo_url(&mut self, pointer: &str, text: &str) -> String {
+        let kept = if text.is_empty() { Some(String::new()) } else { photo_url(text) };
+        let expected = "must be an https address without credentials, at most 500 characters";
+        self.read(pointer, kept, expected).unwrap_or_default()
+    }
+
+    /// Words to search for.
+    pub fn words(&mut self, pointer: &str, text: &str) -> Vec<String> {
+        self.line(pointer, text, 0, SEARCH_TEXT);
+        let found: Vec<String> = words(text).take(SEARCH_WORDS + 1).collect();
+        if found.len() > SEARCH_WORDS {
+            self.refuse(pointer, "too_many", format!("at most {SEARCH_WORDS} words"));
+        } else if found.iter().any(|word| word.chars().count() > WORD_LENGTH) {
+            self.refuse(pointer, "too_long", format!("a word may have at most {WORD_LENGTH} characters"));
+        }
+        found
+    }
+
     pub fn languages(&mut self, pointer: &str, tags: &[String]) -> Vec<String> {
         if tags.len() > 20 {
             self.refuse(pointer, "too_many", "at most 20 languages");
         }
         for (index, tag) in tags.iter().take(20).enumerate() {
-            let subtags = || tag.split('-');
-            let is_tag = subtags()
-                .all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()))
-                && subtags()
-                    .next()
-                    .is_some_and(|first| first.len() >= 2 && first.bytes().all(|b| b.is_ascii_alphabetic()));
-            if !is_tag || tag.len() > 35 {
-                self.refuse(&format!("{pointer}/{index}"), "invalid", "must be a BCP 47 tag such as es-CO");
-            }
+            self.language(&format!("{pointer}/{index}"), tag);
         }
         tags.to_vec()
+    }
+
+    pub fn language(&mut self, pointer: &str, tag: &str) -> String {
+        let subtags = || tag.split('-');
+        let is_tag = subtags()
+            .all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()))
+            && subtags().next().is_some_and(|first| first.len() >= 2 && first.bytes().all(|b| b.is_ascii_alphabetic()));
+        if !is_tag || tag.len() > 35 {
+            self.refuse(pointer, "invalid", "must be a BCP 47 tag such as es-CO");
+        }
+        tag.to_owned()
     }
 
     /// Whole minutes or days. Beyond `i32` is beyond every bound.
@@ -110,6 +153,13 @@ impl Fields {
 
     pub fn price(&mut self, price: &Money) -> (i64, String) {
         (price.amount_minor, price.currency.clone())
+    }
+
+    /// A price whose rules are not asked elsewhere.
+    pub fn checked_price(&mut self, pointer: &str, price: &Money) -> (i64, String) {
+        let price = self.price(price);
+        check_price(pointer, &price, &mut self.0);
+        price
     }
 
     pub fn weekly(&mut self, ranges: &[WeeklyRange]) -> Vec<(Weekday, LocalRange)> {

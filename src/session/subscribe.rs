@@ -71,13 +71,22 @@ impl Session {
             let id = id.map(encode::json);
             Frame::new("reply", id.as_deref(), None, &reply)
         };
-        let replaces = self.topics.lock().get(&request.topic).cloned();
-        let subscriber = Subscriber { id: self.id, outbox: &self.outbox, replaces, opening: &opening };
+        let may_see_drafts = name
+            .doctor()
+            .is_some_and(|doctor| access::authorise(access::DRAFT, &self.viewer(), Object::of_doctor(doctor)).is_ok());
+        let subscriber = Subscriber {
+            id: self.id,
+            outbox: &self.outbox,
+            subscriptions: &self.subscriptions,
+            may_see_drafts,
+            opening: &opening,
+        };
         match name {
             Name::Slots { doctor, service, date } => {
                 let dates = asked.slot_dates(date)?;
                 self.subscribe_slots(doctor, service, &dates, &asked, &subscriber).await
             }
+            Name::Doctor { doctor } => self.subscribe_doctor(doctor, &asked, &subscriber).await,
             Name::Calendar { doctor } => self.subscribe_calendar(doctor, &asked, &subscriber).await,
             Name::MyAppointments => self.subscribe_mine(&asked, &subscriber).await,
         }
@@ -108,7 +117,25 @@ impl Session {
                 self.services.hub.wait_for(self.services.hub.cursor_at(calendar.position())).await;
             }
             if self.services.hub.join_slots(doctor, service, dates, after, subscriber).is_some() {
-                self.joined(topics);
+                return Ok(());
+            }
+        }
+        Err(Error::unreadable(ClusterName::Appointments))
+    }
+
+    async fn subscribe_doctor(&self, doctor: DoctorId, asked: &Asked, subscriber: &Subscriber<'_>) -> Result<()> {
+        let (viewer, hub) = (self.viewer(), &self.services.hub);
+        access::authorise(access::DOCTOR_TOPIC, &viewer, Object::of_doctor(doctor))?;
+        asked.no_window()?;
+        self.check_room(&[Topic::Doctor { doctor }])?;
+        let after = asked.after.map(|cursor| cursor.unwrap_or(Cursor::NEVER));
+        for _ in 0..ATTEMPTS {
+            let calendar = self.services.slots.calendar(&viewer, doctor).await?;
+            if after.is_some() {
+                // A calendar that was just read may be ahead of the feed.
+                hub.wait_for(hub.cursor_at(calendar.position())).await;
+            }
+            if hub.join_doctor(doctor, after, subscriber).is_some() {
                 return Ok(());
             }
         }
@@ -137,13 +164,11 @@ impl Session {
         if let Some(Some(after)) = asked.after
             && hub.resume_appointments(&topic, after, subscriber)
         {
-            self.joined(vec![topic]);
             return Ok(());
         }
         for _ in 0..ATTEMPTS {
             let (at, items) = self.snapshot(&topic).await?;
             if hub.start_appointments(&topic, at, items, asked.after.is_some(), subscriber).is_ok() {
-                self.joined(vec![topic]);
                 return Ok(());
             }
         }
@@ -157,47 +182,32 @@ impl Session {
             Topic::MyAppointments { user } => {
                 appointments.snapshot_of_patient(*user, kept_since(self.services.clock.now())).await
             }
-            Topic::Slots { .. } => Err(Error::Internal("slots are told from memory".to_owned())),
+            Topic::Slots { .. } | Topic::Doctor { .. } => Err(Error::Internal("told from memory".to_owned())),
         }
     }
 
     pub(super) async fn unsubscribe(&self, id: Option<&str>, data: &str) -> std::result::Result<(), Problem> {
         let request: UnsubscribeRequest = input::read(data)?;
         let _one_after_the_other = self.subscribing.lock().await;
-        let leaving: Vec<Topic> = {
-            let mut topics = self.topics.lock();
-            // The name of a range of slots stands for all of its dates.
-            let range = format!("{}/", request.topic);
-            let is_range = matches!(Name::parse(&request.topic), Some(Name::Slots { date: None, .. }));
-            topics
-                .extract_if(|name, _| *name == request.topic || is_range && name.starts_with(&range))
-                .map(|(_, topic)| topic)
-                .collect()
-        };
-        if leaving.is_empty() {
+        // The name of a range of slots stands for all of its dates.
+        let range = format!("{}/", request.topic);
+        let is_range = matches!(Name::parse(&request.topic), Some(Name::Slots { date: None, .. }));
+        let is_meant = |name: &str| *name == request.topic || is_range && name.starts_with(&range);
+        if self.services.hub.leave(self.id, &self.subscriptions, is_meant) == 0 {
             return Err(Problem::new(ErrorCode::NotFound).with_detail("This connection has no such subscription."));
-        }
-        for topic in leaving {
-            self.services.hub.leave(&topic, self.id);
         }
         self.reply(id, None, &encode::json(&UnsubscribeReply { topic: request.topic }));
         Ok(())
     }
 
     fn check_room(&self, topics: &[Topic]) -> Result<(), Refusal> {
-        let held = self.topics.lock();
-        let new = topics.iter().filter(|topic| !held.contains_key(&topic.to_string())).count();
-        if held.len() + new > self.services.limits.subscriptions { Err(Refusal::TooManySubscriptions) } else { Ok(()) }
-    }
-
-    /// Remembers the topics, unless the connection has ended meanwhile: then nobody would leave them.
-    fn joined(&self, joined: Vec<Topic>) {
-        let mut topics = self.topics.lock();
-        if self.outbox.ending().is_some() {
-            joined.iter().for_each(|topic| self.services.hub.leave(topic, self.id));
-            return;
+        let held = &self.subscriptions;
+        let new = topics.iter().filter(|topic| held.get(&topic.to_string()).is_none()).count();
+        if held.count() + new > self.services.limits.subscriptions {
+            Err(Refusal::TooManySubscriptions)
+        } else {
+            Ok(())
         }
-        topics.extend(joined.into_iter().map(|topic| (topic.to_string(), topic)));
     }
 }
 

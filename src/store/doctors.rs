@@ -3,7 +3,7 @@
 use futures::TryStreamExt as _;
 use mongodb::Collection;
 use mongodb::bson::{Document, doc};
-use mongodb::options::IndexOptions;
+use mongodb::options::{Hint, IndexOptions};
 
 use super::cluster::Cluster;
 use super::collection;
@@ -15,6 +15,7 @@ use super::write::{Verdict, linearizable, read, until_decided};
 use crate::domain::change::Position;
 use crate::domain::doctor::Doctor;
 use crate::domain::ids::DoctorId;
+use crate::domain::listing::{Filter, Sort};
 use crate::domain::refusal::Refusal;
 use crate::error::{Error, Result};
 
@@ -63,8 +64,12 @@ impl DoctorStore {
     /// # Errors
     /// What the driver said.
     pub async fn ensure_indexes(&self) -> Result<(), mongodb::error::Error> {
-        let keys = doc! { "approved": 1, "name": 1, "_id": 1 };
-        self.cluster.ensure_index(collection::DOCTORS, "approved_name", keys, IndexOptions::default()).await
+        for sort in Sort::ALL {
+            let keys = doc! { FACETS: 1, key_field(sort): 1 };
+            let name = index_name(sort);
+            self.cluster.ensure_index(collection::DOCTORS, &name, keys, IndexOptions::default()).await?;
+        }
+        Ok(())
     }
 
     /// Creates the document of a doctor unless there is one.
@@ -106,29 +111,59 @@ impl DoctorStore {
         }
     }
 
-    /// Approved doctors by name, at most `limit`, after the name and id that ended the page before.
+    /// Approved doctors, at most as many as asked for.
     ///
     /// # Errors
     /// `unavailable` when the cluster does not answer.
-    pub async fn search(
-        &self,
-        specialisation: Option<&str>,
-        after: Option<(String, DoctorId)>,
-        limit: i64,
-    ) -> Result<Vec<Doctor>> {
-        let mut filter: Document = doc! { "approved": true };
-        if let Some(specialisation) = specialisation {
-            filter.insert("specialisation", specialisation);
-        }
-        if let Some((name, id)) = after {
-            let id = bson_id(id.0);
-            filter.insert("$or", vec![doc! { "name": { "$gt": &name } }, doc! { "name": &name, "_id": { "$gt": id } }]);
-        }
-        let collection = self.collection.clone();
+    pub async fn search(&self, search: &Search) -> Result<Vec<Doctor>> {
+        let (collection, search) = (self.collection.clone(), search.clone());
         let documents: Vec<DoctorDoc> = read(&self.cluster, async move {
-            collection.find(filter).sort(doc! { "name": 1, "_id": 1 }).limit(limit).await?.try_collect().await
+            let found = collection.find(search.filter()).sort(search.order()).limit(search.limit);
+            // Named, so that no plan is tried that would have to sort.
+            let found = found.hint(Hint::Name(index_name(search.sort)));
+            found.projection(doc! { "listing": 0, "history": 0, "keys": 0 }).await?.try_collect().await
         })
         .await?;
         documents.into_iter().map(|document| StoredDoctor::new(document).map(|stored| stored.doctor)).collect()
     }
+}
+
+/// Which doctors, in which order.
+#[derive(Clone, Debug)]
+pub struct Search {
+    pub which: Filter,
+    pub sort: Sort,
+    /// The key of the last doctor of the page before.
+    pub after: Option<String>,
+    pub limit: i64,
+}
+
+impl Search {
+    /// The condition: one stretch of the index of [`Self::order`].
+    #[must_use]
+    pub fn filter(&self) -> Document {
+        let mut filter = doc! { FACETS: { "$all": self.which.facets() } };
+        if let Some(after) = &self.after {
+            filter.insert(key_field(self.sort), doc! { "$gt": after });
+        }
+        filter
+    }
+
+    /// The order.
+    #[must_use]
+    pub fn order(&self) -> Document {
+        doc! { key_field(self.sort): 1 }
+    }
+}
+
+const FACETS: &str = "listing.facets";
+
+fn key_field(sort: Sort) -> String {
+    format!("listing.{}", sort.as_str())
+}
+
+/// Name of the index that a sort goes along.
+#[must_use]
+pub fn index_name(sort: Sort) -> String {
+    format!("listing_{}", sort.as_str())
 }

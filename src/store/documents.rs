@@ -1,17 +1,18 @@
-//! The border between documents and the domain, both ways. The only file that knows what a stored document looks like.
+//! The border between documents and the domain, both ways. Nothing else knows what a stored document looks like.
 //!
 //! `claims` and `shared` are absent when nothing is taken: `[]` and `null` would collide with their like in a unique
 //! index. Ticks are `i32`: a partial index on `$type: "int"` would let an int64 through.
 
-use jiff::civil::{Date, Time, Weekday};
-use jiff::tz::TimeZone;
+mod doctor;
+
 use mongodb::bson::{DateTime, Uuid};
 use serde::{Deserialize, Serialize};
 
+pub use self::doctor::DoctorDoc;
 use super::value::{bson_id, bson_time, instant, uuid_of};
 use crate::domain::appointment::{Action, Appointment, HistoryEntry, Status};
-use crate::domain::doctor::{Availability, Doctor, LocalRange, Profile, Service};
-use crate::domain::ids::{AppointmentId, ServiceId, UserId};
+use crate::domain::history::Actor;
+use crate::domain::ids::{AppointmentId, ServiceId, SessionId, UserId};
 use crate::domain::tick::{Tick, ticks};
 
 /// A document that does not read as what it should be.
@@ -96,6 +97,7 @@ pub struct HistoryDoc {
     pub rev: i32,
     pub action: String,
     pub by: Uuid,
+    pub session: Uuid,
     pub at: DateTime,
     pub start: DateTime,
 }
@@ -200,7 +202,8 @@ impl HistoryDoc {
         Self {
             rev: int(entry.rev),
             action: entry.action.as_str().to_owned(),
-            by: bson_id(entry.by.0),
+            by: bson_id(entry.by.user.0),
+            session: bson_id(entry.by.session.0),
             at: bson_time(entry.at),
             start: bson_time(entry.start),
         }
@@ -210,193 +213,9 @@ impl HistoryDoc {
         Some(HistoryEntry {
             rev: u32::try_from(self.rev).ok()?,
             action: Action::named(&self.action)?,
-            by: UserId(uuid_of(self.by)),
+            by: Actor { user: UserId(uuid_of(self.by)), session: SessionId(uuid_of(self.session)) },
             at: instant(self.at).ok()?,
             start: instant(self.start).ok()?,
-        })
-    }
-}
-
-/// A document of the doctors collection: profile, rules and services in one, so that a revision is a whole calendar.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DoctorDoc {
-    #[serde(rename = "_id")]
-    pub id: Uuid,
-    pub bucket: i32,
-    pub rev: i32,
-    pub name: String,
-    pub approved: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub specialisation: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bio: Option<String>,
-    pub languages: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
-    pub availability_rev: i32,
-    pub time_zone: String,
-    pub weekly: Vec<WeeklyDoc>,
-    pub overrides: Vec<OverrideDoc>,
-    pub services: Vec<ServiceDoc>,
-    pub updated_at: DateTime,
-    /// Left out by the feed.
-    #[serde(default)]
-    pub keys: Vec<Remembered>,
-}
-
-/// Weekly hours: weekday 1 (Monday) to 7, minutes of the local day.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct WeeklyDoc {
-    pub weekday: i32,
-    pub from: i32,
-    pub to: i32,
-}
-
-/// Hours of one date.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct OverrideDoc {
-    /// `2026-12-01`
-    pub date: String,
-    /// Minutes of the local day.
-    pub ranges: Vec<(i32, i32)>,
-}
-
-/// A service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ServiceDoc {
-    pub id: Uuid,
-    pub rev: i32,
-    pub name: String,
-    pub duration_minutes: i32,
-    pub step_minutes: i32,
-    pub buffer_before_minutes: i32,
-    pub buffer_after_minutes: i32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub price_minor: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub currency: Option<String>,
-    pub min_notice_minutes: i32,
-    pub horizon_days: i32,
-    pub archived: bool,
-}
-
-impl DoctorDoc {
-    /// The document of a doctor.
-    #[must_use]
-    pub fn from_domain(doctor: &Doctor, keys: Vec<Remembered>) -> Self {
-        let Availability { rev, weekly, overrides, .. } = &doctor.availability;
-        Self {
-            id: bson_id(doctor.id.0),
-            bucket: i32::from(doctor.id.bucket()),
-            rev: int(doctor.rev),
-            name: doctor.name.clone(),
-            approved: doctor.approved,
-            specialisation: doctor.profile.specialisation.clone(),
-            bio: doctor.profile.bio.clone(),
-            languages: doctor.profile.languages.clone(),
-            address: doctor.profile.address.clone(),
-            availability_rev: int(*rev),
-            time_zone: doctor.zone_name().to_owned(),
-            weekly: weekly
-                .iter()
-                .map(|(weekday, range)| WeeklyDoc {
-                    weekday: i32::from(weekday.to_monday_one_offset()),
-                    from: minutes(range.from),
-                    to: minutes(range.to),
-                })
-                .collect(),
-            overrides: overrides
-                .iter()
-                .map(|(date, ranges)| OverrideDoc {
-                    date: date.to_string(),
-                    ranges: ranges.iter().map(|range| (minutes(range.from), minutes(range.to))).collect(),
-                })
-                .collect(),
-            services: doctor.services.iter().map(ServiceDoc::from_domain).collect(),
-            updated_at: bson_time(doctor.updated_at),
-            keys,
-        }
-    }
-
-    /// The doctor of a document.
-    ///
-    /// # Errors
-    /// When a field holds what Cita never writes.
-    pub fn to_domain(&self) -> Result<Doctor, Undecodable> {
-        let bad = |what| Undecodable { id: self.id.to_string(), what };
-        Ok(Doctor {
-            id: UserId(uuid_of(self.id)),
-            rev: u32::try_from(self.rev).map_err(|_| bad("rev"))?,
-            name: self.name.clone(),
-            approved: self.approved,
-            profile: Profile {
-                specialisation: self.specialisation.clone(),
-                bio: self.bio.clone(),
-                languages: self.languages.clone(),
-                address: self.address.clone(),
-            },
-            availability: self.availability().ok_or_else(|| bad("availability"))?,
-            services: self
-                .services
-                .iter()
-                .map(ServiceDoc::to_domain)
-                .collect::<Option<_>>()
-                .ok_or_else(|| bad("services"))?,
-            updated_at: instant(self.updated_at).map_err(|_| bad("updatedAt"))?,
-        })
-    }
-
-    fn availability(&self) -> Option<Availability> {
-        let weekly = self.weekly.iter().map(|range| {
-            let weekday = Weekday::from_monday_one_offset(i8::try_from(range.weekday).ok()?).ok()?;
-            Some((weekday, local_range(range.from, range.to)?))
-        });
-        let overrides = self.overrides.iter().map(|day| {
-            let ranges = day.ranges.iter().map(|(from, to)| local_range(*from, *to));
-            Some((day.date.parse::<Date>().ok()?, ranges.collect::<Option<_>>()?))
-        });
-        Some(Availability {
-            rev: u32::try_from(self.availability_rev).ok()?,
-            time_zone: TimeZone::get(&self.time_zone).ok()?,
-            weekly: weekly.collect::<Option<_>>()?,
-            overrides: overrides.collect::<Option<_>>()?,
-        })
-    }
-}
-
-impl ServiceDoc {
-    fn from_domain(service: &Service) -> Self {
-        Self {
-            id: bson_id(service.id.0),
-            rev: int(service.rev),
-            name: service.name.clone(),
-            duration_minutes: service.duration_minutes,
-            step_minutes: service.step_minutes,
-            buffer_before_minutes: service.buffer_before_minutes,
-            buffer_after_minutes: service.buffer_after_minutes,
-            price_minor: service.price.as_ref().map(|(minor, _)| *minor),
-            currency: service.price.as_ref().map(|(_, currency)| currency.clone()),
-            min_notice_minutes: service.min_notice_minutes,
-            horizon_days: service.horizon_days,
-            archived: service.archived,
-        }
-    }
-
-    fn to_domain(&self) -> Option<Service> {
-        Some(Service {
-            id: ServiceId(uuid_of(self.id)),
-            rev: u32::try_from(self.rev).ok()?,
-            name: self.name.clone(),
-            duration_minutes: self.duration_minutes,
-            step_minutes: self.step_minutes,
-            buffer_before_minutes: self.buffer_before_minutes,
-            buffer_after_minutes: self.buffer_after_minutes,
-            price: self.price_minor.zip(self.currency.clone()),
-            min_notice_minutes: self.min_notice_minutes,
-            horizon_days: self.horizon_days,
-            archived: self.archived,
         })
     }
 }
@@ -411,18 +230,6 @@ fn shared_claims(appointment: &Appointment) -> Option<Vec<String>> {
 
 fn non_empty(list: &[Tick]) -> Option<Vec<i32>> {
     (!list.is_empty()).then(|| list.iter().map(|tick| tick.0).collect())
-}
-
-fn local_range(from: i32, to: i32) -> Option<LocalRange> {
-    Some(LocalRange { from: time_of_day(from)?, to: time_of_day(to)? })
-}
-
-fn time_of_day(minutes: i32) -> Option<Time> {
-    Time::new(i8::try_from(minutes / 60).ok()?, i8::try_from(minutes % 60).ok()?, 0, 0).ok()
-}
-
-fn minutes(time: Time) -> i32 {
-    i32::from(time.hour()) * 60 + i32::from(time.minute())
 }
 
 /// A revision as BSON has it: always an int32.

@@ -4,7 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::documents::{Outcome, Remembered};
 use super::value::{bson_id, bson_time, instant, uuid_of};
-use crate::domain::ids::UserId;
+use crate::domain::history::Actor;
+use crate::domain::ids::{SessionId, UserId};
 
 /// How long a success is remembered.
 const REMEMBERED_FOR: SignedDuration = SignedDuration::from_hours(24);
@@ -15,6 +16,8 @@ const REMEMBERED_LIMIT: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Request {
     pub user: UserId,
+    /// The session that it comes from: for the history of what it changes, no part of what tells requests apart.
+    pub session: SessionId,
     pub operation: &'static str,
     pub key: String,
     /// SHA-256 of what is asked for.
@@ -34,6 +37,12 @@ pub enum Recall<'a> {
 }
 
 impl Request {
+    /// Who asks, and from where.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        Actor { user: self.user, session: self.session }
+    }
+
     /// Looks the request up among what a document remembers.
     #[must_use]
     pub fn recall<'a>(&self, keys: &'a [Remembered]) -> Recall<'a> {

@@ -70,7 +70,7 @@ pub async fn events(
 }
 
 /// Subscribes one after the other. What comes meanwhile is taken out, so that a full outbox does not stop the next.
-async fn subscribe(open: &Open, requests: Vec<SubscribeRequest>) -> Result<Vec<u8>, Problem> {
+async fn subscribe(open: &Open, requests: Vec<SubscribeRequest>) -> Result<Chunk, Problem> {
     let mut subscribing = std::pin::pin!(async {
         for request in requests {
             open.session.subscribe(request).await?;
@@ -79,23 +79,40 @@ async fn subscribe(open: &Open, requests: Vec<SubscribeRequest>) -> Result<Vec<u
         open.session.ping();
         Ok(())
     });
-    let mut taken = Vec::new();
+    let mut taken = Chunk::default();
     loop {
         tokio::select! {
             biased;
-            done = &mut subscribing => return done.map(|()| taken),
-            chunk = take(open) => taken.extend(chunk.ok_or_else(|| Problem::new(ErrorCode::Unavailable))?),
+            done = &mut subscribing => {
+                // What ended before the next topic was asked for was not the last.
+                taken.is_last &= !open.session.watches();
+                return done.map(|()| taken);
+            }
+            chunk = take(open) => {
+                let Chunk { events, is_last } = chunk.ok_or_else(|| Problem::new(ErrorCode::Unavailable))?;
+                taken.events.extend(events);
+                taken.is_last |= is_last;
+            }
         }
     }
 }
 
+/// Events as they are sent.
+#[derive(Default)]
+struct Chunk {
+    events: Vec<u8>,
+    /// The last topic of the stream has ended with an error.
+    is_last: bool,
+}
+
 /// Waits for frames and writes all that wait as one chunk of events. `None`: the session has ended.
-async fn take(open: &Open) -> Option<Vec<u8>> {
+async fn take(open: &Open) -> Option<Chunk> {
     let frames = open.session.outbox().take().await.ok()?;
-    let mut chunk = Vec::new();
+    let mut chunk = Chunk::default();
     for frame in frames {
+        chunk.is_last |= frame.kind == "error" && !open.session.watches();
         let cursor = frame.cursor().filter(|_| open.ids == Ids::EveryFrame || frame.kind == "ping");
-        write_event(&mut chunk, frame.kind, cursor.as_deref(), &frame.data());
+        write_event(&mut chunk.events, frame.kind, cursor.as_deref(), &frame.data());
     }
     Some(chunk)
 }
@@ -153,7 +170,9 @@ impl Drop for Open {
 struct Events {
     open: Open,
     /// What came while the topics were subscribed to.
-    first: Option<Vec<u8>>,
+    first: Option<Chunk>,
+    /// There is nothing more to come.
+    ended: bool,
     /// Heartbeats and the end of the token; `None` once it has ended.
     keep: Option<BoxFuture<'static, ()>>,
     /// The node stops, and the session did not end by itself.
@@ -161,7 +180,7 @@ struct Events {
 }
 
 impl Events {
-    fn new(shared: &Shared, open: Open, first: Vec<u8>) -> Self {
+    fn new(shared: &Shared, open: Open, first: Chunk) -> Self {
         let session = Arc::clone(&open.session);
         let (stop, grace) = (shared.shutdown.clone(), shared.limits.stream_grace);
         let (stopping, cutting) = (stop.clone(), shared.cut.clone());
@@ -170,18 +189,22 @@ impl Events {
             stop.cancelled_owned().await;
             sleep(grace).await;
         };
-        Self { open, first: Some(first), keep: Some(keep.boxed()), cut: cut.boxed() }
+        Self { open, first: Some(first), ended: false, keep: Some(keep.boxed()), cut: cut.boxed() }
     }
 
     fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
         stream::unfold(self, |mut events| async move {
+            if events.ended {
+                return None;
+            }
             let chunk = events.next().await?;
-            Some((Ok(Bytes::from(chunk)), events))
+            events.ended = chunk.is_last;
+            Some((Ok(Bytes::from(chunk.events)), events))
         })
     }
 
-    async fn next(&mut self) -> Option<Vec<u8>> {
-        if let Some(first) = self.first.take().filter(|first| !first.is_empty()) {
+    async fn next(&mut self) -> Option<Chunk> {
+        if let Some(first) = self.first.take().filter(|first| !first.events.is_empty()) {
             return Some(first);
         }
         if let Some(keep) = &mut self.keep {

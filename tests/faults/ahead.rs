@@ -7,8 +7,9 @@ use cita::clock::Clock;
 use cita::domain::appointment::{Appointment, Booking};
 use cita::domain::availability::parse_zone;
 use cita::domain::change::{Change, Commit, FeedEvent, Position};
-use cita::domain::doctor::{Availability, Doctor, LocalRange, Profile, Service};
-use cita::domain::ids::{AppointmentId, DoctorId, ServiceId, UserId};
+use cita::domain::doctor::{Approval, Availability, Doctor, LocalRange, Profile, Rating, Service};
+use cita::domain::history::Actor;
+use cita::domain::ids::{AppointmentId, DoctorId, ServiceId, SessionId, UserId};
 use cita::domain::tick::Tick;
 use cita::live::cursor::Cursor;
 use cita::live::hub::{Hub, Subscriber, SubscriberId};
@@ -51,10 +52,13 @@ fn doctor(id: DoctorId) -> Doctor {
         id,
         rev: 1,
         name: "Daniel Duarte".to_owned(),
-        approved: true,
+        approval: Approval::Approved,
+        rating: Rating::default(),
         profile: Profile::default(),
         availability: Availability { rev: 1, time_zone, weekly: Vec::new(), overrides: vec![(DAY, hours)] },
         services: vec![service()],
+        staff: Vec::new(),
+        history: Vec::new(),
         updated_at: Timestamp::UNIX_EPOCH,
     }
 }
@@ -70,7 +74,7 @@ fn booked(doctor: &Doctor) -> Appointment {
         patient_name: "Paula Pérez",
         start: Tick::at(NINE.parse().unwrap()).unwrap(),
         reason: None,
-        by: patient,
+        by: Actor { user: patient, session: SessionId(Uuid::nil()) },
         now: Timestamp::UNIX_EPOCH,
     };
     booking.into_appointment()
@@ -120,7 +124,13 @@ impl Alone {
 
     fn join(&self, outbox: &Arc<Outbox>, after: Option<Cursor>) -> Option<()> {
         let opening = |_| Frame::new("reply", None, None, "{}");
-        let subscriber = Subscriber { id: SubscriberId(1), outbox, replaces: None, opening: &opening };
+        let subscriber = Subscriber {
+            id: SubscriberId(1),
+            outbox,
+            subscriptions: &Arc::default(),
+            may_see_drafts: false,
+            opening: &opening,
+        };
         self.hub.join_slots(self.doctor.id, service().id, &[DAY], after, &subscriber)
     }
 }

@@ -101,11 +101,16 @@ impl Cast {
             }
             Operation::AuthLogout | Operation::MeGet => json!({}),
             Operation::AuthRenew => json!({ "accessToken": self.patient.token }),
-            Operation::DoctorSearch => json!({ "pageSize": 5 }),
+            Operation::DoctorSearch => {
+                json!({ "pageSize": 5, "text": "dan", "specialisation": "Medicina general", "language": "es",
+                    "sort": "rating" })
+            }
             Operation::DoctorGet => json!({ "id": doctor }),
             Operation::DoctorUpdate => {
                 json!({ "id": doctor, "bio": "Una vida\nen dos renglones", "specialisation": "Medicina general",
-                    "languages": ["es", "en-US"], "address": "Calle 1 # 2-3" })
+                    "languages": ["es", "en-US"], "address": "Calle 1 # 2-3", "experienceYears": 12,
+                    "qualifications": ["Médica, Universidad Nacional"], "photoUrl": "https://fotos.example/d.jpg",
+                    "price": { "amountMinor": 9_000_000, "currency": "COP" }, "timeZone": "America/Bogota" })
             }
             Operation::ServiceList | Operation::AvailabilityGet => json!({ "doctorId": doctor }),
             Operation::ServiceCreate => {

@@ -1,6 +1,7 @@
 //! Live topics: what is seen, in which order, and what a client that was away is told.
 
 mod contest;
+pub mod doctor;
 mod model;
 mod resume;
 mod topics;

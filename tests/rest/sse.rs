@@ -1,5 +1,6 @@
 //! Server-sent events: the same topics for those who only listen.
 
+use cita::domain::doctor::Approval;
 use cita_protocol::Operation;
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -8,6 +9,7 @@ use tokio::time::timeout;
 use crate::harness::cast::token_issued;
 use crate::harness::clinic::{Clinic, PATIENCE, Practice, at, date, key};
 use crate::harness::rest::{Rest, check_frame, client, escaped};
+use crate::live::doctor::decide;
 
 /// One event.
 #[derive(Debug)]
@@ -273,4 +275,30 @@ async fn a_stream_ends_with_its_client_and_with_its_node() {
     stays.of("goAway").await;
     while stays.next().await.is_some() {}
     node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_has_ended_is_told_and_the_last_one_ends_the_stream() {
+    let clinic = Clinic::open().await;
+    let (first, second) = (clinic.practice().await, clinic.practice().await);
+    let (one, two) = (format!("doctors/{}", first.doctor.id), format!("doctors/{}", second.doctor.id));
+    let mut only = Events::open(clinic.url(), &topics(&[&one]), None, None).await;
+    let mut both = Events::open(clinic.url(), &topics(&[&one, &two]), None, None).await;
+    for _ in 0..2 {
+        both.of("snapshot").await;
+    }
+    only.of("snapshot").await;
+    decide(&clinic, &first.doctor, Approval::Pending).await;
+    for events in [&mut only, &mut both] {
+        let error = events.of("error").await;
+        assert_eq!((&error.data["code"], &error.data["topic"]), (&json!("not_found"), &json!(one)));
+    }
+    assert!(only.next().await.is_none(), "there is nothing left to tell");
+    let rest = Rest { url: clinic.url(), token: Some(&second.doctor.token) };
+    let change = json!({ "id": second.doctor.id, "bio": "Sigue" });
+    rest.call(Operation::DoctorUpdate, &change, Some(&key())).await;
+    assert_eq!(both.of("change").await.data["topic"], json!(two));
+    decide(&clinic, &second.doctor, Approval::Pending).await;
+    assert_eq!(both.of("error").await.data["topic"], json!(two));
+    assert!(both.next().await.is_none());
 }

@@ -57,7 +57,17 @@ Examples:
     /// Show who this profile is
     Whoami,
     /// List the doctors who can be booked
-    Doctors,
+    #[command(after_help = "\
+Examples:
+  cita-cli doctors
+  cita-cli doctors ana cardio --language en --sort price")]
+    Doctors(DoctorSearch),
+    /// Show what a doctor says of themselves
+    #[command(after_help = "Example:\n  cita-cli doctor rojas")]
+    Doctor {
+        /// Id or part of the name
+        doctor: String,
+    },
     /// List what a doctor offers
     #[command(after_help = "Example:\n  cita-cli services rojas")]
     Services {
@@ -132,6 +142,12 @@ pub enum Watched {
     /// Free times of a service; needs no log-in
     #[command(after_help = "Example:\n  cita-cli watch slots rojas general --from today --to 2026-12-31")]
     Slots(SlotRange),
+    /// A doctor's profile and services; needs no log-in
+    #[command(after_help = "Example:\n  cita-cli watch doctor rojas")]
+    Doctor {
+        /// Id or part of the name
+        doctor: String,
+    },
     /// A doctor's appointments; for the doctor and admins
     #[command(after_help = "\
 Examples:
@@ -187,6 +203,33 @@ pub struct Register {
 pub enum RoleArgument {
     Patient,
     Doctor,
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorSearch {
+    /// Beginnings of words of name, specialisation or qualifications; all must fit
+    pub text: Vec<String>,
+    /// Only this specialisation
+    #[arg(long, value_name = "NAME")]
+    pub specialisation: Option<String>,
+    /// Only those who speak it, such as es or pt-BR
+    #[arg(long, value_name = "TAG")]
+    pub language: Option<String>,
+    /// What comes first
+    #[arg(long, value_enum, default_value_t = SortArgument::Name)]
+    pub sort: SortArgument,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum SortArgument {
+    /// From A to Z
+    Name,
+    /// The best rating
+    Rating,
+    /// The lowest price
+    Price,
+    /// The longest experience
+    Experience,
 }
 
 #[derive(Debug, Args)]

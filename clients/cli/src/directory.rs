@@ -1,12 +1,12 @@
 //! Commands that look around (doctors, services, free times), and finding a doctor or service by name.
 
-use cita_protocol::doctor::{Doctor, DoctorGetRequest, DoctorSearchRequest, Service, ServiceListRequest};
+use cita_protocol::doctor::{Doctor, DoctorGetRequest, DoctorSearchRequest, DoctorSort, Service, ServiceListRequest};
 use cita_protocol::slot::{SlotSearchReply, SlotSearchRequest};
-use cita_protocol::{Money, Operation, Page};
+use cita_protocol::{Operation, Page};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::args::SlotRange;
+use crate::args::{DoctorSearch, SlotRange, SortArgument};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::output::{Paint, plain};
@@ -18,22 +18,47 @@ pub const PAGE_SIZE: u32 = 100;
 /// Days that slots are shown for: none before today, seven after the first.
 pub const SLOT_DAYS: (i32, i32) = (0, 7);
 
-pub async fn doctors(client: &mut Client) -> Result<(), Failure> {
-    let doctors = all_doctors(client).await?;
+pub async fn doctors(client: &mut Client, search: DoctorSearch) -> Result<(), Failure> {
+    let request = DoctorSearchRequest {
+        text: (!search.text.is_empty()).then(|| search.text.join(" ")),
+        specialisation: search.specialisation,
+        language: search.language,
+        sort: Some(match search.sort {
+            SortArgument::Name => DoctorSort::Name,
+            SortArgument::Rating => DoctorSort::Rating,
+            SortArgument::Price => DoctorSort::Price,
+            SortArgument::Experience => DoctorSort::Experience,
+        }),
+        ..DoctorSearchRequest::default()
+    };
+    let doctors = all_doctors(client, request).await?;
     client.close().await;
     for doctor in &doctors {
         client.output.object(doctor);
         let specialisation = doctor.specialisation.as_deref().unwrap_or("–");
         client.output.line(format!(
-            "{}  {} · {} · {}",
+            "{}  {} · {}{}{} · {}",
             client.output.paint(Paint::Faint, doctor.id.as_str()),
             client.output.paint(Paint::Strong, &plain(&doctor.name)),
             plain(specialisation),
+            doctor.price.as_ref().map(screen::price).unwrap_or_default(),
+            doctor.rating.map(screen::rating).unwrap_or_default(),
             plain(doctor.time_zone.as_str()),
         ));
     }
     if doctors.is_empty() {
-        client.output.line("There are no doctors who can be booked.");
+        client.output.line("There is no such doctor who can be booked.");
+    }
+    Ok(())
+}
+
+pub async fn doctor(client: &mut Client, doctor: &str) -> Result<(), Failure> {
+    let doctor = find_doctor(client, doctor).await?;
+    client.close().await;
+    client.output.object(&doctor);
+    client.output.line(client.output.paint(Paint::Strong, &plain(&doctor.name)));
+    for line in screen::profile(&doctor) {
+        client.output.line(line);
     }
     Ok(())
 }
@@ -50,24 +75,13 @@ pub async fn services(client: &mut Client, doctor: &str) -> Result<(), Failure> 
             client.output.paint(Paint::Faint, service.id.as_str()),
             plain(&service.name),
             service.duration_minutes,
-            service.price.as_ref().map(price).unwrap_or_default(),
+            service.price.as_ref().map(screen::price).unwrap_or_default(),
         ));
     }
     if services.is_empty() {
         client.output.line("  offers nothing at the moment");
     }
     Ok(())
-}
-
-/// In minor units, since how many make a major one depends on the currency.
-fn price(money: &Money) -> String {
-    let (amount, currency) = (money.amount_minor, plain(&money.currency));
-    match currency.as_str() {
-        "COP" | "USD" | "EUR" | "GBP" | "MXN" => {
-            format!(" · {}.{:02} {currency}", amount / 100, amount % 100)
-        }
-        _ => format!(" · {amount} minor units of {currency}"),
-    }
 }
 
 pub async fn slots(client: &mut Client, range: &SlotRange) -> Result<(), Failure> {
@@ -117,16 +131,16 @@ pub async fn find_doctor(client: &mut Client, text: &str) -> Result<Doctor, Fail
         let request = DoctorGetRequest { id: id.to_string().into(), after: None };
         return client.read(Operation::DoctorGet, request).await;
     }
-    let doctors = all_doctors(client).await?;
+    let doctors = all_doctors(client, DoctorSearchRequest::default()).await?;
     let names = |doctor: &Doctor| (doctor.id.0.clone(), doctor.name.clone());
     pick(doctors, text, names).map_err(|failure| failure.with_hint("See: cita-cli doctors"))
 }
 
-async fn all_doctors(client: &mut Client) -> Result<Vec<Doctor>, Failure> {
+async fn all_doctors(client: &mut Client, search: DoctorSearchRequest) -> Result<Vec<Doctor>, Failure> {
     let mut doctors = Vec::new();
     let mut page_token = None;
     loop {
-        let request = DoctorSearchRequest { page_size: Some(PAGE_SIZE), page_token, ..DoctorSearchRequest::default() };
+        let request = DoctorSearchRequest { page_size: Some(PAGE_SIZE), page_token, ..search.clone() };
         let page: Page<Doctor> = client.read(Operation::DoctorSearch, request).await?;
         doctors.extend(page.items);
         page_token = page.next_page_token;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cita_protocol::Cursor;
 use cita_protocol::appointment::Appointment;
+use cita_protocol::doctor::LiveDoctor;
 use cita_protocol::frame::{Change, Snapshot};
 use cita_protocol::slot::LiveSlot;
 
@@ -32,6 +33,16 @@ impl Entry for Appointment {
 
     fn rev(&self) -> Option<u32> {
         Some(self.rev)
+    }
+}
+
+impl Entry for LiveDoctor {
+    fn key(&self) -> &str {
+        self.doctor.id.as_str()
+    }
+
+    fn rev(&self) -> Option<u32> {
+        Some(self.doctor.rev)
     }
 }
 

@@ -53,7 +53,8 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         Command::Register(register) => account::register(&open(Access::Anonymous)?, register).await,
         Command::Logout => account::logout(&mut open(Access::User)?).await,
         Command::Whoami => account::whoami(&mut open(Access::User)?).await,
-        Command::Doctors => directory::doctors(&mut open(Access::Known)?).await,
+        Command::Doctors(search) => directory::doctors(&mut open(Access::Known)?, search).await,
+        Command::Doctor { doctor } => directory::doctor(&mut open(Access::Known)?, &doctor).await,
         Command::Services { doctor } => directory::services(&mut open(Access::Known)?, &doctor).await,
         Command::Slots(range) => directory::slots(&mut open(Access::Known)?, &range).await,
         Command::Book(book) => appointments::book(&mut open(Access::User)?, book).await,
@@ -65,6 +66,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         Command::Show { id } => appointments::show(&mut open(Access::User)?, &id).await,
         Command::Watch { what } => match what {
             Watched::Slots(range) => watch::slots(open(Access::Known)?, &range).await,
+            Watched::Doctor { doctor } => watch::doctor(open(Access::Known)?, &doctor).await,
             Watched::Calendar { doctor, from, to } => watch::calendar(open(Access::User)?, doctor, from, to).await,
             Watched::Me => watch::me(open(Access::User)?).await,
         },

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use cita_protocol::Money;
 use cita_protocol::appointment::{Appointment, AppointmentStatus};
-use cita_protocol::doctor::{Doctor, Service};
+use cita_protocol::doctor::{Approval, Doctor, Rating, Service};
 use cita_protocol::slot::{Slot, SlotStatus};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -23,6 +24,43 @@ pub fn slots_title(doctor: &Doctor, service: &Service) -> String {
         service.duration_minutes,
         plain(doctor.time_zone.as_str()),
     )
+}
+
+/// Behind a name. In minor units where how many make a major one is not known here.
+pub fn price(money: &Money) -> String {
+    let (amount, currency) = (money.amount_minor, plain(&money.currency));
+    match currency.as_str() {
+        "COP" | "USD" | "EUR" | "GBP" | "MXN" => {
+            format!(" · {}.{:02} {currency}", amount / 100, amount % 100)
+        }
+        _ => format!(" · {amount} minor units of {currency}"),
+    }
+}
+
+/// Behind a name.
+pub fn rating(rating: Rating) -> String {
+    format!(" · ★ {} ({})", rating.average, rating.count)
+}
+
+/// A line for each thing that a doctor says of themselves, and what others say.
+pub fn profile(doctor: &Doctor) -> Vec<String> {
+    let shown = |text: &str| plain(text);
+    let fields = [
+        ("id", Some(shown(doctor.id.as_str()))),
+        ("approval", (doctor.approval != Approval::Approved).then(|| "not approved: seen by nobody else".to_owned())),
+        ("specialisation", doctor.specialisation.as_deref().map(shown)),
+        ("experience", doctor.experience_years.map(|years| format!("{years} years"))),
+        ("first visit", doctor.price.as_ref().map(|money| price(money).trim_start_matches(" · ").to_owned())),
+        ("rating", doctor.rating.map(|given| rating(given).trim_start_matches(" · ").to_owned())),
+        ("languages", (!doctor.languages.is_empty()).then(|| shown(&doctor.languages.join(", ")))),
+        ("address", doctor.address.as_deref().map(shown)),
+        ("time zone", Some(shown(doctor.time_zone.as_str()))),
+        ("photo", doctor.photo_url.as_deref().map(shown)),
+    ];
+    let fields = fields.into_iter().filter_map(|(name, value)| value.map(|value| format!("  {name:<15} {value}")));
+    let qualifications = doctor.qualifications.iter().map(|line| format!("  · {}", plain(line)));
+    let bio = doctor.bio.iter().flat_map(|bio| bio.lines()).map(|line| format!("  {}", plain(line)));
+    fields.chain(qualifications).chain(bio).collect()
 }
 
 /// A line for each day, then its starts.

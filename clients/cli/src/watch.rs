@@ -29,7 +29,7 @@ use crate::times::{self, Days};
 
 mod view;
 
-use view::{AppointmentsView, SlotsView, View};
+use view::{AppointmentsView, DoctorView, SlotsView, View};
 
 /// The server's own default for a calendar: yesterday to 31 days ahead.
 const CALENDAR_DAYS: (i32, i32) = (1, 32);
@@ -44,6 +44,13 @@ pub async fn slots(mut client: Client, range: &SlotRange) -> Result<(), Failure>
     let view = SlotsView { title: screen::slots_title(&doctor, &service), zone, output: client.output };
     let request = subscription(topic, Some(days));
     Watch::new(client, view, request, days.count()).run().await
+}
+
+/// A doctor's profile and services.
+pub async fn doctor(mut client: Client, doctor: &str) -> Result<(), Failure> {
+    let doctor = find_doctor(&mut client, doctor).await?;
+    let view = DoctorView { zone: times::zone(&doctor.time_zone)?, output: client.output };
+    Watch::new(client, view, subscription(format!("doctors/{}", doctor.id), None), 1).run().await
 }
 
 /// A doctor's appointments.

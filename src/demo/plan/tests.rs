@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::*;
 use crate::domain::account::{NewAccount, Role, normalised_email};
 use crate::domain::ids::UserId;
+use crate::domain::profile::{EXPERIENCE_MAX, QUALIFICATIONS};
 
 fn at(text: &str) -> Timestamp {
     text.parse().expect("a timestamp")
@@ -59,7 +60,12 @@ fn every_doctor_is_complete_whenever_the_clinic_is_made() {
         let (doctors, _) = clinic(now);
         assert_eq!(doctors.len(), data::DOCTORS.len());
         for (doctor, physician) in doctors.iter().zip(data::DOCTORS) {
-            assert!(doctor.approved, "{}", doctor.name);
+            assert!(doctor.is_approved(), "{}", doctor.name);
+            let (profile, rating) = (&doctor.profile, doctor.rating);
+            assert!(profile.qualifications.len() <= QUALIFICATIONS.0 && !profile.qualifications.is_empty());
+            assert!(profile.experience_years.is_some_and(|years| years <= EXPERIENCE_MAX));
+            assert_eq!(profile.price, doctor.services[0].price);
+            assert!((rating.count..=rating.count * 5).contains(&rating.sum), "{rating:?}");
             assert_eq!(doctor.availability.overrides.is_empty(), physician.exceptions.is_empty(), "{now}");
             assert_eq!(validate_availability(doctor.availability.clone()).as_ref(), Ok(&doctor.availability));
             assert!((1..=3).contains(&doctor.services.len()));

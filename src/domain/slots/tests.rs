@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::super::availability::parse_zone;
-use super::super::doctor::{Availability, LocalRange, Profile};
+use super::super::doctor::{Approval, Availability, LocalRange, Profile, Rating};
 use super::super::ids::{ServiceId, UserId};
 use super::super::tick::ticks;
 use super::*;
@@ -25,10 +25,13 @@ fn open(time_zone: TimeZone, date: Date, ranges: Vec<LocalRange>) -> Doctor {
         id: UserId(Uuid::nil()),
         rev: 1,
         name: "Ada".to_owned(),
-        approved: true,
+        approval: Approval::Approved,
+        rating: Rating::default(),
         profile: Profile::default(),
         availability: Availability { rev: 1, time_zone, weekly: Vec::new(), overrides: vec![(date, ranges)] },
         services: Vec::new(),
+        staff: Vec::new(),
+        history: Vec::new(),
         updated_at: Timestamp::UNIX_EPOCH,
     }
 }
@@ -254,7 +257,7 @@ fn the_first_rule_that_blocks_is_told() {
     visit.archived = true;
     assert_eq!(at("2027-01-01T00:00:00Z", &bogota, &visit), Err(Rule::Archived));
     assert!(candidates(&bogota, &visit, tuesday).is_empty());
-    bogota.approved = false;
+    bogota.approval = Approval::Pending;
     assert_eq!(at("2027-01-01T00:00:00Z", &bogota, &visit), Err(Rule::NotApproved));
     assert!(candidates(&bogota, &service(30, 30), tuesday).is_empty());
 }

@@ -6,35 +6,41 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cita_protocol::Cursor;
 use cita_protocol::doctor::{
-    AvailabilityGetRequest, AvailabilitySetRequest, DoctorGetRequest, DoctorSearchRequest, DoctorUpdateRequest,
-    ServiceArchiveRequest, ServiceCreateRequest, ServiceListRequest, ServiceUpdateRequest,
+    AvailabilityGetRequest, AvailabilitySetRequest, Clearable, DoctorGetRequest, DoctorSearchRequest,
+    DoctorUpdateRequest, ServiceArchiveRequest, ServiceCreateRequest, ServiceListRequest, ServiceUpdateRequest,
 };
 use cita_protocol::slot::{SlotSearchReply, SlotSearchRequest};
 use cita_protocol::value::{Id, Page, TimeZone};
-use uuid::Uuid;
 
 use super::{Answer, Answered, Call, Failed, page, read};
 use crate::domain::doctor::{Availability, Doctor};
 use crate::domain::ids::{DoctorId, ServiceId, UserId};
+use crate::domain::listing::{Filter, Sort, sort_key};
+use crate::domain::profile::QUALIFICATIONS;
 use crate::service::doctors::{ProfileChange, ServiceChange};
 use crate::service::request::Done;
 use crate::service::slots::{self, LONGEST_WINDOW_DAYS};
 use crate::session::convert;
 use crate::session::parse::Fields;
+use crate::store::doctors::Search;
 
 impl Call<'_> {
     pub(super) async fn doctor_search(&self) -> Answered {
         let input: DoctorSearchRequest = self.input()?;
         let mut fields = Fields::default();
         let limit = fields.page_size(input.page_size);
-        let after = fields.page_token(input.page_token.as_ref(), doctor_token);
+        let sort = convert::sort_of(input.sort.unwrap_or_default());
+        let after = fields.page_token(input.page_token.as_ref(), |token| doctor_key(sort, token));
+        let which = Filter {
+            words: input.text.map(|text| fields.words("/text", &text)).unwrap_or_default(),
+            specialisation: input.specialisation.map(|text| fields.line("/specialisation", &text, 1, 100)),
+            language: input.language.map(|tag| fields.language("/language", &tag)),
+        };
         fields.finish()?;
         self.wait(input.after.as_ref()).await?;
-        let specialisation = input.specialisation.as_deref();
-        let found = self.services.doctors.search(self.viewer, specialisation, after, limit + 1).await?;
-        Ok(page(found, limit, convert::doctor, |doctor| {
-            URL_SAFE_NO_PAD.encode(format!("{}{}", doctor.id, doctor.name))
-        }))
+        let search = Search { which, sort, after, limit: limit + 1 };
+        let found = self.services.doctors.search(self.viewer, &search).await?;
+        Ok(page(found, limit, convert::doctor, |doctor| doctor_token(sort, doctor)))
     }
 
     pub(super) async fn doctor_get(&self) -> Answered {
@@ -47,7 +53,24 @@ impl Call<'_> {
         let input: DoctorUpdateRequest = self.input()?;
         let mut fields = Fields::default();
         let id = UserId(fields.id("/id", &input.id));
+        let cleared = |field| input.clear.contains(&field);
+        let given =
+            [(Clearable::ExperienceYears, input.experience_years.is_some()), (Clearable::Price, input.price.is_some())];
+        if given.into_iter().any(|(field, given)| given && cleared(field)) {
+            fields.refuse("/clear", "invalid", "a field is either set or cleared");
+        }
         let change = ProfileChange {
+            experience_years: match input.experience_years {
+                Some(years) => Some(Some(fields.years("/experienceYears", years))),
+                None => cleared(Clearable::ExperienceYears).then_some(None),
+            },
+            price: match &input.price {
+                Some(price) => Some(Some(fields.checked_price("/price", price))),
+                None => cleared(Clearable::Price).then_some(None),
+            },
+            qualifications: input.qualifications.map(|lines| fields.lines("/qualifications", &lines, QUALIFICATIONS)),
+            photo_url: input.photo_url.map(|text| fields.photo_url("/photoUrl", &text)),
+            time_zone: input.time_zone.map(|zone| fields.zone("/timeZone", &zone)),
             specialisation: input.specialisation.map(|text| fields.line("/specialisation", &text, 0, 100)),
             bio: input.bio.map(|text| fields.text("/bio", &text, 0, 4_000)),
             languages: input.languages.map(|tags| fields.languages("/languages", &tags)),
@@ -181,9 +204,14 @@ fn not_yet(fields: &mut Fields, requires_approval: Option<bool>, capacity: Optio
     }
 }
 
-/// Where a page of doctors ended: id and name.
-fn doctor_token(token: &str) -> Option<(String, DoctorId)> {
+/// Where a page of doctors ended: the sort, and the key of the last one in it.
+fn doctor_token(sort: Sort, last: &Doctor) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{}:{}", sort.as_str(), sort_key(last, sort)))
+}
+
+/// The key in a token of this sort.
+fn doctor_key(sort: Sort, token: &str) -> Option<String> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
-    let (id, name) = text.split_at_checked(36)?;
-    Some((name.to_owned(), UserId(Uuid::try_parse(id).ok()?)))
+    let key = text.strip_prefix(sort.as_str())?.strip_prefix(':')?;
+    Some(key.to_owned())
 }

@@ -2,6 +2,7 @@
 
 use cita_cli::live::{Difference, Entry};
 use cita_protocol::appointment::{Appointment, AppointmentStatus};
+use cita_protocol::doctor::LiveDoctor;
 use cita_protocol::slot::{LiveSlot, Slot, SlotStatus};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -92,6 +93,52 @@ fn is_bookable(slot: &LiveSlot, now: Timestamp) -> bool {
     from.is_none_or(|from| from <= now) && until.is_none_or(|until| now <= until)
 }
 
+/// What a doctor shows to the public.
+pub struct DoctorView {
+    pub zone: TimeZone,
+    pub output: Output,
+}
+
+impl View for DoctorView {
+    type Item = LiveDoctor;
+
+    fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    fn table(&self, items: &[LiveDoctor], _now: Timestamp) -> Vec<String> {
+        let lines = |item: &LiveDoctor| {
+            let name = self.output.paint(Paint::Strong, &plain(&item.doctor.name));
+            [name].into_iter().chain(screen::profile(&item.doctor)).chain(services(item)).collect::<Vec<_>>()
+        };
+        items.iter().flat_map(lines).collect()
+    }
+
+    fn change(&self, difference: &Difference<LiveDoctor>, _now: Timestamp) -> Option<String> {
+        let all =
+            |item: &LiveDoctor| screen::profile(&item.doctor).into_iter().chain(services(item)).collect::<Vec<_>>();
+        let (before, after) = match difference {
+            Difference::Added(new) => (Vec::new(), all(new)),
+            Difference::Changed { old, new } => (all(old), all(new)),
+            Difference::Removed(old) => (all(old), Vec::new()),
+        };
+        let gone = before.iter().filter(|line| !after.contains(line)).map(|line| ("−", Paint::Bad, line));
+        let new = after.iter().filter(|line| !before.contains(line)).map(|line| ("+", Paint::Good, line));
+        let told =
+            gone.chain(new).map(|(sign, paint, line)| self.output.paint(paint, &format!("{sign} {}", line.trim())));
+        let told: Vec<_> = told.collect();
+        (!told.is_empty()).then(|| told.join("\n          "))
+    }
+}
+
+fn services(item: &LiveDoctor) -> impl Iterator<Item = String> {
+    let offered = item.services.iter().filter(|service| !service.archived);
+    offered.map(|service| {
+        let price = service.price.as_ref().map(screen::price).unwrap_or_default();
+        format!("  offers {} · {} min{price}", plain(&service.name), service.duration_minutes)
+    })
+}
+
 /// Appointments of a doctor or of a patient.
 pub struct AppointmentsView {
     pub title: String,
@@ -157,6 +204,8 @@ impl AppointmentsView {
 
 #[cfg(test)]
 mod tests {
+    use cita_protocol::doctor::{Approval, Doctor, Rating};
+
     use super::*;
 
     fn output() -> Output {
@@ -225,6 +274,38 @@ mod tests {
             created_at: "2026-11-30T12:00:00Z".into(),
             updated_at: "2026-11-30T12:00:00Z".into(),
         }
+    }
+
+    #[test]
+    fn a_doctor_changes_line_by_line() {
+        let doctor = Doctor {
+            id: "d".into(),
+            rev: 1,
+            name: "Dra. Gómez".into(),
+            approval: Approval::Approved,
+            time_zone: "America/Bogota".into(),
+            specialisation: Some("Pediatría".into()),
+            bio: None,
+            languages: vec!["es".into()],
+            address: None,
+            qualifications: vec!["Médica\x1b[2J".into()],
+            experience_years: Some(9),
+            photo_url: None,
+            price: None,
+            rating: None,
+        };
+        let old = LiveDoctor { doctor, services: Vec::new() };
+        let mut new = old.clone();
+        new.doctor.experience_years = Some(10);
+        new.doctor.rating = Some(Rating { average: 4.5, count: 2 });
+        let view = DoctorView { zone: zone(), output: output() };
+        let line = view.change(&Difference::Changed { old: old.clone(), new }, now()).unwrap();
+        assert_eq!(
+            line.lines().map(str::trim).collect::<Vec<_>>(),
+            ["− experience      9 years", "+ experience      10 years", "+ rating          ★ 4.5 (2)"]
+        );
+        assert_eq!(view.change(&Difference::Changed { old: old.clone(), new: old.clone() }, now()), None);
+        assert_eq!(view.table(&[old], now()).last().map(String::as_str), Some("  · Médica[2J"));
     }
 
     #[test]
