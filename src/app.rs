@@ -18,14 +18,18 @@ use crate::clock::Clock;
 use crate::config::{Config, Mode};
 use crate::demo::{self, DemoLogins};
 use crate::domain::change::FeedEvent;
+use crate::domain::mail::Mail;
 use crate::embedded;
 use crate::error::{ClusterName, Error};
 use crate::feed::Feed;
 use crate::health::Readiness;
 use crate::live::hub::Hub;
+use crate::service::accounts::Accounts;
 use crate::service::appointments::Appointments;
 use crate::service::auth::Auth;
 use crate::service::doctors::Doctors;
+use crate::service::erasure::Erasure;
+use crate::service::export::Exports;
 use crate::service::slots::Slots;
 use crate::session::{Limits, Services, encode};
 use crate::store::appointments::AppointmentStore;
@@ -46,6 +50,8 @@ const CONNECT_PAUSE: Duration = Duration::from_millis(500);
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Commits that wait for the hub before the feed reads on.
 const FEED_BUFFER: usize = 1_024;
+/// Mails that wait for delivery; one more is dropped, and the person asks again.
+const MAIL_BUFFER: usize = 1_024;
 /// How far back the claims of a calendar are loaded: no older slot can be watched.
 const CALENDAR_BACK: jiff::SignedDuration = jiff::SignedDuration::from_hours(4 * 24);
 
@@ -232,9 +238,19 @@ async fn serve(
     ));
     let seed = || demo::seed(&auth, &parts.doctors, &parts.store).boxed();
     let logins = if config.demo { until_available(seed).await? } else { None };
+    let (outbox, mails) = mpsc::channel(MAIL_BUFFER);
+    beside.spawn(discard(mails));
+    let erasure = Erasure::new(parts.users.clone(), parts.store.clone(), parts.doctors.clone(), auth.clone(), clock);
+    let erasure = Arc::new(erasure);
+    let exports = Exports::new(parts.users.clone(), parts.store.clone(), parts.doctors.clone(), clock);
+    let doctors = Doctors::new(parts.doctors, slots.clone(), committed.clone(), approve_at_once, clock);
+    let doctors = Arc::new(doctors);
     let services = Arc::new(Services {
         auth: auth.clone(),
-        doctors: Doctors::new(parts.doctors, slots.clone(), committed.clone(), approve_at_once, clock),
+        accounts: Accounts::new(parts.users.clone(), auth.clone(), doctors.clone(), outbox, clock),
+        erasure: erasure.clone(),
+        exports,
+        doctors,
         slots,
         appointments: Appointments::new(parts.store, auth.clone(), calendars, committed, clock),
         hub: hub.clone(),
@@ -262,6 +278,7 @@ async fn serve(
         }
         .boxed()
     });
+    beside.spawn(async move { erasure.run().await });
     // Before the feeds are live: from then on the node is ready.
     let _first = state.services.set(services);
     tokio::join!(appointments, users);
@@ -371,6 +388,13 @@ fn tell(readiness: &Readiness, cluster: &Cluster, sign: Result<(), String>) {
         Err(reason) if was_up => tracing::error!(cluster = %cluster.name, reason, "away"),
         Ok(()) if !was_up => tracing::info!(cluster = %cluster.name, "back"),
         _ => {}
+    }
+}
+
+/// Takes mails off the queue until something delivers them.
+async fn discard(mut mails: mpsc::Receiver<Mail>) {
+    while mails.recv().await.is_some() {
+        tracing::debug!("a mail is not delivered: nothing is set up to do that");
     }
 }
 

@@ -2,9 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is how a failure is reported")]
 
 mod access;
+mod accounts;
 mod demo;
 mod docs;
 mod embedded;
+mod erasure;
 mod faults;
 mod harness;
 mod identity;

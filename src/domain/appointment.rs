@@ -257,6 +257,45 @@ impl Appointment {
         Ok(next.revised(Action::Cancelled, by, now))
     }
 
+    /// The next revision, without its patient: what stays is that somebody, of whom nothing is known but an id that
+    /// stands nowhere else, took the time. One that is still to come is cancelled.
+    #[must_use]
+    pub fn without_patient(&self, stranger: PatientId, now: Timestamp) -> Self {
+        let person = self.patient_id;
+        let mut next = self.called_off(stranger, now);
+        next.patient_id = stranger;
+        next.patient_name.clear();
+        next.reason = None;
+        next.cancel_reason = None;
+        for entry in next.history.iter_mut().filter(|entry| entry.by == person) {
+            entry.by = stranger;
+        }
+        next
+    }
+
+    /// The next revision, without the name and the words of its doctor. One that is still to come is cancelled.
+    #[must_use]
+    pub fn without_doctor(&self, now: Timestamp) -> Self {
+        let doctor = self.doctor_id;
+        let mut next = self.called_off(doctor, now);
+        next.doctor_name.clear();
+        let cancelled = next.history.iter().rfind(|entry| entry.action == Action::Cancelled);
+        if cancelled.is_some_and(|entry| entry.by == doctor) {
+            next.cancel_reason = None;
+        }
+        next
+    }
+
+    /// The next revision: cancelled when it was still to come, otherwise as it was.
+    fn called_off(&self, by: UserId, now: Timestamp) -> Self {
+        if self.start > now
+            && let Ok(cancelled) = self.cancelled(None, by, now)
+        {
+            return cancelled;
+        }
+        Self { rev: self.rev + 1, updated_at: now, freed: Vec::new(), ..self.clone() }
+    }
+
     fn revised(mut self, action: Action, by: UserId, now: Timestamp) -> Self {
         self.rev += 1;
         self.updated_at = now;

@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod ids;
 pub mod mail;
 pub mod peer;
+pub mod proof;
 pub mod refusal;
 pub mod secret;
 pub mod session;
