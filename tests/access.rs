@@ -18,6 +18,9 @@ fn verdict(operation: Operation, caller: Caller) -> Option<ErrorCode> {
             Operation::AuthRegister
             | Operation::AuthLogin
             | Operation::AuthRefresh
+            | Operation::AuthRequestReset
+            | Operation::AuthResetPassword
+            | Operation::AuthVerifyEmail
             | Operation::DoctorSearch
             | Operation::DoctorGet
             | Operation::ServiceList
@@ -31,7 +34,11 @@ fn verdict(operation: Operation, caller: Caller) -> Option<ErrorCode> {
         (Operation::AuthRenew, OtherPatient | Doctor | OtherDoctor | Admin) => Some(ErrorCode::Forbidden),
         (
             Operation::AuthLogout
+            | Operation::AuthRequestVerification
             | Operation::MeGet
+            | Operation::MeUpdate
+            | Operation::MeExport
+            | Operation::MeDelete
             | Operation::DoctorUpdate
             | Operation::ServiceCreate
             | Operation::ServiceUpdate
@@ -46,7 +53,15 @@ fn verdict(operation: Operation, caller: Caller) -> Option<ErrorCode> {
             | Operation::Subscribe,
             Anonymous,
         ) => Some(ErrorCode::Unauthenticated),
-        (Operation::AuthLogout | Operation::MeGet, _) => None,
+        (
+            Operation::AuthLogout
+            | Operation::AuthRequestVerification
+            | Operation::MeGet
+            | Operation::MeUpdate
+            | Operation::MeExport
+            | Operation::MeDelete,
+            _,
+        ) => None,
         (
             Operation::DoctorUpdate
             | Operation::ServiceCreate
@@ -88,6 +103,7 @@ fn verdict(operation: Operation, caller: Caller) -> Option<ErrorCode> {
 async fn token(cast: &Cast, caller: Caller, operation: Operation) -> Option<String> {
     let person = cast.person(caller)?;
     match operation {
+        Operation::MeDelete => Some(cast.spare(caller).await?.token),
         Operation::AuthLogout => Some(login(cast.clinic.url(), person).await.token),
         _ => Some(person.token.clone()),
     }

@@ -2,11 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is how a failure is reported")]
 
 mod access;
+mod accounts;
 mod configuration;
 mod demo;
 mod docs;
 mod doctors;
 mod embedded;
+mod erasure;
 mod faults;
 mod harness;
 mod identity;

@@ -48,6 +48,12 @@ pub struct User {
     pub role: Role,
     pub name: String,
     pub email: String,
+    /// Whether the user has followed a link that was sent to `email`.
+    #[serde(default)]
+    pub email_verified: bool,
+    /// An address that takes the place of `email` once the link that was sent to it is followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_email: Option<String>,
     /// BCP 47 tag of the language that the user reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<String>,
@@ -165,4 +171,64 @@ pub struct MeGetRequest {
     /// Answer only once this cursor has been seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Cursor>,
+}
+
+/// `me.update`: absent fields stay. `email` and `newPassword` need `currentPassword`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MeUpdateRequest {
+    /// The revision that the caller expects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rev: Option<u32>,
+    /// 1 to 100 characters. A doctor's public name is the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// BCP 47 tag, such as `es-CO`; an empty one takes it away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<String>,
+    /// IANA zone; an empty one takes it away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<TimeZone>,
+    /// At most 254 characters. It is pending until the link that is sent to it is followed; the present one takes back what is pending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// 8 to 128 characters, any. All other sessions end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_password: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current_password: Option<String>,
+}
+
+/// `me.delete`: closes the account and erases the person.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MeDeleteRequest {
+    /// The revision that the caller expects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rev: Option<u32>,
+}
+
+/// `auth.requestReset`: asks for a link to choose a new password.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RequestResetRequest {
+    pub email: String,
+}
+
+/// `auth.resetPassword`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ResetPasswordRequest {
+    /// From the link; works once, within 30 minutes.
+    pub token: String,
+    /// 8 to 128 characters, any.
+    pub password: String,
+}
+
+/// `auth.verifyEmail`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VerifyEmailRequest {
+    /// From the link; works once, within 24 hours.
+    pub token: String,
 }

@@ -7,6 +7,7 @@ pub mod appointment;
 pub mod auth;
 pub mod doctor;
 pub mod error;
+pub mod export;
 pub mod frame;
 mod objects;
 pub mod operation;

@@ -5,7 +5,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::{appointment, auth, doctor, slot, topic, value};
+use crate::{appointment, auth, doctor, export, slot, topic, value};
 
 /// HTTP method of a REST route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -126,8 +126,22 @@ operations! {
         "End the session of the access token.";
     AuthRenew "auth.renew" Connection [] auth::RenewRequest => auth::RenewReply,
         "Give the open connection a fresh access token of the same user.";
+    AuthRequestReset "auth.requestReset" Connection [Post "/v1/auth/request-reset" 200] auth::RequestResetRequest => value::Empty,
+        "Ask for a link to choose a new password; the answer does not tell whether there is such an account.";
+    AuthResetPassword "auth.resetPassword" Connection [Post "/v1/auth/reset-password" 200] auth::ResetPasswordRequest => value::Empty,
+        "Set a new password with the token of a link; all sessions end.";
+    AuthVerifyEmail "auth.verifyEmail" Connection [Post "/v1/auth/verify-email" 200] auth::VerifyEmailRequest => value::Empty,
+        "Verify an address with the token of a link; a pending one takes its place.";
+    AuthRequestVerification "auth.requestVerification" Connection [Post "/v1/auth/request-verification" 200] value::Empty => value::Empty,
+        "Send the link that verifies the caller's address once more.";
     MeGet "me.get" Read [Get "/v1/me" 200] auth::MeGetRequest => auth::User,
         "The account of the caller.";
+    MeUpdate "me.update" Mutation [Patch "/v1/me" 200] auth::MeUpdateRequest => auth::User,
+        "Change the account of the caller.";
+    MeExport "me.export" Read [Get "/v1/me/export" 200] export::MeExportRequest => export::Export,
+        "Everything that the system holds of the caller.";
+    MeDelete "me.delete" Mutation [Delete "/v1/me" 200] auth::MeDeleteRequest => value::Empty,
+        "Close the account of the caller and erase the person.";
     DoctorSearch "doctor.search" Read [Get "/v1/doctors" 200] doctor::DoctorSearchRequest => value::Page<doctor::Doctor>,
         "The doctors who can be booked.";
     DoctorGet "doctor.get" Read [Get "/v1/doctors/{id}" 200] doctor::DoctorGetRequest => doctor::Doctor,

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use cita_protocol::appointment::Appointment;
 use cita_protocol::auth::{AuthReply, RenewReply, User};
 use cita_protocol::doctor::{Availability, Doctor, Service};
+use cita_protocol::export::Export;
 use cita_protocol::frame::{ClientFrame, CloseCode, ServerFrame, ServerMessage};
 use cita_protocol::operation::{ClientMessage, Kind};
 use cita_protocol::slot::SlotSearchReply;
@@ -248,9 +249,15 @@ fn output(operation: Operation, name: &str, data: &Value) -> Value {
     use Operation as O;
     match operation {
         O::AuthRegister | O::AuthLogin | O::AuthRefresh => again::<AuthReply>(name, data),
-        O::AuthLogout => again::<Empty>(name, data),
+        O::AuthLogout
+        | O::AuthRequestReset
+        | O::AuthResetPassword
+        | O::AuthVerifyEmail
+        | O::AuthRequestVerification
+        | O::MeDelete => again::<Empty>(name, data),
         O::AuthRenew => again::<RenewReply>(name, data),
-        O::MeGet => again::<User>(name, data),
+        O::MeGet | O::MeUpdate => again::<User>(name, data),
+        O::MeExport => again::<Export>(name, data),
         O::DoctorSearch => again::<Page<Doctor>>(name, data),
         O::DoctorGet | O::DoctorUpdate => again::<Doctor>(name, data),
         O::ServiceList => again::<Page<Service>>(name, data),

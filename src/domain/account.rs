@@ -62,6 +62,10 @@ pub struct User {
     pub name: String,
     /// Normalised: see [`NewAccount::checked`].
     pub email: String,
+    /// Whether the person has shown that they read what is sent to `email`.
+    pub email_verified: bool,
+    /// The address that takes the place of `email` once it is verified.
+    pub pending_email: Option<String>,
     /// BCP 47 tag.
     pub locale: Option<String>,
     /// IANA name.
@@ -142,7 +146,7 @@ impl NewAccount {
     pub fn checked_with(self, password: &Password, device: Option<&str>) -> Result<Self, Refusal> {
         let mut found = Vec::new();
         let checked = self.check(&mut found);
-        found.extend(check_password(password).err());
+        found.extend(check_password("/password", password).err());
         found.extend(check_device(device).err());
         if found.is_empty() { Ok(checked) } else { Err(Refusal::Invalid(found)) }
     }
@@ -156,6 +160,45 @@ impl NewAccount {
             locale: self.locale.and_then(|locale| keep(checked_locale(locale))),
             time_zone: self.time_zone.and_then(|zone| keep(checked_zone(&zone))),
         }
+    }
+}
+
+/// What is to become of an account; absent fields stay, an empty `locale` or `time_zone` is taken away.
+#[derive(Clone, Debug, Default)]
+pub struct AccountChange {
+    pub name: Option<String>,
+    pub locale: Option<String>,
+    pub time_zone: Option<String>,
+    pub email: Option<String>,
+    pub new_password: Option<Password>,
+    /// The one that works now: what `email` and `new_password` need.
+    pub current_password: Option<Password>,
+}
+
+impl AccountChange {
+    /// The change as it is carried out: spelled as [`NewAccount::checked`] spells it.
+    ///
+    /// # Errors
+    /// `validation_failed` with everything that is wrong.
+    pub fn checked(self) -> Result<Self, Refusal> {
+        let mut found = Vec::new();
+        let mut keep = |result: Result<String, Violation>| result.map_err(|violation| found.push(violation)).ok();
+        let checked = Self {
+            name: self.name.and_then(|name| keep(checked_name(&name))),
+            locale: self.locale.and_then(|tag| keep(if tag.is_empty() { Ok(tag) } else { checked_locale(tag) })),
+            time_zone: self
+                .time_zone
+                .and_then(|zone| keep(if zone.is_empty() { Ok(zone) } else { checked_zone(&zone) })),
+            email: self.email.and_then(|email| keep(normalised_email(&email))),
+            new_password: self.new_password,
+            current_password: self.current_password,
+        };
+        found.extend(checked.new_password.as_ref().and_then(|new| check_password("/newPassword", new).err()));
+        if (checked.email.is_some() || checked.new_password.is_some()) && checked.current_password.is_none() {
+            let detail = "a new address or password needs the password that works now";
+            found.push(Violation::new("/currentPassword", "required", detail));
+        }
+        if found.is_empty() { Ok(checked) } else { Err(Refusal::Invalid(found)) }
     }
 }
 
@@ -193,11 +236,15 @@ fn is_domain(domain: &str) -> bool {
     (domain.contains('.') || domain.eq_ignore_ascii_case("localhost")) && domain.split('.').all(is_label)
 }
 
-fn check_password(password: &Password) -> Result<(), Violation> {
+/// Checks a password that is to be set.
+///
+/// # Errors
+/// A violation at `pointer`.
+pub fn check_password(pointer: &'static str, password: &Password) -> Result<(), Violation> {
     match password.expose().chars().count() {
-        0..PASSWORD_MIN => Err(Violation::new("/password", "too_short", format!("at least {PASSWORD_MIN} characters"))),
+        0..PASSWORD_MIN => Err(Violation::new(pointer, "too_short", format!("at least {PASSWORD_MIN} characters"))),
         PASSWORD_MIN..=PASSWORD_MAX => Ok(()),
-        _ => Err(too_long("/password", PASSWORD_MAX)),
+        _ => Err(too_long(pointer, PASSWORD_MAX)),
     }
 }
 
@@ -330,7 +377,7 @@ mod tests {
 
     #[test]
     fn passwords_are_counted_in_characters() {
-        let check = |text: &str| check_password(&Password::from(text)).map_err(|violation| violation.code);
+        let check = |text: &str| check_password("/password", &Password::from(text)).map_err(|violation| violation.code);
         assert_eq!(check("1234567"), Err("too_short"));
         assert_eq!(check(""), Err("too_short"));
         assert_eq!(check("12345678"), Ok(()));
@@ -372,6 +419,24 @@ mod tests {
         let found = pointers(asked.checked_with(&"short".into(), Some("\u{7}")));
         assert_eq!(found, ["/email", "/name", "/locale", "/timeZone", "/password", "/device"]);
         assert!(pointers(account("a@b.co", "A").checked_with(&"long enough".into(), None)).is_empty());
+    }
+
+    #[test]
+    fn a_change_is_checked_whole_and_proven_where_it_matters() {
+        let everything = AccountChange {
+            name: Some(String::new()),
+            locale: Some("?".into()),
+            time_zone: Some("?".into()),
+            email: Some("?".into()),
+            new_password: Some("short".into()),
+            current_password: None,
+        };
+        let Err(Refusal::Invalid(found)) = everything.checked() else { panic!("it was taken") };
+        let pointers: Vec<_> = found.iter().map(|violation| &*violation.pointer).collect();
+        assert_eq!(pointers, ["/name", "/locale", "/timeZone", "/email", "/newPassword", "/currentPassword"]);
+        let cleared =
+            AccountChange { locale: Some(String::new()), time_zone: Some(String::new()), ..Default::default() };
+        assert!(cleared.checked().is_ok());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::doctor::{Doctor, Service};
 use super::history::{self, Actor};
-use super::ids::{AppointmentId, DoctorId, PatientId, ServiceId};
+use super::ids::{AppointmentId, DoctorId, PatientId, ServiceId, UserId};
 use super::refusal::Refusal;
 use super::tick::{Tick, ticks};
 
@@ -253,6 +253,45 @@ impl Appointment {
         next.status = Status::Cancelled;
         next.cancel_reason = reason;
         Ok(next.revised(Action::Cancelled, by, now))
+    }
+
+    /// The next revision, without its patient: what stays is that somebody, of whom nothing is known but an id that
+    /// stands nowhere else, took the time. One that is still to come is cancelled.
+    #[must_use]
+    pub fn without_patient(&self, stranger: PatientId, now: Timestamp) -> Self {
+        let person = self.patient_id;
+        let mut next = self.called_off(stranger, now);
+        next.patient_id = stranger;
+        next.patient_name.clear();
+        next.reason = None;
+        next.cancel_reason = None;
+        for entry in next.history.iter_mut().filter(|entry| entry.by.user == person) {
+            entry.by = Actor::system(stranger);
+        }
+        next
+    }
+
+    /// The next revision, without the name and the words of its doctor. One that is still to come is cancelled.
+    #[must_use]
+    pub fn without_doctor(&self, now: Timestamp) -> Self {
+        let doctor = self.doctor_id;
+        let mut next = self.called_off(doctor, now);
+        next.doctor_name.clear();
+        let cancelled = next.history.iter().rfind(|entry| entry.action == Action::Cancelled);
+        if cancelled.is_some_and(|entry| entry.by.user == doctor) {
+            next.cancel_reason = None;
+        }
+        next
+    }
+
+    /// The next revision: cancelled when it was still to come, otherwise as it was.
+    fn called_off(&self, by: UserId, now: Timestamp) -> Self {
+        if self.start > now
+            && let Ok(cancelled) = self.cancelled(None, Actor::system(by), now)
+        {
+            return cancelled;
+        }
+        Self { rev: self.rev + 1, updated_at: now, freed: Vec::new(), ..self.clone() }
     }
 
     fn revised(mut self, action: Action, by: Actor, now: Timestamp) -> Self {

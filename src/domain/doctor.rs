@@ -156,6 +156,25 @@ impl Doctor {
     pub fn zone_name(&self) -> &str {
         self.availability.zone_name()
     }
+
+    /// The next revision, with nothing in it that tells of the person, and nothing to be booked.
+    #[must_use]
+    pub fn erased(&self, now: Timestamp) -> Self {
+        let archived = |service: &Service| match service.archived {
+            true => service.clone(),
+            false => Service { rev: service.rev + 1, archived: true, ..service.clone() },
+        };
+        Self {
+            rev: self.rev + 1,
+            name: String::new(),
+            approval: Approval::Rejected,
+            profile: Profile::default(),
+            services: self.services.iter().map(archived).collect(),
+            staff: Vec::new(),
+            updated_at: now,
+            ..self.clone()
+        }
+    }
 }
 
 impl Availability {

@@ -12,6 +12,14 @@ pub struct Actor {
     pub session: SessionId,
 }
 
+impl Actor {
+    /// The server itself, on behalf of somebody.
+    #[must_use]
+    pub fn system(user: UserId) -> Self {
+        Self { user, session: SessionId(uuid::Uuid::nil()) }
+    }
+}
+
 /// Adds an entry. Beyond [`HISTORY_LIMIT`] the oldest but the first is dropped.
 pub fn append<E>(history: &mut Vec<E>, entry: E) {
     if history.len() >= HISTORY_LIMIT {

@@ -12,6 +12,7 @@ pub mod listing;
 pub mod mail;
 pub mod peer;
 pub mod profile;
+pub mod proof;
 pub mod refusal;
 pub mod secret;
 pub mod session;

@@ -55,4 +55,10 @@ impl Session {
     pub fn revoked(&self, now: Timestamp) -> Self {
         Self { rev: self.rev + 1, revoked_at: Some(now), ..self.clone() }
     }
+
+    /// The next revision, ended, with nothing in it that tells of the person.
+    #[must_use]
+    pub fn erased(&self, now: Timestamp) -> Self {
+        Self { rev: self.rev + 1, device: None, revoked_at: self.revoked_at.or(Some(now)), ..self.clone() }
+    }
 }

@@ -232,6 +232,12 @@ impl Hub {
         Cursor { epoch: self.epoch, positions: Positions::of_appointments(position) }
     }
 
+    /// The cursor of a position in the users cluster.
+    #[must_use]
+    pub fn cursor_of_users(&self, position: Position) -> Cursor {
+        Cursor { epoch: self.epoch, positions: Positions::of_users(position) }
+    }
+
     /// Waits until this node has seen a cursor, at most 2 s. Returns whether it has.
     pub async fn wait_for(&self, cursor: Cursor) -> bool {
         self.knows(cursor) && self.committed.wait_for(cursor.positions).await

@@ -7,21 +7,26 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::keys::Tokens;
+use super::links::Link;
 use super::passwords::Passwords;
 use super::random;
 use super::refresh::{Presented, Verdict};
 use crate::clock::Clock;
 use crate::domain::account::{Identity, NewAccount, Role, User, check_device, normalised_email};
 use crate::domain::ids::{SessionId, UserId};
+use crate::domain::proof::{Counted, Sent, VERIFICATION_LIFETIME};
 use crate::domain::refusal::Refusal;
-use crate::domain::secret::{AccessToken, Password, PasswordHash, RefreshToken};
+use crate::domain::secret::{AccessToken, MailToken, Password, PasswordHash, RefreshToken};
 use crate::domain::session::Session;
 use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::cluster::Cluster;
 use crate::store::sessions::Replaced;
+use crate::store::users::Account;
 use crate::store::{sessions, users};
 use crate::views::revocations::{RETENTION, Revocations};
 
+/// Sessions of one user that are read at once, to be ended.
+const SESSIONS_AT_ONCE: i64 = 100;
 /// How often a change is tried again that another change overtook.
 const RACES: usize = 8;
 
@@ -80,21 +85,29 @@ impl Auth {
         Ok(())
     }
 
-    /// Creates an account and opens its first session. A doctor's calendar is the caller's next step.
+    /// Creates an account and opens its first session. A doctor's calendar, and to send the token that verifies the
+    /// address, are the caller's next steps.
     ///
     /// # Errors
     /// `validation_failed`, `email_taken`, `forbidden` for a role that nobody may give themselves; unavailable. With
     /// the outcome unknown the account may exist: then log in.
-    pub async fn register(&self, registration: Registration) -> Result<Grant> {
+    pub async fn register(&self, registration: Registration) -> Result<(Grant, MailToken)> {
         let Registration { account, password, device } = registration;
         let account = account.checked_with(&password, device.as_deref())?;
         if account.role == Role::Admin {
             return Err(Refusal::Forbidden.into());
         }
         let hash = self.passwords.hash(&password).await?;
-        let user = self.insert_user(account, &hash).await?;
+        let now = self.now();
+        let mut account = Account::new(self.new_user(account, now)?, hash);
+        let (token, proof) = Link::issue(account.user.id, now + VERIFICATION_LIFETIME)?;
+        account.verification = Some(proof);
+        account.sent.push(Sent { kind: Counted::Verification, at: now });
+        users::insert(&self.users, &account).await?;
         // The account stands, whatever became of the session.
-        self.begin_session(user, device).await.map_err(|error| error.with_outcome(Outcome::Unknown))
+        let begun = self.begin_session(account.user, device).await;
+        let (_, grant) = begun.map_err(|error| error.with_outcome(Outcome::Unknown))?;
+        Ok((grant, token))
     }
 
     /// Opens a session.
@@ -109,8 +122,49 @@ impl Auth {
         };
         let matches = self.passwords.verify(password, account.as_ref().map(|account| &account.password)).await?;
         match account {
-            Some(account) if matches => self.begin_session(account.user, device).await,
+            Some(account) if matches => {
+                account.usable()?;
+                let hash = account.password;
+                let (session, grant) = self.begin_session(account.user, device).await?;
+                self.confirm_login(&session, &hash).await?;
+                Ok(grant)
+            }
             _ => Err(Refusal::Unauthenticated.into()),
+        }
+    }
+
+    /// Looks at the account once more, now that the session is there. Whoever changed the password or closed the account
+    /// in the meantime has ended the sessions that they saw; this one they may have missed.
+    async fn confirm_login(&self, session: &Session, hash: &PasswordHash) -> Result<()> {
+        let still_good = match users::find_stored(&self.users, session.user).await {
+            Ok(Some((stored, _))) => {
+                stored.account.password.expose() == hash.expose() && stored.account.usable().is_ok()
+            }
+            Ok(None) => false,
+            Err(error) => return Err(error.with_outcome(Outcome::Unknown)),
+        };
+        if still_good {
+            return Ok(());
+        }
+        self.end(session, self.now()).await?;
+        Err(Refusal::Unauthenticated.into())
+    }
+
+    /// Ends the sessions of a user, all but one.
+    ///
+    /// # Errors
+    /// Unavailable; some may have ended then.
+    pub async fn end_sessions(&self, user: UserId, except: Option<SessionId>) -> Result<()> {
+        let now = self.now();
+        loop {
+            let found = sessions::not_ended(&self.users, user, except, now, SESSIONS_AT_ONCE).await?;
+            if found.is_empty() {
+                return Ok(());
+            }
+            for session in &found {
+                // One that changed in the meantime is found again.
+                self.end(session, now).await?;
+            }
         }
     }
 
@@ -168,9 +222,11 @@ impl Auth {
     /// The user with this id, as they see themselves.
     ///
     /// # Errors
-    /// `unauthenticated` when the account is gone; unavailable.
+    /// `unauthenticated` when the account is gone or closed, `forbidden` while it is disabled; unavailable.
     pub async fn me(&self, user: UserId) -> Result<User> {
-        users::find(&self.users, user).await?.ok_or_else(|| Refusal::Unauthenticated.into())
+        let account = users::find(&self.users, user).await?.ok_or(Refusal::Unauthenticated)?;
+        account.usable()?;
+        Ok(account.user)
     }
 
     /// Who calls with this access token.
@@ -186,12 +242,20 @@ impl Auth {
         Ok(identity)
     }
 
-    /// The hash of a password, for [`Auth::create_user`].
+    /// The hash of a password, to be kept.
     ///
     /// # Errors
     /// `rate_limited` when too many are being hashed.
     pub async fn hash_password(&self, password: &Password) -> Result<PasswordHash> {
         self.passwords.hash(password).await
+    }
+
+    /// Whether `password` is the one that `hash` was made of.
+    ///
+    /// # Errors
+    /// `rate_limited` when too many are being compared.
+    pub async fn verify_password(&self, password: &Password, hash: &PasswordHash) -> Result<bool> {
+        self.passwords.verify(password, Some(hash)).await
     }
 
     /// The account with this address, created when there is none, in any role. For seeding and administration; no door
@@ -204,14 +268,16 @@ impl Auth {
         if let Some(existing) = users::find_by_email(&self.users, &account.email).await? {
             return Ok(existing.user);
         }
-        let email = account.email.clone();
-        match self.insert_user(account, password).await {
+        // Whoever runs the server vouches for the address.
+        let user = User { email_verified: true, ..self.new_user(account, self.now())? };
+        match users::insert(&self.users, &Account::new(user.clone(), password.clone())).await {
+            Ok(()) => Ok(user),
             // Another node seeds too.
             Err(Error::Refused(Refusal::EmailTaken)) => {
-                let existing = users::find_by_email(&self.users, &email).await?;
+                let existing = users::find_by_email(&self.users, &user.email).await?;
                 existing.map(|existing| existing.user).ok_or_else(|| Refusal::EmailTaken.into())
             }
-            result => result,
+            Err(error) => Err(error),
         }
     }
 
@@ -232,20 +298,28 @@ impl Auth {
         users::any(&self.users).await
     }
 
-    async fn insert_user(&self, account: NewAccount, password: &PasswordHash) -> Result<User> {
-        let now = self.now();
+    fn new_user(&self, account: NewAccount, now: Timestamp) -> Result<User> {
         let NewAccount { role, email, name, locale, time_zone } = account;
-        let id = UserId(random::id(now)?);
-        let user = User { id, rev: 1, role, name, email, locale, time_zone, created_at: now };
-        users::insert(&self.users, &user, password).await?;
-        Ok(user)
+        Ok(User {
+            id: UserId(random::id(now)?),
+            rev: 1,
+            role,
+            name,
+            email,
+            email_verified: false,
+            pending_email: None,
+            locale,
+            time_zone,
+            created_at: now,
+        })
     }
 
-    async fn begin_session(&self, user: User, device: Option<String>) -> Result<Grant> {
+    async fn begin_session(&self, user: User, device: Option<String>) -> Result<(Session, Grant)> {
         let now = self.now();
         let token = Presented::first(SessionId(random::id(now)?))?;
-        sessions::insert(&self.users, &token.begin(user.id, device, now)).await?;
-        self.grant(user, &token, now)
+        let session = token.begin(user.id, device, now);
+        sessions::insert(&self.users, &session).await?;
+        Ok((session, self.grant(user, &token, now)?))
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<Session>> {

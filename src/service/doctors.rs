@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
+use super::auth::Auth;
 use super::request::{self, Done};
 use super::slots::Slots;
 use crate::clock::Clock;
 use crate::domain::access::{self, Object};
 use crate::domain::account::{Identity, Role, Viewer};
 use crate::domain::availability;
+use crate::domain::change::Position;
 use crate::domain::doctor::{Approval, Availability, Doctor, HistoryEntry, Profile, Rating, Service};
 use crate::domain::history;
 use crate::domain::ids::{DoctorId, ServiceId};
@@ -140,6 +142,29 @@ impl Doctors {
             Ok(())
         })
         .await
+    }
+
+    /// Gives a doctor's profile the name that their account has by now. Returns where it has it; zero when there was nothing
+    /// to change.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn rename(&self, id: DoctorId, auth: &Auth) -> Result<Position> {
+        for _ in 0..REPLACE_ATTEMPTS {
+            let Some((stored, _)) = self.store.find(id).await? else { return Ok(Position::default()) };
+            // Read after the profile, whose guard then decides: of two changes the later name stays.
+            let name = auth.me(id).await?.name;
+            if stored.doctor.name == name {
+                return Ok(Position::default());
+            }
+            let rev = stored.doctor.rev + 1;
+            let next = Doctor { rev, name, updated_at: self.clock.now(), ..stored.doctor.clone() };
+            if let Some(at) = self.store.rewrite(&stored, &next, None).await? {
+                self.committed.acknowledged(at);
+                return Ok(at);
+            }
+        }
+        Err(Error::Unavailable { cluster: ClusterName::Appointments, outcome: Some(Outcome::Unknown) })
     }
 
     /// Replaces a doctor's hours.

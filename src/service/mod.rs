@@ -2,10 +2,14 @@
 //!
 //! A write becomes visible live only through the change stream: nothing here names `live`.
 
+pub mod accounts;
 pub mod appointments;
 pub mod auth;
 pub mod doctors;
+pub mod erasure;
+pub mod export;
 pub mod keys;
+mod links;
 mod passwords;
 mod random;
 mod refresh;

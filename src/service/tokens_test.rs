@@ -25,6 +25,8 @@ impl Bench {
             role: Role::Doctor,
             name: "Ana \"☀\" Ruiz".to_owned(),
             email: "ana@example.com".to_owned(),
+            email_verified: true,
+            pending_email: None,
             locale: None,
             time_zone: None,
             created_at: now,

@@ -226,7 +226,7 @@ impl Session {
     async fn answer(&self, operation: Operation, id: Option<&str>, key: Option<&str>, data: &str) {
         let result = match operation {
             Operation::AuthRenew => self.renew(id, data).await,
-            Operation::AuthLogout => self.logout(id, data).await,
+            Operation::AuthLogout | Operation::MeDelete => self.end_own_session(operation, id, key, data).await,
             Operation::Subscribe => self.subscribe_to(id, data).await,
             Operation::Unsubscribe => self.leave(id, data).await,
             operation => {
@@ -278,19 +278,25 @@ impl Session {
     }
 
     /// Ends the session of the connection, which is told so before it ends with it.
-    async fn logout(&self, id: Option<&str>, data: &str) -> Result<(), Problem> {
+    async fn end_own_session(
+        &self,
+        operation: Operation,
+        id: Option<&str>,
+        key: Option<&str>,
+        data: &str,
+    ) -> Result<(), Problem> {
         let (viewer, hub) = (self.viewer(), &self.services.hub);
         let session = viewer.identity().ok().map(|identity| identity.session);
         // Set aside, so that the end of the session does not overtake the reply.
         if let Some(session) = session {
             hub.disconnected(session, self.id);
         }
-        let request = self.request(Operation::AuthLogout, None, data);
+        let request = self.request(operation, key, data);
         let (_, answer) = call::call(&self.services, &viewer, request).await;
         match answer {
             Ok(answer) => {
                 let id = id.map(encode::json);
-                let reply = Frame::new("reply", id.as_deref(), None, &answer.data);
+                let reply = Frame::new("reply", id.as_deref(), answer.cursor.as_deref(), &answer.data);
                 self.outbox.end_with(reply, Ending::LoggedOut);
                 Ok(())
             }

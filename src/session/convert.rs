@@ -6,6 +6,10 @@ use cita_protocol::doctor::{
     Approval as WireApproval, Availability as WireAvailability, DayRange, Doctor as WireDoctor, DoctorSort, LiveDoctor,
     Override, Rating as WireRating, Service as WireService, Weekday as WireWeekday, WeeklyRange,
 };
+use cita_protocol::export::{
+    Export as WireExport, ExportList, ExportedAppointment, ExportedDoctor, ExportedSession,
+    HistoryEntry as WireHistoryEntry,
+};
 use cita_protocol::slot::{LiveSlot as WireLiveSlot, Slot, SlotStatus};
 use cita_protocol::value::{Id, Instant, LocalTime, Money, TimeZone};
 use cita_protocol::{ErrorCode, FieldError, Outcome as WireOutcome, Problem};
@@ -14,13 +18,14 @@ use jiff::civil::{Time, Weekday};
 use uuid::Uuid;
 
 use crate::domain::account::{Identity, Role, User};
-use crate::domain::appointment::{Appointment, Status};
+use crate::domain::appointment::{Appointment, HistoryEntry, Status};
 use crate::domain::doctor::{Approval, Doctor, LocalRange, Rating, Service};
 use crate::domain::listing::Sort;
 use crate::domain::refusal::{Refusal, Violation};
 use crate::error::{ClusterName, Error, Outcome};
 use crate::live::project::LiveSlot;
 use crate::service::auth::Grant;
+use crate::service::export::{Complete, Export};
 
 pub fn id(id: Uuid) -> Id {
     Id(id.to_string())
@@ -53,10 +58,47 @@ pub fn user(user: &User) -> WireUser {
         role: role(user.role),
         name: user.name.clone(),
         email: user.email.clone(),
+        email_verified: user.email_verified,
+        pending_email: user.pending_email.clone(),
         locale: user.locale.clone(),
         time_zone: user.time_zone.clone().map(TimeZone),
         created_at: instant(user.created_at),
     }
+}
+
+pub fn export(export: &Export) -> WireExport {
+    let history = |entry: &HistoryEntry| WireHistoryEntry {
+        rev: entry.rev,
+        action: entry.action.as_str().to_owned(),
+        by: id(entry.by.user.0),
+        at: instant(entry.at),
+        start: instant(entry.start),
+    };
+    WireExport {
+        exported_at: instant(export.at),
+        user: user(&export.user),
+        sessions: complete(&export.sessions, |session| ExportedSession {
+            id: id(session.id.0),
+            device: session.device.clone(),
+            created_at: instant(session.created_at),
+            refreshed_at: instant(session.rotated_at),
+            expires_at: instant(session.expires_at),
+            revoked_at: session.revoked_at.map(instant),
+        }),
+        doctor: export.doctor.as_ref().map(|rules| ExportedDoctor {
+            profile: doctor(rules),
+            services: rules.services.iter().map(|offered| service(rules, offered)).collect(),
+            availability: availability(rules),
+        }),
+        appointments: complete(&export.appointments, |found| ExportedAppointment {
+            appointment: appointment(found),
+            history: found.history.iter().map(history).collect(),
+        }),
+    }
+}
+
+fn complete<T, W>(list: &Complete<T>, convert: impl Fn(&T) -> W) -> ExportList<W> {
+    ExportList { items: list.items.iter().map(convert).collect(), truncated: list.truncated }
 }
 
 pub fn connected_user(identity: &Identity) -> ConnectedUser {

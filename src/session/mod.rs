@@ -16,15 +16,21 @@ use std::sync::atomic::AtomicU64;
 use self::limiter::Limiter;
 use crate::clock::Clock;
 use crate::live::hub::Hub;
+use crate::service::accounts::Accounts;
 use crate::service::appointments::Appointments;
 use crate::service::auth::Auth;
 use crate::service::doctors::Doctors;
+use crate::service::erasure::Erasure;
+use crate::service::export::Exports;
 use crate::service::slots::Slots;
 
 /// Everything that a session can reach.
 pub struct Services {
     pub auth: Arc<Auth>,
-    pub doctors: Doctors,
+    pub accounts: Accounts,
+    pub erasure: Arc<Erasure>,
+    pub exports: Exports,
+    pub doctors: Arc<Doctors>,
     pub slots: Arc<Slots>,
     pub appointments: Appointments,
     pub hub: Arc<Hub>,

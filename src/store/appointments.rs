@@ -9,14 +9,14 @@ use mongodb::{ClientSession, Collection};
 use super::cluster::Cluster;
 use super::collection;
 use super::documents::{AppointmentDoc, DoctorDoc, Outcome, Remembered};
-use super::idempotency::{Recall, Request};
+use super::idempotency::{Recall, Request, without};
 use super::value::{bson_id, bson_time, position};
 use super::whole::{self, reached};
 use super::write::{Verdict, linearizable, read, until_decided};
 use crate::domain::appointment::{Appointment, Status};
 use crate::domain::change::Position;
 use crate::domain::doctor::Doctor;
-use crate::domain::ids::{AppointmentId, DoctorId, PatientId};
+use crate::domain::ids::{AppointmentId, DoctorId, PatientId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::error::{Error, Result};
 
@@ -161,6 +161,73 @@ impl AppointmentStore {
             Verdict::Done { value: None, .. } => Replaced::Stale,
             Verdict::Duplicate { index, .. } => Replaced::Refused(refusal_of(&index)?),
         })
+    }
+
+    /// Writes the next revision of an appointment from which a person is erased: what they have asked for is no longer
+    /// remembered, and of what others have, no text. `false`: the guard did not match.
+    ///
+    /// # Errors
+    /// `unavailable` when the outcome could not be learnt.
+    pub async fn rewrite(&self, current: &Stored, next: &Appointment, person: UserId) -> Result<bool> {
+        let mut keys = without(&current.document.keys, person);
+        for outcome in keys.iter_mut().filter_map(|entry| entry.outcome.as_mut()) {
+            outcome.cancel_reason = None;
+        }
+        let document = AppointmentDoc::from_domain(next, keys);
+        let guard = doc! {
+            "_id": document.id, "doctorId": document.doctor_id, "rev": current.document.rev,
+        };
+        match whole::replace(&self.cluster, &self.collection, &guard, &document).await? {
+            Verdict::Done { value, .. } => Ok(value.is_some()),
+            Verdict::Duplicate { index, .. } => {
+                Err(Error::Internal(format!("collision on {index} in an appointment that takes nothing new")))
+            }
+        }
+    }
+
+    /// Every appointment of a person, as a patient or as a doctor, by start, at most `limit`.
+    ///
+    /// # Errors
+    /// `unavailable` when the cluster does not answer.
+    pub async fn of_person(&self, person: UserId, limit: i64) -> Result<Vec<Appointment>> {
+        let id = bson_id(person.0);
+        let found = self.find_all(doc! { "$or": [{ "patientId": id }, { "doctorId": id }] }, limit).await?;
+        Ok(found.into_iter().map(|stored| stored.appointment).collect())
+    }
+
+    /// Appointments that still name a person as their patient, at most `limit`.
+    ///
+    /// # Errors
+    /// `unavailable` when the cluster does not answer.
+    pub async fn with_patient(&self, patient: PatientId, limit: i64) -> Result<Vec<Stored>> {
+        self.find_all(doc! { "patientId": bson_id(patient.0) }, limit).await
+    }
+
+    /// Appointments that still name a doctor, remember something that they have asked for, or are still to come, at most
+    /// `limit`.
+    ///
+    /// # Errors
+    /// `unavailable` when the cluster does not answer.
+    pub async fn with_doctor(&self, doctor: DoctorId, now: Timestamp, limit: i64) -> Result<Vec<Stored>> {
+        let open: Vec<&str> = Status::ALL.into_iter().filter(|status| status.is_open()).map(Status::as_str).collect();
+        let filter = doc! {
+            "doctorId": bson_id(doctor.0),
+            "$or": [
+                { "doctorName": { "$ne": "" } },
+                { "keys.user": bson_id(doctor.0) },
+                { "start": { "$gt": bson_time(now) }, "status": { "$in": open } },
+            ],
+        };
+        self.find_all(filter, limit).await
+    }
+
+    async fn find_all(&self, filter: Document, limit: i64) -> Result<Vec<Stored>> {
+        let collection = self.collection.clone();
+        let documents: Vec<AppointmentDoc> = read(&self.cluster, async move {
+            collection.find(filter).sort(doc! { "start": 1, "_id": 1 }).limit(limit).await?.try_collect().await
+        })
+        .await?;
+        documents.into_iter().map(Stored::new).collect()
     }
 
     /// Reads an appointment as a majority has it, with the position of the read.

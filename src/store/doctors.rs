@@ -8,13 +8,13 @@ use mongodb::options::{Hint, IndexOptions};
 use super::cluster::Cluster;
 use super::collection;
 use super::documents::DoctorDoc;
-use super::idempotency::{Recall, Request};
+use super::idempotency::{Recall, Request, without};
 use super::value::bson_id;
 use super::whole;
 use super::write::{Verdict, linearizable, read, until_decided};
 use crate::domain::change::Position;
 use crate::domain::doctor::Doctor;
-use crate::domain::ids::DoctorId;
+use crate::domain::ids::{DoctorId, UserId};
 use crate::domain::listing::{Filter, Sort};
 use crate::domain::refusal::Refusal;
 use crate::error::{Error, Result};
@@ -37,6 +37,12 @@ impl StoredDoctor {
     fn new(document: DoctorDoc) -> Result<Self> {
         let doctor = document.to_domain().map_err(|error| Error::Internal(error.to_string()))?;
         Ok(Self { document, doctor })
+    }
+
+    /// Whether it remembers anything that a user has asked for.
+    #[must_use]
+    pub fn remembers(&self, user: UserId) -> bool {
+        without(&self.document.keys, user).len() < self.document.keys.len()
     }
 
     /// Whether the request succeeded before.
@@ -102,8 +108,27 @@ impl DoctorStore {
     /// `unavailable` when the outcome could not be learnt.
     pub async fn replace(&self, current: &StoredDoctor, next: &Doctor, request: &Request) -> Result<Option<Position>> {
         let document = DoctorDoc::from_domain(next, request.remember(&current.document.keys, None));
+        self.replace_with(current, &document).await
+    }
+
+    /// The same for a change that no request of its own asked for. What `forget` has asked for is no longer remembered.
+    ///
+    /// # Errors
+    /// `unavailable` when the outcome could not be learnt.
+    pub async fn rewrite(
+        &self,
+        current: &StoredDoctor,
+        next: &Doctor,
+        forget: Option<UserId>,
+    ) -> Result<Option<Position>> {
+        let keys = &current.document.keys;
+        let document = DoctorDoc::from_domain(next, forget.map_or_else(|| keys.clone(), |user| without(keys, user)));
+        self.replace_with(current, &document).await
+    }
+
+    async fn replace_with(&self, current: &StoredDoctor, document: &DoctorDoc) -> Result<Option<Position>> {
         let guard = doc! { "_id": document.id, "rev": current.document.rev };
-        match whole::replace(&self.cluster, &self.collection, &guard, &document).await? {
+        match whole::replace(&self.cluster, &self.collection, &guard, document).await? {
             Verdict::Done { value, .. } => Ok(value),
             Verdict::Duplicate { index, .. } => {
                 Err(Error::Internal(format!("collision on an unexpected index {index}")))

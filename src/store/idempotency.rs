@@ -74,6 +74,11 @@ impl Request {
     }
 }
 
+/// What a document remembers, without what a user has asked for.
+pub(super) fn without(keys: &[Remembered], user: UserId) -> Vec<Remembered> {
+    keys.iter().filter(|entry| uuid_of(entry.user) != user.0).cloned().collect()
+}
+
 fn is_remembered(entry: &Remembered, now: Timestamp) -> bool {
     instant(entry.at).is_ok_and(|at| now.duration_since(at) < REMEMBERED_FOR)
 }

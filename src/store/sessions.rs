@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use mongodb::Collection;
-use mongodb::bson::{Binary, DateTime, Uuid, doc};
+use mongodb::bson::{Binary, DateTime, Document, Uuid, doc};
 use mongodb::error::Error as DriverError;
 use mongodb::options::{IndexOptions, ReadConcern};
 use serde::{Deserialize, Serialize};
@@ -128,6 +128,52 @@ pub async fn revoked_since(cluster: &Cluster, since: Timestamp) -> Result<Vec<Re
     let filter = doc! { "revokedAt": { "$gte": bson_time(since) } };
     let found = read(cluster, async move { sessions.find(filter).await?.try_collect::<Vec<_>>().await });
     found.await?.into_iter().filter_map(|document| document.revocation().transpose()).collect()
+}
+
+/// The sessions of a user by their begin, at most `limit`.
+///
+/// # Errors
+/// Unavailable.
+pub async fn of_user(cluster: &Cluster, user: UserId, limit: i64) -> Result<Vec<Session>> {
+    find_all(cluster, doc! { "userId": bson_id(user.0) }, limit).await
+}
+
+/// The sessions of a user that have not been ended, without one of them, at most `limit`.
+///
+/// # Errors
+/// Unavailable.
+pub async fn not_ended(
+    cluster: &Cluster,
+    user: UserId,
+    except: Option<SessionId>,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Vec<Session>> {
+    let mut filter = doc! {
+        "userId": bson_id(user.0), "revokedAt": { "$exists": false }, "expiresAt": { "$gt": bson_time(now) },
+    };
+    if let Some(except) = except {
+        filter.insert("_id", doc! { "$ne": bson_id(except.0) });
+    }
+    find_all(cluster, filter, limit).await
+}
+
+/// The sessions of a user that still say something of the person, at most `limit`: those that [`Session::erased`] changes.
+///
+/// # Errors
+/// Unavailable.
+pub async fn not_erased(cluster: &Cluster, user: UserId, limit: i64) -> Result<Vec<Session>> {
+    let traces = vec![doc! { "device": { "$exists": true } }, doc! { "revokedAt": { "$exists": false } }];
+    find_all(cluster, doc! { "userId": bson_id(user.0), "$or": traces }, limit).await
+}
+
+async fn find_all(cluster: &Cluster, filter: Document, limit: i64) -> Result<Vec<Session>> {
+    use futures::TryStreamExt as _;
+    let sessions = sessions(cluster);
+    let found = read(cluster, async move {
+        sessions.find(filter).sort(doc! { "createdAt": 1 }).limit(limit).await?.try_collect::<Vec<_>>().await
+    });
+    found.await?.into_iter().map(Session::try_from).collect()
 }
 
 /// A session that ended before its time.

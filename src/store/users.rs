@@ -1,23 +1,34 @@
-//! The accounts: credentials and contact data, in the users cluster.
+//! The accounts: credentials and contact data, in the users cluster. Each change is a whole-document replace guarded by
+//! `rev`. The feed does not watch them, so the document of a person who has been erased can be deleted.
 
+use jiff::Timestamp;
 use mongodb::Collection;
-use mongodb::bson::{DateTime, Uuid, doc};
+use mongodb::bson::{Binary, DateTime, Uuid, doc};
 use mongodb::error::Error as DriverError;
-use mongodb::options::IndexOptions;
+use mongodb::options::{IndexOptions, ReadConcern};
 use serde::{Deserialize, Serialize};
 
 use super::cluster::Cluster;
-use super::value::{bson_id, bson_time, instant, uuid_of};
+use super::documents::Remembered;
+use super::idempotency::{Recall, Request};
+use super::value::{binary, bson_id, bson_time, instant, uuid_of};
 use super::write::{Verdict, confirm, linearizable, read, until_decided};
-use super::{collection, sessions, signing_keys};
+use super::{collection, sessions, signing_keys, whole};
 use crate::domain::account::{Role, User};
+use crate::domain::change::Position;
 use crate::domain::ids::UserId;
+use crate::domain::proof::{Counted, Proof, Sent};
 use crate::domain::refusal::Refusal;
 use crate::domain::secret::PasswordHash;
 use crate::error::{Error, Result};
 
+/// Unique: an address belongs to one account.
+const EMAIL_INDEX: &str = "email";
+/// The accounts that were closed and are not yet erased.
+const CLOSED_INDEX: &str = "closed";
+
 /// A user as it is stored. Not `Debug`: it holds the password's hash.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UserDoc {
     #[serde(rename = "_id")]
@@ -26,19 +37,107 @@ pub(crate) struct UserDoc {
     pub role: String,
     pub name: String,
     pub email: String,
+    #[serde(default)]
+    pub email_verified: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_email: Option<String>,
     pub password_hash: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
     pub created_at: DateTime,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<ProofDoc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset: Option<ProofDoc>,
+    /// The counted mails of the last hour.
+    #[serde(default)]
+    pub sent: Vec<SentDoc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled_at: Option<DateTime>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_at: Option<DateTime>,
+    #[serde(default)]
+    pub keys: Vec<Remembered>,
 }
 
-/// A user with what proves that it is them.
-#[derive(Debug)]
+/// What is kept of a token that was sent by e-mail.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ProofDoc {
+    pub hash: Binary,
+    pub expires_at: DateTime,
+}
+
+/// A counted mail.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SentDoc {
+    pub kind: String,
+    pub at: DateTime,
+}
+
+/// A user with what proves that it is them, and what has become of the account.
+#[derive(Clone, Debug)]
 pub struct Account {
     pub user: User,
     pub password: PasswordHash,
+    /// The link that verifies the pending address, or else the present one.
+    pub verification: Option<Proof>,
+    /// The link for a new password.
+    pub reset: Option<Proof>,
+    /// The counted mails of the last hour.
+    pub sent: Vec<Sent>,
+    /// Shut out by an admin.
+    pub disabled_at: Option<Timestamp>,
+    /// Closed by its owner: the mark of an erasure that is under way.
+    pub closed_at: Option<Timestamp>,
+}
+
+impl Account {
+    /// An account with nothing but a user and a password.
+    #[must_use]
+    pub fn new(user: User, password: PasswordHash) -> Self {
+        Self { user, password, verification: None, reset: None, sent: Vec::new(), disabled_at: None, closed_at: None }
+    }
+
+    /// Whether its owner may be logged in.
+    ///
+    /// # Errors
+    /// `unauthenticated` once it is closed, as if it did not exist; `forbidden` while it is disabled.
+    pub fn usable(&self) -> Result<(), Refusal> {
+        match (self.closed_at, self.disabled_at) {
+            (Some(_), _) => Err(Refusal::Unauthenticated),
+            (None, Some(_)) => Err(Refusal::Forbidden),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// An account with what its document remembers.
+#[derive(Clone)]
+pub struct StoredUser {
+    document: UserDoc,
+    pub account: Account,
+}
+
+impl StoredUser {
+    fn new(document: UserDoc) -> Result<Self> {
+        let account = document.clone().into_account()?;
+        Ok(Self { document, account })
+    }
+
+    /// Whether the request succeeded before.
+    ///
+    /// # Errors
+    /// `idempotency_key_reused` when the key was used for something else.
+    pub fn recalls(&self, request: &Request) -> Result<bool> {
+        match request.recall(&self.document.keys) {
+            Recall::New => Ok(false),
+            Recall::Done(_) => Ok(true),
+            Recall::Different => Err(Refusal::IdempotencyKeyReused.into()),
+        }
+    }
 }
 
 /// Creates the indexes of the users cluster, or fails where one differs from what the code expects.
@@ -47,7 +146,9 @@ pub struct Account {
 /// What the driver said.
 pub async fn ensure_indexes(cluster: &Cluster) -> Result<(), DriverError> {
     let unique = IndexOptions::builder().unique(true).build();
-    cluster.ensure_index(collection::USERS, "email", doc! { "email": 1 }, unique).await?;
+    cluster.ensure_index(collection::USERS, EMAIL_INDEX, doc! { "email": 1 }, unique).await?;
+    let closed = IndexOptions::builder().partial_filter_expression(doc! { "closedAt": { "$exists": true } }).build();
+    cluster.ensure_index(collection::USERS, CLOSED_INDEX, doc! { "closedAt": 1 }, closed).await?;
     sessions::ensure_indexes(cluster).await?;
     signing_keys::ensure_indexes(cluster).await
 }
@@ -56,8 +157,8 @@ pub async fn ensure_indexes(cluster: &Cluster) -> Result<(), DriverError> {
 ///
 /// # Errors
 /// `email_taken` when another account has the address; unavailable.
-pub async fn insert(cluster: &Cluster, user: &User, password: &PasswordHash) -> Result<()> {
-    let document = UserDoc::new(user, password);
+pub async fn insert(cluster: &Cluster, account: &Account) -> Result<()> {
+    let document = UserDoc::new(account, Vec::new());
     let users = users(cluster);
     let verdict = until_decided(cluster, || {
         let (users, document) = (users.clone(), document.clone());
@@ -66,7 +167,11 @@ pub async fn insert(cluster: &Cluster, user: &User, password: &PasswordHash) -> 
     match verdict.await? {
         Verdict::Done { .. } => Ok(()),
         // What collided may be this very document, from an attempt whose answer was lost.
-        Verdict::Duplicate { repeated: true, .. } if confirm(exists(cluster, user.id)).await? => Ok(()),
+        Verdict::Duplicate { repeated: true, .. }
+            if confirm(find_stored(cluster, account.user.id)).await?.is_some() =>
+        {
+            Ok(())
+        }
         Verdict::Duplicate { .. } => Err(Refusal::EmailTaken.into()),
     }
 }
@@ -80,14 +185,92 @@ pub async fn find_by_email(cluster: &Cluster, email: &str) -> Result<Option<Acco
     read(cluster, async move { users.find_one(filter).await }).await?.map(UserDoc::into_account).transpose()
 }
 
-/// The user with this id.
+/// The account with this id, as a majority knows it.
 ///
 /// # Errors
 /// Unavailable.
-pub async fn find(cluster: &Cluster, id: UserId) -> Result<Option<User>> {
-    let (users, filter) = (users(cluster), doc! { "_id": bson_id(id.0) });
-    let found = read(cluster, async move { users.find_one(filter).await }).await?;
-    found.map(|document| document.into_account().map(|account| account.user)).transpose()
+pub async fn find(cluster: &Cluster, id: UserId) -> Result<Option<Account>> {
+    let found = whole::find(cluster, &users(cluster), bson_id(id.0), ReadConcern::majority()).await?;
+    found.map(|(document, _)| document.into_account()).transpose()
+}
+
+/// The account with everything that was written before, to be replaced or acknowledged, and the position of the read.
+///
+/// # Errors
+/// Unavailable.
+pub async fn find_stored(cluster: &Cluster, id: UserId) -> Result<Option<(StoredUser, Position)>> {
+    let found = whole::find(cluster, &users(cluster), bson_id(id.0), linearizable()).await?;
+    found.map(|(document, at)| Ok((StoredUser::new(document)?, at))).transpose()
+}
+
+/// Writes `next` as the next revision, guarded by the one that it replaces, and remembers the request that asked for it.
+/// The revision is counted here. `None`: the account had changed in the meantime.
+///
+/// # Errors
+/// `email_taken` when another account has the address; unavailable.
+pub async fn replace(
+    cluster: &Cluster,
+    stored: &StoredUser,
+    next: &Account,
+    request: Option<&Request>,
+) -> Result<Option<Position>> {
+    let known = &stored.document.keys;
+    let keys = request.map_or_else(|| known.clone(), |request| request.remember(known, None));
+    replace_with(cluster, stored, UserDoc::new(next, keys)).await
+}
+
+/// The same for an account that is closed: nothing is remembered of what its owner has asked for.
+///
+/// # Errors
+/// Unavailable.
+pub async fn close(cluster: &Cluster, stored: &StoredUser, closed: &Account) -> Result<Option<Position>> {
+    replace_with(cluster, stored, UserDoc::new(closed, Vec::new())).await
+}
+
+async fn replace_with(cluster: &Cluster, stored: &StoredUser, document: UserDoc) -> Result<Option<Position>> {
+    let document = UserDoc { rev: stored.document.rev + 1, ..document };
+    let guard = doc! { "_id": document.id, "rev": stored.document.rev };
+    match whole::replace(cluster, &users(cluster), &guard, &document).await? {
+        // An attempt whose answer was lost may have won: then the document is this very one.
+        Verdict::Done { value: None, repeated: true } => {
+            let id = UserId(uuid_of(document.id));
+            let now = confirm(find_stored(cluster, id)).await?;
+            Ok(now.filter(|(now, _)| now.document == document).map(|(_, at)| at))
+        }
+        Verdict::Done { value, .. } => Ok(value),
+        Verdict::Duplicate { .. } => Err(Refusal::EmailTaken.into()),
+    }
+}
+
+/// The accounts that were closed and are still there, the oldest first, at most `limit`.
+///
+/// # Errors
+/// Unavailable.
+pub async fn closed(cluster: &Cluster, limit: i64) -> Result<Vec<(UserId, Timestamp)>> {
+    use futures::TryStreamExt as _;
+    let (users, filter) = (users(cluster), doc! { "closedAt": { "$exists": true } });
+    let found = read(cluster, async move {
+        users.find(filter).sort(doc! { "closedAt": 1 }).limit(limit).await?.try_collect::<Vec<_>>().await
+    });
+    let of = |document: UserDoc| {
+        let closed_at = document.closed_at.map(instant).transpose()?.unwrap_or_default();
+        Ok((UserId(uuid_of(document.id)), closed_at))
+    };
+    found.await?.into_iter().map(of).collect()
+}
+
+/// Deletes an account that was closed. Deleting it twice is no error.
+///
+/// # Errors
+/// Unavailable.
+pub async fn delete_closed(cluster: &Cluster, id: UserId) -> Result<()> {
+    let filter = doc! { "_id": bson_id(id.0), "closedAt": { "$exists": true } };
+    let users = users(cluster);
+    let verdict = until_decided(cluster, || {
+        let (users, filter) = (users.clone(), filter.clone());
+        async move { users.delete_one(filter).await }
+    });
+    verdict.await.map(|_| ())
 }
 
 /// Whether there is any account.
@@ -99,28 +282,33 @@ pub async fn any(cluster: &Cluster) -> Result<bool> {
     Ok(read(cluster, async move { users.find_one(doc! {}).await }).await?.is_some())
 }
 
-async fn exists(cluster: &Cluster, id: UserId) -> Result<bool> {
-    let (users, filter) = (users(cluster), doc! { "_id": bson_id(id.0) });
-    let found = read(cluster, async move { users.find_one(filter).read_concern(linearizable()).await });
-    Ok(found.await?.is_some())
-}
-
 fn users(cluster: &Cluster) -> Collection<UserDoc> {
     cluster.db.collection(collection::USERS)
 }
 
 impl UserDoc {
-    fn new(user: &User, password: &PasswordHash) -> Self {
+    fn new(account: &Account, keys: Vec<Remembered>) -> Self {
+        let user = &account.user;
+        let proof = |proof: &Proof| ProofDoc { hash: binary(proof.hash), expires_at: bson_time(proof.expires_at) };
+        let sent = |sent: &Sent| SentDoc { kind: sent.kind.as_str().to_owned(), at: bson_time(sent.at) };
         Self {
             id: bson_id(user.id.0),
             rev: user.rev,
             role: user.role.as_str().to_owned(),
             name: user.name.clone(),
             email: user.email.clone(),
-            password_hash: password.expose().to_owned(),
+            email_verified: user.email_verified,
+            pending_email: user.pending_email.clone(),
+            password_hash: account.password.expose().to_owned(),
             locale: user.locale.clone(),
             time_zone: user.time_zone.clone(),
             created_at: bson_time(user.created_at),
+            verification: account.verification.as_ref().map(proof),
+            reset: account.reset.as_ref().map(proof),
+            sent: account.sent.iter().map(sent).collect(),
+            disabled_at: account.disabled_at.map(bson_time),
+            closed_at: account.closed_at.map(bson_time),
+            keys,
         }
     }
 
@@ -132,10 +320,36 @@ impl UserDoc {
             role,
             name: self.name,
             email: self.email,
+            email_verified: self.email_verified,
+            pending_email: self.pending_email,
             locale: self.locale,
             time_zone: self.time_zone,
             created_at: instant(self.created_at)?,
         };
-        Ok(Account { user, password: self.password_hash.into() })
+        Ok(Account {
+            user,
+            password: self.password_hash.into(),
+            verification: self.verification.map(ProofDoc::into_proof).transpose()?,
+            reset: self.reset.map(ProofDoc::into_proof).transpose()?,
+            sent: self.sent.into_iter().map(SentDoc::into_sent).collect::<Result<_>>()?,
+            disabled_at: self.disabled_at.map(instant).transpose()?,
+            closed_at: self.closed_at.map(instant).transpose()?,
+        })
+    }
+}
+
+impl ProofDoc {
+    fn into_proof(self) -> Result<Proof> {
+        let hash = self.hash.bytes.try_into();
+        let hash = hash.map_err(|_| Error::Internal("a user has a hash that is not 32 bytes".to_owned()))?;
+        Ok(Proof { hash, expires_at: instant(self.expires_at)? })
+    }
+}
+
+impl SentDoc {
+    fn into_sent(self) -> Result<Sent> {
+        let kind = Counted::named(&self.kind);
+        let kind = kind.ok_or_else(|| Error::Internal("a user was sent a mail of an unknown kind".to_owned()))?;
+        Ok(Sent { kind, at: instant(self.at)? })
     }
 }

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::clinic::{Clinic, PASSWORD, Person, Practice, at, date, key, text};
+use super::office::Office;
 
 /// Who calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +100,21 @@ impl Cast {
             Operation::AuthRefresh => {
                 json!({ "refreshToken": login(self.clinic.url(), &self.patient).await.refresh_token })
             }
-            Operation::AuthLogout | Operation::MeGet => json!({}),
+            Operation::AuthLogout
+            | Operation::AuthRequestVerification
+            | Operation::MeGet
+            | Operation::MeExport
+            | Operation::MeDelete => json!({}),
+            Operation::AuthRequestReset => json!({ "email": self.patient.email }),
+            Operation::AuthResetPassword => {
+                let person = self.clinic.patient().await;
+                json!({ "token": Office::of(&self.clinic).await.reset_token(&person).await, "password": PASSWORD })
+            }
+            Operation::AuthVerifyEmail => {
+                let person = self.clinic.patient().await;
+                json!({ "token": Office::of(&self.clinic).await.verification_token(&person).await })
+            }
+            Operation::MeUpdate => json!({ "locale": "es-CO", "timeZone": "America/Bogota" }),
             Operation::AuthRenew => json!({ "accessToken": self.patient.token }),
             Operation::DoctorSearch => {
                 json!({ "pageSize": 5, "text": "dan", "specialisation": "Medicina general", "language": "es",
@@ -143,6 +158,16 @@ impl Cast {
             Operation::AppointmentCancel => json!({ "id": self.appointment().await, "reason": "Ya no hace falta" }),
             Operation::Subscribe => json!({ "topic": self.practice.calendar(), "from": date(0), "to": date(7) }),
             Operation::Unsubscribe => json!({ "topic": self.practice.slots(&date(1)) }),
+        }
+    }
+
+    /// Somebody of the same role whose session or account may be ended.
+    pub async fn spare(&self, caller: Caller) -> Option<Person> {
+        match caller {
+            Caller::Anonymous => None,
+            Caller::Patient | Caller::OtherPatient => Some(self.clinic.patient().await),
+            Caller::Doctor | Caller::OtherDoctor => Some(self.clinic.person("doctor", "Una Doctora").await),
+            Caller::Admin => Some(admin(&self.clinic).await),
         }
     }
 
@@ -194,6 +219,8 @@ pub async fn token_issued(clinic: &Clinic, person: &Person, at: Timestamp) -> St
         role: Role::Patient,
         name: person.name.clone(),
         email: person.email.clone(),
+        email_verified: true,
+        pending_email: None,
         locale: None,
         time_zone: None,
         created_at: at,

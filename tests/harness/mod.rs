@@ -3,6 +3,7 @@
 pub mod cast;
 pub mod clinic;
 pub mod mongo;
+pub mod office;
 pub mod process;
 pub mod proxy;
 pub mod rest;

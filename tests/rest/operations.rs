@@ -5,7 +5,7 @@ use cita_protocol::operation::Kind;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::cast::{Cast, login};
+use crate::harness::cast::{Caller, Cast, login};
 use crate::harness::clinic::key;
 use crate::harness::rest::{Rest, check_output};
 
@@ -17,6 +17,7 @@ async fn every_operation_answers_at_its_route() {
         let Some(route) = operation.route() else { continue };
         let token = match operation {
             Operation::AuthLogout => login(url, &cast.admin).await.token,
+            Operation::MeDelete => cast.spare(Caller::Admin).await.unwrap().token,
             _ => cast.admin.token.clone(),
         };
         let input = cast.valid_input(operation).await;
@@ -35,7 +36,11 @@ async fn every_operation_answers_at_its_route() {
         assert_eq!(answer.header("etag"), etag, "{name}");
         let location = answer.header("location");
         assert_eq!(!location.is_empty(), route.status == 201, "{name}");
-        if operation.kind() == Kind::Mutation {
+        if operation == Operation::MeDelete {
+            // Nobody is left to ask again.
+            let again = rest.call(operation, &input, key.as_deref()).await;
+            assert_eq!(again.code().as_deref(), Some("session_revoked"));
+        } else if operation.kind() == Kind::Mutation {
             // The same request again: the same answer, and not a thing done twice.
             let again = rest.call(operation, &input, key.as_deref()).await;
             assert_eq!((again.status, again.json()), (route.status, output.clone()), "{name}");

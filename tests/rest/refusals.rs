@@ -96,7 +96,7 @@ async fn refusals_are_problems() {
         assert!(head.contains("\r\nx-request-id: ") && head.contains("\r\ncache-control: no-store"), "{head}");
         assert!(!head.contains("retry-after") && problem.get("outcome").is_none(), "{head}");
     }
-    for (path, allowed) in [("/v1/me", "get,head"), (login, "post"), ("/v1/doctors/x", "get,head,patch")] {
+    for (path, allowed) in [("/v1/me", "delete,get,head,patch"), (login, "post"), ("/v1/doctors/x", "get,head,patch")] {
         let (_, head, _) = send(clinic.url(), "BREW", path, &[], "").await;
         let allow = head.lines().find_map(|line| line.strip_prefix("allow: ")).expect("what is allowed");
         let sorted = |list: &str| {

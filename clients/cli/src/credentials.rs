@@ -206,6 +206,8 @@ mod tests {
                 role: Role::Patient,
                 name: "Ana".into(),
                 email: "ana@example.com".into(),
+                email_verified: true,
+                pending_email: None,
                 locale: None,
                 time_zone: None,
                 created_at: "2020-01-01T00:00:00Z".into(),

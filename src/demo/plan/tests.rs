@@ -21,6 +21,8 @@ fn accounts<'a>(role: Role, names: impl Iterator<Item = (&'a str, &'a str)>) -> 
         role,
         name: name.to_owned(),
         email: data::email(mailbox),
+        email_verified: true,
+        pending_email: None,
         locale: None,
         time_zone: None,
         created_at: Timestamp::UNIX_EPOCH,

@@ -27,7 +27,8 @@ impl Call<'_> {
             time_zone: input.time_zone.map(|zone| zone.0),
         };
         let registration = Registration { account, password: Password::from(input.password), device: input.device };
-        let grant = self.services.auth.register(registration).await?;
+        let (grant, verification) = self.services.auth.register(registration).await?;
+        self.services.accounts.welcome(&grant.user, verification);
         if grant.user.role == Role::Doctor {
             let user = &grant.user;
             let opened = self.services.doctors.open_calendar(user.id, &user.name, user.time_zone.as_deref()).await;

@@ -1,5 +1,6 @@
 //! One operation from its input to its answer: the way that WebSocket and REST share.
 
+mod accounts;
 mod appointments;
 mod auth;
 mod doctors;
@@ -131,7 +132,14 @@ async fn carry_out(services: &Services, viewer: &Viewer, request: Request<'_>) -
             Operation::AuthLogin => call.login().await,
             Operation::AuthRefresh => call.refresh().await,
             Operation::AuthLogout => call.logout().await,
+            Operation::AuthRequestReset => call.request_reset().await,
+            Operation::AuthResetPassword => call.reset_password().await,
+            Operation::AuthVerifyEmail => call.verify_email().await,
+            Operation::AuthRequestVerification => call.request_verification().await,
             Operation::MeGet => call.me().await,
+            Operation::MeUpdate => call.me_update().await,
+            Operation::MeExport => call.me_export().await,
+            Operation::MeDelete => call.me_delete().await,
             Operation::DoctorSearch => call.doctor_search().await,
             Operation::DoctorGet => call.doctor_get().await,
             Operation::DoctorUpdate => call.doctor_update().await,

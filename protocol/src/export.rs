@@ -1,0 +1,89 @@
+//! Everything that the system holds of a person.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::appointment::Appointment;
+use crate::auth::User;
+use crate::doctor::{Availability, Doctor, Service};
+use crate::value::{Id, Instant};
+
+/// `me.export`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MeExportRequest {}
+
+/// Answer to `me.export`. Secrets, and what is kept of them, are not part of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Export {
+    pub exported_at: Instant,
+    pub user: User,
+    /// Log-ins, the oldest first.
+    pub sessions: ExportList<ExportedSession>,
+    /// Of a doctor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doctor: Option<ExportedDoctor>,
+    /// As a patient and as a doctor, by start.
+    pub appointments: ExportList<ExportedAppointment>,
+}
+
+/// A list of an export.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "{T}List")]
+pub struct ExportList<T> {
+    pub items: Vec<T>,
+    /// There are more than 10,000; the first of them are here.
+    pub truncated: bool,
+}
+
+/// A log-in on a device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExportedSession {
+    pub id: Id,
+    /// What the person called the device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    pub created_at: Instant,
+    /// When it last got new tokens.
+    pub refreshed_at: Instant,
+    pub expires_at: Instant,
+    /// When it was ended before its time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Instant>,
+}
+
+/// A doctor's calendar.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExportedDoctor {
+    pub profile: Doctor,
+    pub services: Vec<Service>,
+    pub availability: Availability,
+}
+
+/// An appointment and what happened to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExportedAppointment {
+    pub appointment: Appointment,
+    /// The oldest first.
+    pub history: Vec<HistoryEntry>,
+}
+
+/// Something that happened to an appointment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryEntry {
+    /// The revision that it led to.
+    pub rev: u32,
+    /// `booked`, `rescheduled`, `cancelled` …
+    pub action: String,
+    /// Who did it.
+    pub by: Id,
+    pub at: Instant,
+    /// The start from then on.
+    pub start: Instant,
+}

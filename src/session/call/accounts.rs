@@ -1,0 +1,73 @@
+//! One's own account: from the wire to the services and back.
+
+use cita_protocol::auth::{
+    MeDeleteRequest, MeUpdateRequest, RequestResetRequest, ResetPasswordRequest, VerifyEmailRequest,
+};
+use cita_protocol::export::MeExportRequest;
+use cita_protocol::value::Empty;
+
+use super::{Answer, Answered, Call, read};
+use crate::domain::account::AccountChange;
+use crate::domain::secret::{MailToken, Password};
+use crate::session::{convert, encode};
+
+impl Call<'_> {
+    pub(super) async fn request_reset(&self) -> Answered {
+        let input: RequestResetRequest = self.input()?;
+        self.services.accounts.request_reset(&input.email).await?;
+        Ok(read(&Empty {}))
+    }
+
+    pub(super) async fn reset_password(&self) -> Answered {
+        let input: ResetPasswordRequest = self.input()?;
+        let (token, password) = (MailToken::from(input.token), Password::from(input.password));
+        self.services.accounts.reset_password(&token, &password).await?;
+        Ok(read(&Empty {}))
+    }
+
+    pub(super) async fn verify_email(&self) -> Answered {
+        let input: VerifyEmailRequest = self.input()?;
+        self.services.accounts.verify_email(&MailToken::from(input.token)).await?;
+        Ok(read(&Empty {}))
+    }
+
+    pub(super) async fn request_verification(&self) -> Answered {
+        let _: Empty = self.input()?;
+        self.services.accounts.request_verification(self.viewer.identity()?).await?;
+        Ok(read(&Empty {}))
+    }
+
+    pub(super) async fn me_update(&self) -> Answered {
+        let input: MeUpdateRequest = self.input()?;
+        let change = AccountChange {
+            name: input.name,
+            locale: input.locale,
+            time_zone: input.time_zone.map(|zone| zone.0),
+            email: input.email,
+            new_password: input.new_password.map(Password::from),
+            current_password: input.current_password.map(Password::from),
+        };
+        let (identity, key) = (self.viewer.identity()?, self.key()?);
+        let changed = self.services.accounts.update(identity, key, input.rev, change).await?;
+        let mut cursor = self.services.hub.cursor_of_users(changed.at);
+        cursor.positions.appointments = changed.renamed_at;
+        let data = encode::json(&convert::user(&changed.user));
+        Ok(Answer { data, cursor: Some(cursor.to_string()), created: None, cookies: None })
+    }
+
+    pub(super) async fn me_export(&self) -> Answered {
+        let _: MeExportRequest = self.input()?;
+        Ok(read(&convert::export(&self.services.exports.of(self.viewer.identity()?.user).await?)))
+    }
+
+    pub(super) async fn me_delete(&self) -> Answered {
+        let input: MeDeleteRequest = self.input()?;
+        // Nothing of a person who is erased is remembered, so neither is the key.
+        self.key()?;
+        let identity = self.viewer.identity()?;
+        let done = self.services.erasure.close(identity, input.rev).await?;
+        self.services.hub.revoke(identity.session);
+        let cursor = self.services.hub.cursor_of_users(done.at).to_string();
+        Ok(Answer { data: encode::json(&Empty {}), cursor: Some(cursor), created: None, cookies: None })
+    }
+}
