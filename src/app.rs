@@ -25,7 +25,9 @@ use crate::feed::Feed;
 use crate::health::Readiness;
 use crate::live::hub::Hub;
 use crate::service::accounts::Accounts;
+use crate::service::admin::Admin;
 use crate::service::appointments::Appointments;
+use crate::service::audit::Audit;
 use crate::service::auth::Auth;
 use crate::service::doctors::Doctors;
 use crate::service::erasure::Erasure;
@@ -250,17 +252,20 @@ async fn serve(
     beside.spawn(discard(mails));
     let erasure = Erasure::new(parts.users.clone(), parts.store.clone(), parts.doctors.clone(), auth.clone(), clock);
     let erasure = Arc::new(erasure);
+    let audit = Audit::new(parts.users.clone(), clock);
     let exports = Exports::new(parts.users.clone(), parts.store.clone(), parts.doctors.clone(), clock);
     let doctors = Doctors::new(parts.doctors, slots.clone(), committed.clone(), approve_at_once, clock);
     let doctors = Arc::new(doctors);
     let services = Arc::new(Services {
         auth: auth.clone(),
         accounts: Accounts::new(parts.users.clone(), auth.clone(), doctors.clone(), outbox, clock),
+        admin: Admin::new(parts.users.clone(), auth.clone(), doctors.clone(), audit.clone(), clock),
+        audit,
         erasure: erasure.clone(),
         exports,
         doctors,
-        slots,
-        appointments: Appointments::new(parts.store, auth.clone(), calendars, committed, clock),
+        slots: slots.clone(),
+        appointments: Appointments::new(parts.store, auth.clone(), slots, calendars, committed, clock),
         hub: hub.clone(),
         clock,
         limits: limits(config),

@@ -10,92 +10,68 @@ use crate::harness::cast::{Caller, Cast, login};
 use crate::harness::clinic::{Clinic, at, connect, date, key, register, text};
 use crate::harness::rest::Rest;
 
-/// What the contract says, in its own words. A new operation needs its line here.
-fn verdict(operation: Operation, caller: Caller) -> Option<ErrorCode> {
-    use Caller::{Admin, Anonymous, Doctor, OtherDoctor, OtherPatient, Patient};
-    match (operation, caller) {
-        (
-            Operation::AuthRegister
-            | Operation::AuthLogin
-            | Operation::AuthRefresh
-            | Operation::AuthRequestReset
-            | Operation::AuthResetPassword
-            | Operation::AuthVerifyEmail
-            | Operation::DoctorSearch
-            | Operation::DoctorGet
-            | Operation::ServiceList
-            | Operation::AvailabilityGet
-            | Operation::SlotSearch
-            | Operation::Unsubscribe,
-            _,
-        ) => None,
+/// What the contract says, in its own words: whom an operation of this cast's input is for, and what everybody else is
+/// told once they are known. A new operation needs its line here.
+fn words(operation: Operation) -> (&'static [Caller], ErrorCode) {
+    use Caller::{Admin, Anonymous, Doctor, OtherStaff, Patient, Staff};
+    use Operation as O;
+    const EVERYBODY: &[Caller] = &Caller::ALL;
+    const KNOWN: &[Caller] = Caller::ALL.split_at(1).1;
+    const OWNER: &[Caller] = &[Doctor, Admin];
+    const PRACTICE: &[Caller] = &[Doctor, Staff, Admin];
+    const PARTIES: &[Caller] = &[Patient, Doctor, Staff, Admin];
+    let (forbidden, hidden) = (ErrorCode::Forbidden, ErrorCode::NotFound);
+    match operation {
+        O::AuthRegister
+        | O::AuthLogin
+        | O::AuthRefresh
+        | O::AuthRequestReset
+        | O::AuthResetPassword
+        | O::AuthVerifyEmail
+        | O::DoctorSearch
+        | O::DoctorGet
+        | O::ServiceList
+        | O::AvailabilityGet
+        | O::SlotSearch
+        | O::Unsubscribe => (EVERYBODY, forbidden),
         // The token is the patient's.
-        (Operation::AuthRenew, Anonymous | Patient) => None,
-        (Operation::AuthRenew, OtherPatient | Doctor | OtherDoctor | Admin) => Some(ErrorCode::Forbidden),
-        (
-            Operation::AuthLogout
-            | Operation::AuthRequestVerification
-            | Operation::MeGet
-            | Operation::MeUpdate
-            | Operation::MeExport
-            | Operation::MeDelete
-            | Operation::DoctorUpdate
-            | Operation::ServiceCreate
-            | Operation::ServiceUpdate
-            | Operation::ServiceArchive
-            | Operation::AvailabilitySet
-            | Operation::AppointmentBook
-            | Operation::AppointmentGet
-            | Operation::AppointmentList
-            | Operation::AppointmentReschedule
-            | Operation::AppointmentCancel
-            // The topic is the doctor's calendar.
-            | Operation::Subscribe,
-            Anonymous,
-        ) => Some(ErrorCode::Unauthenticated),
-        (
-            Operation::AuthLogout
-            | Operation::AuthRequestVerification
-            | Operation::MeGet
-            | Operation::MeUpdate
-            | Operation::MeExport
-            | Operation::MeDelete,
-            _,
-        ) => None,
-        (
-            Operation::DoctorUpdate
-            | Operation::ServiceCreate
-            | Operation::ServiceUpdate
-            | Operation::ServiceArchive
-            | Operation::AvailabilitySet
-            | Operation::Subscribe,
-            Doctor | Admin,
-        ) => None,
-        (
-            Operation::DoctorUpdate
-            | Operation::ServiceCreate
-            | Operation::ServiceUpdate
-            | Operation::ServiceArchive
-            | Operation::AvailabilitySet
-            | Operation::Subscribe,
-            Patient | OtherPatient | OtherDoctor,
-        ) => Some(ErrorCode::Forbidden),
+        O::AuthRenew => (&[Anonymous, Patient], forbidden),
+        O::AuthLogout
+        | O::AuthRequestVerification
+        | O::MeGet
+        | O::MeUpdate
+        | O::MeExport
+        | O::MeDelete
+        | O::MeListAudit => (KNOWN, forbidden),
+        O::DoctorUpdate
+        | O::DoctorHistory
+        | O::ServiceCreate
+        | O::ServiceUpdate
+        | O::ServiceArchive
+        | O::AvailabilitySet => (OWNER, forbidden),
+        // The topic is the doctor's calendar.
+        O::Subscribe => (PRACTICE, forbidden),
         // They are between the patient and the doctor.
-        (
-            Operation::AppointmentBook
-            | Operation::AppointmentList
-            | Operation::AppointmentGet
-            | Operation::AppointmentReschedule
-            | Operation::AppointmentCancel,
-            Patient | Doctor | Admin,
-        ) => None,
-        (Operation::AppointmentBook | Operation::AppointmentList, OtherPatient | OtherDoctor) => {
-            Some(ErrorCode::Forbidden)
+        O::AppointmentBook | O::AppointmentList => (PARTIES, forbidden),
+        O::AppointmentGet | O::AppointmentHistory | O::AppointmentReschedule | O::AppointmentCancel => {
+            (PARTIES, hidden)
         }
-        (
-            Operation::AppointmentGet | Operation::AppointmentReschedule | Operation::AppointmentCancel,
-            OtherPatient | OtherDoctor,
-        ) => Some(ErrorCode::NotFound),
+        O::PatientFind | O::StaffListDoctors => (&[Staff, OtherStaff, Admin], forbidden),
+        O::AdminListUsers
+        | O::AdminUpdateUser
+        | O::AdminListDoctors
+        | O::AdminApproveDoctor
+        | O::AdminSetStaff
+        | O::AdminListAudit => (&[Admin], forbidden),
+    }
+}
+
+fn verdict(operation: Operation, caller: Caller) -> Option<ErrorCode> {
+    let (allowed, otherwise) = words(operation);
+    match caller {
+        _ if allowed.contains(&caller) => None,
+        Caller::Anonymous => Some(ErrorCode::Unauthenticated),
+        _ => Some(otherwise),
     }
 }
 
@@ -168,7 +144,7 @@ async fn what_is_refused_is_not_done() {
         state
     };
     let before = state().await;
-    for caller in [Caller::Anonymous, Caller::OtherPatient, Caller::OtherDoctor] {
+    for caller in [Caller::Anonymous, Caller::OtherPatient, Caller::OtherDoctor, Caller::OtherStaff] {
         let token = cast.person(caller).map(|person| person.token.as_str());
         let rest = Rest { url, token };
         for (operation, data) in [

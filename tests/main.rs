@@ -14,5 +14,6 @@ mod harness;
 mod identity;
 mod live;
 mod rest;
+mod roles;
 mod tidy;
 mod ws;

@@ -19,7 +19,26 @@ pub enum AppointmentStatus {
     Cancelled,
 }
 
-/// An appointment, as its patient, its doctor and admins see it.
+/// What is known of a patient without an account, beside the name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WalkIn {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+}
+
+/// A patient without an account, who is booked for at the desk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WalkInPatient {
+    /// 1 to 100 characters.
+    pub name: String,
+    /// 3 to 30 digits, spaces and `+ - ( ) .`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+}
+
+/// An appointment, as its patient, its doctor, their staff and admins see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Appointment {
@@ -33,6 +52,9 @@ pub struct Appointment {
     pub patient_id: Id,
     /// Name of the patient when it was booked.
     pub patient_name: String,
+    /// The patient has no account; what is known of them beside the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub walk_in: Option<WalkIn>,
     pub service_id: Id,
     /// Name of the service when it was booked.
     pub service_name: String,
@@ -60,9 +82,13 @@ pub struct BookRequest {
     /// Why the patient comes, at most 1,000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// For whom; default: the caller. Doctors may book for others in their own calendar, admins in any.
+    /// For whom; default: the caller. Doctors may book for others in their own calendar, staff in those that they act
+    /// for, admins in any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patient_id: Option<Id>,
+    /// For a patient without an account, instead of `patientId`: by the doctor, their staff or an admin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub walk_in: Option<WalkInPatient>,
 }
 
 /// `appointment.get`.
@@ -75,7 +101,8 @@ pub struct AppointmentGetRequest {
     pub after: Option<Cursor>,
 }
 
-/// `appointment.list`: patients see their own, doctors their calendar, admins what they ask for; by start.
+/// `appointment.list`: patients see their own, doctors their calendar, staff the calendars that they act for, admins what
+/// they ask for; by start.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AppointmentListRequest {

@@ -13,6 +13,8 @@ pub enum Role {
     Patient,
     /// Owns a calendar.
     Doctor,
+    /// Receptionist: acts for the doctors whom they were given.
+    Staff,
     /// Runs the clinic.
     Admin,
 }

@@ -61,6 +61,9 @@ pub struct Doctor {
     /// Absent while there are no reviews.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rating: Option<Rating>,
+    /// Who acts for the doctor; told to the doctor, to them and to admins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staff: Option<Vec<Id>>,
 }
 
 /// The item of the topic `doctors/{id}`: the profile and what the doctor offers.

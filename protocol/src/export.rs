@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::admin::HistoryEntry;
 use crate::appointment::Appointment;
 use crate::auth::User;
 use crate::doctor::{Availability, Doctor, Service};
@@ -71,19 +72,4 @@ pub struct ExportedAppointment {
     pub appointment: Appointment,
     /// The oldest first.
     pub history: Vec<HistoryEntry>,
-}
-
-/// Something that happened to an appointment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct HistoryEntry {
-    /// The revision that it led to.
-    pub rev: u32,
-    /// `booked`, `rescheduled`, `cancelled` …
-    pub action: String,
-    /// Who did it.
-    pub by: Id,
-    pub at: Instant,
-    /// The start from then on.
-    pub start: Instant,
 }

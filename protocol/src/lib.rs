@@ -3,6 +3,7 @@
 //! This crate depends on `serde` and `schemars` only, so that any client can build on it. It holds shapes, names and
 //! the error registry; what a value means and whether it is allowed is decided by the server.
 
+pub mod admin;
 pub mod appointment;
 pub mod auth;
 pub mod doctor;

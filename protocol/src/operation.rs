@@ -5,7 +5,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::{appointment, auth, doctor, export, slot, topic, value};
+use crate::{admin, appointment, auth, doctor, export, slot, topic, value};
 
 /// HTTP method of a REST route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -172,6 +172,28 @@ operations! {
         "Move an appointment; the old time is kept until the new one is won.";
     AppointmentCancel "appointment.cancel" Mutation [Post "/v1/appointments/{id}/cancel" 200] appointment::CancelRequest => appointment::Appointment,
         "Cancel an appointment and free its time.";
+    AppointmentHistory "appointment.history" Read [Get "/v1/appointments/{id}/history" 200] admin::HistoryRequest => value::Page<admin::HistoryEntry>,
+        "Who changed an appointment, when and how.";
+    DoctorHistory "doctor.history" Read [Get "/v1/doctors/{id}/history" 200] admin::HistoryRequest => value::Page<admin::HistoryEntry>,
+        "Who changed a doctor's profile, services or hours, and when.";
+    PatientFind "patient.find" Read [Get "/v1/patients" 200] admin::FindPatientRequest => admin::Patient,
+        "The patient with an e-mail address, for the reception.";
+    StaffListDoctors "staff.listDoctors" Read [Get "/v1/me/doctors" 200] admin::StaffDoctorsRequest => value::Page<doctor::Doctor>,
+        "The doctors that the caller acts for.";
+    MeListAudit "me.listAudit" Read [Get "/v1/me/audit" 200] admin::MyAuditRequest => value::Page<admin::AuditEntry>,
+        "Log-ins and administration that concern the caller.";
+    AdminListUsers "admin.listUsers" Read [Get "/v1/admin/users" 200] admin::ListUsersRequest => value::Page<admin::Account>,
+        "The users of the clinic.";
+    AdminUpdateUser "admin.updateUser" Mutation [Patch "/v1/admin/users/{id}" 200] admin::UpdateUserRequest => admin::Account,
+        "Change a user's role, or disable the account.";
+    AdminListDoctors "admin.listDoctors" Read [Get "/v1/admin/doctors" 200] admin::ListDoctorsRequest => value::Page<doctor::Doctor>,
+        "The doctors who wait for approval, or those of another state.";
+    AdminApproveDoctor "admin.approveDoctor" Mutation [Put "/v1/admin/doctors/{id}/approval" 200] admin::ApproveDoctorRequest => doctor::Doctor,
+        "Approve a doctor, or refuse to.";
+    AdminSetStaff "admin.setStaff" Mutation [Put "/v1/admin/doctors/{id}/staff" 200] admin::SetStaffRequest => doctor::Doctor,
+        "Say who acts for a doctor.";
+    AdminListAudit "admin.listAudit" Read [Get "/v1/admin/audit" 200] admin::ListAuditRequest => value::Page<admin::AuditEntry>,
+        "Log-ins and administration: who did what to whom.";
     Subscribe "subscribe" Connection [] topic::SubscribeRequest => topic::SubscribeReply,
         "Receive a topic: a snapshot, then every change.";
     Unsubscribe "unsubscribe" Connection [] topic::UnsubscribeRequest => topic::UnsubscribeReply,

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use cita_protocol::admin::{Account, AuditEntry, HistoryEntry, Patient};
 use cita_protocol::appointment::Appointment;
 use cita_protocol::auth::{AuthReply, RenewReply, User};
 use cita_protocol::doctor::{Availability, Doctor, Service};
@@ -268,6 +269,13 @@ fn output(operation: Operation, name: &str, data: &Value) -> Value {
         O::AppointmentBook | O::AppointmentGet | O::AppointmentReschedule | O::AppointmentCancel => {
             again::<Appointment>(name, data)
         }
+        O::AppointmentHistory | O::DoctorHistory => again::<Page<HistoryEntry>>(name, data),
+        O::PatientFind => again::<Patient>(name, data),
+        O::StaffListDoctors | O::AdminListDoctors => again::<Page<Doctor>>(name, data),
+        O::AdminApproveDoctor | O::AdminSetStaff => again::<Doctor>(name, data),
+        O::MeListAudit | O::AdminListAudit => again::<Page<AuditEntry>>(name, data),
+        O::AdminListUsers => again::<Page<Account>>(name, data),
+        O::AdminUpdateUser => again::<Account>(name, data),
         O::Subscribe => again::<SubscribeReply>(name, data),
         O::Unsubscribe => again::<UnsubscribeReply>(name, data),
     }

@@ -197,6 +197,7 @@ fn planned(number: usize, doctor: &Doctor, drawn: &Drawn<'_>, dice: &mut Dice, n
         service: drawn.service,
         patient_id: drawn.patient.id,
         patient_name: &drawn.patient.name,
+        walk_in: None,
         start: drawn.start,
         reason: dice.one_of(data::REASONS).copied().flatten().map(str::to_owned),
         by: Actor { user: drawn.patient.id, session: NO_SESSION },

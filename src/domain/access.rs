@@ -1,7 +1,8 @@
 //! The policy: who may do what, in one table. Every door asks it; what is not in it is refused.
 
 use super::account::{Identity, Role, Viewer};
-use super::ids::{DoctorId, PatientId};
+use super::doctor::Doctor;
+use super::ids::{DoctorId, PatientId, UserId};
 use super::refusal::Refusal;
 
 /// Which credentials an operation needs before its own rule is asked.
@@ -22,8 +23,12 @@ pub enum Grant {
     Anyone,
     /// The doctor whose calendar it is.
     Doctor,
+    /// Staff who act for that doctor.
+    Staff,
     /// The patient whose appointment it is.
     Patient,
+    /// Staff, whomever they act for.
+    AnyStaff,
     /// An admin.
     Admin,
 }
@@ -40,7 +45,7 @@ pub enum Otherwise {
 /// A row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// The operation's name on the wire, or `topic:` and the shape of a topic.
+    /// The operation's name on the wire; `topic:` and the shape of a topic; `draft`; or `part:` and a part of an object.
     pub operation: &'static str,
     pub tier: Tier,
     pub grants: &'static [Grant],
@@ -49,14 +54,19 @@ pub struct Rule {
 
 /// What an operation is about, as far as the policy cares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Object {
+pub struct Object<'a> {
     pub doctor: Option<DoctorId>,
     pub patient: Option<PatientId>,
+    /// Who acts for the doctor.
+    pub staff: &'a [UserId],
 }
 
 const ANYONE: &[Grant] = &[Grant::Anyone];
-const CALENDAR: &[Grant] = &[Grant::Doctor, Grant::Admin];
-const PARTIES: &[Grant] = &[Grant::Patient, Grant::Doctor, Grant::Admin];
+const OWNER: &[Grant] = &[Grant::Doctor, Grant::Admin];
+const PRACTICE: &[Grant] = &[Grant::Doctor, Grant::Staff, Grant::Admin];
+const PARTIES: &[Grant] = &[Grant::Patient, Grant::Doctor, Grant::Staff, Grant::Admin];
+const RECEPTION: &[Grant] = &[Grant::AnyStaff, Grant::Admin];
+const ADMIN: &[Grant] = &[Grant::Admin];
 
 const fn rule(operation: &'static str, tier: Tier, grants: &'static [Grant], otherwise: Otherwise) -> Rule {
     Rule { operation, tier, grants, otherwise }
@@ -83,31 +93,48 @@ pub const POLICY: &[Rule] = {
         rule("doctor.search", Public, ANYONE, Refused),
         // A doctor who is not approved yet is a draft: see `draft`.
         rule("doctor.get", Optional, ANYONE, Refused),
-        rule("doctor.update", Protected, CALENDAR, Refused),
+        rule("doctor.update", Protected, OWNER, Refused),
+        rule("doctor.history", Protected, OWNER, Refused),
         rule("service.list", Public, ANYONE, Refused),
-        rule("service.create", Protected, CALENDAR, Refused),
-        rule("service.update", Protected, CALENDAR, Refused),
-        rule("service.archive", Protected, CALENDAR, Refused),
+        rule("service.create", Protected, OWNER, Refused),
+        rule("service.update", Protected, OWNER, Refused),
+        rule("service.archive", Protected, OWNER, Refused),
         rule("availability.get", Public, ANYONE, Refused),
-        rule("availability.set", Protected, CALENDAR, Refused),
+        rule("availability.set", Protected, OWNER, Refused),
         rule("slot.search", Optional, ANYONE, Refused),
         rule("appointment.book", Protected, PARTIES, Refused),
         rule("appointment.get", Protected, PARTIES, Hidden),
         rule("appointment.list", Protected, PARTIES, Refused),
         rule("appointment.reschedule", Protected, PARTIES, Hidden),
         rule("appointment.cancel", Protected, PARTIES, Hidden),
+        rule("appointment.history", Protected, PARTIES, Hidden),
+        rule("patient.find", Protected, RECEPTION, Refused),
+        rule("staff.listDoctors", Protected, RECEPTION, Refused),
+        rule("admin.listUsers", Protected, ADMIN, Refused),
+        rule("admin.updateUser", Protected, ADMIN, Refused),
+        rule("admin.listDoctors", Protected, ADMIN, Refused),
+        rule("admin.approveDoctor", Protected, ADMIN, Refused),
+        rule("admin.setStaff", Protected, ADMIN, Refused),
+        rule("admin.listAudit", Protected, ADMIN, Refused),
+        rule("me.listAudit", Protected, ANYONE, Refused),
         rule("subscribe", Optional, ANYONE, Refused),
         rule("unsubscribe", Optional, ANYONE, Refused),
-        rule(DRAFT, Optional, CALENDAR, Hidden),
+        rule(DRAFT, Optional, PRACTICE, Hidden),
+        rule(STAFF_PART, Protected, PRACTICE, Hidden),
+        rule(SESSION_PART, Protected, ADMIN, Hidden),
         rule(DOCTOR_TOPIC, Public, ANYONE, Refused),
         rule(SLOTS_TOPIC, Public, ANYONE, Refused),
-        rule(CALENDAR_TOPIC, Protected, CALENDAR, Refused),
+        rule(CALENDAR_TOPIC, Protected, PRACTICE, Refused),
         rule(MY_APPOINTMENTS_TOPIC, Protected, ANYONE, Refused),
     ]
 };
 
 /// Anything of a doctor who is not approved.
 pub const DRAFT: &str = "draft";
+/// Who acts for a doctor, in the doctor's profile.
+pub const STAFF_PART: &str = "part:doctor.staff";
+/// From which session a change was made, in a history; everybody sees it in their own entries.
+pub const SESSION_PART: &str = "part:history.session";
 /// Topic of what a doctor shows to the public.
 pub const DOCTOR_TOPIC: &str = "topic:doctors/{id}";
 /// Topic of a doctor's slots.
@@ -139,7 +166,7 @@ pub fn admit(operation: &str, viewer: &Viewer) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// What [`admit`] says; `not_found` or `forbidden` by the row where no grant of it fits.
-pub fn authorise(operation: &str, viewer: &Viewer, object: Object) -> Result<(), Refusal> {
+pub fn authorise(operation: &str, viewer: &Viewer, object: Object<'_>) -> Result<(), Refusal> {
     admit(operation, viewer)?;
     let rule = rule_of(operation).ok_or(Refusal::Forbidden)?;
     let identity = viewer.identity().ok();
@@ -153,35 +180,49 @@ pub fn authorise(operation: &str, viewer: &Viewer, object: Object) -> Result<(),
 }
 
 impl Grant {
-    fn fits(self, identity: Option<&Identity>, object: Object) -> bool {
+    fn fits(self, identity: Option<&Identity>, object: Object<'_>) -> bool {
         match (self, identity) {
             (Self::Anyone, _) => true,
             (_, None) => false,
             (Self::Doctor, Some(identity)) => identity.role == Role::Doctor && object.doctor == Some(identity.user),
+            (Self::Staff, Some(identity)) => identity.role == Role::Staff && object.staff.contains(&identity.user),
+            (Self::AnyStaff, Some(identity)) => identity.role == Role::Staff,
             (Self::Patient, Some(identity)) => object.patient == Some(identity.user),
             (Self::Admin, Some(identity)) => identity.role == Role::Admin,
         }
     }
 }
 
-impl Object {
-    /// Something of a doctor's calendar.
+impl<'a> Object<'a> {
+    /// Something that belongs to a doctor alone.
     #[must_use]
     pub fn of_doctor(doctor: DoctorId) -> Self {
-        Self { doctor: Some(doctor), patient: None }
+        Self { doctor: Some(doctor), ..Self::default() }
+    }
+
+    /// Something of a doctor's calendar.
+    #[must_use]
+    pub fn of_calendar(doctor: &'a Doctor) -> Self {
+        Self { doctor: Some(doctor.id), patient: None, staff: &doctor.staff }
     }
 
     /// Something between a doctor and a patient.
     #[must_use]
     pub fn between(doctor: DoctorId, patient: PatientId) -> Self {
-        Self { doctor: Some(doctor), patient: Some(patient) }
+        Self { doctor: Some(doctor), patient: Some(patient), staff: &[] }
+    }
+
+    /// The same, with those who act for the doctor.
+    #[must_use]
+    pub fn with_staff(self, staff: &'a [UserId]) -> Self {
+        Self { staff, ..self }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::{SessionId, UserId};
+    use crate::domain::ids::SessionId;
     use jiff::Timestamp;
     use uuid::Uuid;
 
@@ -209,33 +250,97 @@ mod tests {
         assert_eq!(authorise("appointment.erase", &admin, Object::default()), Err(Refusal::Forbidden));
     }
 
-    /// Every row × every kind of caller × every kind of object, against a second statement of the rules.
+    /// What the contract and the issue say in words, once more and independently: whom an operation is for, and what the
+    /// others are told.
+    fn in_words(operation: &str) -> (&'static [&'static str], &'static str) {
+        match operation {
+            "auth.register"
+            | "auth.login"
+            | "auth.refresh"
+            | "auth.renew"
+            | "auth.requestReset"
+            | "auth.resetPassword"
+            | "auth.verifyEmail"
+            | "doctor.search"
+            | "doctor.get"
+            | "service.list"
+            | "availability.get"
+            | "slot.search"
+            | "subscribe"
+            | "unsubscribe"
+            | "topic:doctors/{id}"
+            | "topic:doctors/{id}/slots" => (&["everybody"], "-"),
+            "auth.logout"
+            | "auth.requestVerification"
+            | "me.get"
+            | "me.update"
+            | "me.export"
+            | "me.delete"
+            | "me.listAudit"
+            | "topic:me/appointments" => (&["every user"], "-"),
+            "doctor.update" | "doctor.history" | "service.create" | "service.update" | "service.archive"
+            | "availability.set" => (&["its doctor", "admin"], "forbidden"),
+            "appointment.book" | "appointment.list" => {
+                (&["its patient", "its doctor", "its staff", "admin"], "forbidden")
+            }
+            "appointment.get" | "appointment.reschedule" | "appointment.cancel" | "appointment.history" => {
+                (&["its patient", "its doctor", "its staff", "admin"], "not_found")
+            }
+            "patient.find" | "staff.listDoctors" => (&["any staff", "admin"], "forbidden"),
+            "draft" => (&["its doctor", "its staff", "admin"], "not_found or nothing"),
+            "part:doctor.staff" => (&["its doctor", "its staff", "admin"], "not_found"),
+            "part:history.session" => (&["admin"], "not_found"),
+            "topic:doctors/{id}/appointments" => (&["its doctor", "its staff", "admin"], "forbidden"),
+            name if name.starts_with("admin.") => (&["admin"], "forbidden"),
+            other => panic!("{other} has no words yet"),
+        }
+    }
+
+    /// Every row × every role × every relation to the object, those included that cannot be.
     #[test]
     fn the_table_grants_what_the_words_say() {
-        let (doctor, patient) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
-        let object = Object::between(doctor, patient);
-        let callers = [
-            ("anonymous", Viewer::Anonymous),
-            ("doctor", person(1, Role::Doctor)),
-            ("patient", person(2, Role::Patient)),
-            ("other doctor", person(3, Role::Doctor)),
-            ("other patient", person(4, Role::Patient)),
-            ("patient with the doctor's id", person(1, Role::Patient)),
-            ("admin", person(5, Role::Admin)),
-        ];
+        let (me, somebody) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
+        let mut cells = 0;
         for rule in POLICY {
-            for (name, viewer) in &callers {
-                let open = rule.grants.contains(&Grant::Anyone);
-                let expected = match (*name, rule.tier) {
-                    ("anonymous", Tier::Protected) => Err(Refusal::Unauthenticated),
-                    _ if open => Ok(()),
-                    ("admin" | "doctor", _) => Ok(()),
-                    ("patient", _) if rule.grants.contains(&Grant::Patient) => Ok(()),
-                    _ if rule.otherwise == Otherwise::Hidden => Err(Refusal::NotFound),
-                    _ => Err(Refusal::Forbidden),
-                };
-                assert_eq!(authorise(rule.operation, viewer, object), expected, "{name}: {}", rule.operation);
+            let (allowed, otherwise) = in_words(rule.operation);
+            for role in [None, Some(Role::Patient), Some(Role::Doctor), Some(Role::Staff), Some(Role::Admin)] {
+                let viewer = role.map_or(Viewer::Anonymous, |role| person(1, role));
+                for relation in 0..8 {
+                    let (owns, attends, acts) = (relation & 1 != 0, relation & 2 != 0, relation & 4 != 0);
+                    let staff = [somebody, if acts { me } else { somebody }];
+                    let object = Object {
+                        doctor: Some(if owns { me } else { somebody }),
+                        patient: Some(if attends { me } else { somebody }),
+                        staff: &staff,
+                    };
+                    let fits = |word: &&str| match *word {
+                        "everybody" => true,
+                        "every user" => role.is_some(),
+                        "its patient" => role.is_some() && attends,
+                        "its doctor" => role == Some(Role::Doctor) && owns,
+                        "its staff" => role == Some(Role::Staff) && acts,
+                        "any staff" => role == Some(Role::Staff),
+                        "admin" => role == Some(Role::Admin),
+                        other => panic!("{other}"),
+                    };
+                    let expected = match (allowed.iter().any(fits), role, otherwise) {
+                        (true, _, _) => Ok(()),
+                        // What may not be known of is not there, with a token or without.
+                        (false, _, "not_found or nothing") => Err(Refusal::NotFound),
+                        (false, None, _) => Err(Refusal::Unauthenticated),
+                        (false, Some(_), "not_found") => Err(Refusal::NotFound),
+                        (false, Some(_), _) => Err(Refusal::Forbidden),
+                    };
+                    assert_eq!(
+                        authorise(rule.operation, &viewer, object),
+                        expected,
+                        "{}: {role:?} {object:?}",
+                        rule.operation
+                    );
+                    cells += 1;
+                }
             }
         }
+        assert_eq!(cells, POLICY.len() * 5 * 8);
     }
 }

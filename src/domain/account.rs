@@ -29,12 +29,14 @@ const LOCALE_MAX: usize = 35;
 pub enum Role {
     Patient,
     Doctor,
+    /// A receptionist, who acts for the doctors that name them.
+    Staff,
     Admin,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 3] = [Self::Patient, Self::Doctor, Self::Admin];
+    pub const ALL: [Self; 4] = [Self::Patient, Self::Doctor, Self::Staff, Self::Admin];
 
     /// The word for it, in documents, in tokens and on the wire.
     #[must_use]
@@ -42,6 +44,7 @@ impl Role {
         match self {
             Self::Patient => "patient",
             Self::Doctor => "doctor",
+            Self::Staff => "staff",
             Self::Admin => "admin",
         }
     }

@@ -131,6 +131,8 @@ pub struct Appointment {
     pub doctor_name: String,
     pub patient_id: PatientId,
     pub patient_name: String,
+    /// The patient has no account, and an id of this appointment's own.
+    pub walk_in: Option<WalkIn>,
     pub service_id: ServiceId,
     pub service_name: String,
     pub start: Timestamp,
@@ -149,6 +151,12 @@ pub struct Appointment {
     pub history: Vec<HistoryEntry>,
 }
 
+/// What is known of a patient without an account, beside the name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WalkIn {
+    pub phone: Option<String>,
+}
+
 /// Who books what for whom, as decided before anything is written.
 #[derive(Clone, Debug)]
 pub struct Booking<'a> {
@@ -157,6 +165,7 @@ pub struct Booking<'a> {
     pub service: &'a Service,
     pub patient_id: PatientId,
     pub patient_name: &'a str,
+    pub walk_in: Option<WalkIn>,
     pub start: Tick,
     pub reason: Option<String>,
     pub by: Actor,
@@ -176,6 +185,7 @@ impl Booking<'_> {
             doctor_name: self.doctor.name.clone(),
             patient_id: self.patient_id,
             patient_name: self.patient_name.to_owned(),
+            walk_in: self.walk_in,
             service_id: self.service.id,
             service_name: self.service.name.clone(),
             start: self.start.instant(),

@@ -19,14 +19,14 @@ pub struct Doctor {
     pub rating: Rating,
     pub availability: Availability,
     pub services: Vec<Service>,
-    /// Who works for the doctor, at most [`STAFF_LIMIT`].
+    /// Who acts for the doctor: users of the role staff, at most [`STAFF_LIMIT`].
     pub staff: Vec<UserId>,
     /// At most [`super::history::HISTORY_LIMIT`] entries. Empty in what the feed tells.
     pub history: Vec<HistoryEntry>,
     pub updated_at: Timestamp,
 }
 
-/// Most people who work for one doctor.
+/// Most people who act for one doctor.
 pub const STAFF_LIMIT: usize = 50;
 
 /// Whether a doctor is shown to others, and may be booked.

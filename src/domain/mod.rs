@@ -3,6 +3,7 @@
 pub mod access;
 pub mod account;
 pub mod appointment;
+pub mod audit;
 pub mod availability;
 pub mod change;
 pub mod doctor;

@@ -6,14 +6,14 @@ use jiff::Timestamp;
 
 use super::auth::Auth;
 use super::request::{self, Done};
-use super::slots;
+use super::slots::{self, Slots};
 use crate::clock::Clock;
 use crate::domain::access::{self, Object};
 use crate::domain::account::{Identity, Role, Viewer};
-use crate::domain::appointment::{Appointment, Booking};
+use crate::domain::appointment::{Appointment, Booking, HistoryEntry, WalkIn};
 use crate::domain::change::Position;
 use crate::domain::doctor::Doctor;
-use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId};
+use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId, UserId};
 use crate::domain::refusal::{Refusal, Violation};
 use crate::domain::slots as rules;
 use crate::domain::tick::Tick;
@@ -33,6 +33,7 @@ const GENERATIONS: u8 = 16;
 pub struct Appointments {
     store: AppointmentStore,
     auth: Arc<Auth>,
+    slots: Arc<Slots>,
     calendars: Arc<Calendars>,
     committed: Arc<Committed>,
     clock: Clock,
@@ -45,8 +46,19 @@ pub struct Book {
     pub service: ServiceId,
     pub start: Timestamp,
     pub reason: Option<String>,
-    /// For whom, when not for the caller.
-    pub patient: Option<PatientId>,
+    pub patient: For,
+}
+
+/// Whom something is booked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum For {
+    Caller,
+    User(PatientId),
+    /// Somebody without an account.
+    WalkIn {
+        name: String,
+        walk_in: WalkIn,
+    },
 }
 
 /// What is to become of an appointment.
@@ -60,11 +72,12 @@ impl Appointments {
     pub fn new(
         store: AppointmentStore,
         auth: Arc<Auth>,
+        slots: Arc<Slots>,
         calendars: Arc<Calendars>,
         committed: Arc<Committed>,
         clock: Clock,
     ) -> Self {
-        Self { store, auth, calendars, committed, clock }
+        Self { store, auth, slots, calendars, committed, clock }
     }
 
     /// Books a slot.
@@ -74,10 +87,16 @@ impl Appointments {
     pub async fn book(&self, viewer: &Viewer, key: &str, book: Book) -> Result<Done<Appointment>> {
         const OPERATION: &str = "appointment.book";
         let identity = viewer.identity()?;
-        let patient = book.patient.unwrap_or(identity.user);
-        access::authorise(OPERATION, viewer, Object::between(book.doctor, patient))?;
         let now = self.clock.now();
-        let request = book.request(identity, patient, OPERATION, key, now);
+        let request = book.request(identity, OPERATION, key, now);
+        let patient = match &book.patient {
+            For::Caller => identity.user,
+            For::User(patient) => *patient,
+            // The same for each repetition, and nobody's account.
+            For::WalkIn { .. } => UserId(request::derived_id(&request.of("appointment.book/patient"), 0)),
+        };
+        let staff = self.slots.staff(viewer, book.doctor).await.map_err(unchanged)?;
+        access::authorise(OPERATION, viewer, Object::between(book.doctor, patient).with_staff(&staff))?;
         let mut calendar = self.calendar(viewer, book.doctor).await?;
         let mut allowed = allows(&calendar.doctor, book.service, book.start, now);
         if allowed.is_err() {
@@ -93,13 +112,17 @@ impl Appointments {
         };
         let doctor = &calendar.doctor;
         let service = doctor.service(book.service)?;
-        let patient_name = self.name_of(identity, patient).await?;
+        let (patient_name, walk_in) = match &book.patient {
+            For::WalkIn { name, walk_in } => (name.clone(), Some(walk_in.clone())),
+            For::Caller | For::User(_) => (self.name_of(identity, patient).await?, None),
+        };
         let booking = |id| Booking {
             id,
             doctor,
             service,
             patient_id: patient,
             patient_name: &patient_name,
+            walk_in: walk_in.clone(),
             start,
             reason: book.reason.clone(),
             by: request.actor(),
@@ -130,20 +153,36 @@ impl Appointments {
     pub async fn get(&self, viewer: &Viewer, id: AppointmentId) -> Result<Appointment> {
         access::admit("appointment.get", viewer)?;
         let (stored, _) = self.store.find(id).await?.ok_or(Refusal::NotFound)?;
-        authorise("appointment.get", viewer, &stored.appointment)?;
+        self.authorise("appointment.get", viewer, &stored.appointment).await?;
         Ok(stored.appointment)
     }
 
-    /// Appointments by start: a patient's own, a doctor's calendar, whatever an admin asks for.
+    /// Who changed an appointment, the oldest first.
+    ///
+    /// # Errors
+    /// `not_found`, also for those of others; `unavailable`.
+    pub async fn history(&self, viewer: &Viewer, id: AppointmentId) -> Result<Vec<HistoryEntry>> {
+        access::admit("appointment.history", viewer)?;
+        let (stored, _) = self.store.find(id).await?.ok_or(Refusal::NotFound)?;
+        self.authorise("appointment.history", viewer, &stored.appointment).await?;
+        Ok(stored.appointment.history)
+    }
+
+    /// Appointments by start: a patient's own, a doctor's calendar, one that staff act for, whatever an admin asks for.
     ///
     /// # Errors
     /// `forbidden`, `validation_failed`, `unavailable`.
     pub async fn list(&self, viewer: &Viewer, mut query: Query) -> Result<Vec<Appointment>> {
         let identity = viewer.identity()?;
+        let staff = match query.doctor {
+            Some(doctor) => self.slots.staff(viewer, doctor).await?,
+            None => Vec::new(),
+        };
         match identity.role {
             Role::Doctor if query.doctor.is_none() && query.patient.is_none() => query.doctor = Some(identity.user),
             Role::Doctor if query.doctor == Some(identity.user) => {}
-            Role::Patient | Role::Doctor => {
+            Role::Staff if staff.contains(&identity.user) => {}
+            Role::Patient | Role::Doctor | Role::Staff => {
                 query.patient.get_or_insert(identity.user);
             }
             Role::Admin if query.doctor.is_none() && query.patient.is_none() => {
@@ -151,7 +190,11 @@ impl Appointments {
             }
             Role::Admin => {}
         }
-        access::authorise("appointment.list", viewer, Object { doctor: query.doctor, patient: query.patient })?;
+        access::authorise(
+            "appointment.list",
+            viewer,
+            Object { doctor: query.doctor, patient: query.patient, staff: &staff },
+        )?;
         self.store.list(&query).await
     }
 
@@ -235,7 +278,7 @@ impl Appointments {
             };
             let (stored, at) = found.ok_or(Refusal::NotFound)?;
             let current = &stored.appointment;
-            authorise(request.operation, viewer, current)?;
+            self.authorise(request.operation, viewer, current).await.map_err(unchanged)?;
             if let Some(original) = stored.recall(request)? {
                 return Ok(self.acknowledged(original, at));
             }
@@ -280,9 +323,15 @@ impl Appointments {
     async fn calendar(&self, viewer: &Viewer, doctor: DoctorId) -> Result<Arc<Calendar>> {
         let calendar = self.calendars.get(doctor).await.map_err(unchanged)?.ok_or(Refusal::NotFound)?;
         if !calendar.doctor.is_approved() {
-            access::authorise(access::DRAFT, viewer, Object::of_doctor(doctor))?;
+            access::authorise(access::DRAFT, viewer, Object::of_calendar(&calendar.doctor))?;
         }
         Ok(calendar)
+    }
+
+    async fn authorise(&self, operation: &str, viewer: &Viewer, appointment: &Appointment) -> Result<()> {
+        let staff = self.slots.staff(viewer, appointment.doctor_id).await?;
+        let object = Object::between(appointment.doctor_id, appointment.patient_id).with_staff(&staff);
+        Ok(access::authorise(operation, viewer, object)?)
     }
 
     async fn name_of(&self, identity: &Identity, patient: PatientId) -> Result<String> {
@@ -331,19 +380,17 @@ impl Appointments {
 }
 
 impl Book {
-    fn request(
-        &self,
-        identity: &Identity,
-        patient: PatientId,
-        operation: &'static str,
-        key: &str,
-        now: Timestamp,
-    ) -> Request {
+    fn request(&self, identity: &Identity, operation: &'static str, key: &str, now: Timestamp) -> Request {
+        let patient = match &self.patient {
+            For::Caller => identity.user.to_string(),
+            For::User(patient) => patient.to_string(),
+            For::WalkIn { .. } => format!("{:?}", self.patient),
+        };
         let parts = [
             self.doctor.to_string(),
             self.service.to_string(),
             self.start.to_string(),
-            patient.to_string(),
+            patient,
             format!("{:?}", self.reason),
         ];
         request::request(identity, operation, key, &parts.each_ref().map(String::as_str), now)
@@ -354,10 +401,6 @@ impl Book {
 fn allows(doctor: &Doctor, service: ServiceId, start: Timestamp, now: Timestamp) -> Result<Tick, Refusal> {
     let service = doctor.service(service)?;
     rules::check(doctor, service, start, now).map_err(|rule| Refusal::SlotUnavailable { rule })
-}
-
-fn authorise(operation: &str, viewer: &Viewer, appointment: &Appointment) -> Result<(), Refusal> {
-    access::authorise(operation, viewer, Object::between(appointment.doctor_id, appointment.patient_id))
 }
 
 /// A read that failed before anything of a mutation was written.

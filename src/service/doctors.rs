@@ -14,7 +14,7 @@ use crate::domain::availability;
 use crate::domain::change::Position;
 use crate::domain::doctor::{Approval, Availability, Doctor, HistoryEntry, Profile, Rating, Service};
 use crate::domain::history;
-use crate::domain::ids::{DoctorId, ServiceId};
+use crate::domain::ids::{DoctorId, ServiceId, UserId};
 use crate::domain::refusal::{Refusal, Violation};
 use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::doctors::{DoctorStore, Search};
@@ -26,6 +26,8 @@ use crate::views::committed::Committed;
 const REPLACE_ATTEMPTS: usize = 16;
 /// Most services of a doctor, archived ones included.
 const SERVICE_LIMIT: usize = 100;
+/// Most doctors that one person acts for and is told of.
+const ACTED_FOR_LIMIT: i64 = 200;
 /// Zone of a doctor who named none.
 const DEFAULT_ZONE: &str = "America/Bogota";
 
@@ -121,6 +123,80 @@ impl Doctors {
     pub async fn search(&self, viewer: &Viewer, search: &Search) -> Result<Vec<Doctor>> {
         access::admit("doctor.search", viewer)?;
         self.store.search(search).await
+    }
+
+    /// Doctors of a state, in the order in which they registered. The caller has asked the policy.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub(super) async fn of_approval(
+        &self,
+        approval: Approval,
+        after: Option<DoctorId>,
+        limit: i64,
+    ) -> Result<Vec<Doctor>> {
+        self.store.of_approval(approval, after, limit).await
+    }
+
+    /// The doctors that the caller acts for.
+    ///
+    /// # Errors
+    /// `forbidden`, `unavailable`.
+    pub async fn acted_for(&self, viewer: &Viewer) -> Result<Vec<Doctor>> {
+        access::authorise("staff.listDoctors", viewer, Object::default())?;
+        self.store.of_staff(viewer.identity()?.user, ACTED_FOR_LIMIT).await
+    }
+
+    /// Who changed a doctor, the oldest first.
+    ///
+    /// # Errors
+    /// `forbidden`, `not_found`, `unavailable`.
+    pub async fn history(&self, viewer: &Viewer, id: DoctorId) -> Result<Vec<HistoryEntry>> {
+        access::authorise("doctor.history", viewer, Object::of_doctor(id))?;
+        let (stored, _) = self.store.find(id).await?.ok_or(Refusal::NotFound)?;
+        Ok(stored.doctor.history)
+    }
+
+    /// Approves a doctor, or refuses to, or takes it back.
+    ///
+    /// # Errors
+    /// As [`Self::update`].
+    pub(super) async fn approve(
+        &self,
+        viewer: &Viewer,
+        key: &str,
+        id: DoctorId,
+        rev: Option<u32>,
+        approval: Approval,
+    ) -> Result<Done<Doctor>> {
+        let parts = [format!("{id} {rev:?} {approval:?}")];
+        self.change(viewer, "admin.approveDoctor", key, &parts, id, |doctor| {
+            stale_unless(rev, doctor.rev)?;
+            doctor.approval = approval;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Says who acts for a doctor.
+    ///
+    /// # Errors
+    /// As [`Self::update`].
+    pub(super) async fn set_staff(
+        &self,
+        viewer: &Viewer,
+        key: &str,
+        id: DoctorId,
+        rev: Option<u32>,
+        staff: Vec<UserId>,
+    ) -> Result<Done<Doctor>> {
+        let parts = [format!("{id} {rev:?} {staff:?}")];
+        self.change(viewer, "admin.setStaff", key, &parts, id, |doctor| {
+            stale_unless(rev, doctor.rev)?;
+            doctor.staff.clone_from(&staff);
+            Ok(())
+        })
+        .await
     }
 
     /// Changes a profile.

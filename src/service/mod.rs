@@ -3,7 +3,9 @@
 //! A write becomes visible live only through the change stream: nothing here names `live`.
 
 pub mod accounts;
+pub mod admin;
 pub mod appointments;
+pub mod audit;
 pub mod auth;
 pub mod doctors;
 pub mod erasure;

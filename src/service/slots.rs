@@ -7,9 +7,9 @@ use jiff::{Timestamp, ToSpan as _};
 
 use crate::clock::Clock;
 use crate::domain::access::{self, Object};
-use crate::domain::account::Viewer;
+use crate::domain::account::{Role, Viewer};
 use crate::domain::doctor::Service;
-use crate::domain::ids::{DoctorId, ServiceId};
+use crate::domain::ids::{DoctorId, ServiceId, UserId};
 use crate::domain::refusal::{Refusal, Violation};
 use crate::domain::slots;
 use crate::error::Result;
@@ -64,9 +64,22 @@ impl Slots {
         self.committed.catch_up().await;
         let calendar = self.calendars.get(doctor).await?.ok_or(Refusal::NotFound)?;
         if !calendar.doctor.is_approved() {
-            access::authorise(access::DRAFT, viewer, Object::of_doctor(doctor))?;
+            access::authorise(access::DRAFT, viewer, Object::of_calendar(&calendar.doctor))?;
         }
         Ok(calendar)
+    }
+
+    /// Who acts for a doctor, as far as the policy may ask for this viewer: nobody, unless the viewer is staff.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn staff(&self, viewer: &Viewer, doctor: DoctorId) -> Result<Vec<UserId>> {
+        if viewer.role() != Some(Role::Staff) {
+            return Ok(Vec::new());
+        }
+        self.committed.catch_up().await;
+        let calendar = self.calendars.get(doctor).await?;
+        Ok(calendar.map(|calendar| calendar.doctor.staff.clone()).unwrap_or_default())
     }
 }
 

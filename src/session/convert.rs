@@ -1,15 +1,14 @@
 //! From the domain to the wire: the entities, and the errors of the registry.
 
-use cita_protocol::appointment::{Appointment as WireAppointment, AppointmentStatus};
+mod admin;
+
+use cita_protocol::appointment::{Appointment as WireAppointment, AppointmentStatus, WalkIn as WireWalkIn};
 use cita_protocol::auth::{AuthReply, ConnectedUser, Role as WireRole, User as WireUser};
 use cita_protocol::doctor::{
     Approval as WireApproval, Availability as WireAvailability, DayRange, Doctor as WireDoctor, DoctorSort, LiveDoctor,
     Override, Rating as WireRating, Service as WireService, Weekday as WireWeekday, WeeklyRange,
 };
-use cita_protocol::export::{
-    Export as WireExport, ExportList, ExportedAppointment, ExportedDoctor, ExportedSession,
-    HistoryEntry as WireHistoryEntry,
-};
+use cita_protocol::export::{Export as WireExport, ExportList, ExportedAppointment, ExportedDoctor, ExportedSession};
 use cita_protocol::slot::{LiveSlot as WireLiveSlot, Slot, SlotStatus};
 use cita_protocol::value::{Id, Instant, LocalTime, Money, TimeZone};
 use cita_protocol::{ErrorCode, FieldError, Outcome as WireOutcome, Problem};
@@ -17,8 +16,9 @@ use jiff::Timestamp;
 use jiff::civil::{Time, Weekday};
 use uuid::Uuid;
 
+pub use self::admin::{account, appointment_event, approval_of, audit_entry, doctor_event, doctor_for, role_of};
 use crate::domain::account::{Identity, Role, User};
-use crate::domain::appointment::{Appointment, HistoryEntry, Status};
+use crate::domain::appointment::{Appointment, Status};
 use crate::domain::doctor::{Approval, Doctor, LocalRange, Rating, Service};
 use crate::domain::listing::Sort;
 use crate::domain::refusal::{Refusal, Violation};
@@ -47,6 +47,7 @@ pub fn role(role: Role) -> WireRole {
     match role {
         Role::Patient => WireRole::Patient,
         Role::Doctor => WireRole::Doctor,
+        Role::Staff => WireRole::Staff,
         Role::Admin => WireRole::Admin,
     }
 }
@@ -67,13 +68,7 @@ pub fn user(user: &User) -> WireUser {
 }
 
 pub fn export(export: &Export) -> WireExport {
-    let history = |entry: &HistoryEntry| WireHistoryEntry {
-        rev: entry.rev,
-        action: entry.action.as_str().to_owned(),
-        by: id(entry.by.user.0),
-        at: instant(entry.at),
-        start: instant(entry.start),
-    };
+    let own = Some(export.user.id);
     WireExport {
         exported_at: instant(export.at),
         user: user(&export.user),
@@ -92,7 +87,7 @@ pub fn export(export: &Export) -> WireExport {
         }),
         appointments: complete(&export.appointments, |found| ExportedAppointment {
             appointment: appointment(found),
-            history: found.history.iter().map(history).collect(),
+            history: found.history.iter().map(|entry| appointment_event(own, false, entry)).collect(),
         }),
     }
 }
@@ -114,6 +109,7 @@ pub fn grant(grant: &Grant) -> AuthReply {
     }
 }
 
+/// What a doctor shows to everybody: see [`doctor_for`].
 pub fn doctor(doctor: &Doctor) -> WireDoctor {
     WireDoctor {
         id: id(doctor.id.0),
@@ -134,6 +130,7 @@ pub fn doctor(doctor: &Doctor) -> WireDoctor {
         photo_url: doctor.profile.photo_url.clone(),
         price: doctor.profile.price.as_ref().map(money),
         rating: rating(doctor.rating),
+        staff: None,
     }
 }
 
@@ -241,6 +238,7 @@ pub fn appointment(appointment: &Appointment) -> WireAppointment {
         doctor_name: appointment.doctor_name.clone(),
         patient_id: id(appointment.patient_id.0),
         patient_name: appointment.patient_name.clone(),
+        walk_in: appointment.walk_in.as_ref().map(|walk_in| WireWalkIn { phone: walk_in.phone.clone() }),
         service_id: id(appointment.service_id.0),
         service_name: appointment.service_name.clone(),
         start: instant(appointment.start),

@@ -17,7 +17,9 @@ use self::limiter::Limiter;
 use crate::clock::Clock;
 use crate::live::hub::Hub;
 use crate::service::accounts::Accounts;
+use crate::service::admin::Admin;
 use crate::service::appointments::Appointments;
+use crate::service::audit::Audit;
 use crate::service::auth::Auth;
 use crate::service::doctors::Doctors;
 use crate::service::erasure::Erasure;
@@ -28,6 +30,8 @@ use crate::service::slots::Slots;
 pub struct Services {
     pub auth: Arc<Auth>,
     pub accounts: Accounts,
+    pub admin: Admin,
+    pub audit: Audit,
     pub erasure: Arc<Erasure>,
     pub exports: Exports,
     pub doctors: Arc<Doctors>,

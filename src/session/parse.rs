@@ -125,6 +125,16 @@ impl Fields {
         found
     }
 
+    /// A telephone number as people write it.
+    pub fn phone(&mut self, pointer: &str, phone: &str) -> String {
+        let allowed = phone.chars().all(|c| c.is_ascii_digit() || " +-().".contains(c));
+        let digits = phone.chars().filter(char::is_ascii_digit).count();
+        if !allowed || phone.len() > 30 || !(3..=20).contains(&digits) {
+            self.refuse(pointer, "invalid", "must be a telephone number such as +57 601 555 0100");
+        }
+        phone.to_owned()
+    }
+
     pub fn languages(&mut self, pointer: &str, tags: &[String]) -> Vec<String> {
         if tags.len() > 20 {
             self.refuse(pointer, "too_many", "at most 20 languages");

@@ -144,7 +144,8 @@ impl Session {
 
     async fn subscribe_calendar(&self, doctor: DoctorId, asked: &Asked, subscriber: &Subscriber<'_>) -> Result<()> {
         let viewer = self.viewer();
-        access::authorise(access::CALENDAR_TOPIC, &viewer, Object::of_doctor(doctor))?;
+        let staff = self.services.slots.staff(&viewer, doctor).await?;
+        access::authorise(access::CALENDAR_TOPIC, &viewer, Object::of_doctor(doctor).with_staff(&staff))?;
         let calendar = self.services.slots.calendar(&viewer, doctor).await?;
         let window = asked.calendar_window(&calendar.doctor, self.services.clock.now())?;
         self.subscribe_appointments(Topic::Calendar { doctor, window }, asked, subscriber).await

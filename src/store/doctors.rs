@@ -13,7 +13,7 @@ use super::value::bson_id;
 use super::whole;
 use super::write::{Verdict, linearizable, read, until_decided};
 use crate::domain::change::Position;
-use crate::domain::doctor::Doctor;
+use crate::domain::doctor::{Approval, Doctor};
 use crate::domain::ids::{DoctorId, UserId};
 use crate::domain::listing::{Filter, Sort};
 use crate::domain::refusal::Refusal;
@@ -75,6 +75,9 @@ impl DoctorStore {
             let name = index_name(sort);
             self.cluster.ensure_index(collection::DOCTORS, &name, keys, IndexOptions::default()).await?;
         }
+        for (name, keys) in [("approval", doc! { "approval": 1, "_id": 1 }), ("staff", doc! { "staff": 1, "_id": 1 })] {
+            self.cluster.ensure_index(collection::DOCTORS, name, keys, IndexOptions::default()).await?;
+        }
         Ok(())
     }
 
@@ -134,6 +137,36 @@ impl DoctorStore {
                 Err(Error::Internal(format!("collision on an unexpected index {index}")))
             }
         }
+    }
+
+    /// Doctors of a state after this one, at most `limit`; by id, which is the order in which they registered.
+    ///
+    /// # Errors
+    /// `unavailable` when the cluster does not answer.
+    pub async fn of_approval(&self, approval: Approval, after: Option<DoctorId>, limit: i64) -> Result<Vec<Doctor>> {
+        let mut filter = doc! { "approval": approval.as_str() };
+        if let Some(after) = after {
+            filter.insert("_id", doc! { "$gt": bson_id(after.0) });
+        }
+        self.by_id(filter, limit).await
+    }
+
+    /// The doctors that a user acts for, at most `limit`.
+    ///
+    /// # Errors
+    /// `unavailable` when the cluster does not answer.
+    pub async fn of_staff(&self, user: UserId, limit: i64) -> Result<Vec<Doctor>> {
+        self.by_id(doc! { "staff": bson_id(user.0) }, limit).await
+    }
+
+    async fn by_id(&self, filter: Document, limit: i64) -> Result<Vec<Doctor>> {
+        let collection = self.collection.clone();
+        let documents: Vec<DoctorDoc> = read(&self.cluster, async move {
+            let found = collection.find(filter).sort(doc! { "_id": 1 }).limit(limit);
+            found.projection(doc! { "listing": 0, "history": 0, "keys": 0 }).await?.try_collect().await
+        })
+        .await?;
+        documents.into_iter().map(|document| StoredDoctor::new(document).map(|stored| stored.doctor)).collect()
     }
 
     /// Approved doctors, at most as many as asked for.

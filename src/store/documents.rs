@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::doctor::DoctorDoc;
 use super::value::{bson_id, bson_time, instant, uuid_of};
-use crate::domain::appointment::{Action, Appointment, HistoryEntry, Status};
+use crate::domain::appointment::{Action, Appointment, HistoryEntry, Status, WalkIn};
 use crate::domain::history::Actor;
 use crate::domain::ids::{AppointmentId, ServiceId, SessionId, UserId};
 use crate::domain::tick::{Tick, ticks};
@@ -72,6 +72,8 @@ pub struct AppointmentDoc {
     pub doctor_name: String,
     pub patient_id: Uuid,
     pub patient_name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub walk_in: Option<WalkInDoc>,
     pub service_id: Uuid,
     pub service_name: String,
     pub start: DateTime,
@@ -88,6 +90,13 @@ pub struct AppointmentDoc {
     pub history: Vec<HistoryDoc>,
     #[serde(default)]
     pub keys: Vec<Remembered>,
+}
+
+/// What is known of a patient without an account, beside the name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WalkInDoc {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
 }
 
 /// An entry of an appointment's history.
@@ -118,6 +127,7 @@ impl AppointmentDoc {
             doctor_name: appointment.doctor_name.clone(),
             patient_id: bson_id(appointment.patient_id.0),
             patient_name: appointment.patient_name.clone(),
+            walk_in: appointment.walk_in.as_ref().map(|walk_in| WalkInDoc { phone: walk_in.phone.clone() }),
             service_id: bson_id(appointment.service_id.0),
             service_name: appointment.service_name.clone(),
             start: bson_time(appointment.start),
@@ -146,6 +156,7 @@ impl AppointmentDoc {
             doctor_name: self.doctor_name.clone(),
             patient_id: UserId(uuid_of(self.patient_id)),
             patient_name: self.patient_name.clone(),
+            walk_in: self.walk_in.as_ref().map(|walk_in| WalkIn { phone: walk_in.phone.clone() }),
             service_id: ServiceId(uuid_of(self.service_id)),
             service_name: self.service_name.clone(),
             start: instant(self.start).map_err(|_| bad("start"))?,

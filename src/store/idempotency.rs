@@ -43,6 +43,12 @@ impl Request {
         Actor { user: self.user, session: self.session }
     }
 
+    /// The same request as another operation: what it creates beside has an id of its own.
+    #[must_use]
+    pub fn of(&self, operation: &'static str) -> Self {
+        Self { operation, ..self.clone() }
+    }
+
     /// Looks the request up among what a document remembers.
     #[must_use]
     pub fn recall<'a>(&self, keys: &'a [Remembered]) -> Recall<'a> {

@@ -4,6 +4,7 @@
 //! not be dropped half-way.
 
 pub mod appointments;
+pub mod audit;
 pub mod cluster;
 pub mod doctors;
 pub mod documents;
@@ -21,6 +22,7 @@ mod write;
 pub mod collection {
     pub const USERS: &str = "users";
     pub const SESSIONS: &str = "sessions";
+    pub const AUDIT: &str = "audit";
     pub const SIGNING_KEYS: &str = "signingKeys";
     pub const DOCTORS: &str = "doctors";
     pub const APPOINTMENTS: &str = "appointments";

@@ -13,7 +13,7 @@ use super::documents::Remembered;
 use super::idempotency::{Recall, Request};
 use super::value::{binary, bson_id, bson_time, instant, uuid_of};
 use super::write::{Verdict, confirm, linearizable, read, until_decided};
-use super::{collection, sessions, signing_keys, whole};
+use super::{audit, collection, sessions, signing_keys, whole};
 use crate::domain::account::{Role, User};
 use crate::domain::change::Position;
 use crate::domain::ids::UserId;
@@ -149,7 +149,10 @@ pub async fn ensure_indexes(cluster: &Cluster) -> Result<(), DriverError> {
     cluster.ensure_index(collection::USERS, EMAIL_INDEX, doc! { "email": 1 }, unique).await?;
     let closed = IndexOptions::builder().partial_filter_expression(doc! { "closedAt": { "$exists": true } }).build();
     cluster.ensure_index(collection::USERS, CLOSED_INDEX, doc! { "closedAt": 1 }, closed).await?;
+    let by_role = doc! { "role": 1, "_id": 1 };
+    cluster.ensure_index(collection::USERS, "role", by_role, IndexOptions::default()).await?;
     sessions::ensure_indexes(cluster).await?;
+    audit::ensure_indexes(cluster).await?;
     signing_keys::ensure_indexes(cluster).await
 }
 
@@ -240,6 +243,40 @@ async fn replace_with(cluster: &Cluster, stored: &StoredUser, document: UserDoc)
         Verdict::Done { value, .. } => Ok(value),
         Verdict::Duplicate { .. } => Err(Refusal::EmailTaken.into()),
     }
+}
+
+/// Which accounts to list, oldest first.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// Normalised.
+    pub email: Option<String>,
+    pub role: Option<Role>,
+    /// The last one of the page before.
+    pub after: Option<UserId>,
+    pub limit: i64,
+}
+
+/// Lists accounts that are not closed. Ids grow with time, so their order is that of creation.
+///
+/// # Errors
+/// Unavailable.
+pub async fn list(cluster: &Cluster, query: &Query) -> Result<Vec<Account>> {
+    use futures::TryStreamExt as _;
+    let mut filter = doc! { "closedAt": { "$exists": false } };
+    if let Some(email) = &query.email {
+        filter.insert("email", email);
+    }
+    if let Some(role) = query.role {
+        filter.insert("role", role.as_str());
+    }
+    if let Some(after) = query.after {
+        filter.insert("_id", doc! { "$gt": bson_id(after.0) });
+    }
+    let (users, limit) = (users(cluster), query.limit);
+    let found = read(cluster, async move {
+        users.find(filter).sort(doc! { "_id": 1 }).limit(limit).await?.try_collect::<Vec<_>>().await
+    });
+    found.await?.into_iter().map(UserDoc::into_account).collect()
 }
 
 /// The accounts that were closed and are still there, the oldest first, at most `limit`.

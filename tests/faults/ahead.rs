@@ -72,6 +72,7 @@ fn booked(doctor: &Doctor) -> Appointment {
         service: &doctor.services[0],
         patient_id: patient,
         patient_name: "Paula Pérez",
+        walk_in: None,
         start: Tick::at(NINE.parse().unwrap()).unwrap(),
         reason: None,
         by: Actor { user: patient, session: SessionId(Uuid::nil()) },

@@ -29,12 +29,23 @@ pub enum Caller {
     OtherPatient,
     Doctor,
     OtherDoctor,
+    /// Staff of the doctor.
+    Staff,
+    OtherStaff,
     Admin,
 }
 
 impl Caller {
-    pub const ALL: [Self; 6] =
-        [Self::Anonymous, Self::Patient, Self::OtherPatient, Self::Doctor, Self::OtherDoctor, Self::Admin];
+    pub const ALL: [Self; 8] = [
+        Self::Anonymous,
+        Self::Patient,
+        Self::OtherPatient,
+        Self::Doctor,
+        Self::OtherDoctor,
+        Self::Staff,
+        Self::OtherStaff,
+        Self::Admin,
+    ];
 }
 
 /// A clinic with one of each.
@@ -44,6 +55,8 @@ pub struct Cast {
     pub patient: Person,
     pub other_patient: Person,
     pub other_doctor: Person,
+    pub staff: Person,
+    pub other_staff: Person,
     pub admin: Person,
     /// How many of the doctor's times are given out.
     times: AtomicU32,
@@ -57,7 +70,19 @@ impl Cast {
         let (patient, other_patient) = (clinic.patient().await, clinic.person("patient", "Otro Paciente").await);
         let other_doctor = clinic.person("doctor", "Otra Doctora").await;
         let admin = admin(&clinic).await;
-        Self { clinic, practice, patient, other_patient, other_doctor, admin, times: AtomicU32::new(0) }
+        let staff = receptionist(&clinic, &admin, Some(&practice.doctor)).await;
+        let other_staff = receptionist(&clinic, &admin, Some(&other_doctor)).await;
+        Self {
+            clinic,
+            practice,
+            patient,
+            other_patient,
+            other_doctor,
+            staff,
+            other_staff,
+            admin,
+            times: AtomicU32::new(0),
+        }
     }
 
     /// The account of a caller.
@@ -68,6 +93,8 @@ impl Cast {
             Caller::OtherPatient => Some(&self.other_patient),
             Caller::Doctor => Some(&self.practice.doctor),
             Caller::OtherDoctor => Some(&self.other_doctor),
+            Caller::Staff => Some(&self.staff),
+            Caller::OtherStaff => Some(&self.other_staff),
             Caller::Admin => Some(&self.admin),
         }
     }
@@ -156,6 +183,18 @@ impl Cast {
             }
             Operation::AppointmentReschedule => json!({ "id": self.appointment().await, "start": self.free_time() }),
             Operation::AppointmentCancel => json!({ "id": self.appointment().await, "reason": "Ya no hace falta" }),
+            Operation::AppointmentHistory => json!({ "id": self.appointment().await }),
+            Operation::DoctorHistory => json!({ "id": doctor }),
+            Operation::PatientFind => json!({ "email": self.patient.email }),
+            Operation::StaffListDoctors => json!({}),
+            Operation::MeListAudit => json!({ "pageSize": 5 }),
+            Operation::AdminListUsers => json!({ "role": "patient", "pageSize": 5 }),
+            // Somebody of their own: it ends their sessions.
+            Operation::AdminUpdateUser => json!({ "id": self.clinic.patient().await.id, "role": "staff" }),
+            Operation::AdminListDoctors => json!({ "approval": "approved" }),
+            Operation::AdminApproveDoctor => json!({ "id": self.other_doctor.id, "approval": "approved" }),
+            Operation::AdminSetStaff => json!({ "id": self.other_doctor.id, "staff": [self.other_staff.id] }),
+            Operation::AdminListAudit => json!({ "userId": self.patient.id }),
             Operation::Subscribe => json!({ "topic": self.practice.calendar(), "from": date(0), "to": date(7) }),
             Operation::Unsubscribe => json!({ "topic": self.practice.slots(&date(1)) }),
         }
@@ -167,6 +206,7 @@ impl Cast {
             Caller::Anonymous => None,
             Caller::Patient | Caller::OtherPatient => Some(self.clinic.patient().await),
             Caller::Doctor | Caller::OtherDoctor => Some(self.clinic.person("doctor", "Una Doctora").await),
+            Caller::Staff | Caller::OtherStaff => Some(receptionist(&self.clinic, &self.admin, None).await),
             Caller::Admin => Some(admin(&self.clinic).await),
         }
     }
@@ -206,6 +246,19 @@ pub async fn admin(clinic: &Clinic) -> Person {
         token: String::new(),
         refresh_token: String::new(),
     };
+    login(clinic.url(), &person).await
+}
+
+/// Somebody whom an admin has made staff, and given to a doctor.
+pub async fn receptionist(clinic: &Clinic, admin: &Person, doctor: Option<&Person>) -> Person {
+    let person = clinic.person("patient", "Rocío Recepción").await;
+    let connection = clinic.connect(admin).await;
+    let role = json!({ "id": person.id, "role": "staff" });
+    connection.request("admin.updateUser", role, Some(key())).await.expect("the role is given");
+    if let Some(doctor) = doctor {
+        let staff = json!({ "id": doctor.id, "staff": [person.id] });
+        connection.request("admin.setStaff", staff, Some(key())).await.expect("they act for the doctor");
+    }
     login(clinic.url(), &person).await
 }
 

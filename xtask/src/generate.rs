@@ -10,24 +10,30 @@ use super::{Failure, cargo, complete, root};
 /// Directories that hold generated files and nothing else.
 const GENERATED: [&str; 1] = ["protocol/schema"];
 /// Files that are written by hand but for the parts between marks.
-const GENERATED_IN_PART: [&str; 1] = ["protocol/PROTOCOL.md"];
+const GENERATED_IN_PART: [&str; 2] = ["protocol/PROTOCOL.md", "docs/ACCESS.md"];
+/// What writes them: package and example.
+const GENERATORS: [(&str, &str); 2] = [("cita-protocol", "generate"), ("cita", "access")];
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
 /// Generates; with `check`, fails when that changed, added or removed a file.
 pub fn run(check: bool) -> Result<(), Failure> {
-    let mut build = cargo("build");
-    build.args(["--quiet", "--package", "cita-protocol", "--example", "generate"]);
-    complete(build)?;
+    for (package, example) in GENERATORS {
+        let mut build = cargo("build");
+        build.args(["--quiet", "--package", package, "--example", example]);
+        complete(build)?;
+    }
 
     let before = contents()?;
     // Removed first, so that a file that nothing generates any more does not stay.
     for file in before.keys().filter(|file| is_whole(file)) {
         fs::remove_file(root().join(file)).map_err(failed(file))?;
     }
-    let mut generate = cargo("run");
-    generate.args(["--quiet", "--package", "cita-protocol", "--example", "generate"]);
-    complete(generate)?;
+    for (package, example) in GENERATORS {
+        let mut generate = cargo("run");
+        generate.args(["--quiet", "--package", package, "--example", example]);
+        complete(generate)?;
+    }
 
     let after = contents()?;
     let stale = differences(&before, &after);

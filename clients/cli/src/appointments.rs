@@ -23,6 +23,7 @@ pub async fn book(client: &mut Client, book: Book) -> Result<(), Failure> {
         start: parse_start(&book.start, &zone)?,
         reason: book.reason,
         patient_id: None,
+        walk_in: None,
     };
     let booked = client
         .mutate(Operation::AppointmentBook, &request, book.key)

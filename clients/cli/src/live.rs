@@ -355,6 +355,7 @@ mod tests {
             doctor_name: "D".into(),
             patient_id: "p".into(),
             patient_name: "P".into(),
+            walk_in: None,
             service_id: "s".into(),
             service_name: "S".into(),
             start: "1".into(),

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{Answer, Answered, Call, page, read};
+use crate::domain::appointment::WalkIn;
 use crate::domain::ids::{AppointmentId, ServiceId, UserId};
-use crate::service::appointments::Book;
+use crate::service::appointments::{Book, For};
 use crate::session::convert;
 use crate::session::parse::Fields;
 use crate::store::appointments::Query;
@@ -17,12 +18,24 @@ impl Call<'_> {
     pub(super) async fn book(&self) -> Answered {
         let input: BookRequest = self.input()?;
         let mut fields = Fields::default();
+        let patient = match (input.patient_id, input.walk_in) {
+            (None, None) => For::Caller,
+            (Some(patient), None) => For::User(UserId(fields.id("/patientId", &patient))),
+            (patient, Some(walk_in)) => {
+                if patient.is_some() {
+                    fields.refuse("/walkIn", "invalid", "is for patients without an account");
+                }
+                let name = fields.line("/walkIn/name", &walk_in.name, 1, 100);
+                let phone = walk_in.phone.map(|phone| fields.phone("/walkIn/phone", &phone));
+                For::WalkIn { name, walk_in: WalkIn { phone } }
+            }
+        };
         let book = Book {
             doctor: UserId(fields.id("/doctorId", &input.doctor_id)),
             service: ServiceId(fields.id("/serviceId", &input.service_id)),
             start: fields.instant("/start", &input.start),
             reason: input.reason.map(|reason| fields.text("/reason", &reason, 0, 1_000)),
-            patient: input.patient_id.map(|patient| UserId(fields.id("/patientId", &patient))),
+            patient,
         };
         fields.finish()?;
         let done = self.services.appointments.book(self.viewer, self.key()?, book).await?;

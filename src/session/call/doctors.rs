@@ -46,7 +46,7 @@ impl Call<'_> {
     pub(super) async fn doctor_get(&self) -> Answered {
         let input: DoctorGetRequest = self.input()?;
         let doctor = self.doctor(&input.id, "/id", input.after.as_ref()).await?;
-        Ok(read(&convert::doctor(&doctor)))
+        Ok(read(&convert::doctor_for(self.viewer, &doctor)))
     }
 
     pub(super) async fn doctor_update(&self) -> Answered {
@@ -78,7 +78,7 @@ impl Call<'_> {
         };
         fields.finish()?;
         let done = self.services.doctors.update(self.viewer, self.key()?, id, input.rev, &change).await?;
-        Ok(self.done(&done, convert::doctor))
+        Ok(self.done(&done, |doctor| convert::doctor_for(self.viewer, doctor)))
     }
 
     pub(super) async fn service_list(&self) -> Answered {

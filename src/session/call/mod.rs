@@ -1,6 +1,7 @@
 //! One operation from its input to its answer: the way that WebSocket and REST share.
 
 mod accounts;
+mod admin;
 mod appointments;
 mod auth;
 mod doctors;
@@ -155,6 +156,17 @@ async fn carry_out(services: &Services, viewer: &Viewer, request: Request<'_>) -
             Operation::AppointmentList => call.appointment_list().await,
             Operation::AppointmentReschedule => call.reschedule().await,
             Operation::AppointmentCancel => call.cancel().await,
+            Operation::AppointmentHistory => call.appointment_history().await,
+            Operation::DoctorHistory => call.doctor_history().await,
+            Operation::PatientFind => call.find_patient().await,
+            Operation::StaffListDoctors => call.staff_list_doctors().await,
+            Operation::MeListAudit => call.my_audit().await,
+            Operation::AdminListUsers => call.admin_list_users().await,
+            Operation::AdminUpdateUser => call.admin_update_user().await,
+            Operation::AdminListDoctors => call.admin_list_doctors().await,
+            Operation::AdminApproveDoctor => call.admin_approve_doctor().await,
+            Operation::AdminSetStaff => call.admin_set_staff().await,
+            Operation::AdminListAudit => call.admin_list_audit().await,
             // They need an open connection, which answers them itself.
             Operation::AuthRenew | Operation::Subscribe | Operation::Unsubscribe => {
                 Err(Problem::new(ErrorCode::UnknownType).into())
@@ -198,6 +210,12 @@ impl Call<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The answer to a change in the users cluster.
+    fn done_with_users<T, W: Serialize>(&self, done: &Done<T>, convert: impl Fn(&T) -> W) -> Answer {
+        let cursor = Some(self.services.hub.cursor_of_users(done.at).to_string());
+        Answer { cursor, ..read(&convert(&done.value)) }
     }
 
     fn done<T, W: Serialize>(&self, done: &Done<T>, convert: impl Fn(&T) -> W) -> Answer {

@@ -264,6 +264,7 @@ mod tests {
             doctor_name: "Dra. Gómez".into(),
             patient_id: "p".into(),
             patient_name: "Ana\x1b[2J".into(),
+            walk_in: None,
             service_id: "s".into(),
             service_name: "General".into(),
             start: "2026-12-01T14:00:00Z".into(),
@@ -293,6 +294,7 @@ mod tests {
             photo_url: None,
             price: None,
             rating: None,
+            staff: None,
         };
         let old = LiveDoctor { doctor, services: Vec::new() };
         let mut new = old.clone();
