@@ -31,6 +31,8 @@ fn verdict(operation: Operation, caller: Caller) -> Option<ErrorCode> {
         (Operation::AuthRenew, OtherPatient | Doctor | OtherDoctor | Admin) => Some(ErrorCode::Forbidden),
         (
             Operation::AuthLogout
+            | Operation::SessionList
+            | Operation::SessionRevoke
             | Operation::MeGet
             | Operation::DoctorUpdate
             | Operation::ServiceCreate
@@ -46,7 +48,7 @@ fn verdict(operation: Operation, caller: Caller) -> Option<ErrorCode> {
             | Operation::Subscribe,
             Anonymous,
         ) => Some(ErrorCode::Unauthenticated),
-        (Operation::AuthLogout | Operation::MeGet, _) => None,
+        (Operation::AuthLogout | Operation::SessionList | Operation::SessionRevoke | Operation::MeGet, _) => None,
         (
             Operation::DoctorUpdate
             | Operation::ServiceCreate

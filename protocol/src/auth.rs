@@ -80,7 +80,7 @@ pub struct LoginRequest {
     pub device: Option<String>,
 }
 
-/// `auth.refresh`: exchanges a refresh token, which works once, for a new pair.
+/// `auth.refresh`: exchanges a refresh token for the next pair; the same token again, within a minute, for the same next one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RefreshRequest {
@@ -93,7 +93,7 @@ pub struct RefreshRequest {
 pub struct AuthReply {
     /// JWT for the `Authorization: Bearer` header or the `bearer.` subprotocol.
     pub access_token: String,
-    /// Opaque; works once.
+    /// Opaque; each is exchanged for the next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<String>,
     /// When the access token ends.

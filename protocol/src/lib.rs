@@ -10,6 +10,7 @@ pub mod error;
 pub mod frame;
 mod objects;
 pub mod operation;
+pub mod session;
 pub mod slot;
 pub mod topic;
 pub mod value;

@@ -5,7 +5,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::{appointment, auth, doctor, slot, topic, value};
+use crate::{appointment, auth, doctor, session, slot, topic, value};
 
 /// HTTP method of a REST route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -126,6 +126,10 @@ operations! {
         "End the session of the access token.";
     AuthRenew "auth.renew" Connection [] auth::RenewRequest => auth::RenewReply,
         "Give the open connection a fresh access token of the same user.";
+    SessionList "session.list" Read [Get "/v1/me/sessions" 200] session::SessionListRequest => value::Page<session::Session>,
+        "The live sessions of the caller, the one that was used last first.";
+    SessionRevoke "session.revoke" Mutation [Delete "/v1/me/sessions/{id}" 200] session::SessionRevokeRequest => value::Empty,
+        "End a session of the caller, or all others.";
     MeGet "me.get" Read [Get "/v1/me" 200] auth::MeGetRequest => auth::User,
         "The account of the caller.";
     DoctorSearch "doctor.search" Read [Get "/v1/doctors" 200] doctor::DoctorSearchRequest => value::Page<doctor::Doctor>,

@@ -13,6 +13,7 @@ use cita_protocol::auth::{AuthReply, RenewReply, User};
 use cita_protocol::doctor::{Availability, Doctor, Service};
 use cita_protocol::frame::{ClientFrame, CloseCode, ServerFrame, ServerMessage};
 use cita_protocol::operation::{ClientMessage, Kind};
+use cita_protocol::session::Session;
 use cita_protocol::slot::SlotSearchReply;
 use cita_protocol::topic::{SubscribeReply, UnsubscribeReply};
 use cita_protocol::value::Empty;
@@ -248,7 +249,8 @@ fn output(operation: Operation, name: &str, data: &Value) -> Value {
     use Operation as O;
     match operation {
         O::AuthRegister | O::AuthLogin | O::AuthRefresh => again::<AuthReply>(name, data),
-        O::AuthLogout => again::<Empty>(name, data),
+        O::AuthLogout | O::SessionRevoke => again::<Empty>(name, data),
+        O::SessionList => again::<Page<Session>>(name, data),
         O::AuthRenew => again::<RenewReply>(name, data),
         O::MeGet => again::<User>(name, data),
         O::DoctorSearch => again::<Page<Doctor>>(name, data),

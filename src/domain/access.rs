@@ -72,6 +72,9 @@ pub const POLICY: &[Rule] = {
         rule("auth.refresh", Public, ANYONE, Refused),
         rule("auth.logout", Protected, ANYONE, Refused),
         rule("auth.renew", Optional, ANYONE, Refused),
+        rule("session.list", Protected, ANYONE, Refused),
+        // Of the caller's own; another's does not exist for them.
+        rule("session.revoke", Protected, ANYONE, Hidden),
         rule("me.get", Protected, ANYONE, Refused),
         rule("doctor.search", Public, ANYONE, Refused),
         // A doctor who is not approved yet is a draft: see `draft`.

@@ -56,6 +56,10 @@ secret! {
     /// An opaque text that was sent by e-mail and works once.
     MailToken
 }
+secret! {
+    /// What the server's own keys are encrypted under. The same on every node, and not in the database.
+    ServerSecret
+}
 
 #[cfg(test)]
 mod tests {

@@ -172,6 +172,12 @@ impl Hub {
         }
     }
 
+    /// Whether a session is known here to have ended.
+    #[must_use]
+    pub fn has_ended(&self, session: SessionId) -> bool {
+        self.revocations.contains(session)
+    }
+
     /// Notes that a connection belongs to a session, so that it ends with it.
     pub fn connected(&self, session: SessionId, id: SubscriberId, outbox: &Arc<Outbox>) {
         self.sessions.entry(session).or_default().push((id, outbox.clone()));
@@ -211,6 +217,12 @@ impl Hub {
     #[must_use]
     pub fn cursor_at(&self, position: Position) -> Cursor {
         Cursor { epoch: self.epoch, positions: Positions::of_appointments(position) }
+    }
+
+    /// The cursor of a position in the users cluster.
+    #[must_use]
+    pub fn cursor_of_users(&self, position: Position) -> Cursor {
+        Cursor { epoch: self.epoch, positions: Positions::of_users(position) }
     }
 
     /// Waits until this node has seen a cursor, at most 2 s. Returns whether it has.

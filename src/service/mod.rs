@@ -5,10 +5,14 @@
 pub mod appointments;
 pub mod auth;
 pub mod doctors;
+pub mod external;
+mod key_sets;
 pub mod keys;
 mod passwords;
 mod random;
 mod refresh;
 pub mod request;
+pub mod sessions;
 pub mod slots;
 pub mod tokens;
+pub mod vault;

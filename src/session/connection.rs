@@ -221,7 +221,9 @@ impl Session {
     async fn answer(&self, operation: Operation, id: Option<&str>, key: Option<&str>, data: &str) {
         let result = match operation {
             Operation::AuthRenew => self.renew(id, data).await,
-            Operation::AuthLogout => self.logout(id, data).await,
+            Operation::AuthLogout | Operation::SessionRevoke => {
+                self.end_session(Request { operation, key, data, peer: self.peer }, id).await
+            }
             Operation::Subscribe => match input::read(data) {
                 Ok(request) => self.subscribe_as(id, request).await,
                 Err(problem) => Err(problem),
@@ -242,7 +244,7 @@ impl Session {
     /// A fresh token of the same user; an anonymous connection becomes that user.
     async fn renew(&self, id: Option<&str>, data: &str) -> Result<(), Problem> {
         let request: RenewRequest = input::read(data)?;
-        let Viewer::User(identity) = call::authenticate(&self.services, &request.access_token).await? else {
+        let Viewer::User(identity) = call::authenticate(&self.services, &request.access_token, self.peer).await? else {
             return Err(Problem::new(ErrorCode::Unauthenticated));
         };
         let reply = RenewReply {
@@ -255,28 +257,27 @@ impl Session {
         Ok(())
     }
 
-    /// Ends the session of the connection, which is told so before it ends with it.
-    async fn logout(&self, id: Option<&str>, data: &str) -> Result<(), Problem> {
+    /// Carries out what may end the session of the connection, which is told so before it ends with it.
+    async fn end_session(&self, request: Request<'_>, id: Option<&str>) -> Result<(), Problem> {
         let (viewer, hub) = (self.viewer(), &self.services.hub);
         let session = viewer.identity().ok().map(|identity| identity.session);
         // Set aside, so that the end of the session does not overtake the reply.
         if let Some(session) = session {
             hub.disconnected(session, self.id);
         }
-        let request = Request { operation: Operation::AuthLogout, key: None, data, peer: self.peer };
         let answer = call::call(&self.services, &viewer, request).await;
-        match answer {
-            Ok(answer) => {
-                let id = id.map(encode::json);
-                let reply = Frame::new("reply", id.as_deref(), None, &answer.data);
+        let quoted = id.map(encode::json);
+        match (answer, session) {
+            (Ok(answer), Some(session)) if hub.has_ended(session) => {
+                let reply = Frame::new("reply", quoted.as_deref(), answer.cursor.as_deref(), &answer.data);
                 self.outbox.end_with(reply, Ending::LoggedOut);
                 Ok(())
             }
-            Err(problem) => {
+            (answer, session) => {
                 if let Some(session) = session {
                     hub.connected(session, self.id, &self.outbox);
                 }
-                Err(problem)
+                answer.map(|answer| self.reply(id, answer.cursor.as_deref(), &answer.data))
             }
         }
     }

@@ -6,6 +6,7 @@ use cita_protocol::doctor::{
     Approval, Availability as WireAvailability, DayRange, Doctor as WireDoctor, Override, Service as WireService,
     Weekday as WireWeekday, WeeklyRange,
 };
+use cita_protocol::session::Session as WireSession;
 use cita_protocol::slot::{LiveSlot as WireLiveSlot, Slot, SlotStatus};
 use cita_protocol::value::{Id, Instant, LocalTime, Money, TimeZone};
 use cita_protocol::{ErrorCode, FieldError, Outcome as WireOutcome, Problem};
@@ -16,7 +17,9 @@ use uuid::Uuid;
 use crate::domain::account::{Identity, Role, User};
 use crate::domain::appointment::{Appointment, Status};
 use crate::domain::doctor::{Doctor, LocalRange, Service};
+use crate::domain::ids::SessionId;
 use crate::domain::refusal::{Refusal, Violation};
+use crate::domain::session::Session;
 use crate::error::{ClusterName, Error, Outcome};
 use crate::live::project::LiveSlot;
 use crate::service::auth::Grant;
@@ -55,6 +58,20 @@ pub fn user(user: &User) -> WireUser {
         locale: user.locale.clone(),
         time_zone: user.time_zone.clone().map(TimeZone),
         created_at: instant(user.created_at),
+    }
+}
+
+/// A session, as one that asks is told; in the live topic nobody asks.
+pub fn session(session: &Session, asking: Option<SessionId>) -> WireSession {
+    WireSession {
+        id: id(session.id.0),
+        rev: session.rev,
+        device: session.device.clone(),
+        network: session.network.clone(),
+        created_at: instant(session.created_at),
+        last_seen_at: instant(session.last_seen_at),
+        expires_at: instant(session.expires_at),
+        current: asking.map(|asking| asking == session.id),
     }
 }
 

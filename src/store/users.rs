@@ -10,7 +10,7 @@ use super::cluster::Cluster;
 use super::value::{bson_id, bson_time, instant, uuid_of};
 use super::write::{Verdict, confirm, linearizable, read, until_decided};
 use super::{collection, sessions, signing_keys};
-use crate::domain::account::{Role, User};
+use crate::domain::account::{External, Role, User};
 use crate::domain::ids::UserId;
 use crate::domain::refusal::Refusal;
 use crate::domain::secret::PasswordHash;
@@ -32,6 +32,16 @@ pub(crate) struct UserDoc {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
     pub created_at: DateTime,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<ExternalDoc>,
+}
+
+/// Who a user is to another issuer.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ExternalDoc {
+    issuer: String,
+    subject: String,
 }
 
 /// A user with what proves that it is them.
@@ -48,6 +58,10 @@ pub struct Account {
 pub async fn ensure_indexes(cluster: &Cluster) -> Result<(), DriverError> {
     let unique = IndexOptions::builder().unique(true).build();
     cluster.ensure_index(collection::USERS, "email", doc! { "email": 1 }, unique).await?;
+    let linked = doc! { "external": { "$exists": true } };
+    let unique = IndexOptions::builder().unique(true).partial_filter_expression(linked).build();
+    let link = doc! { "external.issuer": 1, "external.subject": 1 };
+    cluster.ensure_index(collection::USERS, "external", link, unique).await?;
     sessions::ensure_indexes(cluster).await?;
     signing_keys::ensure_indexes(cluster).await
 }
@@ -55,7 +69,7 @@ pub async fn ensure_indexes(cluster: &Cluster) -> Result<(), DriverError> {
 /// Adds an account.
 ///
 /// # Errors
-/// `email_taken` when another account has the address; unavailable.
+/// `email_taken` when another account has the address, or is the one of the same person elsewhere; unavailable.
 pub async fn insert(cluster: &Cluster, user: &User, password: &PasswordHash) -> Result<()> {
     let document = UserDoc::new(user, password);
     let users = users(cluster);
@@ -78,6 +92,20 @@ pub async fn insert(cluster: &Cluster, user: &User, password: &PasswordHash) -> 
 pub async fn find_by_email(cluster: &Cluster, email: &str) -> Result<Option<Account>> {
     let (users, filter) = (users(cluster), doc! { "email": email });
     read(cluster, async move { users.find_one(filter).await }).await?.map(UserDoc::into_account).transpose()
+}
+
+/// The user whom another issuer names so.
+///
+/// # Errors
+/// Unavailable.
+pub async fn find_by_external(cluster: &Cluster, external: &External) -> Result<Option<User>> {
+    let users = users(cluster);
+    // The first says that the partial index may be used.
+    let filter = doc! {
+        "external": { "$exists": true }, "external.issuer": &external.issuer, "external.subject": &external.subject,
+    };
+    let found = read(cluster, async move { users.find_one(filter).await }).await?;
+    found.map(|document| document.into_account().map(|account| account.user)).transpose()
 }
 
 /// The user with this id.
@@ -121,6 +149,10 @@ impl UserDoc {
             locale: user.locale.clone(),
             time_zone: user.time_zone.clone(),
             created_at: bson_time(user.created_at),
+            external: user
+                .external
+                .as_ref()
+                .map(|external| ExternalDoc { issuer: external.issuer.clone(), subject: external.subject.clone() }),
         }
     }
 
@@ -135,6 +167,7 @@ impl UserDoc {
             locale: self.locale,
             time_zone: self.time_zone,
             created_at: instant(self.created_at)?,
+            external: self.external.map(|external| External { issuer: external.issuer, subject: external.subject }),
         };
         Ok(Account { user, password: self.password_hash.into() })
     }

@@ -21,8 +21,8 @@ use crate::session::call;
 /// # Errors
 /// A token that is not good: it never makes the caller anonymous.
 pub async fn authenticate(State(shared): State<Shared>, mut request: Request, next: Next) -> Result<Response, Refused> {
-    let viewer = viewer(&shared, request.headers()).await?;
     let peer = peer(&request);
+    let viewer = viewer(&shared, request.headers(), peer).await?;
     request.extensions_mut().insert(viewer);
     request.extensions_mut().insert(peer);
     Ok(next.run(request).await)
@@ -34,10 +34,10 @@ fn peer(request: &Request) -> Peer {
     Peer(connection.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip()))
 }
 
-async fn viewer(doors: &Doors, headers: &HeaderMap) -> Result<Viewer, Problem> {
+async fn viewer(doors: &Doors, headers: &HeaderMap, peer: Peer) -> Result<Viewer, Problem> {
     match bearer(headers)? {
         None => Ok(Viewer::Anonymous),
-        Some(token) => call::authenticate(doors.services()?, token).await,
+        Some(token) => call::authenticate(doors.services()?, token, peer).await,
     }
 }
 

@@ -7,6 +7,7 @@ pub mod docs;
 pub mod health;
 pub mod input;
 pub mod json;
+pub mod jwks;
 pub mod limits;
 pub mod log;
 pub mod openapi;

@@ -53,7 +53,7 @@ pub async fn upgrade(
         let detail = format!("Offer the subprotocol {SUBPROTOCOL}.");
         return Err(Problem::new(ErrorCode::MalformedMessage).with_detail(detail).into());
     }
-    let credentials = credentials(&state, viewer, &offered).await?;
+    let credentials = credentials(&state, viewer, peer, &offered).await?;
     let (limits, tasks) = (state.services()?.limits, state.tasks.clone());
     let upgrade = upgrade
         .protocols([SUBPROTOCOL])
@@ -72,14 +72,14 @@ pub async fn upgrade(
 }
 
 /// The first that is found counts: the header, which made `viewer`, then the subprotocol, then nobody.
-async fn credentials(state: &State, viewer: Viewer, offered: &[&str]) -> Result<Credentials, Problem> {
+async fn credentials(state: &State, viewer: Viewer, peer: Peer, offered: &[&str]) -> Result<Credentials, Problem> {
     if viewer != Viewer::Anonymous {
         return Ok(Ok(viewer));
     }
     let Some(token) = offered.iter().find_map(|offer| offer.strip_prefix(BEARER_SUBPROTOCOL_PREFIX)) else {
         return Ok(Ok(Viewer::Anonymous));
     };
-    match call::authenticate(state.services()?, token).await {
+    match call::authenticate(state.services()?, token, peer).await {
         Ok(viewer) => Ok(Ok(viewer)),
         Err(problem) => match problem.code {
             ErrorCode::SessionRevoked => Ok(Err(Ending::SessionRevoked)),

@@ -24,6 +24,12 @@ impl Positions {
         Self { appointments: position, users: Position::default() }
     }
 
+    /// A position of the users cluster alone.
+    #[must_use]
+    pub fn of_users(position: Position) -> Self {
+        Self { appointments: Position::default(), users: position }
+    }
+
     fn reaches(self, other: Self) -> bool {
         self.appointments >= other.appointments && self.users >= other.users
     }

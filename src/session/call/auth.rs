@@ -1,13 +1,17 @@
 //! Accounts and sessions: from the wire to the services and back.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cita_protocol::auth::{LoginRequest, MeGetRequest, RefreshRequest, RegisterRequest, RegisterRole};
 use cita_protocol::value::Empty;
+use serde_json::json;
 
 use super::{Answer, Answered, Call, read};
 use crate::domain::account::{NewAccount, Role};
 use crate::domain::secret::{Password, RefreshToken};
-use crate::service::auth::{Grant, Registration};
-use crate::session::convert;
+use crate::service::auth::{Device, Grant, Registration};
+use crate::service::tokens::PublicKey;
+use crate::session::{Services, convert};
 
 impl Call<'_> {
     pub(super) async fn register(&self) -> Answered {
@@ -23,7 +27,8 @@ impl Call<'_> {
             locale: input.locale,
             time_zone: input.time_zone.map(|zone| zone.0),
         };
-        let registration = Registration { account, password: Password::from(input.password), device: input.device };
+        let registration =
+            Registration { account, password: Password::from(input.password), device: self.device(input.device) };
         let grant = self.services.auth.register(registration).await?;
         if grant.user.role == Role::Doctor {
             let user = &grant.user;
@@ -39,12 +44,13 @@ impl Call<'_> {
     pub(super) async fn login(&self) -> Answered {
         let input: LoginRequest = self.input()?;
         let password = Password::from(input.password);
-        Ok(granted(&self.services.auth.login(&input.email, &password, input.device).await?))
+        Ok(granted(&self.services.auth.login(&input.email, &password, self.device(input.device)).await?))
     }
 
     pub(super) async fn refresh(&self) -> Answered {
         let input: RefreshRequest = self.input()?;
-        Ok(granted(&self.services.auth.refresh(&RefreshToken::from(input.refresh_token)).await?))
+        let token = RefreshToken::from(input.refresh_token);
+        Ok(granted(&self.services.auth.refresh(&token, self.request.peer).await?))
     }
 
     pub(super) async fn logout(&self) -> Answered {
@@ -53,6 +59,10 @@ impl Call<'_> {
         self.services.auth.logout(identity).await?;
         self.services.hub.revoke(identity.session);
         Ok(read(&Empty {}))
+    }
+
+    fn device(&self, name: Option<String>) -> Device {
+        Device { name, peer: self.request.peer }
     }
 
     pub(super) async fn me(&self) -> Answered {
@@ -64,4 +74,16 @@ impl Call<'_> {
 
 fn granted(grant: &Grant) -> Answer {
     read(&convert::grant(grant))
+}
+
+/// The public keys of access tokens as a JWK set (RFC 7517), with keys of RFC 8037.
+#[must_use]
+pub fn public_keys(services: &Services) -> String {
+    let jwk = |key: PublicKey| {
+        json!({
+            "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA",
+            "kid": key.kid, "x": URL_SAFE_NO_PAD.encode(key.x),
+        })
+    };
+    json!({ "keys": services.auth.public_keys().into_iter().map(jwk).collect::<Vec<_>>() }).to_string()
 }

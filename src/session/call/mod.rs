@@ -3,6 +3,9 @@
 mod appointments;
 mod auth;
 mod doctors;
+mod sessions;
+
+pub use auth::public_keys;
 
 use cita_protocol::value::Page;
 use cita_protocol::{ErrorCode, Operation, Problem};
@@ -61,12 +64,12 @@ impl From<Problem> for Failed {
 
 type Answered = std::result::Result<Answer, Failed>;
 
-/// Who a token belongs to.
+/// Who a token belongs to, and from where it comes.
 ///
 /// # Errors
-/// `unauthenticated`, `token_expired`, `session_revoked`, `unavailable`.
-pub async fn authenticate(services: &Services, token: &str) -> std::result::Result<Viewer, Problem> {
-    services.auth.authenticate(token).await.map(Viewer::User).map_err(convert::problem)
+/// `unauthenticated`, `token_expired`, `session_revoked`, `forbidden`, `unavailable`.
+pub async fn authenticate(services: &Services, token: &str, peer: Peer) -> std::result::Result<Viewer, Problem> {
+    services.auth.authenticate(token, peer).await.map(Viewer::User).map_err(convert::problem)
 }
 
 /// Carries out an operation.
@@ -82,6 +85,8 @@ pub async fn call(services: &Services, viewer: &Viewer, request: Request<'_>) ->
             Operation::AuthLogin => call.login().await,
             Operation::AuthRefresh => call.refresh().await,
             Operation::AuthLogout => call.logout().await,
+            Operation::SessionList => call.session_list().await,
+            Operation::SessionRevoke => call.session_revoke().await,
             Operation::MeGet => call.me().await,
             Operation::DoctorSearch => call.doctor_search().await,
             Operation::DoctorGet => call.doctor_get().await,
