@@ -11,13 +11,14 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::config::{Config, Mode, check};
 use crate::demo::{self, DemoLogins};
-use crate::domain::change::FeedEvent;
+use crate::domain::change::{Change, FeedEvent};
 use crate::domain::mail::Mail;
 use crate::embedded;
 use crate::error::{ClusterName, Error};
@@ -28,10 +29,11 @@ use crate::service::accounts::Accounts;
 use crate::service::admin::Admin;
 use crate::service::appointments::Appointments;
 use crate::service::audit::Audit;
-use crate::service::auth::Auth;
+use crate::service::auth::{Auth, Trust};
 use crate::service::doctors::Doctors;
 use crate::service::erasure::Erasure;
 use crate::service::export::Exports;
+use crate::service::external::ExternalIssuer;
 use crate::service::slots::Slots;
 use crate::session::limiter::{Limiter, Rates};
 use crate::session::{Limits, Services, encode};
@@ -54,6 +56,8 @@ const PING_EVERY: Duration = Duration::from_secs(1);
 const CONNECT_PAUSE: Duration = Duration::from_millis(500);
 /// How long a stopping server waits for its close frames to be taken, once it no longer waits for answers.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How often the signing keys are read again: the feed tells of a new one at once, unless it has lost its place.
+const READ_KEYS_EVERY: Duration = Duration::from_secs(30);
 /// Commits that wait for the hub before the feed reads on.
 const FEED_BUFFER: usize = 1_024;
 /// How often the rate limiter forgets who has been quiet.
@@ -101,6 +105,7 @@ impl App {
     /// When the address cannot be used, or options contradict each other.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
         let config = check::complete(config).map_err(|mistakes| StartError::Configuration(check::list(&mistakes)))?;
+        external_issuer(&config).map_err(StartError::Configuration)?;
         let address = config.listen;
         let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
         let local_port = (config.mode == Mode::Development)
@@ -234,8 +239,12 @@ async fn serve(
     let (committed, revocations) = (Arc::new(Committed::default()), Arc::new(Revocations::default()));
     let ring_bytes = usize::try_from(config.ring_mb).unwrap_or(64) * 1024 * 1024;
     let calendars = Arc::new(Calendars::new(loader(parts.store.clone(), clock), ring_bytes));
-    let open = || Auth::open(parts.users.clone(), config.issuer.clone(), revocations.clone(), clock).boxed();
+    let external = external_issuer(config).map_err(StartError::Configuration)?;
+    let trust = Trust { issuer: config.issuer.clone(), secret: config.secret.clone(), external };
+    let open = || Auth::open(parts.users.clone(), &trust, revocations.clone(), clock).boxed();
     let auth = Arc::new(until_available(open).await?);
+    auth.check_keys().map_err(StartError::Configuration)?;
+    beside.spawn(keep_reading_keys(auth.clone()));
     let slots = Arc::new(Slots::new(calendars.clone(), committed.clone(), clock));
     let approve_at_once = config.mode == Mode::Development;
     let hub = Arc::new(Hub::new(
@@ -288,6 +297,9 @@ async fn serve(
         let (hub, auth, revocations) = (hub.clone(), auth.clone(), revocations.clone());
         async move {
             let lost = matches!(event, FeedEvent::Lost(_));
+            if event.has(|change| matches!(change, Change::SigningKey)) {
+                read_keys(&auth).await;
+            }
             hub.users(event);
             revocations.prune(clock.now());
             if lost {
@@ -304,6 +316,19 @@ async fn serve(
     let _first = state.services.set(services);
     tokio::join!(appointments, users);
     Ok(logins)
+}
+
+/// The other issuer that is configured. The command line has all three options, or none.
+fn external_issuer(config: &Config) -> Result<Option<ExternalIssuer>, String> {
+    let (Some(issuer), Some(url), Some(audience)) =
+        (&config.external_issuer, &config.external_jwks_url, &config.external_audience)
+    else {
+        return Ok(None);
+    };
+    if *issuer == config.issuer {
+        return Err("CITA_EXTERNAL_ISSUER is CITA_ISSUER: two issuers need two names".to_owned());
+    }
+    ExternalIssuer::new(issuer, url, audience).map(Some)
 }
 
 async fn start_embedded(config: &Config) -> Result<embedded::Clusters, StartError> {
@@ -391,6 +416,23 @@ struct OnEnd<F: Fn()>(F);
 impl<F: Fn()> Drop for OnEnd<F> {
     fn drop(&mut self) {
         (self.0)();
+    }
+}
+
+/// Reads the signing keys now and then.
+async fn keep_reading_keys(auth: Arc<Auth>) {
+    let mut every = tokio::time::interval(READ_KEYS_EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        read_keys(&auth).await;
+    }
+}
+
+/// What cannot be read now is read the next time.
+async fn read_keys(auth: &Auth) {
+    if let Err(error) = auth.read_keys().await {
+        tracing::warn!(%error, "the signing keys could not be read again");
     }
 }
 

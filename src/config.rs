@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::domain::secret::ConnectionUri;
+use crate::domain::secret::{ConnectionUri, ServerSecret};
 use crate::transport::forwarded::TrustedProxy;
 use crate::transport::origins::Origin;
 
@@ -32,6 +32,41 @@ pub enum Command {
     CheckConfig(Box<Config>),
     /// Print the OpenAPI document of the REST interface.
     Openapi,
+    /// Make a new key to sign access tokens with.
+    RotateKeys(Box<RotateKeys>),
+}
+
+/// Options of `cita rotate-keys`.
+#[derive(Clone, Debug, Args)]
+pub struct RotateKeys {
+    #[command(flatten)]
+    pub accounts: Accounts,
+
+    /// The present keys are no longer secret: the new one signs at once, and what the others have signed is refused.
+    /// Everybody has to refresh. Without it the new key takes over in two minutes, and nobody notices.
+    #[arg(long)]
+    pub compromised: bool,
+}
+
+/// Where the accounts are: for commands that work on them alone, beside a running server or without one. The same as for
+/// `cita serve`.
+#[derive(Clone, Debug, Args)]
+pub struct Accounts {
+    /// MongoDB of the accounts. Without it: the one that Cita starts for itself, or has started.
+    #[arg(long, env = "CITA_USERS_URI", value_name = "URI", hide_env_values = true)]
+    pub users_uri: Option<String>,
+
+    /// Directory of the MongoDB that Cita starts for itself.
+    #[arg(long, env = "CITA_DATA_DIR", value_name = "DIRECTORY", default_value = ".cita")]
+    pub data_dir: PathBuf,
+
+    /// The mongod to start where no URI is given and none runs.
+    #[arg(long, env = "CITA_MONGOD", value_name = "FILE")]
+    pub mongod: Option<PathBuf>,
+
+    /// What private keys are encrypted under, as the servers have it.
+    #[arg(long, env = "CITA_SECRET", value_name = "TEXT", hide_env_values = true)]
+    pub secret: Option<ServerSecret>,
 }
 
 /// Options of `cita serve`.
@@ -100,6 +135,22 @@ pub struct Config {
     /// Subscriptions a second, likewise.
     #[arg(long, env = "CITA_RATE_SUBSCRIBE", value_name = "NUMBER", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub rate_subscribe: u32,
+    /// What the keys that sign access tokens are encrypted under in the database: at least 32 characters, the same on every
+    /// node. Without it they are kept as they are.
+    #[arg(long, env = "CITA_SECRET", value_name = "TEXT", hide_env_values = true)]
+    pub secret: Option<ServerSecret>,
+
+    /// Issuer of other access tokens that are good here, exactly as in their `iss`. Needs the two options below as well.
+    #[arg(long, env = "CITA_EXTERNAL_ISSUER", value_name = "TEXT", requires = "external_jwks_url")]
+    pub external_issuer: Option<String>,
+
+    /// Where that issuer publishes its keys: https, or http on this machine.
+    #[arg(long, env = "CITA_EXTERNAL_JWKS_URL", value_name = "URL", requires = "external_audience")]
+    pub external_jwks_url: Option<String>,
+
+    /// What stands for this server in the `aud` of its tokens.
+    #[arg(long, env = "CITA_EXTERNAL_AUDIENCE", value_name = "TEXT", requires = "external_issuer")]
+    pub external_audience: Option<String>,
 
     /// Megabytes of committed changes that a node remembers for clients that come back.
     #[arg(long, env = "CITA_RING_MB", value_name = "MEGABYTES", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=16_384))]
@@ -150,4 +201,20 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// Shortest secret, in characters.
+const SECRET_MIN: usize = 32;
+
+/// Looks whether a secret is long enough. Not done by the parser of the command line, which repeats what it refuses.
+///
+/// # Errors
+/// A sentence for the person who configured it.
+pub fn check_secret(secret: Option<&ServerSecret>) -> Result<(), String> {
+    match secret {
+        Some(secret) if secret.expose().chars().count() < SECRET_MIN => Err(format!(
+            "CITA_SECRET has fewer than {SECRET_MIN} characters: make one with `openssl rand -base64 33`, the same for every node"
+        )),
+        _ => Ok(()),
+    }
 }

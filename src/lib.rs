@@ -1,5 +1,6 @@
 //! Cita: a real-time scheduling server. docs/ARCHITECTURE.md tells how the rooms hang together.
 
+pub mod administration;
 pub mod app;
 pub mod clock;
 pub mod config;

@@ -4,9 +4,10 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use cita::app::{App, Serving};
-use cita::config::{Cli, Command, Config, check};
-use cita::{telemetry, transport};
+use cita::config::{Cli, Command, Config, RotateKeys, check};
+use cita::{administration, telemetry, transport};
 use clap::Parser as _;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -24,10 +25,15 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Some(Command::CheckConfig(config)) => return check_config(*config),
+        Some(Command::RotateKeys(options)) => return end(rotate_keys(&options)),
         Some(Command::Serve(config)) => *config,
         None => cli.serve,
     };
-    match serve(config) {
+    end(serve(config))
+}
+
+fn end(result: Result<(), String>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(complaint) => complain(&complaint),
     }
@@ -56,10 +62,23 @@ fn complain(complaint: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
+fn runtime() -> Result<Runtime, String> {
+    Runtime::new().map_err(|error| format!("no runtime: {error}"))
+}
+
+fn rotate_keys(options: &RotateKeys) -> Result<(), String> {
+    let rotated = runtime()?.block_on(administration::rotate_keys(options)).map_err(|error| chain(&error))?;
+    let others = match options.compromised {
+        true => "what the other keys have signed is refused: everybody has to refresh",
+        false => "what the other keys have signed is good until it ends by itself",
+    };
+    print(&format!("The key {} signs from {}; {others}.", rotated.kid, rotated.signs_from));
+    Ok(())
+}
+
 fn serve(config: Config) -> Result<(), String> {
     telemetry::start(&config)?;
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("no runtime: {error}"))?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let stop = CancellationToken::new();
         stop_on_signal(stop.clone())?;
         let app = App::bind(config).await.map_err(|error| chain(&error))?;

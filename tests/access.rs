@@ -38,6 +38,8 @@ fn words(operation: Operation) -> (&'static [Caller], ErrorCode) {
         O::AuthRenew => (&[Anonymous, Patient], forbidden),
         O::AuthLogout
         | O::AuthRequestVerification
+        | O::SessionList
+        | O::SessionRevoke
         | O::MeGet
         | O::MeUpdate
         | O::MeExport

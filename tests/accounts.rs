@@ -327,7 +327,9 @@ async fn a_new_user_is_sent_a_link() {
         locale: Some("es-CO".to_owned()),
         time_zone: None,
     };
-    let registration = cita::service::auth::Registration { account, password: PASSWORD.into(), device: None };
+    let peer = cita::domain::peer::Peer([127, 0, 0, 1].into());
+    let device = cita::service::auth::Device { name: None, peer };
+    let registration = cita::service::auth::Registration { account, password: PASSWORD.into(), device };
     let (grant, token) = office.auth.register(registration).await.unwrap();
     office.accounts.welcome(&grant.user, token);
     let link = verification(&office, &grant.user.email).await;

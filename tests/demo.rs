@@ -5,8 +5,9 @@ use std::sync::Arc;
 use cita::clock::Clock;
 use cita::demo::{DemoLogins, seed};
 use cita::domain::account::{NewAccount, Role};
+use cita::domain::peer::Peer;
 use cita::error::{ClusterName, Result};
-use cita::service::auth::{Auth, Registration};
+use cita::service::auth::{Auth, Device, Registration};
 use cita::store::appointments::AppointmentStore;
 use cita::store::cluster::Cluster;
 use cita::store::doctors::DoctorStore;
@@ -15,6 +16,7 @@ use cita::views::revocations::Revocations;
 use mongodb::bson::{Document, doc};
 use uuid::Uuid;
 
+use crate::harness::cast::trust;
 use crate::harness::mongo::shared;
 
 /// Two empty databases, and what a server has of them.
@@ -36,7 +38,7 @@ async fn node() -> Node {
     users::ensure_indexes(&users).await.unwrap();
     DoctorStore::new(appointments.clone()).ensure_indexes().await.unwrap();
     AppointmentStore::new(appointments.clone()).ensure_indexes().await.unwrap();
-    let auth = Auth::open(users.clone(), "test".to_owned(), Arc::new(Revocations::default()), Clock).await.unwrap();
+    let auth = Auth::open(users.clone(), &trust(), Arc::new(Revocations::default()), Clock).await.unwrap();
     Node { users, appointments, auth }
 }
 
@@ -83,12 +85,16 @@ async fn a_second_start_finds_the_clinic_of_the_first() {
     assert_eq!(node.counts().await, counts);
 }
 
+fn device() -> Device {
+    Device { name: None, peer: Peer(std::net::Ipv4Addr::LOCALHOST.into()) }
+}
+
 #[tokio::test]
 async fn the_logins_work() {
     let node = node().await;
     let logins = node.seed().await.unwrap().unwrap();
     for login in logins.iter() {
-        let grant = node.auth.login(&login.email, &logins.password.into(), None).await.unwrap();
+        let grant = node.auth.login(&login.email, &logins.password.into(), device()).await.unwrap();
         assert_eq!((grant.user.role, grant.user.name.as_str()), (login.role, login.name));
     }
 }
@@ -132,7 +138,7 @@ async fn databases_in_use_are_left_alone() {
         locale: None,
         time_zone: None,
     };
-    let registration = Registration { account, password: "long enough".into(), device: None };
+    let registration = Registration { account, password: "long enough".into(), device: device() };
     node.auth.register(registration).await.unwrap();
     assert_eq!(node.seed().await.unwrap(), None);
     assert_eq!(node.counts().await, [1, 0, 0]);

@@ -104,7 +104,7 @@ pub struct LoginRequest {
     pub session: Option<SessionIn>,
 }
 
-/// `auth.refresh`: exchanges a refresh token, which works once, for a new pair.
+/// `auth.refresh`: exchanges a refresh token for the next pair; the same token again, within a minute, for the same next one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RefreshRequest {
@@ -122,7 +122,7 @@ pub struct RefreshRequest {
 pub struct AuthReply {
     /// JWT for the `Authorization: Bearer` header or the `bearer.` subprotocol.
     pub access_token: String,
-    /// Opaque; works once. Left out where it went into a cookie.
+    /// Opaque; each is exchanged for the next. Left out where it went into a cookie.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<String>,
     /// When the access token ends.

@@ -48,8 +48,10 @@ pub struct ExportedSession {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
     pub created_at: Instant,
-    /// When it last got new tokens.
-    pub refreshed_at: Instant,
+    /// Network that it was used from last: 24 bits of an IPv4 address, 48 of an IPv6 one.
+    pub network: String,
+    /// The last log-in or refresh.
+    pub last_seen_at: Instant,
     pub expires_at: Instant,
     /// When it was ended before its time.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::{admin, appointment, auth, doctor, export, slot, topic, value};
+use crate::{admin, appointment, auth, doctor, export, session, slot, topic, value};
 
 /// HTTP method of a REST route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -134,6 +134,10 @@ operations! {
         "Verify an address with the token of a link; a pending one takes its place.";
     AuthRequestVerification "auth.requestVerification" Connection [Post "/v1/auth/request-verification" 200] value::Empty => value::Empty,
         "Send the link that verifies the caller's address once more.";
+    SessionList "session.list" Read [Get "/v1/me/sessions" 200] session::SessionListRequest => value::Page<session::Session>,
+        "The live sessions of the caller, the one that was used last first.";
+    SessionRevoke "session.revoke" Mutation [Delete "/v1/me/sessions/{id}" 200] session::SessionRevokeRequest => value::Empty,
+        "End a session of the caller, or all others.";
     MeGet "me.get" Read [Get "/v1/me" 200] auth::MeGetRequest => auth::User,
         "The account of the caller.";
     MeUpdate "me.update" Mutation [Patch "/v1/me" 200] auth::MeUpdateRequest => auth::User,

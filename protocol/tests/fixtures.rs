@@ -15,6 +15,7 @@ use cita_protocol::doctor::{Availability, Doctor, Service};
 use cita_protocol::export::Export;
 use cita_protocol::frame::{ClientFrame, CloseCode, ServerFrame, ServerMessage};
 use cita_protocol::operation::{ClientMessage, Kind};
+use cita_protocol::session::Session;
 use cita_protocol::slot::SlotSearchReply;
 use cita_protocol::topic::{SubscribeReply, UnsubscribeReply};
 use cita_protocol::value::Empty;
@@ -255,7 +256,9 @@ fn output(operation: Operation, name: &str, data: &Value) -> Value {
         | O::AuthResetPassword
         | O::AuthVerifyEmail
         | O::AuthRequestVerification
+        | O::SessionRevoke
         | O::MeDelete => again::<Empty>(name, data),
+        O::SessionList => again::<Page<Session>>(name, data),
         O::AuthRenew => again::<RenewReply>(name, data),
         O::MeGet | O::MeUpdate => again::<User>(name, data),
         O::MeExport => again::<Export>(name, data),

@@ -86,6 +86,9 @@ pub const POLICY: &[Rule] = {
         rule("auth.resetPassword", Public, ANYONE, Refused),
         rule("auth.verifyEmail", Public, ANYONE, Refused),
         rule("auth.requestVerification", Protected, ANYONE, Refused),
+        rule("session.list", Protected, ANYONE, Refused),
+        // Of the caller's own; another's does not exist for them.
+        rule("session.revoke", Protected, ANYONE, Hidden),
         rule("me.get", Protected, ANYONE, Refused),
         rule("me.update", Protected, ANYONE, Refused),
         rule("me.export", Protected, ANYONE, Refused),
@@ -272,6 +275,8 @@ mod tests {
             | "topic:doctors/{id}/slots" => (&["everybody"], "-"),
             "auth.logout"
             | "auth.requestVerification"
+            | "session.list"
+            | "session.revoke"
             | "me.get"
             | "me.update"
             | "me.export"

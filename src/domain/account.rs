@@ -74,6 +74,17 @@ pub struct User {
     /// IANA name.
     pub time_zone: Option<String>,
     pub created_at: Timestamp,
+    /// Who they are to another issuer, where they log in there.
+    pub external: Option<External>,
+}
+
+/// A person as another issuer of tokens names them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct External {
+    /// `iss` of its tokens.
+    pub issuer: String,
+    /// `sub`: the issuer never gives it to anybody else.
+    pub subject: String,
 }
 
 /// Who calls.

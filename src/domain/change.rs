@@ -20,6 +20,8 @@ pub enum Change {
         session: SessionId,
         user: UserId,
     },
+    /// There is another key that signs access tokens, or will.
+    SigningKey,
 }
 
 impl Change {
@@ -29,7 +31,7 @@ impl Change {
         match self {
             Self::Appointment(appointment) => Some(appointment.doctor_id),
             Self::Doctor(doctor) => Some(doctor.id),
-            Self::SessionRevoked { .. } => None,
+            Self::SessionRevoked { .. } | Self::SigningKey => None,
         }
     }
 }
@@ -52,4 +54,11 @@ pub enum FeedEvent {
     Position(Position),
     /// What came before can no longer be continued: forget it. The feed goes on from this position.
     Lost(Position),
+}
+
+impl FeedEvent {
+    /// Whether it tells of such a change.
+    pub fn has(&self, such: impl Fn(&Change) -> bool) -> bool {
+        matches!(self, Self::Commit(commit) if commit.changes.iter().any(such))
+    }
 }

@@ -60,6 +60,10 @@ secret! {
     /// How a MongoDB cluster is reached: it may hold a password.
     ConnectionUri
 }
+secret! {
+    /// What the server's own keys are encrypted under. The same on every node, and not in the database.
+    ServerSecret
+}
 
 #[cfg(test)]
 mod tests {

@@ -12,6 +12,7 @@ use super::EmbeddedError;
 /// Below the ephemeral ports of Linux and macOS: a client that keeps dialling an ephemeral port on which nobody listens
 /// can be given that very port as its own, connect to itself, and so keep a restarted mongod from listening.
 const PORTS: std::ops::RangeInclusive<u16> = 20_000..=29_999;
+const PORT_FILE: &str = "port";
 const PORT_ATTEMPTS: usize = 200;
 const LOG_LIMIT_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -57,7 +58,7 @@ impl Home {
 
     /// The port that was used last if it is free now, else any free one.
     pub(super) fn choose_port(&self) -> Result<u16, EmbeddedError> {
-        let last = fs::read_to_string(self.port_file()).ok().and_then(|text| text.trim().parse().ok());
+        let last = Self::port_of(&self.dir);
         let span = u64::from(PORTS.end() - PORTS.start()) + 1;
         let seed = RandomState::new();
         let random = (0..PORT_ATTEMPTS).map(|attempt| {
@@ -87,8 +88,13 @@ impl Home {
         words.unwrap_or("it logged no error").chars().take(1_000).collect()
     }
 
+    /// The port that the owner of a directory has, if it has come that far.
+    pub(super) fn port_of(dir: &Path) -> Option<u16> {
+        fs::read_to_string(dir.join(PORT_FILE)).ok()?.trim().parse().ok()
+    }
+
     fn port_file(&self) -> PathBuf {
-        self.dir.join("port")
+        self.dir.join(PORT_FILE)
     }
 
     /// Keeps one old log; mongod itself would either never rotate or never delete.

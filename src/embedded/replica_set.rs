@@ -71,10 +71,27 @@ impl ReplicaSet {
         }
     }
 
+    /// The connection string of the replica set `name` that another process runs on `dir`; `None` when none does.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::InUse`] when another process has `dir` and no replica set answers there: it starts or stops.
+    pub async fn running(name: &str, dir: &Path) -> Result<Option<String>, EmbeddedError> {
+        let in_use = match Home::claim(dir) {
+            Ok(_nobody_has_it) => return Ok(None),
+            Err(error @ EmbeddedError::InUse { .. }) => error,
+            Err(error) => return Err(error),
+        };
+        let db = dir.canonicalize().map_err(EmbeddedError::io("open", dir))?.join("db");
+        match Home::port_of(dir) {
+            Some(port) if data_of(port).await.is_some_and(|data| data == db) => Ok(Some(uri(name, port))),
+            _ => Err(in_use),
+        }
+    }
+
     /// Where clients connect, as a connection string without a database.
     #[must_use]
     pub fn uri(&self) -> String {
-        format!("mongodb://127.0.0.1:{}/?replicaSet={}", self.port, self.name)
+        uri(&self.name, self.port)
     }
 
     /// The process id of mongod; of the last one after [`ReplicaSet::kill`].
@@ -126,12 +143,17 @@ impl Clusters {
     /// # Errors
     /// As [`ReplicaSet::start`]; when one does not start, the other is ended too.
     pub async fn start(mongod: &Path, data_dir: &Path) -> Result<Self, EmbeddedError> {
-        let root = data_dir.join("mongodb");
-        let (users_dir, appointments_dir) = (root.join("users"), root.join("appointments"));
+        let (users_dir, appointments_dir) = (Self::users_dir(data_dir), data_dir.join("mongodb/appointments"));
         let users = ReplicaSet::start(mongod, "users", &users_dir);
         let appointments = ReplicaSet::start(mongod, "appointments", &appointments_dir);
         let (users, appointments) = tokio::try_join!(users, appointments)?;
         Ok(Self { users, appointments })
+    }
+
+    /// The directory of the users' replica set.
+    #[must_use]
+    pub fn users_dir(data_dir: &Path) -> PathBuf {
+        data_dir.join("mongodb/users")
     }
 
     /// Ends both at once, in order.
@@ -252,6 +274,20 @@ async fn rest(mongod: &mut Mongod, deadline: Instant, reason: &str) -> Result<()
     }
     sleep(POLL).await;
     Ok(())
+}
+
+fn uri(name: &str, port: u16) -> String {
+    format!("mongodb://127.0.0.1:{port}/?replicaSet={name}")
+}
+
+/// The data directory of whatever MongoDB listens on a port: another one may have taken a port that is only remembered.
+async fn data_of(port: u16) -> Option<PathBuf> {
+    let client = direct_client(port).ok()?;
+    let options = run(&client.database("admin"), doc! { "getCmdLineOpts": 1 }).await;
+    client.shutdown().immediate(true).await;
+    let options = options.ok()?;
+    let storage = options.get_document("parsed").ok()?.get_document("storage").ok()?;
+    storage.get_str("dbPath").ok().map(PathBuf::from)
 }
 
 fn direct_client(port: u16) -> Result<Client, EmbeddedError> {

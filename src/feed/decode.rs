@@ -100,6 +100,8 @@ fn read(name: &str, document: &RawDocument) -> Result<Option<Change>, Poison> {
             let revoked = document.revocation().map_err(poison)?;
             Ok(revoked.map(|revoked| Change::SessionRevoked { session: revoked.session, user: revoked.user }))
         }
+        // Those who need them read them: private keys do not travel further than they must.
+        collection::SIGNING_KEYS => Ok(Some(Change::SigningKey)),
         _ => Ok(None),
     }
 }

@@ -35,7 +35,19 @@ pub async fn open(cluster: &Cluster, start: Start) -> DriverResult<Batches> {
         Start::At(time) => doc! { "startAtOperationTime": time },
         Start::After(token) => doc! { "startAfter": token },
     };
-    let watched = [collection::APPOINTMENTS, collection::DOCTORS, collection::SESSIONS];
+    let watched = [collection::APPOINTMENTS, collection::DOCTORS, collection::SESSIONS, collection::SIGNING_KEYS];
+    // What nobody reads from the stream does not travel, and secrets least of all.
+    let unread = [
+        "fullDocument.keys",
+        "fullDocument.shared",
+        "fullDocument.history",
+        "fullDocument.privateKey",
+        "fullDocument.refresh",
+        "fullDocument.listing",
+        "updateDescription",
+        "lsid",
+        "txnNumber",
+    ];
     let command = doc! {
         "aggregate": 1,
         "pipeline": [
@@ -44,7 +56,7 @@ pub async fn open(cluster: &Cluster, start: Start) -> DriverResult<Batches> {
                 { "ns.coll": { "$in": watched.to_vec() } },
                 { "operationType": { "$in": ["dropDatabase", "invalidate"] } },
             ] } },
-            { "$unset": ["fullDocument.keys", "fullDocument.shared", "fullDocument.history", "fullDocument.listing", "updateDescription", "lsid", "txnNumber"] },
+            { "$unset": unread.to_vec() },
         ],
         // The first batch would be cut at 101 events, in the middle of a cluster time perhaps: let it be empty.
         "cursor": { "batchSize": 0 },

@@ -191,6 +191,12 @@ impl Hub {
         }
     }
 
+    /// Whether a session is known here to have ended.
+    #[must_use]
+    pub fn has_ended(&self, session: SessionId) -> bool {
+        self.revocations.contains(session)
+    }
+
     /// Notes that a connection belongs to a session, so that it ends with it.
     pub fn connected(&self, session: SessionId, id: SubscriberId, outbox: &Arc<Outbox>) {
         self.sessions.entry(session).or_default().push((id, outbox.clone()));

@@ -203,7 +203,7 @@ impl Accounts {
             if users::replace(&self.users, &stored, &next, None).await?.is_some() {
                 self.post.send(&next.user, &next.user.email, Subject::PasswordChanged);
                 let ended = self.auth.end_sessions(link.user, None).await;
-                return ended.map_err(|error| error.with_outcome(Outcome::Unknown));
+                return ended.map(|_| ()).map_err(|error| error.with_outcome(Outcome::Unknown));
             }
         }
         Err(contended())

@@ -1,4 +1,4 @@
-//! Accounts and sessions: register, log in, refresh, log out, and who calls.
+//! Accounts and tokens: register, log in, refresh, and who calls. How sessions are listed and end is in `sessions.rs`.
 //!
 //! A cluster that is away is `unavailable`, never a 401: nobody is logged out by an outage.
 
@@ -6,17 +6,21 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::external::{ExternalIssuer, Externals};
 use super::keys::Tokens;
 use super::links::Link;
 use super::passwords::Passwords;
 use super::random;
 use super::refresh::{Presented, Verdict};
+use super::tokens::PublicKey;
+use super::vault::Vault;
 use crate::clock::Clock;
-use crate::domain::account::{Identity, NewAccount, Role, User, check_device, normalised_email};
+use crate::domain::account::{External, Identity, NewAccount, Role, User, check_device, normalised_email};
 use crate::domain::ids::{SessionId, UserId};
+use crate::domain::peer::Peer;
 use crate::domain::proof::{Counted, Sent, VERIFICATION_LIFETIME};
 use crate::domain::refusal::Refusal;
-use crate::domain::secret::{AccessToken, MailToken, Password, PasswordHash, RefreshToken};
+use crate::domain::secret::{AccessToken, MailToken, Password, PasswordHash, RefreshToken, ServerSecret};
 use crate::domain::session::Session;
 use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::cluster::Cluster;
@@ -25,18 +29,28 @@ use crate::store::users::Account;
 use crate::store::{sessions, users};
 use crate::views::revocations::{RETENTION, Revocations};
 
-/// Sessions of one user that are read at once, to be ended.
-const SESSIONS_AT_ONCE: i64 = 100;
 /// How often a change is tried again that another change overtook.
-const RACES: usize = 8;
+pub(super) const RACES: usize = 8;
 
 /// What knows who is who.
 pub struct Auth {
-    users: Cluster,
+    pub(super) users: Cluster,
     clock: Clock,
     tokens: Tokens,
     passwords: Passwords,
-    revocations: Arc<Revocations>,
+    externals: Option<Externals>,
+    pub(super) revocations: Arc<Revocations>,
+}
+
+/// Whose tokens are believed, and what ours are signed under. The same on every node.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    /// `iss` of our tokens.
+    pub issuer: String,
+    /// What the private keys are encrypted under in the database; without it they are kept as they are.
+    pub secret: Option<ServerSecret>,
+    /// Another issuer whose tokens are good here.
+    pub external: Option<ExternalIssuer>,
 }
 
 /// `auth.register`.
@@ -44,8 +58,15 @@ pub struct Auth {
 pub struct Registration {
     pub account: NewAccount,
     pub password: Password,
-    /// What the person calls the device.
-    pub device: Option<String>,
+    pub device: Device,
+}
+
+/// Where somebody logs in.
+#[derive(Clone, Debug)]
+pub struct Device {
+    /// What the person calls it.
+    pub name: Option<String>,
+    pub peer: Peer,
 }
 
 /// A proven identity, and how to prove it from now on.
@@ -60,15 +81,43 @@ pub struct Grant {
 
 impl Auth {
     /// Reads the signing keys, makes them on the first start, and loads what was revoked lately. The indexes of the
-    /// users cluster must exist. `issuer` is the `iss` of the tokens, the same on every node.
+    /// users cluster must exist.
     ///
     /// # Errors
     /// Unavailable.
-    pub async fn open(users: Cluster, issuer: String, revocations: Arc<Revocations>, clock: Clock) -> Result<Self> {
-        let tokens = Tokens::open(users.clone(), issuer, clock.now()).await?;
-        let auth = Self { users, clock, tokens, passwords: Passwords::new(), revocations };
+    pub async fn open(users: Cluster, trust: &Trust, revocations: Arc<Revocations>, clock: Clock) -> Result<Self> {
+        let vault = Vault::new(trust.secret.as_ref())?;
+        let tokens = Tokens::open(users.clone(), trust.issuer.clone(), vault, clock.now()).await?;
+        let externals = trust.external.clone().map(Externals::new).transpose()?;
+        let auth = Self { users, clock, tokens, passwords: Passwords::new(), externals, revocations };
         auth.load_revocations().await?;
         Ok(auth)
+    }
+
+    /// Whether access tokens can be signed.
+    ///
+    /// # Errors
+    /// A sentence for the person who configured the secret.
+    pub fn check_keys(&self) -> Result<(), String> {
+        self.tokens.check(self.clock.now())
+    }
+
+    /// Reads the signing keys again: every now and then, and when one is added.
+    ///
+    /// # Errors
+    /// Unavailable.
+    pub async fn read_keys(&self) -> Result<()> {
+        self.tokens.read_again().await?;
+        if let Err(complaint) = self.check_keys() {
+            tracing::error!(complaint, "a signing key cannot be used");
+        }
+        Ok(())
+    }
+
+    /// The public keys that verify access tokens.
+    #[must_use]
+    pub fn public_keys(&self) -> Vec<PublicKey> {
+        self.tokens.public_keys(self.clock.now())
     }
 
     /// Loads the sessions that were revoked within the last token's lifetime: when a node starts, and whenever its feed
@@ -93,7 +142,7 @@ impl Auth {
     /// the outcome unknown the account may exist: then log in.
     pub async fn register(&self, registration: Registration) -> Result<(Grant, MailToken)> {
         let Registration { account, password, device } = registration;
-        let account = account.checked_with(&password, device.as_deref())?;
+        let account = account.checked_with(&password, device.name.as_deref())?;
         if account.role == Role::Admin {
             return Err(Refusal::Forbidden.into());
         }
@@ -114,8 +163,8 @@ impl Auth {
     ///
     /// # Errors
     /// `unauthenticated`, the same in word and in time for an unknown address and a wrong password; unavailable.
-    pub async fn login(&self, email: &str, password: &Password, device: Option<String>) -> Result<Grant> {
-        check_device(device.as_deref())?;
+    pub async fn login(&self, email: &str, password: &Password, device: Device) -> Result<Grant> {
+        check_device(device.name.as_deref())?;
         let account = match normalised_email(email) {
             Ok(email) => users::find_by_email(&self.users, &email).await.map_err(not_applied)?,
             Err(_) => None,
@@ -150,31 +199,14 @@ impl Auth {
         Err(Refusal::Unauthenticated.into())
     }
 
-    /// Ends the sessions of a user, all but one.
-    ///
-    /// # Errors
-    /// Unavailable; some may have ended then.
-    pub async fn end_sessions(&self, user: UserId, except: Option<SessionId>) -> Result<()> {
-        let now = self.now();
-        loop {
-            let found = sessions::not_ended(&self.users, user, except, now, SESSIONS_AT_ONCE).await?;
-            if found.is_empty() {
-                return Ok(());
-            }
-            for session in &found {
-                // One that changed in the meantime is found again.
-                self.end(session, now).await?;
-            }
-        }
-    }
-
-    /// Exchanges a refresh token, which works once, for a new pair.
+    /// Exchanges a refresh token for the next pair. The token before the current one gives the same pair's refresh token
+    /// again for a minute: a second tab may have been slow, or an answer lost.
     ///
     /// # Errors
     /// `unauthenticated` for a token that does not work; `session_revoked` for one of a session that was ended. One that
-    /// was used before ends its session, unless a second tab may just have been slow. Unavailable: with the outcome
-    /// unknown the token may have been used.
-    pub async fn refresh(&self, token: &RefreshToken) -> Result<Grant> {
+    /// was used before that ends its session. Unavailable: with the outcome unknown the token may have been used; the same
+    /// one gives the answer.
+    pub async fn refresh(&self, token: &RefreshToken, peer: Peer) -> Result<Grant> {
         let presented = Presented::parse(token).ok_or(Refusal::Unauthenticated)?;
         let now = self.now();
         let mut found = self.session(presented.session()).await?;
@@ -183,38 +215,19 @@ impl Auth {
             match presented.judge(&session, now) {
                 Verdict::Refused => return Err(Refusal::Unauthenticated.into()),
                 Verdict::Revoked => return Err(Refusal::SessionRevoked.into()),
-                Verdict::Stolen if self.end(&session, now).await? == Replaced::Won => {
+                Verdict::Stolen if self.end(&session, now).await? != Replaced::Lost => {
                     tracing::warn!(session = %session.id, "a used refresh token came again: the session was ended");
                     return Err(Refusal::Unauthenticated.into());
                 }
                 Verdict::Current => {
-                    if let Some(grant) = self.rotate(&session, &presented, now).await? {
+                    if let Some(grant) = self.rotate(&session, &presented, peer, now).await? {
                         return Ok(grant);
                     }
                 }
+                Verdict::Predecessor => return self.repeat(&session, &presented, now).await,
                 Verdict::Stolen => {}
             }
             found = self.overtaken(presented.session()).await?;
-        }
-        Err(contended())
-    }
-
-    /// Ends the session of `identity`. Ending it twice is no error.
-    ///
-    /// # Errors
-    /// Unavailable.
-    pub async fn logout(&self, identity: &Identity) -> Result<()> {
-        let now = self.now();
-        let mut found = self.session(identity.session).await?;
-        for _ in 0..RACES {
-            let Some(session) = found.filter(|session| session.revoked_at.is_none()) else {
-                self.revocations.insert(identity.session, now);
-                return Ok(());
-            };
-            if self.end(&session, now).await? == Replaced::Won {
-                return Ok(());
-            }
-            found = self.overtaken(identity.session).await?;
         }
         Err(contended())
     }
@@ -232,9 +245,12 @@ impl Auth {
     /// Who calls with this access token.
     ///
     /// # Errors
-    /// `token_expired`, `session_revoked`, `unauthenticated`; unavailable when the token's key is unknown here and the
-    /// cluster cannot be asked for it.
-    pub async fn authenticate(&self, token: &str) -> Result<Identity> {
+    /// `token_expired`, `session_revoked`, `unauthenticated`; `forbidden` for somebody of the other issuer who can have no
+    /// account here; unavailable when the token's key is unknown here and nobody can be asked for it.
+    pub async fn authenticate(&self, token: &str, peer: Peer) -> Result<Identity> {
+        if let Some(externals) = self.externals.as_ref().filter(|externals| externals.issued(token)) {
+            return self.authenticate_external(externals, token, peer).await;
+        }
         let identity = self.tokens.verify(token, self.now()).await?;
         if self.revocations.contains(identity.session) {
             return Err(Refusal::SessionRevoked.into());
@@ -311,15 +327,28 @@ impl Auth {
             locale,
             time_zone,
             created_at: now,
+            external: None,
         })
     }
 
-    async fn begin_session(&self, user: User, device: Option<String>) -> Result<(Session, Grant)> {
+    /// Adds the account of somebody who logs in elsewhere, and never with a password. Their issuer has verified the address.
+    pub(super) async fn insert_external(&self, account: NewAccount, external: External) -> Result<User> {
+        let user = self.new_user(account, self.now())?;
+        let user = User { email_verified: true, external: Some(external), ..user };
+        users::insert(&self.users, &Account::new(user.clone(), Passwords::of_nobody())).await?;
+        Ok(user)
+    }
+
+    async fn begin_session(&self, user: User, device: Device) -> Result<(Session, Grant)> {
         let now = self.now();
         let token = Presented::first(SessionId(random::id(now)?))?;
-        let session = token.begin(user.id, device, now);
-        sessions::insert(&self.users, &session).await?;
-        Ok((session, self.grant(user, &token, now)?))
+        let session = token.begin(user.id, device.name, device.peer.network().to_string(), now)?;
+        if !sessions::insert(&self.users, &session).await? {
+            return Err(Error::Internal("the id of a new session is taken".to_owned()));
+        }
+        self.make_room(&session, now).await;
+        let grant = self.grant(user, &token, now)?;
+        Ok((session, grant))
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<Session>> {
@@ -328,25 +357,31 @@ impl Auth {
 
     /// The session again, after a change of it lost.
     async fn overtaken(&self, id: SessionId) -> Result<Option<Session>> {
-        sessions::find_latest(&self.users, id).await.map_err(not_applied)
+        let found = sessions::find_latest(&self.users, id).await.map_err(not_applied)?;
+        Ok(found.map(|(session, _)| session))
     }
 
     /// The grant of the next turn; `None` when the session changed in the meantime.
-    async fn rotate(&self, session: &Session, presented: &Presented, now: Timestamp) -> Result<Option<Grant>> {
+    async fn rotate(
+        &self,
+        session: &Session,
+        presented: &Presented,
+        peer: Peer,
+        now: Timestamp,
+    ) -> Result<Option<Grant>> {
         let user = self.me(session.user).await.map_err(not_applied)?;
-        let next = presented.next()?;
-        match sessions::replace(&self.users, &session.rotated(next.digest(), now)).await? {
-            Replaced::Won => self.grant(user, &next, now).map(Some),
+        let next = presented.successor(session)?;
+        let rotated = session.rotated(next.digest(), peer.network().to_string(), now);
+        match sessions::replace(&self.users, &rotated).await? {
+            Replaced::Won(_) => self.grant(user, &next, now).map(Some),
             Replaced::Lost => Ok(None),
         }
     }
 
-    async fn end(&self, session: &Session, now: Timestamp) -> Result<Replaced> {
-        let replaced = sessions::replace(&self.users, &session.revoked(now)).await?;
-        if replaced == Replaced::Won {
-            self.revocations.insert(session.id, now);
-        }
-        Ok(replaced)
+    /// The grant of a turn that the session has taken already.
+    async fn repeat(&self, session: &Session, presented: &Presented, now: Timestamp) -> Result<Grant> {
+        let user = self.me(session.user).await.map_err(not_applied)?;
+        self.grant(user, &presented.successor(session)?, now)
     }
 
     fn grant(&self, user: User, token: &Presented, now: Timestamp) -> Result<Grant> {
@@ -355,18 +390,18 @@ impl Auth {
     }
 
     /// Now, as precisely as documents keep it, so that what is answered is what is read later.
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         let now = self.clock.now();
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 }
 
 /// The error of a read before the first write.
-fn not_applied(error: Error) -> Error {
+pub(super) fn not_applied(error: Error) -> Error {
     error.with_outcome(Outcome::NotApplied)
 }
 
 /// Too many changes of one session at once; none of ours was applied.
-fn contended() -> Error {
+pub(super) fn contended() -> Error {
     Error::Unavailable { cluster: ClusterName::Users, outcome: Some(Outcome::NotApplied) }
 }

@@ -191,6 +191,7 @@ fn closed(account: &Account, now: Timestamp) -> Account {
         locale: None,
         time_zone: None,
         created_at,
+        external: None,
     };
     Account { closed_at: Some(now), ..Account::new(user, String::new().into()) }
 }

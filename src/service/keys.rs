@@ -1,28 +1,37 @@
-//! The token keys of this node: made on the first start of the cluster, read back, and read again when one is unknown.
+//! The token keys of this node: made on the first start of the cluster, read back, and read again when one is unknown,
+//! when one is added, and every now and then. And how another key is made to take over.
 
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Mutex, watch};
 
-use super::tokens::{Fault, KeyRing, generate_key};
+use super::tokens::{Fault, KeyRing, PublicKey, generate_key};
+use super::vault::Vault;
 use crate::domain::account::{Identity, User};
 use crate::domain::ids::SessionId;
 use crate::domain::refusal::Refusal;
 use crate::domain::secret::AccessToken;
-use crate::error::{Error, Result};
+use crate::error::{Error, Outcome, Result};
 use crate::store::cluster::Cluster;
-use crate::store::signing_keys;
+use crate::store::signing_keys::{self, SigningKey};
 
 /// The least time between two readings of the keys, however many unknown ones turn up: tokens are free to forge.
 const RELOAD_FLOOR: SignedDuration = SignedDuration::from_secs(30);
 /// The same after a reading that failed.
 const RETRY_FLOOR: SignedDuration = SignedDuration::from_secs(3);
 
+/// How long a new key is known before it signs. Every node has read it by then, and everybody who keeps a copy of the
+/// public keys has had the time to fetch them again: nobody meets a token whose key they cannot know.
+const KNOWN_AHEAD: SignedDuration = SignedDuration::from_mins(2);
+/// How often the making of a key is tried again when another one takes its number.
+const RACES: usize = 8;
+
 /// Issues and verifies access tokens with the keys that all nodes share.
 pub struct Tokens {
     issuer: String,
     users: Cluster,
+    vault: Vault,
     ring: watch::Sender<Arc<KeyRing>>,
     last_reload: Mutex<Option<Reload>>,
 }
@@ -44,15 +53,45 @@ impl Tokens {
     ///
     /// # Errors
     /// Unavailable.
-    pub async fn open(users: Cluster, issuer: String, now: Timestamp) -> Result<Self> {
+    pub async fn open(users: Cluster, issuer: String, vault: Vault, now: Timestamp) -> Result<Self> {
         let mut keys = signing_keys::all(&users).await?;
         if keys.is_empty() {
             // Nodes that start together all try; the index on `seq` lets one of them win, and all read that one.
-            signing_keys::insert_if_absent(&users, &generate_key(1)?, now).await?;
+            signing_keys::insert_if_absent(&users, &generate_key(1, now, &vault)?, now).await?;
             keys = signing_keys::all(&users).await?;
         }
-        let ring = watch::Sender::new(Arc::new(KeyRing::new(&keys)));
-        Ok(Self { issuer, users, ring, last_reload: Mutex::new(None) })
+        let ring = watch::Sender::new(Arc::new(KeyRing::new(&keys, &vault)));
+        Ok(Self { issuer, users, vault, ring, last_reload: Mutex::new(None) })
+    }
+
+    /// Whether tokens can be signed.
+    ///
+    /// # Errors
+    /// A sentence for the person who configured the secret.
+    pub fn check(&self, now: Timestamp) -> Result<(), String> {
+        let refused = |kid: &str| {
+            format!(
+                "the signing key {kid} was encrypted under another secret: give every node the CITA_SECRET that it was \
+                 made with, or make a new key with `cita rotate-keys --compromised` and the secret that you have"
+            )
+        };
+        self.ring.borrow().check(now).map_err(refused)
+    }
+
+    /// The public keys that verify tokens.
+    #[must_use]
+    pub fn public_keys(&self, now: Timestamp) -> Vec<PublicKey> {
+        self.ring.borrow().public_keys(now)
+    }
+
+    /// Reads the keys again.
+    ///
+    /// # Errors
+    /// Unavailable; the keys stay as they are.
+    pub async fn read_again(&self) -> Result<()> {
+        let keys = signing_keys::all(&self.users).await?;
+        self.ring.send_replace(Arc::new(KeyRing::new(&keys, &self.vault)));
+        Ok(())
     }
 
     /// A token for a session of `user`, and when it ends.
@@ -90,11 +129,37 @@ impl Tokens {
             return if reload.worked { Ok(()) } else { Err(Error::unreadable(self.users.name)) };
         }
         *last = Some(Reload { at: now, worked: false });
-        let keys = signing_keys::all(&self.users).await?;
-        self.ring.send_replace(Arc::new(KeyRing::new(&keys)));
+        self.read_again().await?;
         *last = Some(Reload { at: now, worked: true });
         Ok(())
     }
+}
+
+/// A key that takes over.
+#[derive(Clone, Debug)]
+pub struct Rotation {
+    pub kid: String,
+    pub signs_from: Timestamp,
+}
+
+/// Makes a new key. It signs two minutes from now, and what older ones have signed is good until it ends by itself. If the
+/// older ones are `compromised` it signs at once, and everybody has to refresh.
+///
+/// # Errors
+/// Unavailable.
+pub async fn rotate(users: &Cluster, vault: &Vault, compromised: bool, now: Timestamp) -> Result<Rotation> {
+    for _ in 0..RACES {
+        let seq = signing_keys::all(users).await?.last().map_or(0, |key| key.seq);
+        // The first key of all has nobody to take over from.
+        let signs_from = if compromised || seq == 0 { now } else { now + KNOWN_AHEAD };
+        let key = SigningKey { distrusts_older: compromised, ..generate_key(seq + 1, signs_from, vault)? };
+        signing_keys::insert_if_absent(users, &key, now).await?;
+        // Somebody else may have made the key of this number.
+        if signing_keys::all(users).await?.iter().any(|kept| kept.kid == key.kid) {
+            return Ok(Rotation { kid: key.kid, signs_from });
+        }
+    }
+    Err(Error::Unavailable { cluster: users.name, outcome: Some(Outcome::NotApplied) })
 }
 
 impl From<Fault> for Error {

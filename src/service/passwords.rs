@@ -33,6 +33,11 @@ impl Passwords {
         Self { turns: Arc::new(Semaphore::new(cores)) }
     }
 
+    /// The hash to keep for somebody who logs in elsewhere: no password is known to match it.
+    pub(super) fn of_nobody() -> PasswordHash {
+        NOBODY.into()
+    }
+
     /// The hash to keep of a password.
     pub(super) async fn hash(&self, password: &Password) -> Result<PasswordHash> {
         let password = password.clone();

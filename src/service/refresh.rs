@@ -1,17 +1,23 @@
 //! Refresh tokens: how one is made, read, and judged against its session.
 //!
 //! `base64url(session id, 16 bytes ‖ family, 16 bytes ‖ turn, 16 bytes)`. The family part stays for the life of the
-//! session, the turn part is new with each token; only their SHA-256 are kept. So any token that the session ever had is
-//! told from a forged one, with no list of old tokens: whoever knows a session's id cannot end it by making one up.
+//! session, the turn part is another with each token; only their SHA-256 are kept. So any token that the session ever had
+//! is told from a forged one, with no list of old tokens: whoever knows a session's id cannot end it by making one up.
+//!
+//! The next turn is HMAC-SHA256(rotation key of the session, family ‖ turn). So two who refresh with the same token at the
+//! same time get the same successor, on whichever nodes they are, and so does who asks again because the answer got lost.
+//! A holder of an old token cannot work out the ones after it, having no rotation key. A reader of the database has the
+//! key, and no token to begin with: only hashes of random parts. Only both together can.
 //!
 //! ```text
-//! current                                    → a new pair
-//! the one before, at most 10 s after         → refused: a second tab was slow
+//! current                                    → the next pair; the session moves on to it
+//! the one before, at most 60 s after         → the next token again, which is the current one; nothing moves
 //! any older one, or the one before later     → refused, and the session ends: one of two holders is a thief
 //! ```
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
@@ -19,8 +25,9 @@ use uuid::Uuid;
 
 use super::random;
 use crate::domain::ids::{SessionId, UserId};
+use crate::domain::refusal::Refusal;
 use crate::domain::secret::RefreshToken;
-use crate::domain::session::{Digest, REFRESH_LIFETIME, REUSE_GRACE, RefreshDigests, Session};
+use crate::domain::session::{Digest, REFRESH_LIFETIME, REUSE_GRACE, Refresh, RotationKey, Session};
 use crate::error::Result;
 
 /// Bytes of each of the three parts.
@@ -38,7 +45,9 @@ pub(super) struct Presented {
 pub(super) enum Verdict {
     /// It is the one that works.
     Current,
-    /// Forged, or of a session that has expired, or of a tab that was a moment too slow.
+    /// It is the one before, and may be: its successor is the one that works.
+    Predecessor,
+    /// Forged, or of a session that has expired.
     Refused,
     /// It is of this session, which was ended.
     Revoked,
@@ -52,9 +61,19 @@ impl Presented {
         Ok(Self { session, family: random::bytes()?, turn: random::bytes()? })
     }
 
-    /// The token after this one.
-    pub(super) fn next(&self) -> Result<Self> {
-        Ok(Self { turn: random::bytes()?, ..*self })
+    /// The token after this one: always the same.
+    fn next(&self, key: &RotationKey) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose());
+        let tag = hmac::sign(&key, &[self.family, self.turn].concat());
+        let mut turn = [0; PART];
+        turn.copy_from_slice(&tag.as_ref()[..PART]);
+        Self { turn, ..*self }
+    }
+
+    /// The token after this one, of the session that it belongs to.
+    pub(super) fn successor(&self, session: &Session) -> Result<Self> {
+        let refresh = session.refresh.as_ref().ok_or(Refusal::Unauthenticated)?;
+        Ok(self.next(&refresh.rotation_key))
     }
 
     /// Takes a token apart; `None` when it is none.
@@ -82,18 +101,26 @@ impl Presented {
     }
 
     /// The session that begins with this token.
-    pub(super) fn begin(&self, user: UserId, device: Option<String>, now: Timestamp) -> Session {
-        Session {
+    pub(super) fn begin(
+        &self,
+        user: UserId,
+        device: Option<String>,
+        network: String,
+        now: Timestamp,
+    ) -> Result<Session> {
+        let rotation_key = RotationKey::from(random::bytes()?);
+        Ok(Session {
             id: self.session,
             rev: 1,
             user,
             device,
+            network,
             created_at: now,
-            rotated_at: now,
+            last_seen_at: now,
             expires_at: now + REFRESH_LIFETIME,
             revoked_at: None,
-            refresh: RefreshDigests { family: sha256(&self.family), current: self.digest(), previous: None },
-        }
+            refresh: Some(Refresh { family: sha256(&self.family), current: self.digest(), rotation_key }),
+        })
     }
 
     /// What is kept of it.
@@ -103,17 +130,17 @@ impl Presented {
 
     /// What it means for its session.
     pub(super) fn judge(&self, session: &Session, now: Timestamp) -> Verdict {
-        let digest = self.digest();
-        if !same(&sha256(&self.family), &session.refresh.family) || session.expires_at <= now {
+        let Some(refresh) = &session.refresh else { return Verdict::Refused };
+        if !same(&sha256(&self.family), &refresh.family) || session.expires_at <= now {
             Verdict::Refused
         } else if session.revoked_at.is_some() {
             Verdict::Revoked
-        } else if same(&digest, &session.refresh.current) {
+        } else if same(&self.digest(), &refresh.current) {
             Verdict::Current
-        } else if session.refresh.previous.is_some_and(|previous| same(&digest, &previous))
-            && now.duration_since(session.rotated_at) <= REUSE_GRACE
+        } else if same(&self.next(&refresh.rotation_key).digest(), &refresh.current)
+            && now.duration_since(session.last_seen_at) <= REUSE_GRACE
         {
-            Verdict::Refused
+            Verdict::Predecessor
         } else {
             Verdict::Stolen
         }
@@ -144,8 +171,15 @@ mod tests {
 
     fn begun() -> (Presented, Session) {
         let token = Presented::first(SessionId(Uuid::from_u128(7))).expect("randomness");
-        let session = token.begin(UserId(Uuid::from_u128(1)), None, T0);
-        (token, session)
+        let begun = token.begin(UserId(Uuid::from_u128(1)), None, "192.0.2.0/24".to_owned(), T0);
+        (token, begun.expect("randomness"))
+    }
+
+    /// The token after one, and the session that has moved on to it.
+    fn turned(token: &Presented, session: &Session, now: Timestamp) -> (Presented, Session) {
+        let next = token.next(&session.refresh.as_ref().expect("it has tokens").rotation_key);
+        let session = session.rotated(next.digest(), "198.51.100.0/24".to_owned(), now);
+        (next, session)
     }
 
     #[test]
@@ -168,24 +202,49 @@ mod tests {
     }
 
     #[test]
-    fn each_token_works_once() {
-        let (first, session) = begun();
-        let second = first.next().expect("randomness");
-        let session = session.rotated(second.digest(), at(600));
+    fn each_token_works_once_and_has_one_successor() {
+        let (first, begun) = begun();
+        let (second, session) = turned(&first, &begun, at(600));
         assert_eq!(second.judge(&session, at(600)), Verdict::Current);
-        assert_eq!(first.judge(&session, at(660)), Verdict::Refused, "a slow tab");
+        assert_eq!(session.network, "198.51.100.0/24");
+        for seconds in [600 - 60, 600, 660] {
+            assert_eq!(first.judge(&session, at(seconds)), Verdict::Predecessor, "a slow tab");
+        }
+        let again = turned(&first, &begun, at(601)).0;
+        assert_eq!(again.to_token().expose(), second.to_token().expose(), "whoever asks, and whenever");
         assert_eq!(first.judge(&session, at(661)), Verdict::Stolen);
+        let (_, session) = turned(&second, &session, at(601));
+        assert_eq!(first.judge(&session, at(601)), Verdict::Stolen, "two turns ago, within the grace");
+        assert_eq!(second.judge(&session, at(601)), Verdict::Predecessor);
+    }
+
+    #[test]
+    fn a_successor_is_of_its_own_session_and_token() {
+        let (first, session) = begun();
+        let (second, moved) = turned(&first, &session, at(1));
+        let (third, _) = turned(&second, &moved, at(2));
+        let (_, other) = begun();
+        let elsewhere = turned(&first, &other, at(1)).0;
+        let mut turns = [first.turn, second.turn, third.turn, elsewhere.turn];
+        turns.sort_unstable();
+        assert!(turns.windows(2).all(|pair| pair[0] != pair[1]), "each is another");
+        assert!(!format!("{session:?}").contains("rotation_key: RotationKey"), "it is not shown");
     }
 
     #[test]
     fn an_older_token_is_recognised_however_often_the_thief_has_rotated() {
-        let (first, mut session) = begun();
-        let mut token = first.next().expect("randomness");
+        let (first, session) = begun();
+        let (mut token, mut session) = turned(&first, &session, T0);
         for turn in 0..50 {
-            token = token.next().expect("randomness");
-            session = session.rotated(token.digest(), at(turn));
+            (token, session) = turned(&token, &session, at(turn));
         }
         assert_eq!(first.judge(&session, at(50)), Verdict::Stolen);
+    }
+
+    #[test]
+    fn a_session_of_another_issuer_has_no_tokens_here() {
+        let (token, session) = begun();
+        assert_eq!(token.judge(&Session { refresh: None, ..session }, T0), Verdict::Refused);
     }
 
     #[test]

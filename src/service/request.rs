@@ -37,7 +37,7 @@ pub fn derived_id(request: &Request, generation: u8) -> Uuid {
 }
 
 /// SHA-256 of parts, each preceded by its length, so that no two lists of parts read the same.
-fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Digest {
+pub(super) fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Digest {
     let mut context = Context::new(&SHA256);
     for part in parts {
         context.update(&(part.len() as u64).to_be_bytes());

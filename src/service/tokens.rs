@@ -1,7 +1,5 @@
 //! Access tokens: JWTs of RFC 9068, signed with Ed25519, verified by RFC 8725 (everything pinned, nothing inferred).
 
-use std::collections::HashMap;
-
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
@@ -12,6 +10,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::vault::Vault;
 use crate::domain::account::{Identity, Role, User};
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::refusal::Refusal;
@@ -37,11 +36,36 @@ pub(super) enum Fault {
     Refused(Refusal),
 }
 
-/// The keys of the cluster: what to sign with, and what to verify with.
+/// The keys of the cluster, and from when to when each of them does what.
+///
+/// ```text
+/// known ──► verifies ──signs from──► signs and verifies ──a younger one signs──► verifies ──11 min──► retired
+/// ```
+/// A retired key proves nobody's identity any more. It still tells that a token was ours: its owner is told to refresh
+/// it, and not to log in.
 #[derive(Default)]
 pub struct KeyRing {
-    signing: Option<(String, EncodingKey)>,
-    verifying: HashMap<String, DecodingKey>,
+    /// Oldest first.
+    keys: Vec<Key>,
+}
+
+struct Key {
+    kid: String,
+    /// `None`: its private key was encrypted under another secret.
+    signing: Option<EncodingKey>,
+    verifying: DecodingKey,
+    public_key: Vec<u8>,
+    signs_from: Timestamp,
+    /// `None`: no younger key signs yet, or will.
+    retires_at: Option<Timestamp>,
+}
+
+/// The public half of a key, for whoever verifies our tokens elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicKey {
+    pub kid: String,
+    /// The 32 bytes of an Ed25519 public key.
+    pub x: Vec<u8>,
 }
 
 /// The header, whole: a parameter that is not named here makes the token bad, `crit`, `jku` and `jwk` among them.
@@ -71,24 +95,59 @@ struct Claims {
 ///
 /// # Errors
 /// Without randomness.
-pub fn generate_key(seq: i32) -> Result<SigningKey> {
+pub fn generate_key(seq: i32, signs_from: Timestamp, vault: &Vault) -> Result<SigningKey> {
     let failed = |_| Error::Internal("no key could be made".to_owned());
     let private_key = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(failed)?.as_ref().to_vec();
     let pair = Ed25519KeyPair::from_pkcs8(&private_key).map_err(|_| failed(aws_lc_rs::error::Unspecified))?;
     let public_key = pair.public_key().as_ref().to_vec();
     let kid = URL_SAFE_NO_PAD.encode(&digest(&SHA256, &public_key).as_ref()[..12]);
-    Ok(SigningKey { kid, seq, private_key, public_key, active: true })
+    let private_key = vault.seal(&kid, private_key)?;
+    Ok(SigningKey { kid, seq, private_key, public_key, signs_from, distrusts_older: false })
 }
 
 impl KeyRing {
-    /// The ring of these keys, oldest first: the youngest active one signs, all verify.
+    /// The ring of these keys, oldest first.
     #[must_use]
-    pub fn new(keys: &[SigningKey]) -> Self {
-        let signing = keys.iter().rfind(|key| key.active);
-        Self {
-            signing: signing.map(|key| (key.kid.clone(), EncodingKey::from_ed_der(&key.private_key))),
-            verifying: keys.iter().map(|key| (key.kid.clone(), DecodingKey::from_ed_der(&key.public_key))).collect(),
-        }
+    pub fn new(keys: &[SigningKey], vault: &Vault) -> Self {
+        let trusted_from = keys.iter().rposition(|key| key.distrusts_older).unwrap_or(0);
+        let key = |(index, key): (usize, &SigningKey)| {
+            let younger = keys[index + 1..].iter().map(|younger| younger.signs_from).min();
+            let overlap = LIFETIME + SignedDuration::from_secs(SKEW_SECONDS);
+            let distrusted = (index < trusted_from).then_some(Timestamp::MIN);
+            Key {
+                kid: key.kid.clone(),
+                signing: vault.open(key).map(|private_key| EncodingKey::from_ed_der(&private_key)),
+                verifying: DecodingKey::from_ed_der(&key.public_key),
+                public_key: key.public_key.clone(),
+                signs_from: key.signs_from,
+                retires_at: distrusted.or(younger.map(|from| from.saturating_add(overlap).unwrap_or(Timestamp::MAX))),
+            }
+        };
+        Self { keys: keys.iter().enumerate().map(key).collect() }
+    }
+
+    /// The key that signs now. Where the time of none has come, by this node's clock, it is the oldest that is trusted.
+    fn signer(&self, now: Timestamp) -> Option<&Key> {
+        let trusted = || self.keys.iter().filter(|key| !key.has_retired(now));
+        trusted().rfind(|key| key.signs_from <= now).or_else(|| trusted().next())
+    }
+
+    /// Whether tokens can be signed now and later.
+    ///
+    /// # Errors
+    /// The name of a key that is to sign and cannot be opened.
+    pub fn check(&self, now: Timestamp) -> Result<(), &str> {
+        let signer = self.signer(now).map(|key| &key.kid);
+        let mut signing = self.keys.iter().skip_while(|key| Some(&key.kid) != signer);
+        let closed = signing.find(|key| key.signing.is_none());
+        closed.map_or(Ok(()), |key| Err(&key.kid))
+    }
+
+    /// The public keys that tokens may be signed with now or soon, or were signed with lately.
+    #[must_use]
+    pub fn public_keys(&self, now: Timestamp) -> Vec<PublicKey> {
+        let trusted = self.keys.iter().filter(|key| !key.has_retired(now));
+        trusted.map(|key| PublicKey { kid: key.kid.clone(), x: key.public_key.clone() }).collect()
     }
 
     /// Signs a token for a session of `user`; tells when it ends.
@@ -103,7 +162,8 @@ impl KeyRing {
         now: Timestamp,
     ) -> Result<(AccessToken, Timestamp)> {
         let failed = || Error::Internal("no key to sign with".to_owned());
-        let (kid, key) = self.signing.as_ref().ok_or_else(failed)?;
+        let key = self.signer(now).ok_or_else(failed)?;
+        let encoding_key = key.signing.as_ref().ok_or_else(failed)?;
         let (iat, expires_at) = lifetime_from(now)?;
         let claims = Claims {
             iss: issuer.to_owned(),
@@ -116,18 +176,28 @@ impl KeyRing {
             role: user.role.as_str().to_owned(),
             name: user.name.clone(),
         };
-        let header = Header { typ: Some(TYPE.to_owned()), kid: Some(kid.clone()), ..Header::new(Algorithm::EdDSA) };
+        let header = Header { typ: Some(TYPE.to_owned()), kid: Some(key.kid.clone()), ..Header::new(Algorithm::EdDSA) };
         // The library's message is dropped: it may speak of the key.
-        let token = jsonwebtoken::encode(&header, &claims, key).map_err(|_| failed())?;
+        let token = jsonwebtoken::encode(&header, &claims, encoding_key).map_err(|_| failed())?;
         Ok((token.into(), expires_at))
     }
 
     /// Who `token` proves to be calling `now`.
     pub(super) fn verify(&self, issuer: &str, token: &str, now: Timestamp) -> Result<Identity, Fault> {
         let kid = pinned_kid(token).ok_or(UNAUTHENTICATED)?;
-        let key = self.verifying.get(&kid).ok_or(Fault::UnknownKey)?;
-        let decoded = jsonwebtoken::decode::<Claims>(token, key, &validation(issuer)).map_err(|_| UNAUTHENTICATED)?;
-        decoded.claims.into_identity(issuer, now).map_err(Fault::Refused)
+        let key = self.keys.iter().find(|key| key.kid == kid).ok_or(Fault::UnknownKey)?;
+        let decoded = jsonwebtoken::decode::<Claims>(token, &key.verifying, &validation(issuer));
+        let identity = decoded.map_err(|_| UNAUTHENTICATED)?.claims.into_identity(issuer, now);
+        match identity {
+            Ok(_) if key.has_retired(now) => Err(Fault::Refused(Refusal::TokenExpired)),
+            judged => judged.map_err(Fault::Refused),
+        }
+    }
+}
+
+impl Key {
+    fn has_retired(&self, now: Timestamp) -> bool {
+        self.retires_at.is_some_and(|at| at < now)
     }
 }
 

@@ -9,16 +9,30 @@ const ISSUER: &str = "https://cita.example";
 
 struct Bench {
     key: SigningKey,
+    /// PKCS#8.
+    private_key: Vec<u8>,
     ring: KeyRing,
     user: User,
     session: SessionId,
     now: Timestamp,
 }
 
+fn vault() -> Vault {
+    Vault::new(None).expect("no key")
+}
+
+fn key(seq: i32, signs_from: Timestamp) -> SigningKey {
+    generate_key(seq, signs_from, &vault()).expect("randomness")
+}
+
+fn ring(keys: &[&SigningKey]) -> KeyRing {
+    KeyRing::new(&keys.iter().copied().cloned().collect::<Vec<_>>(), &vault())
+}
+
 impl Bench {
     fn new() -> Self {
-        let key = generate_key(1).expect("randomness");
         let now = Timestamp::from_second(1_764_600_000).expect("in range");
+        let key = key(1, now);
         let user = User {
             id: UserId(Uuid::from_u128(0xA)),
             rev: 1,
@@ -30,9 +44,11 @@ impl Bench {
             locale: None,
             time_zone: None,
             created_at: now,
+            external: None,
         };
         Self {
-            ring: KeyRing::new(std::slice::from_ref(&key)),
+            ring: ring(&[&key]),
+            private_key: vault().open(&key).expect("it is kept as it is"),
             key,
             user,
             session: SessionId(Uuid::from_u128(0xB)),
@@ -64,7 +80,7 @@ impl Bench {
     /// A token of any content with a true signature of the true key.
     fn signed(&self, header: &str, claims: &str) -> String {
         let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
-        let key = EncodingKey::from_ed_der(&self.key.private_key);
+        let key = EncodingKey::from_ed_der(&self.private_key);
         let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::EdDSA).expect("signs");
         format!("{message}.{signature}")
     }
@@ -122,6 +138,10 @@ fn no_other_algorithm_is_taken() {
         let hmac = EncodingKey::from_secret(&bench.key.public_key);
         let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &hmac, Algorithm::HS256).expect("signs");
         assert_eq!(bench.verify(&format!("{message}.{signature}")), Err(UNAUTHENTICATED), "{alg}, by the public key");
+        for size in [Algorithm::HS384, Algorithm::HS512] {
+            let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &hmac, size).expect("signs");
+            assert_eq!(bench.verify(&format!("{message}.{signature}")), Err(UNAUTHENTICATED), "{alg}, {size:?}");
+        }
     }
 }
 
@@ -140,6 +160,14 @@ fn every_character_counts() {
     for cut in 1..token.len() {
         assert!(bench.verify(&token[..token.len() - cut]).is_err(), "{cut}");
     }
+}
+
+/// The same bytes in base64url, but for bits that mean nothing.
+fn respelled(text: &str) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let (rest, last) = text.split_at(text.len() - 1);
+    let at = ALPHABET.iter().position(|letter| last.as_bytes() == [*letter]).expect("base64url");
+    format!("{rest}{}", char::from(ALPHABET[at ^ 1]))
 }
 
 #[test]
@@ -176,6 +204,13 @@ fn only_the_compact_form_is_read() {
         token.to_uppercase(),
         format!("Bearer {token}"),
         format!("{head}.{body}.{other_signature}"),
+        // A JWE has five parts, a nested JWT a token for its claims.
+        format!("{head}.{signature}.{signature}.{body}.{signature}"),
+        bench.signed(&bench.header().to_string(), &json!(token).to_string()),
+        bench.signed(&bench.header().to_string(), &token),
+        // Another alphabet, and another spelling of the same bits.
+        token.replace('-', "+").replace('_', "/").replacen(head, &format!("{head}+/"), 1),
+        format!("{head}.{body}.{}", respelled(signature)),
         format!("{head}.{body}.{}", "A".repeat(86)),
         "a".repeat(16 << 10),
         "a.b.c".repeat(1 << 18),
@@ -235,7 +270,7 @@ fn an_unknown_key_is_told_apart_and_nothing_more() {
     assert_eq!(bench.verify(&other.token()), Err(Fault::UnknownKey), "another cluster's token");
     let mut stolen_name = other.key.clone();
     stolen_name.kid.clone_from(&bench.key.kid);
-    let impostor = KeyRing::new(&[stolen_name]).issue(ISSUER, &bench.user, bench.session, bench.now).expect("signs").0;
+    let impostor = ring(&[&stolen_name]).issue(ISSUER, &bench.user, bench.session, bench.now).expect("signs").0;
     assert_eq!(bench.verify(impostor.expose()), Err(UNAUTHENTICATED), "another key under our name");
 }
 
@@ -318,14 +353,72 @@ fn it_is_for_us_by_us_and_of_somebody() {
 }
 
 #[test]
-fn the_youngest_active_key_signs_and_every_key_verifies() {
+fn a_key_takes_over_when_its_time_has_come_and_the_one_before_retires_later() {
     let bench = Bench::new();
-    let (mut retired, young) = (bench.key.clone(), generate_key(2).expect("randomness"));
-    retired.active = false;
-    let both = KeyRing::new(&[retired.clone(), young.clone()]);
-    assert!(both.verify(ISSUER, &bench.token(), bench.now).is_ok(), "signed before the rotation");
-    let token = both.issue(ISSUER, &bench.user, bench.session, bench.now).expect("signs").0;
-    assert!(KeyRing::new(&[young]).verify(ISSUER, token.expose(), bench.now).is_ok());
-    assert!(KeyRing::new(&[retired]).issue(ISSUER, &bench.user, bench.session, bench.now).is_err());
+    let after = |seconds: i64| bench.now + SignedDuration::from_secs(seconds);
+    let young = key(2, after(120));
+    let both = ring(&[&bench.key, &young]);
+    let kid = |at| pinned_kid(both.issue(ISSUER, &bench.user, bench.session, at).expect("signs").0.expose());
+    assert_eq!((kid(after(0)), kid(after(119))), (Some(bench.key.kid.clone()), Some(bench.key.kid.clone())));
+    assert_eq!((kid(after(120)), kid(after(9_999))), (Some(young.kid.clone()), Some(young.kid.clone())));
+
+    // What is signed by the young one is good at once: another node's clock may be ahead.
+    let early = ring(&[&young]).issue(ISSUER, &bench.user, bench.session, after(60)).expect("signs").0;
+    assert!(both.verify(ISSUER, early.expose(), after(60)).is_ok());
+    // By the old one, as long as a token of its last moment may live, on a node whose clock is behind.
+    let late = bench.ring.issue(ISSUER, &bench.user, bench.session, after(179)).expect("signs").0;
+    assert!(both.verify(ISSUER, late.expose(), after(778)).is_ok());
+    let forged = bench.ring.issue(ISSUER, &bench.user, bench.session, after(781)).expect("signs").0;
+    assert!(both.verify(ISSUER, forged.expose(), after(780)).is_ok());
+    let expired = Err(Fault::Refused(Refusal::TokenExpired));
+    assert_eq!(both.verify(ISSUER, forged.expose(), after(781)), expired, "it has retired");
+    let names = |at| both.public_keys(at).into_iter().map(|key| key.kid).collect::<Vec<_>>();
+    assert_eq!(names(after(780)), [bench.key.kid.clone(), young.kid.clone()]);
+    assert_eq!(names(after(781)), std::slice::from_ref(&young.kid));
+    // To whom the token was given, the way back is a refresh.
+    assert_eq!(both.verify(ISSUER, &bench.token(), after(86_400)), expired);
+}
+
+#[test]
+fn a_compromised_key_proves_nothing_from_one_moment_to_the_next() {
+    let bench = Bench::new();
+    let planned = key(2, bench.now + SignedDuration::from_secs(60));
+    // Made by a machine whose clock is ahead.
+    let ahead = bench.now + SignedDuration::from_secs(30);
+    let fresh = SigningKey { distrusts_older: true, ..key(3, ahead) };
+    let ring = ring(&[&bench.key, &planned, &fresh]);
+    let expired = Err(Fault::Refused(Refusal::TokenExpired));
+    assert_eq!(ring.verify(ISSUER, &bench.token(), bench.now), expired);
+    assert_eq!(bench.with_claim("role", Some(json!("admin"))).map(|identity| identity.role), Ok(Role::Admin));
+    let forged = replaced(bench.claims(), "role", Some(json!("admin")));
+    assert_eq!(ring.verify(ISSUER, &bench.signed(&bench.header().to_string(), &forged), bench.now), expired);
+    let mut unsigned = bench.token();
+    unsigned.replace_range(unsigned.len() - 8.., "AAAAAAAA");
+    assert_eq!(ring.verify(ISSUER, &unsigned, bench.now), Err(UNAUTHENTICATED), "and was never ours");
+    let token = ring.issue(ISSUER, &bench.user, bench.session, bench.now).expect("it signs at once").0;
+    assert_eq!(pinned_kid(token.expose()).as_ref(), Some(&fresh.kid));
+    assert!(ring.verify(ISSUER, token.expose(), bench.now).is_ok());
+    let names: Vec<String> = ring.public_keys(bench.now).into_iter().map(|key| key.kid).collect();
+    assert_eq!(names, [fresh.kid]);
+}
+
+#[test]
+fn a_key_that_cannot_be_opened_does_not_sign_and_says_so() {
+    let bench = Bench::new();
+    let sealing = Vault::new(Some(&"0123456789abcdef0123456789abcdef".into())).expect("a key");
+    let sealed = generate_key(2, bench.now + SignedDuration::from_secs(120), &sealing).expect("randomness");
+    let keys = [bench.key.clone(), sealed.clone()];
+    let closed = KeyRing::new(&keys, &vault());
+    assert_eq!(closed.check(bench.now), Err(sealed.kid.as_str()), "before it is too late");
+    assert!(closed.issue(ISSUER, &bench.user, bench.session, bench.now).is_ok());
+    let later = bench.now + SignedDuration::from_secs(120);
+    assert!(closed.issue(ISSUER, &bench.user, bench.session, later).is_err(), "the old one does not step in");
+    let open = KeyRing::new(&keys, &sealing);
+    assert_eq!(open.check(bench.now), Ok(()));
+    let token = open.issue(ISSUER, &bench.user, bench.session, later).expect("signs").0;
+    assert!(closed.verify(ISSUER, token.expose(), later).is_ok(), "that needs the public key alone");
+    // What signs no more need not be opened: a secret can be replaced.
+    let plain = SigningKey { distrusts_older: true, ..key(3, later) };
+    assert_eq!(ring(&[&sealed, &plain]).check(later), Ok(()));
     assert!(KeyRing::default().issue(ISSUER, &bench.user, bench.session, bench.now).is_err());
 }

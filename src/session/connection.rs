@@ -226,7 +226,9 @@ impl Session {
     async fn answer(&self, operation: Operation, id: Option<&str>, key: Option<&str>, data: &str) {
         let result = match operation {
             Operation::AuthRenew => self.renew(id, data).await,
-            Operation::AuthLogout | Operation::MeDelete => self.end_own_session(operation, id, key, data).await,
+            Operation::AuthLogout | Operation::SessionRevoke | Operation::MeDelete => {
+                self.end_session(self.request(operation, key, data), id).await
+            }
             Operation::Subscribe => self.subscribe_to(id, data).await,
             Operation::Unsubscribe => self.leave(id, data).await,
             operation => {
@@ -277,34 +279,27 @@ impl Session {
         Ok(())
     }
 
-    /// Ends the session of the connection, which is told so before it ends with it.
-    async fn end_own_session(
-        &self,
-        operation: Operation,
-        id: Option<&str>,
-        key: Option<&str>,
-        data: &str,
-    ) -> Result<(), Problem> {
+    /// Carries out what may end the session of the connection, which is told so before it ends with it.
+    async fn end_session(&self, request: Request<'_>, id: Option<&str>) -> Result<(), Problem> {
         let (viewer, hub) = (self.viewer(), &self.services.hub);
         let session = viewer.identity().ok().map(|identity| identity.session);
         // Set aside, so that the end of the session does not overtake the reply.
         if let Some(session) = session {
             hub.disconnected(session, self.id);
         }
-        let request = self.request(operation, key, data);
         let (_, answer) = call::call(&self.services, &viewer, request).await;
-        match answer {
-            Ok(answer) => {
-                let id = id.map(encode::json);
-                let reply = Frame::new("reply", id.as_deref(), answer.cursor.as_deref(), &answer.data);
+        let quoted = id.map(encode::json);
+        match (answer, session) {
+            (Ok(answer), Some(session)) if hub.has_ended(session) => {
+                let reply = Frame::new("reply", quoted.as_deref(), answer.cursor.as_deref(), &answer.data);
                 self.outbox.end_with(reply, Ending::LoggedOut);
                 Ok(())
             }
-            Err(problem) => {
+            (answer, session) => {
                 if let Some(session) = session {
                     hub.connected(session, self.id, &self.outbox);
                 }
-                Err(problem)
+                answer.map(|answer| self.reply(id, answer.cursor.as_deref(), &answer.data))
             }
         }
     }

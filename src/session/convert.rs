@@ -9,6 +9,7 @@ use cita_protocol::doctor::{
     Override, Rating as WireRating, Service as WireService, Weekday as WireWeekday, WeeklyRange,
 };
 use cita_protocol::export::{Export as WireExport, ExportList, ExportedAppointment, ExportedDoctor, ExportedSession};
+use cita_protocol::session::Session as WireSession;
 use cita_protocol::slot::{LiveSlot as WireLiveSlot, Slot, SlotStatus};
 use cita_protocol::value::{Id, Instant, LocalTime, Money, TimeZone};
 use cita_protocol::{ErrorCode, FieldError, Outcome as WireOutcome, Problem};
@@ -20,8 +21,10 @@ pub use self::admin::{account, appointment_event, approval_of, audit_entry, doct
 use crate::domain::account::{Identity, Role, User};
 use crate::domain::appointment::{Appointment, Status};
 use crate::domain::doctor::{Approval, Doctor, LocalRange, Rating, Service};
+use crate::domain::ids::SessionId;
 use crate::domain::listing::Sort;
 use crate::domain::refusal::{Refusal, Violation};
+use crate::domain::session::Session;
 use crate::error::{ClusterName, Error, Outcome};
 use crate::live::project::LiveSlot;
 use crate::service::auth::Grant;
@@ -76,7 +79,8 @@ pub fn export(export: &Export) -> WireExport {
             id: id(session.id.0),
             device: session.device.clone(),
             created_at: instant(session.created_at),
-            refreshed_at: instant(session.rotated_at),
+            network: session.network.clone(),
+            last_seen_at: instant(session.last_seen_at),
             expires_at: instant(session.expires_at),
             revoked_at: session.revoked_at.map(instant),
         }),
@@ -94,6 +98,20 @@ pub fn export(export: &Export) -> WireExport {
 
 fn complete<T, W>(list: &Complete<T>, convert: impl Fn(&T) -> W) -> ExportList<W> {
     ExportList { items: list.items.iter().map(convert).collect(), truncated: list.truncated }
+}
+
+/// A session, as one that asks is told; in the live topic nobody asks.
+pub fn session(session: &Session, asking: Option<SessionId>) -> WireSession {
+    WireSession {
+        id: id(session.id.0),
+        rev: session.rev,
+        device: session.device.clone(),
+        network: session.network.clone(),
+        created_at: instant(session.created_at),
+        last_seen_at: instant(session.last_seen_at),
+        expires_at: instant(session.expires_at),
+        current: asking.map(|asking| asking == session.id),
+    }
 }
 
 pub fn connected_user(identity: &Identity) -> ConnectedUser {

@@ -8,11 +8,12 @@ use mongodb::options::{IndexOptions, ReadConcern};
 use serde::{Deserialize, Serialize};
 
 use super::cluster::Cluster;
-use super::collection;
 use super::value::{binary, bson_id, bson_time, instant, uuid_of};
 use super::write::{Verdict, confirm, linearizable, read, until_decided};
+use super::{collection, whole};
+use crate::domain::change::Position;
 use crate::domain::ids::{SessionId, UserId};
-use crate::domain::session::{Digest, RefreshDigests, Session};
+use crate::domain::session::{Refresh, Session};
 use crate::error::{Error, Result};
 
 /// A session as it is stored.
@@ -25,36 +26,47 @@ pub(crate) struct SessionDoc {
     pub user_id: Uuid,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
+    pub network: String,
     pub created_at: DateTime,
-    pub rotated_at: DateTime,
+    pub last_seen_at: DateTime,
     pub expires_at: DateTime,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<DateTime>,
-    pub family_hash: Binary,
-    pub refresh_hash: Binary,
+    /// Absent where another issuer's tokens carry the session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub previous_hash: Option<Binary>,
+    pub refresh: Option<RefreshDoc>,
+}
+
+/// What is kept of the refresh tokens. Not `Debug`: it holds the rotation key.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RefreshDoc {
+    family_hash: Binary,
+    current_hash: Binary,
+    rotation_key: Binary,
 }
 
 /// Whether a guarded change won.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replaced {
-    Won,
+    /// Where the change is.
+    Won(Position),
     /// The session had changed in the meantime; nothing was written.
     Lost,
 }
 
 pub(super) async fn ensure_indexes(cluster: &Cluster) -> Result<(), DriverError> {
     let revoked = IndexOptions::builder().partial_filter_expression(doc! { "revokedAt": { "$exists": true } }).build();
-    cluster.ensure_index(collection::SESSIONS, "user", doc! { "userId": 1 }, IndexOptions::default()).await?;
+    let of_user = doc! { "userId": 1, "lastSeenAt": -1 };
+    cluster.ensure_index(collection::SESSIONS, "user_lastSeen", of_user, IndexOptions::default()).await?;
     cluster.ensure_index(collection::SESSIONS, "revoked", doc! { "revokedAt": 1 }, revoked).await
 }
 
-/// Adds a session.
+/// Adds a session. Returns whether it did: not, if there is one of this id.
 ///
 /// # Errors
 /// Unavailable.
-pub async fn insert(cluster: &Cluster, session: &Session) -> Result<()> {
+pub async fn insert(cluster: &Cluster, session: &Session) -> Result<bool> {
     let document = SessionDoc::from(session);
     let sessions = sessions(cluster);
     let verdict = until_decided(cluster, || {
@@ -62,11 +74,12 @@ pub async fn insert(cluster: &Cluster, session: &Session) -> Result<()> {
         async move { sessions.insert_one(document).await }
     });
     match verdict.await? {
-        Verdict::Done { .. } => Ok(()),
-        Verdict::Duplicate { repeated: true, .. } if confirm(find_latest(cluster, session.id)).await?.is_some() => {
-            Ok(())
+        Verdict::Done { .. } => Ok(true),
+        Verdict::Duplicate { repeated: true, .. } => {
+            let found = confirm(find_latest(cluster, session.id)).await?;
+            Ok(found.is_some_and(|(found, _)| found == *session))
         }
-        Verdict::Duplicate { .. } => Err(Error::Internal("the id of a new session is taken".to_owned())),
+        Verdict::Duplicate { .. } => Ok(false),
     }
 }
 
@@ -75,21 +88,21 @@ pub async fn insert(cluster: &Cluster, session: &Session) -> Result<()> {
 /// # Errors
 /// Unavailable.
 pub async fn find(cluster: &Cluster, id: SessionId) -> Result<Option<Session>> {
-    find_with(cluster, id, ReadConcern::majority()).await
+    Ok(find_with(cluster, id, ReadConcern::majority()).await?.map(|(session, _)| session))
 }
 
-/// The session with everything that was written before: for after a lost race, when [`find`] may still see the past.
+/// The session with everything that was written before, and the position of the read: for after a lost race, when
+/// [`find`] may still see the past.
 ///
 /// # Errors
 /// Unavailable.
-pub async fn find_latest(cluster: &Cluster, id: SessionId) -> Result<Option<Session>> {
+pub async fn find_latest(cluster: &Cluster, id: SessionId) -> Result<Option<(Session, Position)>> {
     find_with(cluster, id, linearizable()).await
 }
 
-async fn find_with(cluster: &Cluster, id: SessionId, concern: ReadConcern) -> Result<Option<Session>> {
-    let (sessions, filter) = (sessions(cluster), doc! { "_id": bson_id(id.0) });
-    let found = read(cluster, async move { sessions.find_one(filter).read_concern(concern).await });
-    found.await?.map(Session::try_from).transpose()
+async fn find_with(cluster: &Cluster, id: SessionId, concern: ReadConcern) -> Result<Option<(Session, Position)>> {
+    let found = whole::find(cluster, &sessions(cluster), bson_id(id.0), concern).await?;
+    found.map(|(document, at)| Ok((Session::try_from(document)?, at))).transpose()
 }
 
 /// Puts `next` in the place of the revision before it.
@@ -100,22 +113,45 @@ async fn find_with(cluster: &Cluster, id: SessionId, concern: ReadConcern) -> Re
 /// Unavailable.
 pub async fn replace(cluster: &Cluster, next: &Session) -> Result<Replaced> {
     let document = SessionDoc::from(next);
-    let filter = doc! { "_id": document.id, "rev": next.rev - 1 };
-    let sessions = sessions(cluster);
-    let verdict = until_decided(cluster, || {
-        let (sessions, filter, document) = (sessions.clone(), filter.clone(), document.clone());
-        async move { sessions.replace_one(filter, document).await.map(|result| result.matched_count) }
-    });
-    match verdict.await? {
-        Verdict::Done { value: 1, .. } => Ok(Replaced::Won),
+    let guard = doc! { "_id": document.id, "rev": next.rev - 1 };
+    match whole::replace(cluster, &sessions(cluster), &guard, &document).await? {
+        Verdict::Done { value: Some(at), .. } => Ok(Replaced::Won(at)),
         // The attempt before may have won: the refresh token's hash and the instants tell whose revision it is.
-        Verdict::Done { repeated: true, .. }
-            if confirm(find_latest(cluster, next.id)).await?.as_ref() == Some(next) =>
-        {
-            Ok(Replaced::Won)
-        }
+        Verdict::Done { repeated: true, .. } => match confirm(find_latest(cluster, next.id)).await? {
+            Some((found, at)) if found == *next => Ok(Replaced::Won(at)),
+            _ => Ok(Replaced::Lost),
+        },
         Verdict::Done { .. } | Verdict::Duplicate { .. } => Ok(Replaced::Lost),
     }
+}
+
+/// The live sessions of a user, the one that was used last first, with the position of the read: at most `limit`, after
+/// the first `skip`.
+///
+/// # Errors
+/// Unavailable.
+pub async fn live_of(
+    cluster: &Cluster,
+    user: UserId,
+    now: Timestamp,
+    skip: usize,
+    limit: usize,
+) -> Result<(Vec<Session>, Position)> {
+    use futures::TryStreamExt as _;
+    let (cluster_in_task, sessions) = (cluster.clone(), sessions(cluster));
+    let expires = doc! { "$gt": bson_time(now) };
+    let filter = doc! { "userId": bson_id(user.0), "revokedAt": { "$exists": false }, "expiresAt": expires };
+    let (skip, limit) = (skip as u64, i64::try_from(limit).unwrap_or(i64::MAX));
+    let (documents, at): (Vec<SessionDoc>, _) = read(cluster, async move {
+        let mut session = cluster_in_task.session().await?;
+        let found = sessions.find(filter).sort(doc! { "lastSeenAt": -1, "_id": -1 }).skip(skip).limit(limit);
+        let mut cursor = found.session(&mut session).await?;
+        let documents = cursor.stream(&mut session).try_collect().await?;
+        Ok((documents, whole::reached(&session)))
+    })
+    .await?;
+    let live: Result<_> = documents.into_iter().map(Session::try_from).collect();
+    Ok((live?, at))
 }
 
 /// The sessions that were revoked at `since` or later.
@@ -138,32 +174,16 @@ pub async fn of_user(cluster: &Cluster, user: UserId, limit: i64) -> Result<Vec<
     find_all(cluster, doc! { "userId": bson_id(user.0) }, limit).await
 }
 
-/// The sessions of a user that have not been ended, without one of them, at most `limit`.
-///
-/// # Errors
-/// Unavailable.
-pub async fn not_ended(
-    cluster: &Cluster,
-    user: UserId,
-    except: Option<SessionId>,
-    now: Timestamp,
-    limit: i64,
-) -> Result<Vec<Session>> {
-    let mut filter = doc! {
-        "userId": bson_id(user.0), "revokedAt": { "$exists": false }, "expiresAt": { "$gt": bson_time(now) },
-    };
-    if let Some(except) = except {
-        filter.insert("_id", doc! { "$ne": bson_id(except.0) });
-    }
-    find_all(cluster, filter, limit).await
-}
-
 /// The sessions of a user that still say something of the person, at most `limit`: those that [`Session::erased`] changes.
 ///
 /// # Errors
 /// Unavailable.
 pub async fn not_erased(cluster: &Cluster, user: UserId, limit: i64) -> Result<Vec<Session>> {
-    let traces = vec![doc! { "device": { "$exists": true } }, doc! { "revokedAt": { "$exists": false } }];
+    let traces = vec![
+        doc! { "device": { "$exists": true } },
+        doc! { "network": { "$ne": "" } },
+        doc! { "revokedAt": { "$exists": false } },
+    ];
     find_all(cluster, doc! { "userId": bson_id(user.0), "$or": traces }, limit).await
 }
 
@@ -207,12 +227,15 @@ impl From<&Session> for SessionDoc {
             user_id: bson_id(session.user.0),
             device: session.device.clone(),
             created_at: bson_time(session.created_at),
-            rotated_at: bson_time(session.rotated_at),
+            network: session.network.clone(),
+            last_seen_at: bson_time(session.last_seen_at),
             expires_at: bson_time(session.expires_at),
             revoked_at: session.revoked_at.map(bson_time),
-            family_hash: binary(session.refresh.family),
-            refresh_hash: binary(session.refresh.current),
-            previous_hash: session.refresh.previous.map(binary),
+            refresh: session.refresh.as_ref().map(|refresh| RefreshDoc {
+                family_hash: binary(refresh.family),
+                current_hash: binary(refresh.current),
+                rotation_key: binary(*refresh.rotation_key.expose()),
+            }),
         }
     }
 }
@@ -221,18 +244,15 @@ impl TryFrom<SessionDoc> for Session {
     type Error = Error;
 
     fn try_from(document: SessionDoc) -> Result<Self> {
-        let refresh = RefreshDigests {
-            family: digest(document.family_hash)?,
-            current: digest(document.refresh_hash)?,
-            previous: document.previous_hash.map(digest).transpose()?,
-        };
+        let refresh = document.refresh.map(Refresh::try_from).transpose()?;
         Ok(Self {
             id: SessionId(uuid_of(document.id)),
             rev: document.rev,
             user: UserId(uuid_of(document.user_id)),
             device: document.device,
             created_at: instant(document.created_at)?,
-            rotated_at: instant(document.rotated_at)?,
+            network: document.network,
+            last_seen_at: instant(document.last_seen_at)?,
             expires_at: instant(document.expires_at)?,
             revoked_at: document.revoked_at.map(instant).transpose()?,
             refresh,
@@ -240,6 +260,18 @@ impl TryFrom<SessionDoc> for Session {
     }
 }
 
-fn digest(hash: Binary) -> Result<Digest> {
-    hash.bytes.try_into().map_err(|_| Error::Internal("a session has a hash that is not 32 bytes".to_owned()))
+impl TryFrom<RefreshDoc> for Refresh {
+    type Error = Error;
+
+    fn try_from(document: RefreshDoc) -> Result<Self> {
+        Ok(Self {
+            family: bytes(document.family_hash)?,
+            current: bytes(document.current_hash)?,
+            rotation_key: bytes(document.rotation_key)?.into(),
+        })
+    }
+}
+
+fn bytes(binary: Binary) -> Result<[u8; 32]> {
+    binary.bytes.try_into().map_err(|_| Error::Internal("a session has a secret that is not 32 bytes".to_owned()))
 }

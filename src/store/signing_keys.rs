@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::cluster::Cluster;
 use super::collection;
-use super::value::{binary, bson_time};
+use super::value::{binary, bson_time, instant};
 use super::write::{linearizable, read, until_decided};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
-/// State of a key that new tokens are signed with.
-const ACTIVE: &str = "active";
+/// How a private key is kept: as it is, or encrypted.
+const PLAIN: &str = "none";
+const SEALED: &str = "aes-256-gcm";
 
 /// A key as it is stored. Not `Debug`: it holds the private key.
 #[derive(Clone, Serialize, Deserialize)]
@@ -25,9 +26,22 @@ struct SigningKeyDoc {
     /// 1, 2, 3 …, unique: of two nodes that make the next key at once, one wins.
     seq: i32,
     private_key: Binary,
+    /// How the private key is kept.
+    protection: String,
     public_key: Binary,
     created_at: DateTime,
-    state: String,
+    signs_from: DateTime,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    distrusts_older: bool,
+}
+
+/// A private key as it is kept. Not `Debug`.
+#[derive(Clone)]
+pub enum PrivateKey {
+    /// PKCS#8.
+    Plain(Vec<u8>),
+    /// Encrypted; the service has the key.
+    Sealed(Vec<u8>),
 }
 
 /// A key pair. Not `Debug`: it holds the private key.
@@ -35,12 +49,13 @@ struct SigningKeyDoc {
 pub struct SigningKey {
     pub kid: String,
     pub seq: i32,
-    /// PKCS#8.
-    pub private_key: Vec<u8>,
+    pub private_key: PrivateKey,
     /// The 32 bytes of an Ed25519 public key.
     pub public_key: Vec<u8>,
-    /// Whether new tokens may be signed with it; otherwise it only verifies.
-    pub active: bool,
+    /// From when on new tokens are signed with it, until a younger key does. It verifies from the moment it is known.
+    pub signs_from: Timestamp,
+    /// Whether what older keys have signed is no longer believed.
+    pub distrusts_older: bool,
 }
 
 pub(super) async fn ensure_indexes(cluster: &Cluster) -> Result<(), DriverError> {
@@ -53,13 +68,19 @@ pub(super) async fn ensure_indexes(cluster: &Cluster) -> Result<(), DriverError>
 /// # Errors
 /// Unavailable.
 pub async fn insert_if_absent(cluster: &Cluster, key: &SigningKey, now: Timestamp) -> Result<()> {
+    let (private_key, protection) = match &key.private_key {
+        PrivateKey::Plain(bytes) => (bytes, PLAIN),
+        PrivateKey::Sealed(bytes) => (bytes, SEALED),
+    };
     let document = SigningKeyDoc {
         kid: key.kid.clone(),
         seq: key.seq,
-        private_key: binary(key.private_key.clone()),
+        private_key: binary(private_key.clone()),
+        protection: protection.to_owned(),
         public_key: binary(key.public_key.clone()),
         created_at: bson_time(now),
-        state: if key.active { ACTIVE } else { "retired" }.to_owned(),
+        signs_from: bson_time(key.signs_from),
+        distrusts_older: key.distrusts_older,
     };
     let keys = keys(cluster);
     let verdict = until_decided(cluster, || {
@@ -79,21 +100,29 @@ pub async fn all(cluster: &Cluster) -> Result<Vec<SigningKey>> {
     let found = read(cluster, async move {
         keys.find(doc! {}).sort(doc! { "seq": 1 }).read_concern(linearizable()).await?.try_collect::<Vec<_>>().await
     });
-    Ok(found.await?.into_iter().map(SigningKey::from).collect())
+    found.await?.into_iter().map(SigningKey::try_from).collect()
 }
 
 fn keys(cluster: &Cluster) -> Collection<SigningKeyDoc> {
     cluster.db.collection(collection::SIGNING_KEYS)
 }
 
-impl From<SigningKeyDoc> for SigningKey {
-    fn from(document: SigningKeyDoc) -> Self {
-        Self {
-            active: document.state == ACTIVE,
+impl TryFrom<SigningKeyDoc> for SigningKey {
+    type Error = Error;
+
+    fn try_from(document: SigningKeyDoc) -> Result<Self> {
+        let private_key = match document.protection.as_str() {
+            PLAIN => PrivateKey::Plain(document.private_key.bytes),
+            SEALED => PrivateKey::Sealed(document.private_key.bytes),
+            _ => return Err(Error::Internal("a signing key is kept in a way that is not known".to_owned())),
+        };
+        Ok(Self {
             kid: document.kid,
             seq: document.seq,
-            private_key: document.private_key.bytes,
+            private_key,
             public_key: document.public_key.bytes,
-        }
+            signs_from: instant(document.signs_from)?,
+            distrusts_older: document.distrusts_older,
+        })
     }
 }

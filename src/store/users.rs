@@ -14,7 +14,7 @@ use super::idempotency::{Recall, Request};
 use super::value::{binary, bson_id, bson_time, instant, uuid_of};
 use super::write::{Verdict, confirm, linearizable, read, until_decided};
 use super::{audit, collection, sessions, signing_keys, whole};
-use crate::domain::account::{Role, User};
+use crate::domain::account::{External, Role, User};
 use crate::domain::change::Position;
 use crate::domain::ids::UserId;
 use crate::domain::proof::{Counted, Proof, Sent};
@@ -48,6 +48,8 @@ pub(crate) struct UserDoc {
     pub time_zone: Option<String>,
     pub created_at: DateTime,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<ExternalDoc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<ProofDoc>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset: Option<ProofDoc>,
@@ -60,6 +62,14 @@ pub(crate) struct UserDoc {
     pub closed_at: Option<DateTime>,
     #[serde(default)]
     pub keys: Vec<Remembered>,
+}
+
+/// Who a user is to another issuer.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ExternalDoc {
+    issuer: String,
+    subject: String,
 }
 
 /// What is kept of a token that was sent by e-mail.
@@ -151,6 +161,10 @@ pub async fn ensure_indexes(cluster: &Cluster) -> Result<(), DriverError> {
     cluster.ensure_index(collection::USERS, CLOSED_INDEX, doc! { "closedAt": 1 }, closed).await?;
     let by_role = doc! { "role": 1, "_id": 1 };
     cluster.ensure_index(collection::USERS, "role", by_role, IndexOptions::default()).await?;
+    let linked = doc! { "external": { "$exists": true } };
+    let unique = IndexOptions::builder().unique(true).partial_filter_expression(linked).build();
+    let link = doc! { "external.issuer": 1, "external.subject": 1 };
+    cluster.ensure_index(collection::USERS, "external", link, unique).await?;
     sessions::ensure_indexes(cluster).await?;
     audit::ensure_indexes(cluster).await?;
     signing_keys::ensure_indexes(cluster).await
@@ -159,7 +173,7 @@ pub async fn ensure_indexes(cluster: &Cluster) -> Result<(), DriverError> {
 /// Adds an account.
 ///
 /// # Errors
-/// `email_taken` when another account has the address; unavailable.
+/// `email_taken` when another account has the address, or is the one of the same person elsewhere; unavailable.
 pub async fn insert(cluster: &Cluster, account: &Account) -> Result<()> {
     let document = UserDoc::new(account, Vec::new());
     let users = users(cluster);
@@ -186,6 +200,20 @@ pub async fn insert(cluster: &Cluster, account: &Account) -> Result<()> {
 pub async fn find_by_email(cluster: &Cluster, email: &str) -> Result<Option<Account>> {
     let (users, filter) = (users(cluster), doc! { "email": email });
     read(cluster, async move { users.find_one(filter).await }).await?.map(UserDoc::into_account).transpose()
+}
+
+/// The user whom another issuer names so.
+///
+/// # Errors
+/// Unavailable.
+pub async fn find_by_external(cluster: &Cluster, external: &External) -> Result<Option<Account>> {
+    let users = users(cluster);
+    // The first says that the partial index may be used.
+    let filter = doc! {
+        "external": { "$exists": true }, "external.issuer": &external.issuer, "external.subject": &external.subject,
+    };
+    let found = read(cluster, async move { users.find_one(filter).await }).await?;
+    found.map(UserDoc::into_account).transpose()
 }
 
 /// The account with this id, as a majority knows it.
@@ -346,6 +374,10 @@ impl UserDoc {
             disabled_at: account.disabled_at.map(bson_time),
             closed_at: account.closed_at.map(bson_time),
             keys,
+            external: user
+                .external
+                .as_ref()
+                .map(|external| ExternalDoc { issuer: external.issuer.clone(), subject: external.subject.clone() }),
         }
     }
 
@@ -362,6 +394,7 @@ impl UserDoc {
             locale: self.locale,
             time_zone: self.time_zone,
             created_at: instant(self.created_at)?,
+            external: self.external.map(|external| External { issuer: external.issuer, subject: external.subject }),
         };
         Ok(Account {
             user,

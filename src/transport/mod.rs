@@ -10,6 +10,7 @@ pub mod forwarded;
 pub mod health;
 pub mod input;
 pub mod json;
+pub mod jwks;
 pub mod limits;
 pub mod log;
 pub mod openapi;

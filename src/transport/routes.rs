@@ -10,7 +10,7 @@ use cita_protocol::{EVENTS_PATH, WEBSOCKET_PATH};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::shape::Door;
-use super::{Shared, auth, cors, docs, health, log, problem, rest, sse, ws};
+use super::{Shared, auth, cors, docs, health, jwks, log, problem, rest, sse, ws};
 
 /// The whole server.
 pub fn router(shared: Shared) -> Router {
@@ -18,6 +18,7 @@ pub fn router(shared: Shared) -> Router {
         .route(WEBSOCKET_PATH, get(ws::upgrade))
         .route(EVENTS_PATH, get(sse::events))
         .layer(from_fn_with_state(shared.clone(), auth::authenticate))
+        .route(jwks::JWKS_PATH, get(jwks::keys))
         .merge(docs::routes())
         .route("/", get(|| async { Redirect::temporary(docs::DOCS_PATH) }))
         .fallback(problem::not_found)

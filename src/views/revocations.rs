@@ -8,8 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::ids::SessionId;
 
-/// How long a revocation is remembered: an access token's life of 10 minutes, and what the clocks of nodes may differ by.
-pub const RETENTION: SignedDuration = SignedDuration::from_mins(15);
+/// How long a revocation is remembered: the longest life of an access token, which is the hour of another issuer's (ours
+/// live 10 minutes), and what clocks may differ by.
+pub const RETENTION: SignedDuration = SignedDuration::from_mins(65);
 
 /// Sessions revoked within [`RETENTION`].
 #[derive(Debug, Default)]
@@ -45,9 +46,9 @@ mod tests {
     fn a_revocation_outlives_every_token_of_its_session() {
         let (view, session, at) = (Revocations::default(), SessionId(Uuid::from_u128(1)), Timestamp::UNIX_EPOCH);
         view.insert(session, at);
-        view.prune(at + SignedDuration::from_mins(11));
+        view.prune(at + SignedDuration::from_mins(61));
         assert!(view.contains(session));
-        view.prune(at + SignedDuration::from_mins(16));
+        view.prune(at + SignedDuration::from_mins(66));
         assert!(!view.contains(session));
     }
 }

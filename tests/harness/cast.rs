@@ -8,8 +8,9 @@ use cita::domain::account::{NewAccount, Role, User};
 use cita::domain::ids::{SessionId, UserId};
 use cita::domain::secret::Password;
 use cita::error::ClusterName;
-use cita::service::auth::Auth;
+use cita::service::auth::{Auth, Trust};
 use cita::service::tokens::KeyRing;
+use cita::service::vault::Vault;
 use cita::store::cluster::Cluster;
 use cita::store::signing_keys;
 use cita::views::revocations::Revocations;
@@ -129,6 +130,7 @@ impl Cast {
             }
             Operation::AuthLogout
             | Operation::AuthRequestVerification
+            | Operation::SessionList
             | Operation::MeGet
             | Operation::MeExport
             | Operation::MeDelete => json!({}),
@@ -142,6 +144,7 @@ impl Cast {
                 json!({ "token": Office::of(&self.clinic).await.verification_token(&person).await })
             }
             Operation::MeUpdate => json!({ "locale": "es-CO", "timeZone": "America/Bogota" }),
+            Operation::SessionRevoke => json!({ "id": "others" }),
             Operation::AuthRenew => json!({ "accessToken": self.patient.token }),
             Operation::DoctorSearch => {
                 json!({ "pageSize": 5, "text": "dan", "specialisation": "Medicina general", "language": "es",
@@ -226,10 +229,15 @@ pub async fn login(url: &str, person: &Person) -> Person {
     Person { token: text(&reply, "accessToken"), refresh_token: text(&reply, "refreshToken"), ..person.clone() }
 }
 
+/// What a clinic believes without options.
+pub fn trust() -> Trust {
+    Trust { issuer: "cita".to_owned(), secret: None, external: None }
+}
+
 /// An admin, whom no door makes.
 pub async fn admin(clinic: &Clinic) -> Person {
     let users = Cluster::new(ClusterName::Users, &clinic.users_uri).await.expect("a good address");
-    let auth = Auth::open(users, "cita".to_owned(), Arc::new(Revocations::default()), Clock).await.expect("accounts");
+    let auth = Auth::open(users, &trust(), Arc::new(Revocations::default()), Clock).await.expect("accounts");
     let account = NewAccount {
         role: Role::Admin,
         email: format!("{}@prueba.example", Uuid::new_v4().simple()),
@@ -265,7 +273,8 @@ pub async fn receptionist(clinic: &Clinic, admin: &Person, doctor: Option<&Perso
 /// An access token of somebody, of a session of its own, as the clinic's key would have signed it at a given time.
 pub async fn token_issued(clinic: &Clinic, person: &Person, at: Timestamp) -> String {
     let users = Cluster::new(ClusterName::Users, &clinic.users_uri).await.expect("a good address");
-    let keys = KeyRing::new(&signing_keys::all(&users).await.expect("the keys are read"));
+    let keys =
+        KeyRing::new(&signing_keys::all(&users).await.expect("the keys are read"), &Vault::new(None).expect("no key"));
     let user = User {
         id: UserId(person.id.parse().expect("an id")),
         rev: 1,
@@ -277,6 +286,7 @@ pub async fn token_issued(clinic: &Clinic, person: &Person, at: Timestamp) -> St
         locale: None,
         time_zone: None,
         created_at: at,
+        external: None,
     };
     let (token, _) = keys.issue("cita", &user, SessionId(Uuid::new_v4()), at).expect("a token");
     token.expose().to_owned()

@@ -22,6 +22,7 @@ use cita::views::revocations::Revocations;
 use tokio::sync::{Mutex, mpsc};
 use uuid::Uuid;
 
+use super::cast::trust;
 use super::clinic::{Clinic, PATIENCE, Person};
 
 /// The services, on the databases of a clinic, beside its nodes.
@@ -41,8 +42,8 @@ impl Office {
         let appointments =
             Cluster::new(ClusterName::Appointments, &clinic.appointments_uri).await.expect("a good address");
         let (store, doctors) = (AppointmentStore::new(appointments.clone()), DoctorStore::new(appointments.clone()));
-        let auth = Auth::open(users.clone(), "cita".to_owned(), Arc::new(Revocations::default()), Clock);
-        let auth = Arc::new(auth.await.expect("accounts"));
+        let auth = Auth::open(users.clone(), &trust(), Arc::new(Revocations::default()), Clock).await;
+        let auth = Arc::new(auth.expect("accounts"));
         let calendars = Arc::new(Calendars::new(Box::new(|_| Box::pin(std::future::ready(Ok(None)))), 1));
         let committed = Arc::new(Committed::default());
         let slots = Arc::new(Slots::new(calendars, committed.clone(), Clock));

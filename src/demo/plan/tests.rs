@@ -26,6 +26,7 @@ fn accounts<'a>(role: Role, names: impl Iterator<Item = (&'a str, &'a str)>) -> 
         locale: None,
         time_zone: None,
         created_at: Timestamp::UNIX_EPOCH,
+        external: None,
     };
     names.enumerate().map(account).collect()
 }

@@ -9,7 +9,7 @@ use cita_protocol::value::Empty;
 use super::{Answer, Answered, Call, read};
 use crate::domain::account::AccountChange;
 use crate::domain::secret::{MailToken, Password};
-use crate::session::{convert, encode};
+use crate::session::convert;
 
 impl Call<'_> {
     pub(super) async fn request_reset(&self) -> Answered {
@@ -51,8 +51,7 @@ impl Call<'_> {
         let changed = self.services.accounts.update(identity, key, input.rev, change).await?;
         let mut cursor = self.services.hub.cursor_of_users(changed.at);
         cursor.positions.appointments = changed.renamed_at;
-        let data = encode::json(&convert::user(&changed.user));
-        Ok(Answer { data, cursor: Some(cursor.to_string()), created: None, cookies: None })
+        Ok(Answer { cursor: Some(cursor.to_string()), ..read(&convert::user(&changed.user)) })
     }
 
     pub(super) async fn me_export(&self) -> Answered {
@@ -68,6 +67,6 @@ impl Call<'_> {
         let done = self.services.erasure.close(identity, input.rev).await?;
         self.services.hub.revoke(identity.session);
         let cursor = self.services.hub.cursor_of_users(done.at).to_string();
-        Ok(Answer { data: encode::json(&Empty {}), cursor: Some(cursor), created: None, cookies: None })
+        Ok(Answer { cursor: Some(cursor), cookies: self.cleared_cookies(), ..read(&Empty {}) })
     }
 }

@@ -1,15 +1,19 @@
 //! Accounts and sessions: from the wire to the services and back.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cita_protocol::auth::{LoginRequest, MeGetRequest, RefreshRequest, RegisterRequest, RegisterRole, SessionIn};
 use cita_protocol::value::Empty;
+use serde_json::json;
 
 use super::{Answer, Answered, Call, CookieChange, SessionCookies, read};
 use crate::domain::account::{NewAccount, Role};
 use crate::domain::refusal::{Refusal, Violation};
 use crate::domain::secret::{Password, RefreshToken};
 use crate::domain::session::REFRESH_LIFETIME;
-use crate::service::auth::{Grant, Registration};
-use crate::session::convert;
+use crate::service::auth::{Device, Grant, Registration};
+use crate::service::tokens::PublicKey;
+use crate::session::{Services, convert};
 
 impl Call<'_> {
     pub(super) async fn register(&self) -> Answered {
@@ -26,7 +30,8 @@ impl Call<'_> {
             locale: input.locale,
             time_zone: input.time_zone.map(|zone| zone.0),
         };
-        let registration = Registration { account, password: Password::from(input.password), device: input.device };
+        let registration =
+            Registration { account, password: Password::from(input.password), device: self.device(input.device) };
         let (grant, verification) = self.services.auth.register(registration).await?;
         self.services.accounts.welcome(&grant.user, verification);
         if grant.user.role == Role::Doctor {
@@ -44,7 +49,7 @@ impl Call<'_> {
         let input: LoginRequest = self.input()?;
         let session = self.session_in(input.session)?;
         let password = Password::from(input.password);
-        Ok(self.granted(self.services.auth.login(&input.email, &password, input.device).await?, session))
+        Ok(self.granted(self.services.auth.login(&input.email, &password, self.device(input.device)).await?, session))
     }
 
     pub(super) async fn refresh(&self) -> Answered {
@@ -60,7 +65,7 @@ impl Call<'_> {
             }
             (None, _) => return Err(Refusal::Unauthenticated.into()),
         };
-        Ok(self.granted(self.services.auth.refresh(&token).await?, session))
+        Ok(self.granted(self.services.auth.refresh(&token, self.request.peer).await?, session))
     }
 
     pub(super) async fn logout(&self) -> Answered {
@@ -68,8 +73,17 @@ impl Call<'_> {
         let identity = self.viewer.identity()?;
         self.services.auth.logout(identity).await?;
         self.services.hub.revoke(identity.session);
+        Ok(Answer { cookies: self.cleared_cookies(), ..read(&Empty {}) })
+    }
+
+    /// What becomes of the cookies of whoever was known by them, and whose session has ended.
+    pub(super) fn cleared_cookies(&self) -> Option<CookieChange> {
         let known = matches!(self.request.cookies, SessionCookies::Http { known: true, .. });
-        Ok(Answer { cookies: known.then_some(CookieChange::Clear), ..read(&Empty {}) })
+        known.then_some(CookieChange::Clear)
+    }
+
+    fn device(&self, name: Option<String>) -> Device {
+        Device { name, peer: self.request.peer }
     }
 
     pub(super) async fn me(&self) -> Answered {
@@ -108,4 +122,16 @@ impl Call<'_> {
             }
         }
     }
+}
+
+/// The public keys of access tokens as a JWK set (RFC 7517), with keys of RFC 8037.
+#[must_use]
+pub fn public_keys(services: &Services) -> String {
+    let jwk = |key: PublicKey| {
+        json!({
+            "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA",
+            "kid": key.kid, "x": URL_SAFE_NO_PAD.encode(key.x),
+        })
+    };
+    json!({ "keys": services.auth.public_keys().into_iter().map(jwk).collect::<Vec<_>>() }).to_string()
 }

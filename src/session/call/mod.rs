@@ -5,6 +5,9 @@ mod admin;
 mod appointments;
 mod auth;
 mod doctors;
+mod sessions;
+
+pub use auth::public_keys;
 
 use cita_protocol::value::Page;
 use cita_protocol::{ErrorCode, Operation, Problem};
@@ -92,13 +95,13 @@ type Answered = std::result::Result<Answer, Failed>;
 /// Who a token belongs to. One that Cita did not sign counts against its address, which is then told with the answer.
 ///
 /// # Errors
-/// `unauthenticated`, `token_expired`, `session_revoked`, `unavailable`; `rate_limited` instead of the first.
+/// `unauthenticated`, `token_expired`, `session_revoked`, `forbidden`, `unavailable`; `rate_limited` instead of the first.
 pub async fn authenticate(
     services: &Services,
     token: &str,
     peer: Peer,
 ) -> (Option<Rate>, std::result::Result<Viewer, Problem>) {
-    match services.auth.authenticate(token).await {
+    match services.auth.authenticate(token, peer).await {
         Ok(identity) => (None, Ok(Viewer::User(identity))),
         Err(Error::Refused(Refusal::Unauthenticated)) => {
             let (rate, admitted) = services.limiter.check_bad_token(peer);
@@ -137,6 +140,8 @@ async fn carry_out(services: &Services, viewer: &Viewer, request: Request<'_>) -
             Operation::AuthResetPassword => call.reset_password().await,
             Operation::AuthVerifyEmail => call.verify_email().await,
             Operation::AuthRequestVerification => call.request_verification().await,
+            Operation::SessionList => call.session_list().await,
+            Operation::SessionRevoke => call.session_revoke().await,
             Operation::MeGet => call.me().await,
             Operation::MeUpdate => call.me_update().await,
             Operation::MeExport => call.me_export().await,
