@@ -18,11 +18,13 @@ use crate::clock::Clock;
 use crate::config::{Config, Mode};
 use crate::demo::{self, DemoLogins};
 use crate::domain::change::FeedEvent;
+use crate::domain::mail::Mail;
 use crate::embedded;
 use crate::error::{ClusterName, Error};
 use crate::feed::Feed;
 use crate::health::Readiness;
 use crate::live::hub::Hub;
+use crate::notify::mail::{self, Post};
 use crate::service::appointments::Appointments;
 use crate::service::auth::Auth;
 use crate::service::doctors::Doctors;
@@ -71,6 +73,7 @@ pub struct App {
     config: Config,
     listener: TcpListener,
     state: Arc<State>,
+    post: Post,
 }
 
 /// What a running server tells about itself.
@@ -90,9 +93,14 @@ impl App {
             let complaint = "the demo clinic has passwords that everybody knows: leave CITA_DEMO out in production";
             return Err(StartError::Configuration(complaint.to_owned()));
         }
+        if config.smtp_url.is_none() && config.mode == Mode::Production {
+            let complaint = "in production people have to get their mails: set CITA_SMTP_URL and CITA_MAIL_FROM";
+            return Err(StartError::Configuration(complaint.to_owned()));
+        }
         let address = config.listen;
         let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
-        Ok(Self { config, listener, state: Arc::new(State::new(Clock)) })
+        let post = post(&config, listener.local_addr().unwrap_or(address)).map_err(StartError::Configuration)?;
+        Ok(Self { config, listener, state: Arc::new(State::new(Clock)), post })
     }
 
     /// The address that it listens on.
@@ -109,14 +117,17 @@ impl App {
     /// # Errors
     /// Why it could not start.
     pub async fn run(self, stop: CancellationToken, ready: impl FnOnce(&Serving)) -> Result<(), StartError> {
-        let Self { config, listener, state } = self;
+        let Self { config, listener, state, post } = self;
         let address = listener.local_addr().unwrap_or(config.listen);
         tracing::info!(%address, "listening");
         let (router, limits) = (routes::router(state.clone()), state.limits.clone());
         tokio::spawn(server::serve(listener, router, limits, state.shutdown.clone(), state.tasks.clone()));
         let (beside, mut embedded) = (Beside::default(), None);
+        let (mails, to_deliver) = mpsc::channel(mail::QUEUE);
+        // It stops by itself, after the last mails.
+        beside.tasks.spawn(post.run(to_deliver, beside.stop.clone()));
         let started = tokio::select! {
-            started = start(&config, &state, &beside, &mut embedded) => started.map(Some),
+            started = start(&config, &state, &beside, mails, &mut embedded) => started.map(Some),
             () = stop.cancelled() => Ok(None),
         };
         let result = match started {
@@ -170,6 +181,7 @@ async fn start(
     config: &Config,
     state: &State,
     beside: &Beside,
+    mails: mpsc::Sender<Mail>,
     embedded: &mut Option<embedded::Clusters>,
 ) -> Result<Option<DemoLogins>, StartError> {
     let (users, appointments) = match (&config.users_uri, &config.appointments_uri) {
@@ -194,11 +206,11 @@ async fn start(
             .boxed()
         }),
     )?;
-    let parts = Parts { users, appointments, store, doctors, epoch };
+    let parts = Parts { users, appointments, store, doctors, epoch, mails };
     serve(config, state, beside, parts).await
 }
 
-/// What both clusters have given.
+/// What the services stand on.
 struct Parts {
     users: Cluster,
     appointments: Cluster,
@@ -206,6 +218,8 @@ struct Parts {
     doctors: DoctorStore,
     /// Which history cursors belong to.
     epoch: u32,
+    /// Where mails go.
+    mails: mpsc::Sender<Mail>,
 }
 
 async fn serve(
@@ -238,6 +252,7 @@ async fn serve(
         slots,
         appointments: Appointments::new(parts.store, auth.clone(), calendars, committed, clock),
         hub: hub.clone(),
+        mails: parts.mails,
         clock,
         limits: limits(config),
         connections: AtomicU64::new(0),
@@ -266,6 +281,21 @@ async fn serve(
     let _first = state.services.set(services);
     tokio::join!(appointments, users);
     Ok(logins)
+}
+
+/// What delivers mails, as configured.
+fn post(config: &Config, address: SocketAddr) -> Result<Post, String> {
+    let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let from = config.mail_from.as_deref().unwrap_or("cita@localhost");
+    match &config.smtp_url {
+        Some(url) => {
+            Post::by_smtp(url, from, public_url, Clock).map_err(|wrong| format!("the configuration of mail: {wrong}"))
+        }
+        None => {
+            let directory = config.mail_spool.clone().unwrap_or_else(|| config.data_dir.join("mail"));
+            Post::to_spool(directory, from, public_url, Clock)
+        }
+    }
 }
 
 async fn start_embedded(config: &Config) -> Result<embedded::Clusters, StartError> {

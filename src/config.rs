@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::domain::secret::SmtpUrl;
+
 /// Calendars and appointments, live: over WebSocket, REST and SSE.
 #[derive(Debug, Parser)]
 #[command(name = "cita", version, about, args_conflicts_with_subcommands = true)]
@@ -56,6 +58,22 @@ pub struct Config {
     /// `development` approves doctors at once.
     #[arg(long, env = "CITA_MODE", value_name = "MODE", default_value = "development")]
     pub mode: Mode,
+
+    /// Address of Cita for people, for the links in mails; default: `http://` and the address that it listens on.
+    #[arg(long, env = "CITA_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
+    pub public_url: Option<String>,
+
+    /// Mail server: `smtps://user:password@mail.example`, or `smtp://user:password@mail.example?tls=required`.
+    #[arg(long, env = "CITA_SMTP_URL", value_name = "URL", hide_env_values = true, requires = "mail_from")]
+    pub smtp_url: Option<SmtpUrl>,
+
+    /// Whom mails are from: `citas@clinica.example`, or `Citas <citas@clinica.example>`.
+    #[arg(long, env = "CITA_MAIL_FROM", value_name = "ADDRESS")]
+    pub mail_from: Option<String>,
+
+    /// Directory that mails are written to instead of being sent; default: `mail` in the data directory.
+    #[arg(long, env = "CITA_MAIL_SPOOL", value_name = "DIRECTORY", conflicts_with = "smtp_url")]
+    pub mail_spool: Option<PathBuf>,
 
     /// Issuer of the access tokens, the same on every node.
     #[arg(long, env = "CITA_ISSUER", value_name = "TEXT", default_value = "cita")]
@@ -110,4 +128,62 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// What a link can begin with: scheme, host, perhaps a port and a path. Without a slash at the end, and short enough
+/// for a line of a mail.
+fn public_url(text: &str) -> Result<String, String> {
+    let text = text.trim_end_matches('/');
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_good = |rest: &str| {
+        rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
+            && rest.chars().all(|c| c.is_ascii_graphic() && !"?#@\"<>\\".contains(c))
+    };
+    if text.len() <= 200 && rest.is_some_and(is_good) {
+        Ok(text.to_owned())
+    } else {
+        Err("give a URL such as https://citas.example".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_begin_with_a_plain_url() {
+        for (given, taken) in [
+            ("https://citas.example", "https://citas.example"),
+            ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
+            ("https://[::1]:8443/citas/", "https://[::1]:8443/citas"),
+        ] {
+            assert_eq!(public_url(given).as_deref(), Ok(taken));
+        }
+        for url in [
+            "",
+            "citas.example",
+            "https://",
+            "https:///x",
+            "ftp://x",
+            "https://x/?a",
+            "https://x#a",
+            "https://a@b",
+            "https://a b",
+            "javascript:alert(1)",
+        ] {
+            assert!(public_url(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_configuration_does_not_show_the_password_of_the_mail_server() {
+        let line = ["cita", "--smtp-url", "smtps://cita:hunter22@mail.example", "--mail-from", "a@b.co"];
+        let config = Cli::try_parse_from(line).expect("options are understood").serve;
+        assert!(config.smtp_url.as_ref().is_some_and(|url| url.expose().contains("hunter22")));
+        assert!(!format!("{config:?}").contains("hunter22"));
+        let spool = ["--mail-spool", "x"];
+        for wrong in [&line[..3], &[&line[..], &spool[..]].concat()] {
+            assert!(Cli::try_parse_from(wrong).is_err(), "{wrong:?}");
+        }
+    }
 }

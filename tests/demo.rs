@@ -1,10 +1,12 @@
 //! The demo clinic: made once, completed where it was cut short, and never in anybody else's databases.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use cita::clock::Clock;
 use cita::demo::{DemoLogins, seed};
 use cita::domain::account::{NewAccount, Role};
+use cita::domain::peer::Peer;
 use cita::error::{ClusterName, Result};
 use cita::service::auth::{Auth, Registration};
 use cita::store::appointments::AppointmentStore;
@@ -16,6 +18,8 @@ use mongodb::bson::{Document, doc};
 use uuid::Uuid;
 
 use crate::harness::mongo::shared;
+
+const HERE: Peer = Peer(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
 /// Two empty databases, and what a server has of them.
 struct Node {
@@ -88,7 +92,7 @@ async fn the_logins_work() {
     let node = node().await;
     let logins = node.seed().await.unwrap().unwrap();
     for login in logins.iter() {
-        let grant = node.auth.login(&login.email, &logins.password.into(), None).await.unwrap();
+        let grant = node.auth.login(&login.email, &logins.password.into(), None, HERE).await.unwrap();
         assert_eq!((grant.user.role, grant.user.name.as_str()), (login.role, login.name));
     }
 }
@@ -133,7 +137,7 @@ async fn databases_in_use_are_left_alone() {
         time_zone: None,
     };
     let registration = Registration { account, password: "long enough".into(), device: None };
-    node.auth.register(registration).await.unwrap();
+    node.auth.register(registration, HERE).await.unwrap();
     assert_eq!(node.seed().await.unwrap(), None);
     assert_eq!(node.counts().await, [1, 0, 0]);
 }

@@ -9,6 +9,8 @@ mod faults;
 mod harness;
 mod identity;
 mod live;
+mod logins;
+mod mail;
 mod rest;
 mod tidy;
 mod ws;

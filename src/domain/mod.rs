@@ -8,6 +8,7 @@ pub mod change;
 pub mod doctor;
 pub mod ids;
 pub mod mail;
+pub mod password;
 pub mod peer;
 pub mod refusal;
 pub mod secret;

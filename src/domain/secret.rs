@@ -56,6 +56,10 @@ secret! {
     /// An opaque text that was sent by e-mail and works once.
     MailToken
 }
+secret! {
+    /// Address of a mail server, with the user and the password for it.
+    SmtpUrl
+}
 
 #[cfg(test)]
 mod tests {

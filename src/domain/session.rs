@@ -21,6 +21,8 @@ pub struct Session {
     pub user: UserId,
     /// What the person calls the device.
     pub device: Option<String>,
+    /// The network that it was opened in, as [`super::peer::Network`] prints it.
+    pub network: Option<String>,
     pub created_at: Timestamp,
     /// When the current refresh token was issued.
     pub rotated_at: Timestamp,

@@ -6,19 +6,21 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::credentials::Credentials;
 use super::keys::Tokens;
-use super::passwords::Passwords;
 use super::random;
 use super::refresh::{Presented, Verdict};
 use crate::clock::Clock;
 use crate::domain::account::{Identity, NewAccount, Role, User, check_device, normalised_email};
 use crate::domain::ids::{SessionId, UserId};
+use crate::domain::peer::Peer;
 use crate::domain::refusal::Refusal;
 use crate::domain::secret::{AccessToken, Password, PasswordHash, RefreshToken};
 use crate::domain::session::Session;
 use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::cluster::Cluster;
 use crate::store::sessions::Replaced;
+use crate::store::users::Account;
 use crate::store::{sessions, users};
 use crate::views::revocations::{RETENTION, Revocations};
 
@@ -30,7 +32,7 @@ pub struct Auth {
     users: Cluster,
     clock: Clock,
     tokens: Tokens,
-    passwords: Passwords,
+    credentials: Credentials,
     revocations: Arc<Revocations>,
 }
 
@@ -61,7 +63,8 @@ impl Auth {
     /// Unavailable.
     pub async fn open(users: Cluster, issuer: String, revocations: Arc<Revocations>, clock: Clock) -> Result<Self> {
         let tokens = Tokens::open(users.clone(), issuer, clock.now()).await?;
-        let auth = Self { users, clock, tokens, passwords: Passwords::new(), revocations };
+        let credentials = Credentials::new(users.clone(), clock);
+        let auth = Self { users, clock, tokens, credentials, revocations };
         auth.load_revocations().await?;
         Ok(auth)
     }
@@ -85,33 +88,42 @@ impl Auth {
     /// # Errors
     /// `validation_failed`, `email_taken`, `forbidden` for a role that nobody may give themselves; unavailable. With
     /// the outcome unknown the account may exist: then log in.
-    pub async fn register(&self, registration: Registration) -> Result<Grant> {
+    pub async fn register(&self, registration: Registration, peer: Peer) -> Result<Grant> {
         let Registration { account, password, device } = registration;
         let account = account.checked_with(&password, device.as_deref())?;
         if account.role == Role::Admin {
             return Err(Refusal::Forbidden.into());
         }
-        let hash = self.passwords.hash(&password).await?;
+        let hash = self.credentials.hash(&password).await?;
         let user = self.insert_user(account, &hash).await?;
         // The account stands, whatever became of the session.
-        self.begin_session(user, device).await.map_err(|error| error.with_outcome(Outcome::Unknown))
+        self.begin_session(user, device, peer).await.map_err(|error| error.with_outcome(Outcome::Unknown))
     }
 
     /// Opens a session.
     ///
     /// # Errors
-    /// `unauthenticated`, the same in word and in time for an unknown address and a wrong password; unavailable.
-    pub async fn login(&self, email: &str, password: &Password, device: Option<String>) -> Result<Grant> {
+    /// `unauthenticated` and `rate_limited`, the same in word and in time for an unknown address and a wrong password;
+    /// unavailable.
+    pub async fn login(&self, email: &str, password: &Password, device: Option<String>, peer: Peer) -> Result<Grant> {
         check_device(device.as_deref())?;
-        let account = match normalised_email(email) {
-            Ok(email) => users::find_by_email(&self.users, &email).await.map_err(not_applied)?,
-            Err(_) => None,
-        };
-        let matches = self.passwords.verify(password, account.as_ref().map(|account| &account.password)).await?;
-        match account {
-            Some(account) if matches => self.begin_session(account.user, device).await,
-            _ => Err(Refusal::Unauthenticated.into()),
-        }
+        let account = self.prove(email, password, peer).await?;
+        self.begin_session(account.user, device, peer).await
+    }
+
+    /// The account with this address, when `password` is its password. Wrong ones are throttled: whoever asks for a
+    /// password asks here.
+    ///
+    /// # Errors
+    /// As [`Auth::login`].
+    pub async fn prove(&self, email: &str, password: &Password, peer: Peer) -> Result<Account> {
+        self.credentials.prove(email, password, peer).await
+    }
+
+    /// Forgives all wrong passwords at the account with this normalised address, for an owner who has proven themselves
+    /// in another way.
+    pub fn forgive(&self, email: &str) {
+        self.credentials.forgive(email);
     }
 
     /// Exchanges a refresh token, which works once, for a new pair.
@@ -191,7 +203,7 @@ impl Auth {
     /// # Errors
     /// `rate_limited` when too many are being hashed.
     pub async fn hash_password(&self, password: &Password) -> Result<PasswordHash> {
-        self.passwords.hash(password).await
+        self.credentials.hash(password).await
     }
 
     /// The account with this address, created when there is none, in any role. For seeding and administration; no door
@@ -241,10 +253,11 @@ impl Auth {
         Ok(user)
     }
 
-    async fn begin_session(&self, user: User, device: Option<String>) -> Result<Grant> {
+    async fn begin_session(&self, user: User, device: Option<String>, peer: Peer) -> Result<Grant> {
         let now = self.now();
         let token = Presented::first(SessionId(random::id(now)?))?;
-        sessions::insert(&self.users, &token.begin(user.id, device, now)).await?;
+        let session = Session { network: Some(peer.network().to_string()), ..token.begin(user.id, device, now) };
+        sessions::insert(&self.users, &session).await?;
         self.grant(user, &token, now)
     }
 

@@ -4,6 +4,7 @@
 
 pub mod appointments;
 pub mod auth;
+mod credentials;
 pub mod doctors;
 pub mod keys;
 mod passwords;
@@ -11,4 +12,5 @@ mod random;
 mod refresh;
 pub mod request;
 pub mod slots;
+mod throttle;
 pub mod tokens;

@@ -88,6 +88,7 @@ impl Presented {
             rev: 1,
             user,
             device,
+            network: None,
             created_at: now,
             rotated_at: now,
             expires_at: now + REFRESH_LIFETIME,

@@ -12,7 +12,10 @@ pub mod subscribe;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use tokio::sync::mpsc;
+
 use crate::clock::Clock;
+use crate::domain::mail::Mail;
 use crate::live::hub::Hub;
 use crate::service::appointments::Appointments;
 use crate::service::auth::Auth;
@@ -26,6 +29,8 @@ pub struct Services {
     pub slots: Arc<Slots>,
     pub appointments: Appointments,
     pub hub: Arc<Hub>,
+    /// Where mails go. Full: the mail is dropped, and the person asks again.
+    pub mails: mpsc::Sender<Mail>,
     pub clock: Clock,
     pub limits: Limits,
     /// Numbers the connections.

@@ -25,6 +25,8 @@ pub(crate) struct SessionDoc {
     pub user_id: Uuid,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
     pub created_at: DateTime,
     pub rotated_at: DateTime,
     pub expires_at: DateTime,
@@ -130,6 +132,21 @@ pub async fn revoked_since(cluster: &Cluster, since: Timestamp) -> Result<Vec<Re
     found.await?.into_iter().filter_map(|document| document.revocation().transpose()).collect()
 }
 
+/// Whether the user has a session in this network that has not ended.
+///
+/// # Errors
+/// Unavailable.
+pub async fn any_live_in(cluster: &Cluster, user: UserId, network: &str, now: Timestamp) -> Result<bool> {
+    let live = doc! {
+        "userId": bson_id(user.0),
+        "network": network,
+        "revokedAt": { "$exists": false },
+        "expiresAt": { "$gt": bson_time(now) },
+    };
+    let sessions = sessions(cluster);
+    Ok(read(cluster, async move { sessions.find_one(live).await }).await?.is_some())
+}
+
 /// A session that ended before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RevokedSession {
@@ -160,6 +177,7 @@ impl From<&Session> for SessionDoc {
             rev: session.rev,
             user_id: bson_id(session.user.0),
             device: session.device.clone(),
+            network: session.network.clone(),
             created_at: bson_time(session.created_at),
             rotated_at: bson_time(session.rotated_at),
             expires_at: bson_time(session.expires_at),
@@ -185,6 +203,7 @@ impl TryFrom<SessionDoc> for Session {
             rev: document.rev,
             user: UserId(uuid_of(document.user_id)),
             device: document.device,
+            network: document.network,
             created_at: instant(document.created_at)?,
             rotated_at: instant(document.rotated_at)?,
             expires_at: instant(document.expires_at)?,

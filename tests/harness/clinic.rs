@@ -51,6 +51,10 @@ pub struct Practice {
 /// Password of everybody in a test.
 pub const PASSWORD: &str = "una clave de prueba";
 
+/// Options of a clinic for the public. Nobody is at the other end of its mail.
+pub const PRODUCTION: [&str; 6] =
+    ["--mode", "production", "--smtp-url", "smtp://127.0.0.1:9", "--mail-from", "citas@prueba.example"];
+
 impl Clinic {
     /// A clinic with one node on databases of its own.
     pub async fn open() -> Self {

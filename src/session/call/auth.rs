@@ -24,7 +24,7 @@ impl Call<'_> {
             time_zone: input.time_zone.map(|zone| zone.0),
         };
         let registration = Registration { account, password: Password::from(input.password), device: input.device };
-        let grant = self.services.auth.register(registration).await?;
+        let grant = self.services.auth.register(registration, self.request.peer).await?;
         if grant.user.role == Role::Doctor {
             let user = &grant.user;
             let opened = self.services.doctors.open_calendar(user.id, &user.name, user.time_zone.as_deref()).await;
@@ -39,7 +39,8 @@ impl Call<'_> {
     pub(super) async fn login(&self) -> Answered {
         let input: LoginRequest = self.input()?;
         let password = Password::from(input.password);
-        Ok(granted(&self.services.auth.login(&input.email, &password, input.device).await?))
+        let peer = self.request.peer;
+        Ok(granted(&self.services.auth.login(&input.email, &password, input.device, peer).await?))
     }
 
     pub(super) async fn refresh(&self) -> Answered {
