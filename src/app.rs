@@ -25,6 +25,7 @@ use crate::error::{ClusterName, Error};
 use crate::feed::Feed;
 use crate::health::Readiness;
 use crate::live::hub::Hub;
+use crate::notify::mail::{self, Post};
 use crate::service::accounts::Accounts;
 use crate::service::admin::Admin;
 use crate::service::appointments::Appointments;
@@ -33,7 +34,6 @@ use crate::service::auth::{Auth, Trust};
 use crate::service::doctors::Doctors;
 use crate::service::erasure::Erasure;
 use crate::service::export::Exports;
-use crate::service::external::ExternalIssuer;
 use crate::service::slots::Slots;
 use crate::session::limiter::{Limiter, Rates};
 use crate::session::{Limits, Services, encode};
@@ -62,8 +62,6 @@ const READ_KEYS_EVERY: Duration = Duration::from_secs(30);
 const FEED_BUFFER: usize = 1_024;
 /// How often the rate limiter forgets who has been quiet.
 const FORGET_EVERY: Duration = Duration::from_secs(10);
-/// Mails that wait for delivery; one more is dropped, and the person asks again.
-const MAIL_BUFFER: usize = 1_024;
 /// How far back the claims of a calendar are loaded: no older slot can be watched.
 const CALENDAR_BACK: jiff::SignedDuration = jiff::SignedDuration::from_hours(4 * 24);
 
@@ -89,6 +87,7 @@ pub struct App {
     config: Config,
     listener: TcpListener,
     state: Arc<State>,
+    post: Post,
 }
 
 /// What a running server tells about itself.
@@ -105,15 +104,15 @@ impl App {
     /// When the address cannot be used, or options contradict each other.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
         let config = check::complete(config).map_err(|mistakes| StartError::Configuration(check::list(&mistakes)))?;
-        external_issuer(&config).map_err(StartError::Configuration)?;
         let address = config.listen;
         let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
+        let post = check::post(&config, listener.local_addr().unwrap_or(address)).map_err(StartError::Configuration)?;
         let local_port = (config.mode == Mode::Development)
             .then(|| listener.local_addr().map_or(address.port(), |address| address.port()));
         let origins = Origins::new(&config.allowed_origins, local_port);
         let proxies = TrustedProxies(config.trusted_proxies.clone());
         let state = State::new(Clock, CookieNames::of(config.mode), origins, proxies);
-        Ok(Self { config, listener, state: Arc::new(state) })
+        Ok(Self { config, listener, state: Arc::new(state), post })
     }
 
     /// The address that it listens on.
@@ -130,14 +129,17 @@ impl App {
     /// # Errors
     /// Why it could not start.
     pub async fn run(self, stop: CancellationToken, ready: impl FnOnce(&Serving)) -> Result<(), StartError> {
-        let Self { config, listener, state } = self;
+        let Self { config, listener, state, post } = self;
         let address = listener.local_addr().unwrap_or(config.listen);
         tracing::info!(%address, "listening");
         let (router, limits) = (routes::router(state.clone()), state.limits.clone());
         tokio::spawn(server::serve(listener, router, limits, state.shutdown.clone(), state.tasks.clone()));
         let (beside, mut embedded) = (Beside::default(), None);
+        let (mails, to_deliver) = mpsc::channel(mail::QUEUE);
+        // It stops by itself, after the last mails.
+        beside.tasks.spawn(post.run(to_deliver, beside.stop.clone()));
         let started = tokio::select! {
-            started = start(&config, &state, &beside, &mut embedded) => started.map(Some),
+            started = start(&config, &state, &beside, mails, &mut embedded) => started.map(Some),
             () = stop.cancelled() => Ok(None),
         };
         let result = match started {
@@ -191,6 +193,7 @@ async fn start(
     config: &Config,
     state: &State,
     beside: &Beside,
+    mails: mpsc::Sender<Mail>,
     embedded: &mut Option<embedded::Clusters>,
 ) -> Result<Option<DemoLogins>, StartError> {
     let (users, appointments) = match (&config.users_uri, &config.appointments_uri) {
@@ -215,11 +218,11 @@ async fn start(
             .boxed()
         }),
     )?;
-    let parts = Parts { users, appointments, store, doctors, epoch };
+    let parts = Parts { users, appointments, store, doctors, epoch, mails };
     serve(config, state, beside, parts).await
 }
 
-/// What both clusters have given.
+/// What the services stand on.
 struct Parts {
     users: Cluster,
     appointments: Cluster,
@@ -227,6 +230,8 @@ struct Parts {
     doctors: DoctorStore,
     /// Which history cursors belong to.
     epoch: u32,
+    /// Where mails go.
+    mails: mpsc::Sender<Mail>,
 }
 
 async fn serve(
@@ -239,7 +244,7 @@ async fn serve(
     let (committed, revocations) = (Arc::new(Committed::default()), Arc::new(Revocations::default()));
     let ring_bytes = usize::try_from(config.ring_mb).unwrap_or(64) * 1024 * 1024;
     let calendars = Arc::new(Calendars::new(loader(parts.store.clone(), clock), ring_bytes));
-    let external = external_issuer(config).map_err(StartError::Configuration)?;
+    let external = check::external_issuer(config).map_err(StartError::Configuration)?;
     let trust = Trust { issuer: config.issuer.clone(), secret: config.secret.clone(), external };
     let open = || Auth::open(parts.users.clone(), &trust, revocations.clone(), clock).boxed();
     let auth = Arc::new(until_available(open).await?);
@@ -257,8 +262,6 @@ async fn serve(
     ));
     let seed = || demo::seed(&auth, &parts.doctors, &parts.store).boxed();
     let logins = if config.demo { until_available(seed).await? } else { None };
-    let (outbox, mails) = mpsc::channel(MAIL_BUFFER);
-    beside.spawn(discard(mails));
     let erasure = Erasure::new(parts.users.clone(), parts.store.clone(), parts.doctors.clone(), auth.clone(), clock);
     let erasure = Arc::new(erasure);
     let audit = Audit::new(parts.users.clone(), clock);
@@ -267,7 +270,7 @@ async fn serve(
     let doctors = Arc::new(doctors);
     let services = Arc::new(Services {
         auth: auth.clone(),
-        accounts: Accounts::new(parts.users.clone(), auth.clone(), doctors.clone(), outbox, clock),
+        accounts: Accounts::new(parts.users.clone(), auth.clone(), doctors.clone(), parts.mails, clock),
         admin: Admin::new(parts.users.clone(), auth.clone(), doctors.clone(), audit.clone(), clock),
         audit,
         erasure: erasure.clone(),
@@ -316,19 +319,6 @@ async fn serve(
     let _first = state.services.set(services);
     tokio::join!(appointments, users);
     Ok(logins)
-}
-
-/// The other issuer that is configured. The command line has all three options, or none.
-fn external_issuer(config: &Config) -> Result<Option<ExternalIssuer>, String> {
-    let (Some(issuer), Some(url), Some(audience)) =
-        (&config.external_issuer, &config.external_jwks_url, &config.external_audience)
-    else {
-        return Ok(None);
-    };
-    if *issuer == config.issuer {
-        return Err("CITA_EXTERNAL_ISSUER is CITA_ISSUER: two issuers need two names".to_owned());
-    }
-    ExternalIssuer::new(issuer, url, audience).map(Some)
 }
 
 async fn start_embedded(config: &Config) -> Result<embedded::Clusters, StartError> {
@@ -451,13 +441,6 @@ fn tell(readiness: &Readiness, cluster: &Cluster, sign: Result<(), String>) {
         Err(reason) if was_up => tracing::error!(cluster = %cluster.name, reason, "away"),
         Ok(()) if !was_up => tracing::info!(cluster = %cluster.name, "back"),
         _ => {}
-    }
-}
-
-/// Takes mails off the queue until something delivers them.
-async fn discard(mut mails: mpsc::Receiver<Mail>) {
-    while mails.recv().await.is_some() {
-        tracing::debug!("a mail is not delivered: nothing is set up to do that");
     }
 }
 

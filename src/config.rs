@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::domain::secret::{ConnectionUri, ServerSecret};
+use crate::domain::secret::{ConnectionUri, ServerSecret, SmtpUrl};
 use crate::transport::forwarded::TrustedProxy;
 use crate::transport::origins::Origin;
 
@@ -108,6 +108,26 @@ pub struct Config {
     #[arg(long, env = "CITA_MODE", value_name = "MODE", default_value = "development")]
     pub mode: Mode,
 
+    /// Address of Cita for people, for the links in mails; default: `http://` and the address that it listens on.
+    #[arg(long, env = "CITA_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
+    pub public_url: Option<String>,
+
+    /// Mail server: `smtps://user:password@mail.example`, or `smtp://user:password@mail.example?tls=required`.
+    #[arg(long, env = "CITA_SMTP_URL", value_name = "URL", hide_env_values = true)]
+    pub smtp_url: Option<SmtpUrl>,
+
+    /// File that holds what --smtp-url would.
+    #[arg(long, env = "CITA_SMTP_URL_FILE", value_name = "FILE")]
+    pub smtp_url_file: Option<PathBuf>,
+
+    /// Whom mails are from: `citas@clinica.example`, or `Citas <citas@clinica.example>`.
+    #[arg(long, env = "CITA_MAIL_FROM", value_name = "ADDRESS")]
+    pub mail_from: Option<String>,
+
+    /// Directory that mails are written to instead of being sent; default: `mail` in the data directory.
+    #[arg(long, env = "CITA_MAIL_SPOOL", value_name = "DIRECTORY")]
+    pub mail_spool: Option<PathBuf>,
+
     /// Issuer of the access tokens, the same on every node.
     #[arg(long, env = "CITA_ISSUER", value_name = "TEXT", default_value = "cita")]
     pub issuer: String,
@@ -140,16 +160,20 @@ pub struct Config {
     #[arg(long, env = "CITA_SECRET", value_name = "TEXT", hide_env_values = true)]
     pub secret: Option<ServerSecret>,
 
+    /// File that holds what --secret would.
+    #[arg(long, env = "CITA_SECRET_FILE", value_name = "FILE")]
+    pub secret_file: Option<PathBuf>,
+
     /// Issuer of other access tokens that are good here, exactly as in their `iss`. Needs the two options below as well.
-    #[arg(long, env = "CITA_EXTERNAL_ISSUER", value_name = "TEXT", requires = "external_jwks_url")]
+    #[arg(long, env = "CITA_EXTERNAL_ISSUER", value_name = "TEXT")]
     pub external_issuer: Option<String>,
 
     /// Where that issuer publishes its keys: https, or http on this machine.
-    #[arg(long, env = "CITA_EXTERNAL_JWKS_URL", value_name = "URL", requires = "external_audience")]
+    #[arg(long, env = "CITA_EXTERNAL_JWKS_URL", value_name = "URL")]
     pub external_jwks_url: Option<String>,
 
     /// What stands for this server in the `aud` of its tokens.
-    #[arg(long, env = "CITA_EXTERNAL_AUDIENCE", value_name = "TEXT", requires = "external_issuer")]
+    #[arg(long, env = "CITA_EXTERNAL_AUDIENCE", value_name = "TEXT")]
     pub external_audience: Option<String>,
 
     /// Megabytes of committed changes that a node remembers for clients that come back.
@@ -206,15 +230,85 @@ pub enum LogFormat {
 /// Shortest secret, in characters.
 const SECRET_MIN: usize = 32;
 
-/// Looks whether a secret is long enough. Not done by the parser of the command line, which repeats what it refuses.
+/// Fewest different characters of a secret.
+const SECRET_VARIETY: usize = 10;
+
+/// Looks whether a secret is long enough and no repetition. Not done by the parser of the command line, which repeats what it refuses.
 ///
 /// # Errors
 /// A sentence for the person who configured it.
 pub fn check_secret(secret: Option<&ServerSecret>) -> Result<(), String> {
-    match secret {
-        Some(secret) if secret.expose().chars().count() < SECRET_MIN => Err(format!(
+    let Some(text) = secret.map(ServerSecret::expose) else { return Ok(()) };
+    let different = text.chars().collect::<std::collections::HashSet<_>>().len();
+    if text.chars().count() < SECRET_MIN {
+        Err(format!(
             "CITA_SECRET has fewer than {SECRET_MIN} characters: make one with `openssl rand -base64 33`, the same for every node"
-        )),
-        _ => Ok(()),
+        ))
+    } else if different < SECRET_VARIETY {
+        Err(format!(
+            "CITA_SECRET has fewer than {SECRET_VARIETY} different characters, which can be guessed: make one with `openssl rand \
+             -base64 33`"
+        ))
+    } else {
+        Ok(())
+    }
+}
+
+/// What a link can begin with: scheme, host, perhaps a port and a path. Without a slash at the end, and short enough
+/// for a line of a mail.
+fn public_url(text: &str) -> Result<String, String> {
+    let text = text.trim_end_matches('/');
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_good = |rest: &str| {
+        rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
+            && rest.chars().all(|c| c.is_ascii_graphic() && !"?#@\"<>\\".contains(c))
+    };
+    if text.len() <= 200 && rest.is_some_and(is_good) {
+        Ok(text.to_owned())
+    } else {
+        Err("give a URL such as https://citas.example".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_begin_with_a_plain_url() {
+        for (given, taken) in [
+            ("https://citas.example", "https://citas.example"),
+            ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
+            ("https://[::1]:8443/citas/", "https://[::1]:8443/citas"),
+        ] {
+            assert_eq!(public_url(given).as_deref(), Ok(taken));
+        }
+        for url in [
+            "",
+            "citas.example",
+            "https://",
+            "https:///x",
+            "ftp://x",
+            "https://x/?a",
+            "https://x#a",
+            "https://a@b",
+            "https://a b",
+            "javascript:alert(1)",
+        ] {
+            assert!(public_url(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_configuration_does_not_show_the_password_of_the_mail_server() {
+        let line = ["cita", "--smtp-url", "smtps://cita:hunter22@mail.example", "--mail-from", "a@b.co"];
+        let config = Cli::try_parse_from(line).expect("options are understood").serve;
+        assert!(config.smtp_url.as_ref().is_some_and(|url| url.expose().contains("hunter22")));
+        assert!(!format!("{config:?}").contains("hunter22"));
+        let spool = ["--mail-spool", "x"];
+        for wrong in [&line[..3], &[&line[..], &spool[..]].concat()] {
+            let config = Cli::try_parse_from(wrong).expect("options are understood").serve;
+            assert_eq!(check::complete(config).expect_err("it is refused").len(), 1, "{wrong:?}");
+        }
     }
 }

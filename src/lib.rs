@@ -11,6 +11,7 @@ pub mod error;
 pub mod feed;
 pub mod health;
 pub mod live;
+pub mod notify;
 pub mod service;
 pub mod session;
 pub mod store;

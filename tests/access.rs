@@ -7,7 +7,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::harness::cast::{Caller, Cast, login};
-use crate::harness::clinic::{Clinic, at, connect, date, key, register, text};
+use crate::harness::clinic::{Clinic, PRODUCTION, at, connect, date, key, register, text};
 use crate::harness::rest::Rest;
 
 /// What the contract says, in its own words: whom an operation of this cast's input is for, and what everybody else is
@@ -239,7 +239,7 @@ async fn a_list_is_of_ones_own() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_doctor_who_is_not_approved_is_seen_by_themselves() {
-    let clinic = Clinic::open_with(&["--mode", "production"]).await;
+    let clinic = Clinic::open_with(&PRODUCTION).await;
     let practice = clinic.practice().await;
     let (doctor, patient) = (practice.doctor.clone(), clinic.patient().await);
     let colleague = register(clinic.url(), "doctor", "Otra Doctora").await;

@@ -1,7 +1,10 @@
 //! One's own account: what can be changed and with what proof, and the links that are sent by e-mail.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use cita::domain::account::AccountChange;
 use cita::domain::mail::Subject;
+use cita::domain::peer::Peer;
 use cita::error::Result;
 use cita::service::accounts::Changed;
 use cita_protocol::{Operation, Outcome};
@@ -14,6 +17,8 @@ use crate::harness::mongo::private;
 use crate::harness::office::{Office, identity};
 use crate::harness::rest::{Answer, Rest};
 use crate::harness::until;
+
+const HERE: Peer = Peer(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
 const NEW_PASSWORD: &str = "otra clave de prueba";
 
@@ -43,7 +48,7 @@ async fn change_email(office: &Office, person: &Person, email: &str) -> Result<C
         current_password: Some(PASSWORD.into()),
         ..AccountChange::default()
     };
-    office.accounts.update(&identity(person), &key(), None, change).await
+    office.accounts.update(&identity(person), HERE, &key(), None, change).await
 }
 
 fn fresh_email() -> String {
@@ -327,8 +332,7 @@ async fn a_new_user_is_sent_a_link() {
         locale: Some("es-CO".to_owned()),
         time_zone: None,
     };
-    let peer = cita::domain::peer::Peer([127, 0, 0, 1].into());
-    let device = cita::service::auth::Device { name: None, peer };
+    let device = cita::service::auth::Device { name: None, peer: HERE };
     let registration = cita::service::auth::Registration { account, password: PASSWORD.into(), device };
     let (grant, token) = office.auth.register(registration).await.unwrap();
     office.accounts.welcome(&grant.user, token);

@@ -31,12 +31,14 @@ fn every_mistake_is_named_at_once() {
         assert_eq!(output.status.code(), Some(1));
         let told = text(&output.stderr);
         let lines: Vec<_> = told.lines().collect();
-        assert_eq!((lines[0], lines.len()), ("cita: the configuration cannot be used:", 7), "{told}");
+        assert_eq!((lines[0], lines.len()), ("cita: the configuration cannot be used:", 9), "{told}");
         for (line, words) in lines[1..].iter().zip([
             "invalid value 'x' for '--listen <ADDRESS>'",
             "without wildcards, and perhaps a port (CITA_ALLOWED_ORIGINS)",
             "invalid value 'many' for '--ring-mb <MEGABYTES>': invalid digit found in string (CITA_RING_MB)",
             "leave --demo (CITA_DEMO) out in production",
+            "give --secret (CITA_SECRET)",
+            "give --smtp-url (CITA_SMTP_URL) and --mail-from (CITA_MAIL_FROM)",
             "--appointments-uri-file: /nowhere/to/be/found cannot be read",
             "the URI of the users cluster is not usable",
         ]) {
@@ -57,7 +59,7 @@ fn contradictions_stop_the_start_with_the_same_words() {
         text(&output.stderr)
     };
     let checked = told("check-config");
-    assert_eq!(checked.lines().count(), 3, "{checked}");
+    assert_eq!(checked.lines().count(), 5, "{checked}");
     assert!(checked.contains("give --users-uri (CITA_USERS_URI)") && checked.contains("leave --demo"), "{checked}");
     assert_eq!(told("serve"), checked);
 }
@@ -69,6 +71,9 @@ fn a_good_configuration_is_told_without_its_secrets() {
         ("CITA_USERS_URI", "mongodb://u:geheim@db"),
         ("CITA_APPOINTMENTS_URI", "mongodb://a:geheim@db"),
         ("CITA_TRUSTED_PROXIES", "10.0.0.0/8, ::1"),
+        ("CITA_SECRET", "geheim und lang genug für jeden Knoten"),
+        ("CITA_SMTP_URL", "smtps://cita:geheim@mail.example"),
+        ("CITA_MAIL_FROM", "citas@clinica.example"),
     ];
     let output = cita(&["check-config", "--ring-mb", "128"], &variables);
     let told = text(&output.stdout);

@@ -1,5 +1,6 @@
 //! The demo clinic: made once, completed where it was cut short, and never in anybody else's databases.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use cita::clock::Clock;
@@ -18,6 +19,8 @@ use uuid::Uuid;
 
 use crate::harness::cast::trust;
 use crate::harness::mongo::shared;
+
+const HERE: Peer = Peer(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
 /// Two empty databases, and what a server has of them.
 struct Node {
@@ -86,7 +89,7 @@ async fn a_second_start_finds_the_clinic_of_the_first() {
 }
 
 fn device() -> Device {
-    Device { name: None, peer: Peer(std::net::Ipv4Addr::LOCALHOST.into()) }
+    Device { name: None, peer: Peer(Ipv4Addr::LOCALHOST.into()) }
 }
 
 #[tokio::test]

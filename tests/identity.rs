@@ -4,7 +4,7 @@ use cita_protocol::Operation;
 use serde_json::{Value, json};
 
 use crate::harness::cast::login;
-use crate::harness::clinic::{Clinic, PASSWORD, Person, connect, date, key, text};
+use crate::harness::clinic::{Clinic, PASSWORD, PRODUCTION, Person, connect, date, key, text};
 use crate::harness::rest::{Answer, Rest};
 
 /// An `auth.*` operation at one of the doors: its data, or its code.
@@ -167,7 +167,7 @@ async fn nobody_makes_themselves_an_admin() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_doctor_of_a_production_clinic_waits_for_approval() {
-    let clinic = Clinic::open_with(&["--mode", "production"]).await;
+    let clinic = Clinic::open_with(&PRODUCTION).await;
     let practice = clinic.practice().await;
     let patient = clinic.patient().await;
     let search =

@@ -15,6 +15,8 @@ mod harness;
 mod identity;
 mod keys;
 mod live;
+mod logins;
+mod mail;
 mod rest;
 mod roles;
 mod sessions;

@@ -5,7 +5,7 @@ use cita_protocol::ErrorCode;
 use serde_json::{Value, json};
 
 use crate::harness::cast::{Caller, Cast, admin, login};
-use crate::harness::clinic::{Clinic, Person, at, date, key, text};
+use crate::harness::clinic::{Clinic, PRODUCTION, Person, at, date, key, text};
 use crate::harness::until;
 use crate::harness::watch::Watcher;
 
@@ -104,8 +104,8 @@ async fn who_walks_in_needs_no_account() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_doctor_appears_once_an_admin_has_approved_them() {
-    let clinic = Clinic::open_with(&["--mode", "production"]).await;
-    let other = clinic.node_with(&["--mode", "production"]).await;
+    let clinic = Clinic::open_with(&PRODUCTION).await;
+    let other = clinic.node_with(&PRODUCTION).await;
     let practice = clinic.practice().await;
     let (admin, patient) = (admin(&clinic).await, clinic.patient().await);
     let waiting = ask(&clinic, &admin, "admin.listDoctors", json!({})).await.unwrap();

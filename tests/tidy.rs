@@ -29,9 +29,10 @@ const NEVER: &[(&str, &[&str])] = &[
     ("src/feed", &["axum", "cita_protocol", "views", "live", "service", "session", "transport"]),
     ("src/views", &["axum", "mongodb", "cita_protocol", "store", "feed", "live", "service", "session", "transport"]),
     ("src/live", &["axum", "mongodb", "cita_protocol", "store", "feed", "service", "session", "transport"]),
-    ("src/service", &["axum", "mongodb", "cita_protocol", "feed", "live", "session", "transport"]),
+    ("src/service", &["axum", "mongodb", "cita_protocol", "feed", "live", "notify", "session", "transport"]),
     ("src/session", &["axum", "mongodb", "feed", "transport"]),
     ("src/transport", &["mongodb", "store", "feed", "service", "views"]),
+    ("src/notify", &["axum", "cita_protocol", "views", "live", "service", "session", "transport"]),
     (
         "src/embedded",
         &["axum", "cita_protocol", "domain", "store", "feed", "views", "live", "service", "session", "transport"],

@@ -70,7 +70,8 @@ pub struct User {
 pub struct RegisterRequest {
     /// At most 254 characters.
     pub email: String,
-    /// 8 to 128 characters, any.
+    /// 8 to 128 characters, any, after NFKC. Refused with `breached`: what everybody guesses; with `guessable`: what
+    /// consists of the name, the address and the word cita.
     pub password: String,
     /// 1 to 100 characters.
     pub name: String,

@@ -3,15 +3,19 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::builder::Resettable;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args as _, Command, CommandFactory as _, FromArgMatches as _, value_parser};
 
-use super::{Cli, Config, Mode};
+use super::{Cli, Config, Mode, check_secret};
+use crate::clock::Clock;
 use crate::domain::secret::ConnectionUri;
 use crate::error::ClusterName;
+use crate::notify::mail::Post;
+use crate::service::external::ExternalIssuer;
 use crate::store::cluster::check_uri;
 
 /// Longest secret that is read from a file, in bytes.
@@ -26,6 +30,11 @@ pub fn complete(mut config: Config) -> Result<Config, Vec<String>> {
     // A line for each secret.
     read("--users-uri", &mut config.users_uri, &mut config.users_uri_file, &mut mistakes);
     read("--appointments-uri", &mut config.appointments_uri, &mut config.appointments_uri_file, &mut mistakes);
+    read("--secret", &mut config.secret, &mut config.secret_file, &mut mistakes);
+    read("--smtp-url", &mut config.smtp_url, &mut config.smtp_url_file, &mut mistakes);
+    mistakes.extend(check_secret(config.secret.as_ref()).err());
+    mistakes.extend(external_issuer(&config).err());
+    mistakes.extend(post(&config, config.listen).err());
     let uris = [(ClusterName::Users, &config.users_uri), (ClusterName::Appointments, &config.appointments_uri)];
     let unusable = |(name, uri): (ClusterName, &Option<ConnectionUri>)| check_uri(name, uri.as_ref()?.expose()).err();
     mistakes.extend(uris.into_iter().filter_map(unusable));
@@ -37,6 +46,9 @@ fn contradictions(config: &Config) -> Vec<String> {
     let users = config.users_uri.is_some() || config.users_uri_file.is_some();
     let appointments = config.appointments_uri.is_some() || config.appointments_uri_file.is_some();
     let production = config.mode == Mode::Production;
+    let smtp = config.smtp_url.is_some() || config.smtp_url_file.is_some();
+    let external = [&config.external_issuer, &config.external_jwks_url, &config.external_audience];
+    let external = external.into_iter().flatten().count();
     let checks = [
         (
             production && !users && !appointments,
@@ -49,8 +61,60 @@ fn contradictions(config: &Config) -> Vec<String> {
             production && config.demo,
             "the demo clinic has passwords that everybody knows: leave --demo (CITA_DEMO) out in production",
         ),
+        (
+            production && config.secret.is_none() && config.secret_file.is_none(),
+            "production encrypts the keys that it signs tokens with: give --secret (CITA_SECRET), such as `openssl rand \
+             -base64 33` makes one, the same for every node",
+        ),
+        (
+            production && !smtp,
+            "in production people have to get their mails: give --smtp-url (CITA_SMTP_URL) and --mail-from (CITA_MAIL_FROM)",
+        ),
+        (
+            smtp && config.mail_from.is_none(),
+            "--smtp-url needs to know whom mails are from: give --mail-from (CITA_MAIL_FROM)",
+        ),
+        (smtp && config.mail_spool.is_some(), "--smtp-url and --mail-spool are two places for one mail: leave one out"),
+        (
+            external != 0 && external != 3,
+            "another issuer needs all of --external-issuer, --external-jwks-url and --external-audience",
+        ),
     ];
     checks.into_iter().filter(|(is_so, _)| *is_so).map(|(_, mistake)| mistake.to_owned()).collect()
+}
+
+/// The other issuer that is configured, once [`complete`] has found all three options or none.
+///
+/// # Errors
+/// What cannot be right.
+pub fn external_issuer(config: &Config) -> Result<Option<ExternalIssuer>, String> {
+    let (Some(issuer), Some(url), Some(audience)) =
+        (&config.external_issuer, &config.external_jwks_url, &config.external_audience)
+    else {
+        return Ok(None);
+    };
+    if *issuer == config.issuer {
+        return Err("CITA_EXTERNAL_ISSUER is CITA_ISSUER: two issuers need two names".to_owned());
+    }
+    ExternalIssuer::new(issuer, url, audience).map(Some)
+}
+
+/// What delivers mails; links in them begin with the public URL, or else with the address that is listened on.
+///
+/// # Errors
+/// What is no mail server, or no address to send from.
+pub fn post(config: &Config, address: SocketAddr) -> Result<Post, String> {
+    let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let from = config.mail_from.as_deref().unwrap_or("cita@localhost");
+    match &config.smtp_url {
+        Some(url) => {
+            Post::by_smtp(url, from, public_url, Clock).map_err(|wrong| format!("the configuration of mail: {wrong}"))
+        }
+        None => {
+            let directory = config.mail_spool.clone().unwrap_or_else(|| config.data_dir.join("mail"));
+            Post::to_spool(directory, from, public_url, Clock)
+        }
+    }
 }
 
 /// Takes a secret from its file, where it has one.

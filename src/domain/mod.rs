@@ -11,6 +11,7 @@ pub mod history;
 pub mod ids;
 pub mod listing;
 pub mod mail;
+pub mod password;
 pub mod peer;
 pub mod profile;
 pub mod proof;

@@ -64,6 +64,10 @@ secret! {
     /// What the server's own keys are encrypted under. The same on every node, and not in the database.
     ServerSecret
 }
+secret! {
+    /// Address of a mail server, with the user and the password for it.
+    SmtpUrl
+}
 
 #[cfg(test)]
 mod tests {

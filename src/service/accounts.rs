@@ -13,10 +13,12 @@ use super::doctors::Doctors;
 use super::links::Link;
 use super::request;
 use crate::clock::Clock;
-use crate::domain::account::{AccountChange, Identity, Role, User, check_password, normalised_email};
+use crate::domain::account::{AccountChange, Identity, Role, User, normalised_email};
 use crate::domain::change::Position;
 use crate::domain::ids::UserId;
 use crate::domain::mail::{Mail, Subject};
+use crate::domain::password;
+use crate::domain::peer::Peer;
 use crate::domain::proof::{Counted, RESET_LIFETIME, VERIFICATION_LIFETIME, one_more};
 use crate::domain::refusal::{Refusal, Violation};
 use crate::domain::secret::{MailToken, Password, PasswordHash};
@@ -77,6 +79,7 @@ impl Accounts {
     pub async fn update(
         &self,
         identity: &Identity,
+        peer: Peer,
         key: &str,
         rev: Option<u32>,
         change: AccountChange,
@@ -94,8 +97,9 @@ impl Accounts {
             if rev.is_some_and(|rev| rev != stored.account.user.rev) {
                 return Err(Refusal::StaleRev.into());
             }
-            self.check_current(&change, &stored.account).await?;
+            self.check_current(&change, &stored.account, peer).await?;
             if let (None, Some(password)) = (&hash, &change.new_password) {
+                password::check("/newPassword", password, &stored.account.user.name, &stored.account.user.email)?;
                 hash = Some(self.auth.hash_password(password).await?);
             }
             let (next, token) = decide(&stored.account, &change, hash.as_ref(), request.at)?;
@@ -185,7 +189,7 @@ impl Accounts {
     /// # Errors
     /// `validation_failed`, at `/token` for whatever does not work; `rate_limited`; unavailable.
     pub async fn reset_password(&self, token: &MailToken, password: &Password) -> Result<()> {
-        check_password("/password", password)?;
+        password::check("/password", password, "", "")?;
         let link = Link::parse(token).ok_or_else(bad_token)?;
         let mut hash = None;
         for _ in 0..RACES {
@@ -194,6 +198,7 @@ impl Accounts {
             if account.usable().is_err() || !link.is_proven_by(account.reset.as_ref(), self.clock.now()) {
                 return Err(bad_token().into());
             }
+            password::check("/password", password, &account.user.name, &account.user.email)?;
             let hash = match &hash {
                 Some(hash) => hash,
                 None => hash.insert(self.auth.hash_password(password).await?),
@@ -202,6 +207,8 @@ impl Accounts {
             next.user.email_verified = true;
             if users::replace(&self.users, &stored, &next, None).await?.is_some() {
                 self.post.send(&next.user, &next.user.email, Subject::PasswordChanged);
+                // Whoever reads the address is the owner, whatever others have tried.
+                self.auth.forgive(&next.user.email);
                 let ended = self.auth.end_sessions(link.user, None).await;
                 return ended.map(|_| ()).map_err(|error| error.with_outcome(Outcome::Unknown));
             }
@@ -223,18 +230,16 @@ impl Accounts {
     }
 
     /// The password that works now must be known to whoever changes what it protects.
-    async fn check_current(&self, change: &AccountChange, account: &Account) -> Result<()> {
+    async fn check_current(&self, change: &AccountChange, account: &Account, peer: Peer) -> Result<()> {
         if change.email.is_none() && change.new_password.is_none() {
             return Ok(());
         }
-        let matches = match &change.current_password {
-            Some(current) => self.auth.verify_password(current, &account.password).await?,
-            None => false,
-        };
-        if matches {
-            return Ok(());
+        let wrong = || Violation::new("/currentPassword", "wrong", "not the password that works now");
+        let current = change.current_password.as_ref().ok_or_else(wrong)?;
+        match self.auth.prove(&account.user.email, current, peer).await {
+            Err(Error::Refused(Refusal::Unauthenticated)) => Err(wrong().into()),
+            proven => proven.map(|_| ()),
         }
-        Err(Violation::new("/currentPassword", "wrong", "not the password that works now").into())
     }
 
     /// A password is not part of what is remembered of a request: its fast hash would give it away. That the repetition asks

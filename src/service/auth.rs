@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::credentials::Credentials;
 use super::external::{ExternalIssuer, Externals};
 use super::keys::Tokens;
 use super::links::Link;
@@ -37,7 +38,7 @@ pub struct Auth {
     pub(super) users: Cluster,
     clock: Clock,
     tokens: Tokens,
-    passwords: Passwords,
+    credentials: Credentials,
     externals: Option<Externals>,
     pub(super) revocations: Arc<Revocations>,
 }
@@ -89,7 +90,8 @@ impl Auth {
         let vault = Vault::new(trust.secret.as_ref())?;
         let tokens = Tokens::open(users.clone(), trust.issuer.clone(), vault, clock.now()).await?;
         let externals = trust.external.clone().map(Externals::new).transpose()?;
-        let auth = Self { users, clock, tokens, passwords: Passwords::new(), externals, revocations };
+        let credentials = Credentials::new(users.clone(), clock);
+        let auth = Self { users, clock, tokens, credentials, externals, revocations };
         auth.load_revocations().await?;
         Ok(auth)
     }
@@ -146,7 +148,7 @@ impl Auth {
         if account.role == Role::Admin {
             return Err(Refusal::Forbidden.into());
         }
-        let hash = self.passwords.hash(&password).await?;
+        let hash = self.credentials.hash(&password).await?;
         let now = self.now();
         let mut account = Account::new(self.new_user(account, now)?, hash);
         let (token, proof) = Link::issue(account.user.id, now + VERIFICATION_LIFETIME)?;
@@ -162,24 +164,31 @@ impl Auth {
     /// Opens a session.
     ///
     /// # Errors
-    /// `unauthenticated`, the same in word and in time for an unknown address and a wrong password; unavailable.
+    /// `unauthenticated` and `rate_limited`, the same in word and in time for an unknown address and a wrong password;
+    /// unavailable.
     pub async fn login(&self, email: &str, password: &Password, device: Device) -> Result<Grant> {
         check_device(device.name.as_deref())?;
-        let account = match normalised_email(email) {
-            Ok(email) => users::find_by_email(&self.users, &email).await.map_err(not_applied)?,
-            Err(_) => None,
-        };
-        let matches = self.passwords.verify(password, account.as_ref().map(|account| &account.password)).await?;
-        match account {
-            Some(account) if matches => {
-                account.usable()?;
-                let hash = account.password;
-                let (session, grant) = self.begin_session(account.user, device).await?;
-                self.confirm_login(&session, &hash).await?;
-                Ok(grant)
-            }
-            _ => Err(Refusal::Unauthenticated.into()),
-        }
+        let account = self.prove(email, password, device.peer).await?;
+        account.usable()?;
+        let hash = account.password;
+        let (session, grant) = self.begin_session(account.user, device).await?;
+        self.confirm_login(&session, &hash).await?;
+        Ok(grant)
+    }
+
+    /// The account with this address, when `password` is its password. Wrong ones are throttled: whoever asks for a
+    /// password asks here.
+    ///
+    /// # Errors
+    /// As [`Auth::login`].
+    pub async fn prove(&self, email: &str, password: &Password, peer: Peer) -> Result<Account> {
+        self.credentials.prove(email, password, peer).await
+    }
+
+    /// Forgives all wrong passwords at the account with this normalised address, for an owner who has proven themselves
+    /// in another way.
+    pub fn forgive(&self, email: &str) {
+        self.credentials.forgive(email);
     }
 
     /// Looks at the account once more, now that the session is there. Whoever changed the password or closed the account
@@ -263,7 +272,7 @@ impl Auth {
     /// # Errors
     /// `rate_limited` when too many are being hashed.
     pub async fn hash_password(&self, password: &Password) -> Result<PasswordHash> {
-        self.passwords.hash(password).await
+        self.credentials.hash(password).await
     }
 
     /// Whether `password` is the one that `hash` was made of.
@@ -271,7 +280,7 @@ impl Auth {
     /// # Errors
     /// `rate_limited` when too many are being compared.
     pub async fn verify_password(&self, password: &Password, hash: &PasswordHash) -> Result<bool> {
-        self.passwords.verify(password, Some(hash)).await
+        self.credentials.matches(password, hash).await
     }
 
     /// The account with this address, created when there is none, in any role. For seeding and administration; no door

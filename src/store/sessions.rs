@@ -196,6 +196,21 @@ async fn find_all(cluster: &Cluster, filter: Document, limit: i64) -> Result<Vec
     found.await?.into_iter().map(Session::try_from).collect()
 }
 
+/// Whether the user has a session in this network that has not ended.
+///
+/// # Errors
+/// Unavailable.
+pub async fn any_live_in(cluster: &Cluster, user: UserId, network: &str, now: Timestamp) -> Result<bool> {
+    let live = doc! {
+        "userId": bson_id(user.0),
+        "network": network,
+        "revokedAt": { "$exists": false },
+        "expiresAt": { "$gt": bson_time(now) },
+    };
+    let sessions = sessions(cluster);
+    Ok(read(cluster, async move { sessions.find_one(live).await }).await?.is_some())
+}
+
 /// A session that ended before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RevokedSession {
@@ -226,8 +241,8 @@ impl From<&Session> for SessionDoc {
             rev: session.rev,
             user_id: bson_id(session.user.0),
             device: session.device.clone(),
-            created_at: bson_time(session.created_at),
             network: session.network.clone(),
+            created_at: bson_time(session.created_at),
             last_seen_at: bson_time(session.last_seen_at),
             expires_at: bson_time(session.expires_at),
             revoked_at: session.revoked_at.map(bson_time),
@@ -250,8 +265,8 @@ impl TryFrom<SessionDoc> for Session {
             rev: document.rev,
             user: UserId(uuid_of(document.user_id)),
             device: document.device,
-            created_at: instant(document.created_at)?,
             network: document.network,
+            created_at: instant(document.created_at)?,
             last_seen_at: instant(document.last_seen_at)?,
             expires_at: instant(document.expires_at)?,
             revoked_at: document.revoked_at.map(instant).transpose()?,

@@ -51,6 +51,18 @@ pub struct Practice {
 /// Password of everybody in a test.
 pub const PASSWORD: &str = "una clave de prueba";
 
+/// Options of a clinic for the public. Nobody is at the other end of its mail.
+pub const PRODUCTION: [&str; 8] = [
+    "--mode",
+    "production",
+    "--secret",
+    "un secreto de prueba, largo y variado",
+    "--smtp-url",
+    "smtp://127.0.0.1:9",
+    "--mail-from",
+    "citas@prueba.example",
+];
+
 impl Clinic {
     /// A clinic with one node on databases of its own.
     pub async fn open() -> Self {

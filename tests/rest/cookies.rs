@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::harness::cast::{Cast, login};
-use crate::harness::clinic::{Clinic, PASSWORD, PATIENCE, Person, database, key};
+use crate::harness::clinic::{Clinic, PASSWORD, PATIENCE, PRODUCTION, Person, database, key};
 use crate::harness::mongo;
 use crate::harness::proxy::{Fault, Proxy};
 use crate::harness::rest::{Answer, Rest, client};
@@ -110,7 +110,7 @@ async fn a_browser_keeps_its_session_in_cookies() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn production_has_names_that_no_neighbour_can_set() {
     let app = "https://app.example.com";
-    let clinic = Clinic::open_with(&["--mode", "production", "--allowed-origins", app]).await;
+    let clinic = Clinic::open_with(&[&PRODUCTION[..], &["--allowed-origins", app]].concat()).await;
     let rest = Rest { url: clinic.url(), token: None };
     let person = clinic.patient().await;
     let data = json!({ "email": person.email, "password": PASSWORD, "session": "cookie" });

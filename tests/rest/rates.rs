@@ -3,7 +3,7 @@
 use cita_protocol::Operation;
 use serde_json::json;
 
-use crate::harness::clinic::{Clinic, Person};
+use crate::harness::clinic::{Clinic, PRODUCTION, Person};
 use crate::harness::rest::{Answer, Rest};
 use crate::harness::socket::Socket;
 
@@ -131,7 +131,7 @@ async fn an_address_is_not_what_a_client_says() {
         assert_eq!(read(clinic.url(), None, forged).await.header("ratelimit-policy"), r#""read";q=1000;w=10"#);
     }
     // In production it is not.
-    let strict = clinic.node_with(&["--mode", "production", "--rate-read", "1"]).await;
+    let strict = clinic.node_with(&[&PRODUCTION[..], &["--rate-read", "1"]].concat()).await;
     assert_eq!(read(&strict.url, None, "::1").await.header("ratelimit-policy"), r#""read";q=10;w=10"#);
     let search = Rest { url: clinic.url(), token: None }.call(Operation::DoctorSearch, &json!({}), None).await;
     assert_eq!(search.code(), None);

@@ -47,8 +47,8 @@ impl Call<'_> {
             new_password: input.new_password.map(Password::from),
             current_password: input.current_password.map(Password::from),
         };
-        let (identity, key) = (self.viewer.identity()?, self.key()?);
-        let changed = self.services.accounts.update(identity, key, input.rev, change).await?;
+        let (identity, peer, key) = (self.viewer.identity()?, self.request.peer, self.key()?);
+        let changed = self.services.accounts.update(identity, peer, key, input.rev, change).await?;
         let mut cursor = self.services.hub.cursor_of_users(changed.at);
         cursor.positions.appointments = changed.renamed_at;
         Ok(Answer { cursor: Some(cursor.to_string()), ..read(&convert::user(&changed.user)) })

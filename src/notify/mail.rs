@@ -1,0 +1,280 @@
+//! Delivers e-mail: takes it from a queue, writes it, and hands it to a mail server or, on a desk, into a directory.
+//!
+//! What waits is in memory. A mail that a node could not deliver before it ended is lost, and the person asks again.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use futures::StreamExt as _;
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0};
+use lettre::message::{Body, Mailbox};
+use lettre::transport::smtp;
+use lettre::{Address, AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::letter::Letter;
+use crate::clock::Clock;
+use crate::domain::mail::{Mail, Subject};
+use crate::domain::secret::SmtpUrl;
+
+/// Mails that wait for their delivery. Who finds the queue full is to ask again.
+pub const QUEUE: usize = 256;
+/// Mails that are delivered at the same time; one that is repeated keeps its place.
+const AT_ONCE: usize = 8;
+/// The pauses before a delivery is tried again: what a mail server needs for a restart.
+const PAUSES: [Duration; 4] =
+    [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(120)];
+/// How long the mail server may take for one answer.
+const ANSWER: Duration = Duration::from_secs(20);
+/// What a stopping server gives to the mails that wait.
+const LAST_DELIVERIES: Duration = Duration::from_secs(5);
+
+/// Delivers mails.
+pub struct Post {
+    carrier: Carrier,
+    from: Mailbox,
+    /// What links begin with.
+    public_url: String,
+    clock: Clock,
+}
+
+enum Carrier {
+    Smtp(AsyncSmtpTransport<Tokio1Executor>),
+    Spool(PathBuf),
+}
+
+/// Why a mail was not delivered, without a word of what is in it or of whom it is to.
+struct Failure {
+    reason: String,
+    /// Trying again would not mend it.
+    is_final: bool,
+}
+
+impl Post {
+    /// Delivers to a mail server. `from` is an address, with or without a name. Connects to nothing yet.
+    ///
+    /// # Errors
+    /// What is wrong with the URL or the address, in words that do not repeat the URL.
+    pub fn by_smtp(url: &SmtpUrl, from: &str, public_url: String, clock: Clock) -> Result<Self, String> {
+        let server = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose());
+        // The library's own words may quote parts of the URL.
+        let server = server.map_err(|_| "no address of a mail server, such as smtps://user:password@mail.example")?;
+        let carrier = Carrier::Smtp(server.timeout(Some(ANSWER)).build());
+        Self::new(carrier, from, public_url, clock)
+    }
+
+    /// Writes each mail into a file `.eml` of a directory, which is made when it is needed.
+    ///
+    /// # Errors
+    /// What is wrong with the address.
+    pub fn to_spool(directory: PathBuf, from: &str, public_url: String, clock: Clock) -> Result<Self, String> {
+        Self::new(Carrier::Spool(directory), from, public_url, clock)
+    }
+
+    fn new(carrier: Carrier, from: &str, public_url: String, clock: Clock) -> Result<Self, String> {
+        let from = from.parse().map_err(|_| format!("{from:?} is no address to send mails from"))?;
+        Ok(Self { carrier, from, public_url, clock })
+    }
+
+    /// Delivers what comes in until `stop`, and then, for a few seconds, what still waits.
+    pub async fn run(self, incoming: mpsc::Receiver<Mail>, stop: CancellationToken) {
+        let mails = futures::stream::unfold(incoming, |mut incoming| async {
+            let mail = tokio::select! {
+                mail = incoming.recv() => mail,
+                () = stop.cancelled() => {
+                    incoming.close();
+                    incoming.recv().await
+                }
+            };
+            mail.map(|mail| (mail, incoming))
+        });
+        let all = mails.for_each_concurrent(AT_ONCE, |mail| self.deliver(mail, &stop));
+        let too_late = async {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_DELIVERIES).await;
+        };
+        tokio::select! {
+            () = all => {}
+            () = too_late => tracing::warn!("stopped before every mail was delivered"),
+        }
+    }
+
+    async fn deliver(&self, mail: Mail, stop: &CancellationToken) {
+        let about = name(&mail.subject);
+        let mut pauses = PAUSES.iter();
+        loop {
+            let Err(failure) = self.send(&mail).await else {
+                tracing::debug!(about, "mail delivered");
+                return;
+            };
+            let Failure { reason, is_final } = failure;
+            match pauses.next().filter(|_| !is_final && !stop.is_cancelled()) {
+                Some(pause) => {
+                    tracing::warn!(about, reason, "a mail could not be delivered yet");
+                    tokio::select! { () = tokio::time::sleep(*pause) => {}, () = stop.cancelled() => {} }
+                }
+                None => {
+                    tracing::error!(about, reason, "a mail was not delivered");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn send(&self, mail: &Mail) -> Result<(), Failure> {
+        match &self.carrier {
+            Carrier::Smtp(server) => {
+                let message = self.write(mail, quoted)?;
+                server.send(message).await.map(drop).map_err(|error| Failure::of_server(&error))
+            }
+            Carrier::Spool(directory) => {
+                let message = self.write(mail, plain)?;
+                let written = self.spool(directory, &message.formatted()).await;
+                written.map_err(|error| Failure { reason: format!("the spool: {error}"), is_final: false })
+            }
+        }
+    }
+
+    /// Under its name once it is whole; names sort by time. Nobody else may look: mails hold tokens.
+    async fn spool(&self, directory: &PathBuf, message: &[u8]) -> std::io::Result<()> {
+        tokio::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).await?;
+        let name = format!("{}-{}", self.clock.now().strftime("%Y%m%dT%H%M%S%3f"), Uuid::new_v4().simple());
+        let (part, whole) = (directory.join(format!(".{name}")), directory.join(format!("{name}.eml")));
+        tokio::fs::write(&part, message).await?;
+        tokio::fs::rename(part, whole).await
+    }
+
+    /// The library encodes what stands in headers, so that nothing there can begin another; only of a line break in a
+    /// name it makes a panic. No account has such a name, but that is decided elsewhere.
+    fn write(&self, mail: &Mail, encode: impl Fn(String) -> Body) -> Result<Message, Failure> {
+        let broken = |what: &str| Failure { reason: what.to_owned(), is_final: true };
+        let letter = Letter::about(&mail.subject, mail.locale.as_deref(), &self.public_url);
+        let to: Address = mail.to.parse().map_err(|_| broken("no address"))?;
+        let name = mail.name.replace(char::is_control, " ");
+        let generated = HeaderName::new_from_ascii_str("Auto-Submitted");
+        Message::builder()
+            .from(self.from.clone())
+            .to(Mailbox::new(Some(name), to))
+            .subject(letter.subject)
+            .date(SystemTime::from(self.clock.now()))
+            .message_id(Some(format!("<{}@{}>", Uuid::new_v4(), self.from.email.domain())))
+            .raw_header(HeaderValue::new(generated, "auto-generated".to_owned()))
+            .header(MIME_VERSION_1_0)
+            .header(ContentType::TEXT_PLAIN)
+            .body(encode(letter.text))
+            .map_err(|_| broken("no message"))
+    }
+}
+
+impl Failure {
+    fn of_server(error: &smtp::Error) -> Self {
+        let reason = match error.status() {
+            // Its words quote the address.
+            Some(code) => format!("the mail server answered {code}"),
+            None if error.is_response() => "the mail server answered what is not SMTP".to_owned(),
+            None => error.to_string(),
+        };
+        Self { reason, is_final: error.is_permanent() }
+    }
+}
+
+/// For every mail server: not all take eight bits.
+fn quoted(text: String) -> Body {
+    Body::new(text)
+}
+
+/// For the eyes: a link can be copied from the file.
+fn plain(text: String) -> Body {
+    Body::dangerous_pre_encoded(text.replace('\n', "\r\n").into_bytes(), ContentTransferEncoding::EightBit)
+}
+
+fn name(subject: &Subject) -> &'static str {
+    match subject {
+        Subject::Verification { .. } => "verification",
+        Subject::Reset { .. } => "reset",
+        Subject::PasswordChanged => "password changed",
+        Subject::EmailChanging => "email changing",
+        Subject::EmailTaken => "email taken",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn post(from: &str) -> Result<Post, String> {
+        Post::to_spool(PathBuf::new(), from, "https://citas.example".to_owned(), Clock)
+    }
+
+    fn written(name: &str, to: &str) -> Result<String, String> {
+        let mail = Mail {
+            to: to.to_owned(),
+            name: name.to_owned(),
+            locale: Some("es-CO".to_owned()),
+            subject: Subject::Reset { token: "AbC-_9".into() },
+        };
+        let post = post("Citas Ñ <citas@clinica.example>")?;
+        let message = post.write(&mail, quoted).map_err(|failure| failure.reason)?;
+        String::from_utf8(message.formatted()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_name_cannot_add_a_header_or_somebody_else() {
+        let evil = "Bcc: x@evil.example";
+        for name in [
+            format!("Ana\r\n{evil}"),
+            format!("Ana\n{evil}"),
+            format!("Ana\r{evil}\r\n\r\nHola"),
+            format!("Ñandú\r\n {evil}"),
+            "Ana\" <x@evil.example>, \"Eva".to_owned(),
+            "Ana, x@evil.example".to_owned(),
+            "=?utf-8?q?Ana=0D=0ABcc:_x@evil.example?=".to_owned(),
+            "\u{2028}Ana\0\u{85}".to_owned(),
+            "Ñ".repeat(100),
+        ] {
+            let text = written(&name, "ana@example.com").expect("a message");
+            let head = text.split_once("\r\n\r\n").expect("a head").0;
+            let unfolded = head.replace("\r\n ", " ").replace("\r\n\t", " ");
+            let headers: Vec<_> =
+                unfolded.split("\r\n").map(|line| line.split(':').next().unwrap_or_default()).collect();
+            assert_eq!(
+                headers,
+                [
+                    "From",
+                    "To",
+                    "Subject",
+                    "Date",
+                    "Message-ID",
+                    "Auto-Submitted",
+                    "MIME-Version",
+                    "Content-Type",
+                    "Content-Transfer-Encoding"
+                ],
+                "{text}"
+            );
+            assert!(text.is_ascii() && !head.replace("\r\n", "").contains(['\r', '\n', '\0']), "{text}");
+            let to = unfolded.split("\r\n").find(|line| line.starts_with("To: ")).expect("a recipient");
+            assert!(to.ends_with("<ana@example.com>"), "{to}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_more_than_one_is_none() {
+        for to in ["", "ana", "ana@example.com\r\nBcc: x@evil.example", "ana@example.com, x@evil.example", "a b@c.co"] {
+            assert!(written("Ana", to).is_err(), "{to:?}");
+        }
+        for from in ["", "Cita", "a@b.co, c@d.co", "Cita <a@b.co>\r\nBcc: x@y.z"] {
+            assert!(post(from).is_err(), "{from:?}");
+        }
+    }
+
+    #[test]
+    fn a_url_of_no_mail_server_is_not_repeated() {
+        for url in ["", "mail.example", "http://user:hunter22@mail.example", "smtp://user:hunter22@:x?tls=hunter22"] {
+            let refused = Post::by_smtp(&url.into(), "a@b.co", String::new(), Clock).err().expect("no such server");
+            assert!(!refused.contains("hunter22") && !refused.contains("http:"), "{refused}");
+        }
+    }
+}
