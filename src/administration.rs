@@ -4,10 +4,14 @@ use futures::FutureExt as _;
 
 use crate::app::StartError;
 use crate::clock::Clock;
-use crate::config::{Accounts, RotateKeys, check_secret};
+use crate::config::{Accounts, CreateAdmin, RotateKeys, check_secret};
+use crate::domain::audit::{Deed, Outcome};
+use crate::domain::refusal::Refusal;
 use crate::embedded::{self, EmbeddedError, ReplicaSet};
-use crate::error::ClusterName;
+use crate::error::{ClusterName, Error};
+use crate::service::audit::Audit;
 use crate::service::keys::{self, Rotation};
+use crate::service::setup::{self, Invitation};
 use crate::service::vault::Vault;
 use crate::store::cluster::{Cluster, ConnectError};
 use crate::store::users;
@@ -79,7 +83,32 @@ pub async fn rotate_keys(options: &RotateKeys) -> Result<Rotation, StartError> {
     check_secret(accounts.secret.as_ref()).map_err(StartError::Configuration)?;
     let vault = Vault::new(accounts.secret.as_ref())?;
     let users = Users::open(accounts).await?;
-    let rotated = keys::rotate(&users.cluster, &vault, options.compromised, Clock.now()).await;
+    let rotated = async {
+        let change = if options.compromised { "compromised" } else { "in turn" };
+        let deed = Deed::new("cita rotate-keys", Outcome::Asked).with(change);
+        Audit::new(users.cluster.clone(), Clock).record(deed).await?;
+        keys::rotate(&users.cluster, &vault, options.compromised, Clock.now()).await
+    };
+    let rotated = rotated.await;
     users.close().await;
     Ok(rotated?)
+}
+
+/// `cita create-admin`.
+///
+/// # Errors
+/// Why there is no admin more.
+pub async fn create_admin(options: &CreateAdmin) -> Result<Invitation, StartError> {
+    let users = Users::open(&options.accounts).await?;
+    let (audit, now) = (Audit::new(users.cluster.clone(), Clock), Clock.now());
+    let made = setup::create_admin(&users.cluster, &audit, options.email.clone(), options.name.clone(), now).await;
+    users.close().await;
+    made.map_err(|error| match error {
+        Error::Refused(Refusal::Invalid(violations)) => {
+            let told =
+                violations.iter().map(|wrong| format!("{}: {}", wrong.pointer.trim_start_matches('/'), wrong.detail));
+            StartError::Configuration(told.collect::<Vec<_>>().join("; "))
+        }
+        error => error.into(),
+    })
 }

@@ -34,6 +34,8 @@ pub enum Command {
     Openapi,
     /// Make a new key to sign access tokens with.
     RotateKeys(Box<RotateKeys>),
+    /// Make an admin, and print a link with which they choose their password.
+    CreateAdmin(Box<CreateAdmin>),
 }
 
 /// Options of `cita rotate-keys`.
@@ -46,6 +48,25 @@ pub struct RotateKeys {
     /// Everybody has to refresh. Without it the new key takes over in two minutes, and nobody notices.
     #[arg(long)]
     pub compromised: bool,
+}
+
+/// Options of `cita create-admin`.
+#[derive(Clone, Debug, Args)]
+pub struct CreateAdmin {
+    #[command(flatten)]
+    pub accounts: Accounts,
+
+    /// E-mail address of the admin. An account that has it becomes an admin's.
+    #[arg(long, value_name = "ADDRESS")]
+    pub email: String,
+
+    /// Name of the admin, where there is no account yet.
+    #[arg(long, value_name = "NAME", default_value = "Admin")]
+    pub name: String,
+
+    /// Address of Cita for people, which the link begins with.
+    #[arg(long, env = "CITA_PUBLIC_URL", value_name = "URL", value_parser = public_url, default_value = "http://127.0.0.1:8080")]
+    pub public_url: String,
 }
 
 /// Where the accounts are: for commands that work on them alone, beside a running server or without one. The same as for

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use cita::app::{App, Serving};
-use cita::config::{Cli, Command, Config, RotateKeys, check};
+use cita::config::{Cli, Command, Config, CreateAdmin, RotateKeys, check};
 use cita::{administration, telemetry, transport};
 use clap::Parser as _;
 use tokio::runtime::Runtime;
@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         }
         Some(Command::CheckConfig(config)) => return check_config(*config),
         Some(Command::RotateKeys(options)) => return end(rotate_keys(&options)),
+        Some(Command::CreateAdmin(options)) => return end(create_admin(&options)),
         Some(Command::Serve(config)) => *config,
         None => cli.serve,
     };
@@ -73,6 +74,20 @@ fn rotate_keys(options: &RotateKeys) -> Result<(), String> {
         false => "what the other keys have signed is good until it ends by itself",
     };
     print(&format!("The key {} signs from {}; {others}.", rotated.kid, rotated.signs_from));
+    Ok(())
+}
+
+fn create_admin(options: &CreateAdmin) -> Result<(), String> {
+    let made = runtime()?.block_on(administration::create_admin(options)).map_err(|error| chain(&error))?;
+    let (url, token, until) = (&options.public_url, made.token.expose(), made.expires_at);
+    print(&format!(
+        "{} is an admin. Until {until} this link sets the password, once:\n  \
+           {url}/reset-password#token={token}\n\
+         or, without a browser:\n  \
+           curl {url}/v1/auth/reset-password -H 'content-type: application/json' \\\n       \
+           -d '{{\"token\":\"{token}\",\"password\":\"…\"}}'",
+        made.user.email
+    ));
     Ok(())
 }
 

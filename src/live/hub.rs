@@ -20,6 +20,8 @@ use super::project::{self, Update};
 use super::subscriptions::Subscriptions;
 use super::topic::Topic;
 use crate::clock::Clock;
+use crate::domain::access::{self, Object};
+use crate::domain::account::{Role, Viewer};
 use crate::domain::appointment::Appointment;
 use crate::domain::change::{Change, Commit, FeedEvent, Position};
 use crate::domain::doctor::Doctor;
@@ -54,15 +56,15 @@ pub struct Subscriber<'a> {
     pub outbox: &'a Arc<Outbox>,
     /// What the connection is subscribed to: of each name once, the latest.
     pub subscriptions: &'a Arc<Subscriptions>,
-    /// Whether they see the doctor of the topic when the public does not.
-    pub may_see_drafts: bool,
+    /// Who watches: what they may see is asked again when that changes.
+    pub viewer: Arc<Viewer>,
     /// The frame that answers the request, by whether it is resumed.
     pub opening: &'a (dyn Fn(bool) -> Frame + Sync),
 }
 
 impl Subscriber<'_> {
     fn may_see(&self, doctor: &Doctor) -> bool {
-        self.may_see_drafts || doctor.is_approved()
+        sees(&self.viewer, doctor)
     }
 }
 
@@ -116,9 +118,19 @@ struct Member {
     id: SubscriberId,
     outbox: Arc<Outbox>,
     subscriptions: Arc<Subscriptions>,
-    may_see_drafts: bool,
+    viewer: Arc<Viewer>,
     /// What is up to here, they know.
     floor: Position,
+}
+
+/// Whether somebody may know of a doctor.
+fn sees(viewer: &Viewer, doctor: &Doctor) -> bool {
+    doctor.is_approved() || access::authorise(access::DRAFT, viewer, Object::of_calendar(doctor)).is_ok()
+}
+
+/// Whether somebody may watch a doctor's appointments.
+fn calendar_right(viewer: &Viewer, doctor: &Doctor) -> Result<(), Refusal> {
+    access::authorise(access::CALENDAR_TOPIC, viewer, Object::of_calendar(doctor))
 }
 
 impl Hub {
@@ -252,7 +264,7 @@ impl Hub {
     /// Continues an appointments topic after a cursor: `false` when what was missed can no longer be told.
     pub fn resume_appointments(&self, topic: &Topic, after: Cursor, subscriber: &Subscriber<'_>) -> bool {
         let mut state = self.state.lock();
-        let Some(missed) = self.missed(after) else { return false };
+        let Some(missed) = self.missed(after).filter(|_| self.may_watch(topic, subscriber)) else { return false };
         subscriber.outbox.send((subscriber.opening)(true));
         self.tell_missed(topic, &missed, subscriber.outbox);
         state.join(topic, subscriber, self.calendars.position());
@@ -272,6 +284,9 @@ impl Hub {
         subscriber: &Subscriber<'_>,
     ) -> Result<(), TooOld> {
         let mut state = self.state.lock();
+        if !self.may_watch(topic, subscriber) {
+            return Err(TooOld);
+        }
         let position = self.calendars.position();
         let since = if at < position { self.calendars.after(at).ok_or(TooOld)? } else { Vec::new() };
         let upserted = items.into_iter().map(Arc::new).collect();
@@ -281,6 +296,18 @@ impl Hub {
         self.tell_missed(topic, &since, subscriber.outbox);
         state.join(topic, subscriber, at.max(position));
         Ok(())
+    }
+
+    /// Whether staff still act for the doctor whose calendar they are about to join: since they were asked, a commit may have
+    /// come in, which ends only what has been joined.
+    fn may_watch(&self, topic: &Topic, subscriber: &Subscriber<'_>) -> bool {
+        match topic {
+            Topic::Calendar { doctor, .. } if subscriber.viewer.role() == Some(Role::Staff) => {
+                let calendar = self.calendars.kept(*doctor);
+                calendar.is_some_and(|calendar| calendar_right(&subscriber.viewer, &calendar.doctor).is_ok())
+            }
+            _ => true,
+        }
     }
 
     /// Starts or continues the slots of a service on some dates. `None`: the calendar is not in memory or shows a draft that
@@ -484,7 +511,7 @@ impl State {
             id: subscriber.id,
             outbox: subscriber.outbox.clone(),
             subscriptions: subscriber.subscriptions.clone(),
-            may_see_drafts: subscriber.may_see_drafts,
+            viewer: subscriber.viewer.clone(),
             floor,
         };
         match topic {

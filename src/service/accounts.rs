@@ -14,6 +14,7 @@ use super::links::Link;
 use super::request;
 use crate::clock::Clock;
 use crate::domain::account::{AccountChange, Identity, Role, User, normalised_email};
+use crate::domain::audit::{Deed, Outcome as Audited};
 use crate::domain::change::Position;
 use crate::domain::ids::UserId;
 use crate::domain::mail::{Mail, Subject};
@@ -31,6 +32,9 @@ use crate::store::users::{self, Account, StoredUser};
 const RACES: usize = 8;
 /// Mails that are prepared at once beside the answers; beyond that they are dropped, and the person asks again.
 const BESIDE: usize = 32;
+
+/// The operation that changes an account.
+const OPERATION: &str = "me.update";
 
 /// Accounts, as their owners change them.
 pub struct Accounts {
@@ -105,6 +109,7 @@ impl Accounts {
             let (next, token) = decide(&stored.account, &change, hash.as_ref(), request.at)?;
             if let Some(at) = users::replace(&self.users, &stored, &next, Some(&request)).await? {
                 self.tell(&stored.account, &next, &change, token);
+                self.record(identity, peer, &change);
                 let user = User { rev: stored.account.user.rev + 1, ..next.user };
                 return self.complete(identity, &change, user, at).await;
             }
@@ -142,7 +147,7 @@ impl Accounts {
     ///
     /// # Errors
     /// `validation_failed` at `/token` for whatever does not work; unavailable.
-    pub async fn verify_email(&self, token: &MailToken) -> Result<()> {
+    pub async fn verify_email(&self, peer: Peer, token: &MailToken) -> Result<()> {
         let link = Link::parse(token).ok_or_else(bad_token)?;
         for _ in 0..RACES {
             let now = self.clock.now();
@@ -159,7 +164,11 @@ impl Accounts {
                 next.reset = None;
             }
             match users::replace(&self.users, &stored, &next, None).await {
-                Ok(Some(_)) => return Ok(()),
+                Ok(Some(_)) => {
+                    let deed = Deed::new("auth.verifyEmail", Audited::Done).from(peer).to(link.user.0);
+                    self.auth.audit.record_beside(deed);
+                    return Ok(());
+                }
                 Ok(None) => {}
                 // Somebody else has verified the address first; whom it belongs to is not told.
                 Err(Error::Refused(Refusal::EmailTaken)) => return Err(bad_token().into()),
@@ -188,7 +197,7 @@ impl Accounts {
     ///
     /// # Errors
     /// `validation_failed`, at `/token` for whatever does not work; `rate_limited`; unavailable.
-    pub async fn reset_password(&self, token: &MailToken, password: &Password) -> Result<()> {
+    pub async fn reset_password(&self, peer: Peer, token: &MailToken, password: &Password) -> Result<()> {
         password::check("/password", password, "", "")?;
         let link = Link::parse(token).ok_or_else(bad_token)?;
         let mut hash = None;
@@ -209,6 +218,8 @@ impl Accounts {
                 self.post.send(&next.user, &next.user.email, Subject::PasswordChanged);
                 // Whoever reads the address is the owner, whatever others have tried.
                 self.auth.forgive(&next.user.email);
+                let deed = Deed::new("auth.resetPassword", Audited::Done).from(peer).to(link.user.0);
+                self.auth.audit.record_beside(deed);
                 let ended = self.auth.end_sessions(link.user, None).await;
                 return ended.map(|_| ()).map_err(|error| error.with_outcome(Outcome::Unknown));
             }
@@ -236,7 +247,7 @@ impl Accounts {
         }
         let wrong = || Violation::new("/currentPassword", "wrong", "not the password that works now");
         let current = change.current_password.as_ref().ok_or_else(wrong)?;
-        match self.auth.prove(&account.user.email, current, peer).await {
+        match self.auth.prove(OPERATION, &account.user.email, current, peer).await {
             Err(Error::Refused(Refusal::Unauthenticated)) => Err(wrong().into()),
             proven => proven.map(|_| ()),
         }
@@ -250,6 +261,16 @@ impl Accounts {
                 Err(Refusal::IdempotencyKeyReused.into())
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Notes in the audit what concerns how the account is entered.
+    fn record(&self, identity: &Identity, peer: Peer, change: &AccountChange) {
+        let changed = [(change.email.is_some(), "e-mail"), (change.new_password.is_some(), "password")];
+        let changed: Vec<&str> = changed.into_iter().filter(|(is_so, _)| *is_so).map(|(_, what)| what).collect();
+        if !changed.is_empty() {
+            let deed = Deed::new(OPERATION, Audited::Done).by(identity.user, identity.session).from(peer);
+            self.auth.audit.record_beside(deed.to(identity.user.0).with(changed.join(", ")));
         }
     }
 
@@ -299,7 +320,7 @@ impl Accounts {
     fn request(&self, identity: &Identity, key: &str, rev: Option<u32>, change: &AccountChange) -> Request {
         let AccountChange { name, locale, time_zone, email, new_password, .. } = change;
         let parts = [format!("{rev:?} {name:?} {locale:?} {time_zone:?} {email:?} {}", new_password.is_some())];
-        request::request(identity, "me.update", key, &parts.each_ref().map(String::as_str), self.clock.now())
+        request::request(identity, OPERATION, key, &parts.each_ref().map(String::as_str), self.clock.now())
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::audit::Audit;
 use super::credentials::Credentials;
 use super::external::{ExternalIssuer, Externals};
 use super::keys::Tokens;
@@ -17,6 +18,7 @@ use super::tokens::PublicKey;
 use super::vault::Vault;
 use crate::clock::Clock;
 use crate::domain::account::{External, Identity, NewAccount, Role, User, check_device, normalised_email};
+use crate::domain::audit::{Deed, Outcome as Audited};
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::peer::Peer;
 use crate::domain::proof::{Counted, Sent, VERIFICATION_LIFETIME};
@@ -39,6 +41,7 @@ pub struct Auth {
     clock: Clock,
     tokens: Tokens,
     credentials: Credentials,
+    pub(super) audit: Audit,
     externals: Option<Externals>,
     pub(super) revocations: Arc<Revocations>,
 }
@@ -90,8 +93,9 @@ impl Auth {
         let vault = Vault::new(trust.secret.as_ref())?;
         let tokens = Tokens::open(users.clone(), trust.issuer.clone(), vault, clock.now()).await?;
         let externals = trust.external.clone().map(Externals::new).transpose()?;
-        let credentials = Credentials::new(users.clone(), clock);
-        let auth = Self { users, clock, tokens, credentials, externals, revocations };
+        let audit = Audit::new(users.clone(), clock);
+        let credentials = Credentials::new(users.clone(), audit.clone(), clock);
+        let auth = Self { users, clock, tokens, credentials, audit, externals, revocations };
         auth.load_revocations().await?;
         Ok(auth)
     }
@@ -156,7 +160,7 @@ impl Auth {
         account.sent.push(Sent { kind: Counted::Verification, at: now });
         users::insert(&self.users, &account).await?;
         // The account stands, whatever became of the session.
-        let begun = self.begin_session(account.user, device).await;
+        let begun = self.begin_session("auth.register", account.user, device).await;
         let (_, grant) = begun.map_err(|error| error.with_outcome(Outcome::Unknown))?;
         Ok((grant, token))
     }
@@ -168,21 +172,21 @@ impl Auth {
     /// unavailable.
     pub async fn login(&self, email: &str, password: &Password, device: Device) -> Result<Grant> {
         check_device(device.name.as_deref())?;
-        let account = self.prove(email, password, device.peer).await?;
+        let account = self.prove("auth.login", email, password, device.peer).await?;
         account.usable()?;
         let hash = account.password;
-        let (session, grant) = self.begin_session(account.user, device).await?;
+        let (session, grant) = self.begin_session("auth.login", account.user, device).await?;
         self.confirm_login(&session, &hash).await?;
         Ok(grant)
     }
 
-    /// The account with this address, when `password` is its password. Wrong ones are throttled: whoever asks for a
-    /// password asks here.
+    /// The account with this address, when `password` is its password. Wrong ones are throttled, and in the audit of
+    /// `action`: whoever asks for a password asks here.
     ///
     /// # Errors
     /// As [`Auth::login`].
-    pub async fn prove(&self, email: &str, password: &Password, peer: Peer) -> Result<Account> {
-        self.credentials.prove(email, password, peer).await
+    pub async fn prove(&self, action: &'static str, email: &str, password: &Password, peer: Peer) -> Result<Account> {
+        self.credentials.prove(action, email, password, peer).await
     }
 
     /// Forgives all wrong passwords at the account with this normalised address, for an owner who has proven themselves
@@ -226,6 +230,8 @@ impl Auth {
                 Verdict::Revoked => return Err(Refusal::SessionRevoked.into()),
                 Verdict::Stolen if self.end(&session, now).await? != Replaced::Lost => {
                     tracing::warn!(session = %session.id, "a used refresh token came again: the session was ended");
+                    let deed = Deed::new("auth.refresh", Audited::Refused).from(peer).to(session.user.0);
+                    self.audit.record_beside(deed.with("a used token came again: the session was ended"));
                     return Err(Refusal::Unauthenticated.into());
                 }
                 Verdict::Current => {
@@ -348,11 +354,14 @@ impl Auth {
         Ok(user)
     }
 
-    async fn begin_session(&self, user: User, device: Device) -> Result<(Session, Grant)> {
+    /// Opens a session, and says in the audit that `action` did. Neither without the other.
+    async fn begin_session(&self, action: &'static str, user: User, device: Device) -> Result<(Session, Grant)> {
         let now = self.now();
         let token = Presented::first(SessionId(random::id(now)?))?;
         let session = token.begin(user.id, device.name, device.peer.network().to_string(), now)?;
-        if !sessions::insert(&self.users, &session).await? {
+        let deed = Deed::new(action, Audited::Done).by(user.id, session.id).from(device.peer).to(user.id.0);
+        let (inserted, ()) = tokio::try_join!(sessions::insert(&self.users, &session), self.audit.record(deed))?;
+        if !inserted {
             return Err(Error::Internal("the id of a new session is taken".to_owned()));
         }
         self.make_room(&session, now).await;

@@ -2,10 +2,12 @@
 
 use uuid::Uuid;
 
+use super::audit::Audit;
 use super::passwords::Passwords;
 use super::throttle::{From, Throttle};
 use crate::clock::Clock;
 use crate::domain::account::normalised_email;
+use crate::domain::audit::{Deed, Outcome as Audited};
 use crate::domain::ids::UserId;
 use crate::domain::peer::Peer;
 use crate::domain::refusal::Refusal;
@@ -21,11 +23,12 @@ pub(super) struct Credentials {
     clock: Clock,
     passwords: Passwords,
     throttle: Throttle,
+    audit: Audit,
 }
 
 impl Credentials {
-    pub(super) fn new(users: Cluster, clock: Clock) -> Self {
-        Self { users, clock, passwords: Passwords::new(), throttle: Throttle::default() }
+    pub(super) fn new(users: Cluster, audit: Audit, clock: Clock) -> Self {
+        Self { users, clock, passwords: Passwords::new(), throttle: Throttle::default(), audit }
     }
 
     /// The hash to keep of a password.
@@ -43,7 +46,13 @@ impl Credentials {
     /// # Errors
     /// `unauthenticated` and `rate_limited`, the same in word and in time whether there is such an account or not;
     /// unavailable.
-    pub(super) async fn prove(&self, email: &str, password: &Password, peer: Peer) -> Result<Account> {
+    pub(super) async fn prove(
+        &self,
+        action: &'static str,
+        email: &str,
+        password: &Password,
+        peer: Peer,
+    ) -> Result<Account> {
         let address = normalised_email(email);
         let attempt = self.throttle.attempt(address.as_deref().unwrap_or(email), peer);
         // Who must wait in any case costs no look-up, and does not stand in the queue.
@@ -65,7 +74,14 @@ impl Credentials {
         }
         match (account, matches?) {
             (Some(account), true) => Ok(account),
-            _ => Err(Refusal::Unauthenticated.into()),
+            (account, _) => {
+                if let Some(account) = account {
+                    // Beside the answer, which must not take longer for an account that is there.
+                    let deed = Deed::new(action, Audited::Refused).from(peer).to(account.user.id.0);
+                    self.audit.record_beside(deed.with("wrong password"));
+                }
+                Err(Refusal::Unauthenticated.into())
+            }
         }
     }
 

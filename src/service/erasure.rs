@@ -17,14 +17,15 @@ use super::random;
 use super::request::Done;
 use crate::clock::Clock;
 use crate::domain::account::{Identity, User};
+use crate::domain::audit::{Deed, Outcome as Audited};
 use crate::domain::ids::UserId;
 use crate::domain::refusal::Refusal;
 use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::appointments::AppointmentStore;
 use crate::store::cluster::Cluster;
 use crate::store::doctors::DoctorStore;
-use crate::store::sessions;
 use crate::store::users::{self, Account};
+use crate::store::{audit, sessions};
 use crate::views::revocations::RETENTION;
 
 /// How often a change is decided anew because another one was faster.
@@ -76,6 +77,8 @@ impl Erasure {
                     // The job does it as well.
                     tracing::warn!(%error, "the sessions of a closed account have not all ended yet");
                 }
+                let deed = Deed::new("me.delete", Audited::Done).by(identity.user, identity.session);
+                self.auth.audit.record_beside(deed.to(identity.user.0));
                 self.due.notify_one();
                 return Ok(Done { value: (), at });
             }
@@ -115,6 +118,7 @@ impl Erasure {
         self.erase_profile(person, now).await?;
         self.erase_as_patient(person, now).await?;
         self.erase_as_doctor(person, now).await?;
+        audit::forget_networks(&self.users, person).await?;
         if is_last {
             users::delete_closed(&self.users, person).await?;
             tracing::info!(user = %person, "a person was erased");

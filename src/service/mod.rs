@@ -20,6 +20,7 @@ mod random;
 mod refresh;
 pub mod request;
 pub mod sessions;
+pub mod setup;
 pub mod slots;
 mod throttle;
 pub mod tokens;

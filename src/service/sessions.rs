@@ -5,8 +5,10 @@ use jiff::Timestamp;
 
 use super::auth::{Auth, RACES, contended, not_applied};
 use crate::domain::account::Identity;
+use crate::domain::audit::{Deed, Outcome as Audited};
 use crate::domain::change::Position;
 use crate::domain::ids::{SessionId, UserId};
+use crate::domain::peer::Peer;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::{LIVE_SESSIONS, Session};
 use crate::error::{Error, Outcome, Result};
@@ -41,7 +43,16 @@ impl Auth {
     ///
     /// # Errors
     /// `not_found` for a session that is not theirs; unavailable.
-    pub async fn revoke(&self, identity: &Identity, which: Revoked) -> Result<Ended> {
+    pub async fn revoke(&self, identity: &Identity, peer: Peer, which: Revoked) -> Result<Ended> {
+        let ended = self.revoke_some(identity, which).await?;
+        let object = if let Revoked::One(session) = which { session.0 } else { identity.user.0 };
+        let change = if which == Revoked::Others { "all others" } else { "one" };
+        let deed = Deed::new("session.revoke", Audited::Done).by(identity.user, identity.session).from(peer);
+        self.audit.record_beside(deed.to(object).with(change));
+        Ok(ended)
+    }
+
+    async fn revoke_some(&self, identity: &Identity, which: Revoked) -> Result<Ended> {
         let session = match which {
             Revoked::Others => return self.end_sessions(identity.user, Some(identity.session)).await,
             Revoked::One(session) => session,
@@ -65,8 +76,10 @@ impl Auth {
     ///
     /// # Errors
     /// Unavailable.
-    pub async fn logout(&self, identity: &Identity) -> Result<()> {
-        match self.revoke(identity, Revoked::One(identity.session)).await {
+    pub async fn logout(&self, identity: &Identity, peer: Peer) -> Result<()> {
+        let deed = Deed::new("auth.logout", Audited::Done).by(identity.user, identity.session).from(peer);
+        self.audit.record_beside(deed.to(identity.user.0));
+        match self.revoke_some(identity, Revoked::One(identity.session)).await {
             // A token without a session cannot be ended otherwise.
             Err(Error::Refused(Refusal::NotFound)) => {
                 self.revocations.insert(identity.session, self.now());

@@ -1,5 +1,7 @@
 //! Subscribing to topics, and leaving them.
 
+use std::sync::Arc;
+
 use cita_protocol::topic::{SubscribeReply, SubscribeRequest, UnsubscribeReply, UnsubscribeRequest};
 use cita_protocol::{ErrorCode, Problem};
 use jiff::civil::Date;
@@ -71,14 +73,11 @@ impl Session {
             let id = id.map(encode::json);
             Frame::new("reply", id.as_deref(), None, &reply)
         };
-        let may_see_drafts = name
-            .doctor()
-            .is_some_and(|doctor| access::authorise(access::DRAFT, &self.viewer(), Object::of_doctor(doctor)).is_ok());
         let subscriber = Subscriber {
             id: self.id,
             outbox: &self.outbox,
             subscriptions: &self.subscriptions,
-            may_see_drafts,
+            viewer: Arc::new(self.viewer()),
             opening: &opening,
         };
         match name {

@@ -129,7 +129,7 @@ impl Alone {
             id: SubscriberId(1),
             outbox,
             subscriptions: &Arc::default(),
-            may_see_drafts: false,
+            viewer: Arc::new(cita::domain::account::Viewer::Anonymous),
             opening: &opening,
         };
         self.hub.join_slots(self.doctor.id, service().id, &[DAY], after, &subscriber)

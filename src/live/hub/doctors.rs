@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Group, Hub, Member, Message, State, Subscriber, changes_rules};
+use super::{Group, Hub, Member, Message, State, Subscriber, calendar_right, changes_rules, sees};
 use crate::domain::change::{Change, Commit, Position};
 use crate::domain::doctor::Doctor;
 use crate::domain::ids::DoctorId;
@@ -37,14 +37,17 @@ impl Hub {
     }
 
     /// Tells what a commit changes of doctors, before it is applied: the calendars still have what they looked like. Where
-    /// a doctor is no longer approved, the subscriptions of those who may not see drafts end.
+    /// a doctor is no longer approved, the subscriptions of those who may not see drafts end; and those of staff to the
+    /// calendar of a doctor for whom they no longer act.
     pub(super) fn push_doctors(&self, state: &mut State, commit: &Commit) {
         for doctor in latest(commit) {
             if !doctor.is_approved() {
-                let lost = |member: &Member| !member.may_see_drafts && member.floor < commit.at;
+                let lost = |member: &Member| !sees(&member.viewer, doctor) && member.floor < commit.at;
                 self.end_topics(&mut state.slots, doctor.id, &Refusal::NotFound, commit.at, lost);
                 self.end_topics(&mut state.doctors, doctor.id, &Refusal::NotFound, commit.at, lost);
             }
+            let lost = |member: &Member| calendar_right(&member.viewer, doctor).is_err() && member.floor < commit.at;
+            self.end_topics(&mut state.calendars, doctor.id, &Refusal::Forbidden, commit.at, lost);
             let Some(groups) = state.doctors.get(&doctor.id) else { continue };
             let before = self.calendars.kept(doctor.id).filter(|calendar| calendar.position() < commit.at);
             if before.is_some_and(|before| before.doctor.looks_like(doctor)) {

@@ -21,13 +21,13 @@ impl Call<'_> {
     pub(super) async fn reset_password(&self) -> Answered {
         let input: ResetPasswordRequest = self.input()?;
         let (token, password) = (MailToken::from(input.token), Password::from(input.password));
-        self.services.accounts.reset_password(&token, &password).await?;
+        self.services.accounts.reset_password(self.request.peer, &token, &password).await?;
         Ok(read(&Empty {}))
     }
 
     pub(super) async fn verify_email(&self) -> Answered {
         let input: VerifyEmailRequest = self.input()?;
-        self.services.accounts.verify_email(&MailToken::from(input.token)).await?;
+        self.services.accounts.verify_email(self.request.peer, &MailToken::from(input.token)).await?;
         Ok(read(&Empty {}))
     }
 

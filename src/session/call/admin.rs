@@ -44,7 +44,6 @@ impl Call<'_> {
         let change = UserChange { role: input.role.map(convert::role_of), disabled: input.disabled };
         let (peer, key) = (self.request.peer, self.key()?);
         let done = self.services.admin.update_user(self.viewer, peer, key, id, input.rev, &change).await?;
-        self.services.hub.end_revoked();
         Ok(self.done_with_users(&done, convert::account))
     }
 

@@ -71,7 +71,7 @@ impl Call<'_> {
     pub(super) async fn logout(&self) -> Answered {
         let _: Empty = self.input()?;
         let identity = self.viewer.identity()?;
-        self.services.auth.logout(identity).await?;
+        self.services.auth.logout(identity, self.request.peer).await?;
         self.services.hub.revoke(identity.session);
         Ok(Answer { cookies: self.cleared_cookies(), ..read(&Empty {}) })
     }

@@ -32,7 +32,7 @@ impl Call<'_> {
             id => Revoked::One(SessionId(fields.id("/id", &Id::from(id)))),
         };
         fields.finish()?;
-        let ended = self.services.auth.revoke(self.viewer.identity()?, which).await?;
+        let ended = self.services.auth.revoke(self.viewer.identity()?, self.request.peer, which).await?;
         // The other nodes hear of it from their feeds; this one need not wait for its own.
         ended.sessions.iter().for_each(|session| self.services.hub.revoke(*session));
         let cursor = Some(self.services.hub.cursor_of_users(ended.at).to_string());
