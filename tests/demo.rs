@@ -1,6 +1,6 @@
 //! The demo clinic: made once, completed where it was cut short, and never in anybody else's databases.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use cita::clock::Clock;
@@ -19,8 +19,6 @@ use uuid::Uuid;
 
 use crate::harness::cast::trust;
 use crate::harness::mongo::shared;
-
-const HERE: Peer = Peer(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
 /// Two empty databases, and what a server has of them.
 struct Node {

@@ -5,7 +5,6 @@ use cita_cli::ClientError;
 use cita_protocol::frame::CloseCode;
 use cita_protocol::{ErrorCode, Operation};
 use futures::TryStreamExt as _;
-use jiff::SignedDuration;
 use mongodb::Database;
 use mongodb::bson::{Bson, Document, doc};
 use serde_json::{Value, json};
@@ -116,7 +115,7 @@ async fn documents(database: &Database) -> Vec<Document> {
 
 /// When no access token of a closed account can live any more.
 fn later() -> jiff::Timestamp {
-    Clock.now() + SignedDuration::from_mins(16)
+    Clock.now() + cita::views::revocations::RETENTION + jiff::SignedDuration::from_mins(1)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -293,7 +293,7 @@ mod tests {
                 "--trusted-proxies=nobody",
             ];
             let found = mistakes(words(&[command, &options].concat())).expect("mistakes");
-            assert_eq!(found.len(), 7, "{found:#?}");
+            assert_eq!(found.len(), 9, "{found:#?}");
             for (mistake, words) in found.iter().zip([
                 "'here' for '--listen <ADDRESS>'",
                 "browsers write this origin as https://b.example",
@@ -301,6 +301,8 @@ mod tests {
                 "'0' for '--ring-mb <MEGABYTES>'",
                 "give --appointments-uri",
                 "leave --demo",
+                "give --secret",
+                "give --smtp-url",
                 "the URI of the users cluster is not usable",
             ]) {
                 assert!(mistake.contains(words) && !mistake.contains('\n'), "{words} in {mistake}");
@@ -316,7 +318,20 @@ mod tests {
         let complaints = |arguments: &[&str]| complete(parsed(arguments)).err().unwrap_or_default().join("\n");
         let (users, appointments) = ("--users-uri=mongodb://u", "--appointments-uri=mongodb://a");
         assert_eq!(complaints(&[]), "");
-        assert_eq!(complaints(&["--mode=production", users, appointments]), "");
+        let (secret, smtp) = ("--secret=un secreto largo y variado, que nadie sabe", "--smtp-url=smtp://mail.example");
+        let good = ["--mode=production", users, appointments, secret, smtp, "--mail-from=citas@clinica.example"];
+        assert_eq!(complaints(&good), "");
+        for (left_out, complaint) in
+            [(1, "alone"), (3, "give --secret"), (4, "give --smtp-url"), (5, "give --mail-from")]
+        {
+            let mut rest = good.to_vec();
+            rest.remove(left_out);
+            assert!(complaints(&rest).contains(complaint), "{rest:?}");
+        }
+        for weak in ["short", &"a".repeat(50), "0123456780123456780123456780123456780"] {
+            let complaint = complaints(&[&format!("--secret={weak}")]);
+            assert!(complaint.contains("CITA_SECRET has fewer than") && !complaint.contains(weak), "{complaint}");
+        }
         assert!(complaints(&["--mode=production"]).contains("give --users-uri"));
         assert!(complaints(&["--mode=production", "--demo", users, appointments]).contains("leave --demo"));
         assert!(complaints(&[users]).contains("give --appointments-uri"));

@@ -136,6 +136,7 @@ async fn a_document_tells_who_did_what_from_which_session() {
         (HISTORY_LIMIT, 2, stored.doctor.rev),
         "the first stays, the latest too"
     );
-    let seen = first.request("doctor.get", json!({ "id": practice.doctor.id }), None).await.unwrap().data;
+    let visitor = clinic.anon().await;
+    let seen = visitor.request("doctor.get", json!({ "id": practice.doctor.id }), None).await.unwrap().data;
     assert!(["staff", "history", "listing"].iter().all(|field| seen.get(field).is_none()), "{seen}");
 }
