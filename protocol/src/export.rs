@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::admin::HistoryEntry;
+use crate::admin::{AuditEntry, HistoryEntry};
 use crate::appointment::Appointment;
 use crate::auth::User;
 use crate::doctor::{Availability, Doctor, Service};
@@ -27,6 +27,8 @@ pub struct Export {
     pub doctor: Option<ExportedDoctor>,
     /// As a patient and as a doctor, by start.
     pub appointments: ExportList<ExportedAppointment>,
+    /// Log-ins and administration that concern the person, latest first.
+    pub audit: ExportList<AuditEntry>,
 }
 
 /// A list of an export.

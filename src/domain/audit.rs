@@ -24,6 +24,17 @@ pub struct Entry {
     pub change: Option<String>,
 }
 
+impl Entry {
+    /// The entry as one of those whom it concerns may see it: where others did something, not from where.
+    #[must_use]
+    pub fn as_seen_by(self, user: UserId) -> Self {
+        match self.actor {
+            Some(actor) if actor != user => Self { session: None, network: None, ..self },
+            _ => self,
+        }
+    }
+}
+
 /// What became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

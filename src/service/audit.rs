@@ -54,19 +54,14 @@ impl Audit {
         audit::list(&self.users, query).await
     }
 
-    /// The entries that concern the caller, latest first. Where others did something to them, not from where.
+    /// The entries that concern the caller, latest first.
     ///
     /// # Errors
     /// `unavailable`.
     pub async fn list_own(&self, viewer: &Viewer, query: Query) -> Result<Vec<Entry>> {
         access::authorise("me.listAudit", viewer, Object::default())?;
         let user = viewer.identity()?.user;
-        let mut found = audit::list(&self.users, &Query { concerns: Some(user), ..query }).await?;
-        for entry in &mut found {
-            if entry.actor.is_some_and(|actor| actor != user) {
-                (entry.session, entry.network) = (None, None);
-            }
-        }
-        Ok(found)
+        let found = audit::list(&self.users, &Query { concerns: Some(user), ..query }).await?;
+        Ok(found.into_iter().map(|entry| entry.as_seen_by(user)).collect())
     }
 }

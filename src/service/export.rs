@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use crate::clock::Clock;
 use crate::domain::account::User;
 use crate::domain::appointment::Appointment;
+use crate::domain::audit::Entry;
 use crate::domain::doctor::Doctor;
 use crate::domain::ids::UserId;
 use crate::domain::refusal::Refusal;
@@ -17,7 +18,7 @@ use crate::error::Result;
 use crate::store::appointments::AppointmentStore;
 use crate::store::cluster::Cluster;
 use crate::store::doctors::DoctorStore;
-use crate::store::{sessions, users};
+use crate::store::{audit, sessions, users};
 
 /// Exports that are put together at once: each may hold ten thousand documents in memory.
 const AT_ONCE: usize = 2;
@@ -47,6 +48,8 @@ pub struct Export {
     pub doctor: Option<Doctor>,
     /// As a patient and as a doctor.
     pub appointments: Complete<Appointment>,
+    /// What they did and what was done to them, latest first, as they may see it.
+    pub audit: Complete<Entry>,
 }
 
 /// A list that is whole, or says that it is not.
@@ -78,12 +81,15 @@ impl Exports {
         let sessions = sessions::of_user(&self.users, person, LONGEST + 1).await?;
         let doctor = self.doctors.find(person).await?.map(|(stored, _)| stored.doctor);
         let appointments = self.appointments.of_person(person, LONGEST + 1).await?;
+        let concerns = audit::Query { concerns: Some(person), limit: LONGEST + 1, ..audit::Query::default() };
+        let entries = audit::list(&self.users, &concerns).await?;
         Ok(Export {
             at,
             user: account.user,
             sessions: Complete::of(sessions),
             doctor,
             appointments: Complete::of(appointments),
+            audit: Complete::of(entries.into_iter().map(|entry| entry.as_seen_by(person)).collect()),
         })
     }
 }

@@ -93,6 +93,7 @@ pub fn export(export: &Export) -> WireExport {
             appointment: appointment(found),
             history: found.history.iter().map(|entry| appointment_event(own, false, entry)).collect(),
         }),
+        audit: complete(&export.audit, audit_entry),
     }
 }
 
