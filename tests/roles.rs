@@ -289,3 +289,38 @@ async fn an_appointment_tells_its_history_to_its_parties() {
         assert_eq!(refused, Err(ErrorCode::NotFound));
     }
 }
+
+/// The first admin has no default password: a command prints a link that works once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_admin_comes_by_a_link() {
+    let clinic = Clinic::open().await;
+    let create = async |email: &str| {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_cita"));
+        command.args(["create-admin", "--users-uri", &clinic.users_uri, "--email", email, "--name", "Ada Admin"]);
+        let output = command.output().await.expect("the command runs");
+        (
+            output.status.success(),
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
+        )
+    };
+    let patient = clinic.patient().await;
+    for email in ["ada@prueba.example", &patient.email] {
+        let (made, told) = create(email).await;
+        assert!(made && told.contains("is an admin"), "{told}");
+        let token = told.split("#token=").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("a token");
+        let reset = json!({ "token": token, "password": "una clave nueva y larga" });
+        clinic.anon().await.request("auth.resetPassword", &reset, None).await.expect("the link works");
+        let again = clinic.anon().await.request("auth.resetPassword", &reset, None).await;
+        assert_eq!(again.err().as_ref().and_then(ClientError::code), Some(ErrorCode::ValidationFailed), "once");
+        let log_in = json!({ "email": email, "password": "una clave nueva y larga" });
+        let reply = clinic.anon().await.request("auth.login", log_in, None).await.expect("a log-in").data;
+        assert_eq!(reply["user"]["role"], "admin");
+    }
+    let doctor = clinic.person("doctor", "Una Doctora").await;
+    for (email, words) in
+        [("no address", "email: not an e-mail address"), (doctor.email.as_str(), "belongs to a doctor")]
+    {
+        let (made, told) = create(email).await;
+        assert!(!made && told.contains(words), "{told}");
+    }
+}
