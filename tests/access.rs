@@ -6,9 +6,9 @@ use cita_protocol::{ErrorCode, Operation};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::harness::cast::{Caller, Cast, login};
+use crate::harness::cast::{Caller, Cast, login, receptionist};
 use crate::harness::clinic::{Clinic, PRODUCTION, at, connect, date, key, register, text};
-use crate::harness::rest::Rest;
+use crate::harness::rest::{Rest, client};
 
 /// What the contract says, in its own words: whom an operation of this cast's input is for, and what everybody else is
 /// told once they are known. A new operation needs its line here.
@@ -124,6 +124,40 @@ async fn every_operation_is_open_to_those_whom_the_contract_names() {
         }
     }
     assert!(wrong.is_empty(), "{} of {asked}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Every topic, every caller, over WebSocket and as a stream of events.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_topic_is_open_to_those_whom_the_contract_names() {
+    use Caller::{Admin, Doctor, Staff};
+    let cast = Cast::meet().await;
+    let known = Caller::ALL.split_at(1).1;
+    let topics: [(String, &[Caller]); 4] = [
+        (format!("doctors/{}", cast.practice.doctor.id), &Caller::ALL),
+        (cast.practice.slots(&date(1)), &Caller::ALL),
+        (cast.practice.calendar(), &[Doctor, Staff, Admin]),
+        ("me/appointments".to_owned(), known),
+    ];
+    for (topic, allowed) in &topics {
+        for caller in Caller::ALL {
+            let token = cast.person(caller).map(|person| person.token.as_str());
+            let expected = match caller {
+                _ if allowed.contains(&caller) => None,
+                Caller::Anonymous => Some(ErrorCode::Unauthenticated),
+                _ => Some(ErrorCode::Forbidden),
+            };
+            let connection = connect(cast.clinic.url(), token).await;
+            let outcome = connection.request("subscribe", json!({ "topic": topic }), None).await;
+            let found = outcome.err().map(|error| error.code().unwrap_or_else(|| panic!("{error}")));
+            assert_eq!(found, expected, "{topic} by {caller:?}");
+            let mut request = client().get(format!("{}/v1/events?topic={topic}", cast.clinic.url()));
+            if let Some(token) = token {
+                request = request.bearer_auth(token);
+            }
+            let status = request.send().await.expect("an answer").status().as_u16();
+            assert_eq!(status, expected.map_or(200, ErrorCode::status), "{topic} by {caller:?}");
+        }
+    }
 }
 
 /// What is refused changes nothing: the matrix above cannot see that.
@@ -244,6 +278,8 @@ async fn a_doctor_who_is_not_approved_is_seen_by_themselves() {
     let (doctor, patient) = (practice.doctor.clone(), clinic.patient().await);
     let colleague = register(clinic.url(), "doctor", "Otra Doctora").await;
     let admin = crate::harness::cast::admin(&clinic).await;
+    let staff = receptionist(&clinic, &admin, Some(&doctor)).await;
+    let other_staff = receptionist(&clinic, &admin, None).await;
     let slots = json!({ "doctorId": doctor.id, "serviceId": practice.service, "from": date(1), "to": date(1) });
     let topic = json!({ "topic": practice.slots(&date(1)) });
     let mut booking = practice.booking(&at(&date(1), "09:00"));
@@ -254,9 +290,15 @@ async fn a_doctor_who_is_not_approved_is_seen_by_themselves() {
         ("slot.search", slots),
         ("subscribe", topic),
     ];
-    for (who, sees) in
-        [(None, false), (Some(&patient), false), (Some(&colleague), false), (Some(&doctor), true), (Some(&admin), true)]
-    {
+    for (who, sees) in [
+        (None, false),
+        (Some(&patient), false),
+        (Some(&colleague), false),
+        (Some(&other_staff), false),
+        (Some(&doctor), true),
+        (Some(&staff), true),
+        (Some(&admin), true),
+    ] {
         let connection = connect(clinic.url(), who.map(|person| person.token.as_str())).await;
         for (operation, data) in &reads {
             let code = connection.request(operation, data, None).await.err().and_then(|error| error.code());
