@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use cita::clock::Clock;
 use cita::domain::account::{NewAccount, Role};
+use cita::domain::ids::UserId;
 use cita::domain::peer::Peer;
 use cita::domain::refusal::Refusal;
 use cita::domain::secret::Password;
@@ -162,8 +163,28 @@ async fn right_passwords_are_not_throttled_and_a_reset_forgives_the_wrong_ones()
     }
     assert!((12..=14).contains(&elsewhere), "{elsewhere}");
     assert!(matches!(log_in(&auth, &person.email, PASSWORD, client(99)).await, Ok(Some(_))));
-    auth.forgive(&person.email);
-    assert_eq!(log_in(&auth, &person.email, PASSWORD, client(99)).await, Ok(None));
+    auth.forgive(&person.email, client(98));
+    // It goes on: whoever has set a new password gets in from where they did that, and nobody else from anywhere new.
+    while log_in(&auth, &person.email, "no es la clave", client(elsewhere)).await == Err(Refusal::Unauthenticated) {
+        elsewhere += 1;
+    }
+    assert!(matches!(log_in(&auth, &person.email, PASSWORD, client(99)).await, Ok(Some(_))));
+    assert_eq!(log_in(&auth, &person.email, PASSWORD, client(98)).await, Ok(None));
+}
+
+/// Whoever has logged out everywhere is not shut out by a stranger who tries passwords.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_owner_comes_back_to_where_they_have_been() {
+    let clinic = Clinic::open().await;
+    let (auth, person) = (accounts(&clinic).await, clinic.patient().await);
+    assert_eq!(log_in(&auth, &person.email, PASSWORD, client(1)).await, Ok(None));
+    auth.end_sessions(person.id.parse().map(UserId).expect("an id"), None).await.expect("all sessions end");
+    let mut elsewhere = 2;
+    while log_in(&auth, &person.email, "no es la clave", client(elsewhere)).await == Err(Refusal::Unauthenticated) {
+        elsewhere += 1;
+    }
+    assert!(matches!(log_in(&auth, &person.email, PASSWORD, client(99)).await, Ok(Some(_))));
+    assert_eq!(log_in(&auth, &person.email, PASSWORD, client(1)).await, Ok(None));
 }
 
 /// How long a refusal takes must not tell whether there is such an account.

@@ -35,6 +35,13 @@ async fn a_receptionist_acts_for_the_doctors_whom_they_were_given() {
         ask(clinic, staff, "patient.find", json!({ "email": cast.patient.email.to_uppercase() })).await.unwrap();
     assert_eq!(found, json!({ "id": cast.patient.id, "name": cast.patient.name }));
 
+    let unverified = json!({ "email": cast.other_patient.email });
+    assert_eq!(
+        ask(clinic, staff, "patient.find", unverified).await,
+        Err(ErrorCode::NotFound),
+        "it may be another's address"
+    );
+
     let mut calendar = Watcher::start(clinic.connect(staff).await, &practice.calendar(), None).await;
     let mut booking = practice.booking(&cast.free_time());
     booking["patientId"] = found["id"].clone();

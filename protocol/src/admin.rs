@@ -108,7 +108,7 @@ pub struct StaffDoctorsRequest {
     pub after: Option<Cursor>,
 }
 
-/// `patient.find`: the account with exactly this address, to book for them.
+/// `patient.find`: the account with exactly this address, once verified, to book for them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FindPatientRequest {

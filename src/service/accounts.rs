@@ -217,7 +217,7 @@ impl Accounts {
             if users::replace(&self.users, &stored, &next, None).await?.is_some() {
                 self.post.send(&next.user, &next.user.email, Subject::PasswordChanged);
                 // Whoever reads the address is the owner, whatever others have tried.
-                self.auth.forgive(&next.user.email);
+                self.auth.forgive(&next.user.email, peer);
                 let deed = Deed::new("auth.resetPassword", Audited::Done).from(peer).to(link.user.0);
                 self.auth.audit.record_beside(deed);
                 let ended = self.auth.end_sessions(link.user, None).await;

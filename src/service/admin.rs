@@ -59,7 +59,7 @@ impl Admin {
 
     /// Changes a role or disables an account, and ends the user's sessions: no token of the old role lives on.
     ///
-    /// Nobody does it to themselves, so that an admin remains. A doctor stays one: what others see of them ends by taking
+    /// Nobody does it to themselves. Two admins can still do it to each other; `cita create-admin` helps then. A doctor stays one: what others see of them ends by taking
     /// back the approval.
     ///
     /// # Errors
@@ -161,7 +161,7 @@ impl Admin {
         }
         for (index, user) in staff.iter().enumerate() {
             let found = users::find(&self.users, *user).await.map_err(unchanged)?;
-            if found.is_none_or(|account| account.user.role != Role::Staff) {
+            if found.is_none_or(|account| account.user.role != Role::Staff || account.usable().is_err()) {
                 let detail = "is no user of the role staff: give the role with admin.updateUser";
                 return Err(Violation::new(format!("/staff/{index}"), "invalid", detail).into());
             }
@@ -170,7 +170,8 @@ impl Admin {
         self.doctors.set_staff(viewer, key, id, rev, staff).await
     }
 
-    /// The patient with exactly this address, to be booked for.
+    /// The patient with exactly this address, to be booked for. Somebody who has not verified it is not found: the address may
+    /// be another's, who would be booked for and read about by a stranger.
     ///
     /// # Errors
     /// `forbidden`, `not_found`, `validation_failed`, `unavailable`.
@@ -178,7 +179,7 @@ impl Admin {
         access::authorise("patient.find", viewer, Object::default())?;
         let email = normalised_email(email)?;
         let found = users::find_by_email(&self.users, &email).await?;
-        let found = found.filter(|account| account.closed_at.is_none());
+        let found = found.filter(|account| account.usable().is_ok() && account.user.email_verified);
         found.map(|account| account.user).ok_or_else(|| Refusal::NotFound.into())
     }
 

@@ -174,9 +174,9 @@ impl Auth {
         check_device(device.name.as_deref())?;
         let account = self.prove("auth.login", email, password, device.peer).await?;
         account.usable()?;
-        let hash = account.password;
+        let (role, hash) = (account.user.role, account.password);
         let (session, grant) = self.begin_session("auth.login", account.user, device).await?;
-        self.confirm_login(&session, &hash).await?;
+        self.confirm_session(&session, role, &hash).await?;
         Ok(grant)
     }
 
@@ -190,17 +190,18 @@ impl Auth {
     }
 
     /// Forgives all wrong passwords at the account with this normalised address, for an owner who has proven themselves
-    /// in another way.
-    pub fn forgive(&self, email: &str) {
-        self.credentials.forgive(email);
+    /// in another way, from where they are.
+    pub fn forgive(&self, email: &str, peer: Peer) {
+        self.credentials.forgive(email, peer);
     }
 
-    /// Looks at the account once more, now that the session is there. Whoever changed the password or closed the account
-    /// in the meantime has ended the sessions that they saw; this one they may have missed.
-    async fn confirm_login(&self, session: &Session, hash: &PasswordHash) -> Result<()> {
+    /// Looks at the account once more, now that the session is there. Whoever changed password or role, or closed or
+    /// disabled the account in the meantime, has ended the sessions that they saw; this one they may have missed.
+    pub(super) async fn confirm_session(&self, session: &Session, role: Role, hash: &PasswordHash) -> Result<()> {
         let still_good = match users::find_stored(&self.users, session.user).await {
             Ok(Some((stored, _))) => {
-                stored.account.password.expose() == hash.expose() && stored.account.usable().is_ok()
+                let Account { user, password, .. } = &stored.account;
+                password.expose() == hash.expose() && user.role == role && stored.account.usable().is_ok()
             }
             Ok(None) => false,
             Err(error) => return Err(error.with_outcome(Outcome::Unknown)),

@@ -1,10 +1,11 @@
 //! Proves passwords: finds the account, throttles, compares. Everything that asks for a password goes through here.
 
+use jiff::SignedDuration;
 use uuid::Uuid;
 
 use super::audit::Audit;
 use super::passwords::Passwords;
-use super::throttle::{From, Throttle};
+use super::throttle::{From, Throttle, Try};
 use crate::clock::Clock;
 use crate::domain::account::normalised_email;
 use crate::domain::audit::{Deed, Outcome as Audited};
@@ -16,6 +17,10 @@ use crate::error::{Error, Outcome, Result};
 use crate::store::cluster::Cluster;
 use crate::store::users::Account;
 use crate::store::{sessions, users};
+
+/// How long after its last use a session makes a network known: also of one that has ended, since whoever logs out has to be
+/// able to come back.
+const KNOWN_FOR: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 /// What is compared, and what limits how often.
 pub(super) struct Credentials {
@@ -62,11 +67,12 @@ impl Credentials {
             Err(_) => None,
         };
         let user = account.as_ref().map(|account| account.user.id);
-        self.throttled(user, peer, |from| self.throttle.check_account(attempt, from, self.clock.now())).await?;
+        self.throttled(attempt, user, peer, |from| self.throttle.check_account(attempt, from, self.clock.now()))
+            .await?;
         let turn = self.passwords.turn().await?;
         // It is charged when its turn has come: tries that wait are no failures yet.
         let charge = |from| self.throttle.charge(attempt, from, self.clock.now());
-        let charge = self.throttled(user, peer, charge).await?;
+        let charge = self.throttled(attempt, user, peer, charge).await?;
         let matches = turn.verify(password, account.as_ref().map(|account| &account.password)).await;
         // An account that is not there fails as a wrong password does.
         if !matches!(matches, Ok(false)) {
@@ -85,14 +91,17 @@ impl Credentials {
         }
     }
 
-    /// Forgives all wrong passwords at the account with this address, for an owner who has proven themselves otherwise.
-    pub(super) fn forgive(&self, email: &str) {
+    /// Forgives all wrong passwords at the account with this address, for an owner who has proven themselves otherwise, and
+    /// knows them for a while where they are now.
+    pub(super) fn forgive(&self, email: &str, peer: Peer) {
         self.throttle.forgive(email);
+        self.throttle.vouch(self.throttle.attempt(email, peer), self.clock.now());
     }
 
-    /// Asks the throttle for a stranger, and where that is too much, for somebody who has a session in this network.
+    /// Asks the throttle for a stranger, and where that is too much, for somebody who was logged in from this network.
     async fn throttled<T>(
         &self,
+        attempt: Try,
         user: Option<UserId>,
         peer: Peer,
         ask: impl Fn(From) -> Result<T, Refusal>,
@@ -103,8 +112,9 @@ impl Credentials {
         };
         // Asked for an account that is not there as well: it takes as long.
         let (user, network) = (user.unwrap_or(UserId(Uuid::nil())), peer.network().to_string());
-        let is_known = sessions::any_live_in(&self.users, user, &network, self.clock.now()).await;
-        if is_known.map_err(not_applied)? { Ok(ask(From::Known)?) } else { Err(refused.into()) }
+        let now = self.clock.now();
+        let seen = sessions::any_seen_in(&self.users, user, &network, now - KNOWN_FOR).await.map_err(not_applied)?;
+        if seen || self.throttle.is_vouched_for(attempt, now) { Ok(ask(From::Known)?) } else { Err(refused.into()) }
     }
 }
 

@@ -266,7 +266,10 @@ impl Auth {
             None => self.link(link, proof).await?,
         };
         self.see(&user, proof, peer, now).await?;
-        Ok(user)
+        // Whoever changed the role or disabled the account in the meantime may not have seen this session.
+        let (stored, _) = users::find_stored(&self.users, user.id).await?.ok_or(Refusal::Unauthenticated)?;
+        stored.account.usable()?;
+        Ok(stored.account.user)
     }
 
     /// Makes the account of somebody who is here for the first time.

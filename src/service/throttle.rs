@@ -4,8 +4,8 @@
 //! refused is not charged. Failures are forgiven one by one as time passes, counted
 //!
 //! - by the address that they come from,
-//! - by account, for all networks together where the account has no session,
-//! - by account and network, where it has one: strangers cannot use up what the owner has.
+//! - by account, for all networks together where its owner has not been lately,
+//! - by account and network, where they have: strangers cannot use up what the owner has.
 //!
 //! It is in the memory of this node: with n nodes somebody has n times as many tries, and a restart forgives all.
 
@@ -21,6 +21,8 @@ use crate::domain::refusal::Refusal;
 
 /// How often what is forgiven is swept out.
 const SWEEP_EVERY_MS: i64 = 60_000;
+/// How long somebody is known where they have set a new password.
+const VOUCHED_FOR_MS: i64 = 60 * 60 * 1_000;
 /// Most that is remembered. Each entry has cost the hashing of a password and lives for half a minute after it, so
 /// this is not reached; if it were, memory counts for more than the failures.
 const CAPACITY: usize = 100_000;
@@ -42,6 +44,8 @@ pub(super) struct Throttle {
     secret: RandomState,
     /// When the last of the failures will be forgiven, in milliseconds since 1970.
     forgiven: DashMap<Key, i64>,
+    /// Where owners have proven themselves otherwise, and until when that counts.
+    vouched: DashMap<(u64, Network), i64>,
     swept: AtomicI64,
 }
 
@@ -60,7 +64,7 @@ pub(super) struct Try {
     peer: Peer,
 }
 
-/// Whether the account has a session in the network that a try comes from.
+/// Whether the owner of the account has been in the network that a try comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum From {
     Strangers,
@@ -122,6 +126,23 @@ impl Throttle {
             Key::Peer(_) => true,
             Key::Strangers(account) | Key::Known(account, _) => *account != forgiven,
         });
+    }
+
+    /// Knows the owner of an account where they are, for an hour.
+    pub(super) fn vouch(&self, attempt: Try, now: Timestamp) {
+        let now = now.as_millisecond();
+        if self.vouched.len() >= CAPACITY {
+            self.vouched.retain(|_, until| *until > now);
+        }
+        if self.vouched.len() < CAPACITY {
+            self.vouched.insert((attempt.account, attempt.peer.network()), now + VOUCHED_FOR_MS);
+        }
+    }
+
+    /// Whether that was within the hour.
+    pub(super) fn is_vouched_for(&self, attempt: Try, now: Timestamp) -> bool {
+        let until = self.vouched.get(&(attempt.account, attempt.peer.network()));
+        until.is_some_and(|until| *until > now.as_millisecond())
     }
 
     fn check(&self, key: Key, now: Timestamp) -> Result<(), Refusal> {

@@ -128,6 +128,15 @@ impl Limiter {
         self.take(class, key, peer)
     }
 
+    /// Takes a new connection out of its caller's bucket for subscriptions; out of the address's where nobody is known.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub fn check_handshake(&self, viewer: Option<&Viewer>, peer: Peer) -> (Rate, Result<(), Problem>) {
+        let user = viewer.and_then(Viewer::user);
+        self.take(Class::Subscribe, user.map_or_else(|| address(peer), Key::User), peer)
+    }
+
     /// Takes a token that was not good out of the bucket of the address: guessing is bounded.
     ///
     /// # Errors

@@ -59,6 +59,8 @@ pub(super) async fn ensure_indexes(cluster: &Cluster) -> Result<(), DriverError>
     let revoked = IndexOptions::builder().partial_filter_expression(doc! { "revokedAt": { "$exists": true } }).build();
     let of_user = doc! { "userId": 1, "lastSeenAt": -1 };
     cluster.ensure_index(collection::SESSIONS, "user_lastSeen", of_user, IndexOptions::default()).await?;
+    let by_network = doc! { "userId": 1, "network": 1, "lastSeenAt": -1 };
+    cluster.ensure_index(collection::SESSIONS, "user_network", by_network, IndexOptions::default()).await?;
     cluster.ensure_index(collection::SESSIONS, "revoked", doc! { "revokedAt": 1 }, revoked).await
 }
 
@@ -196,19 +198,14 @@ async fn find_all(cluster: &Cluster, filter: Document, limit: i64) -> Result<Vec
     found.await?.into_iter().map(Session::try_from).collect()
 }
 
-/// Whether the user has a session in this network that has not ended.
+/// Whether a session of the user, ended or not, was used from this network since then.
 ///
 /// # Errors
 /// Unavailable.
-pub async fn any_live_in(cluster: &Cluster, user: UserId, network: &str, now: Timestamp) -> Result<bool> {
-    let live = doc! {
-        "userId": bson_id(user.0),
-        "network": network,
-        "revokedAt": { "$exists": false },
-        "expiresAt": { "$gt": bson_time(now) },
-    };
+pub async fn any_seen_in(cluster: &Cluster, user: UserId, network: &str, since: Timestamp) -> Result<bool> {
+    let seen = doc! { "userId": bson_id(user.0), "network": network, "lastSeenAt": { "$gte": bson_time(since) } };
     let sessions = sessions(cluster);
-    Ok(read(cluster, async move { sessions.find_one(live).await }).await?.is_some())
+    Ok(read(cluster, async move { sessions.find_one(seen).await }).await?.is_some())
 }
 
 /// A session that ended before its time.

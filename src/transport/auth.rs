@@ -10,21 +10,21 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
 use axum::response::Response;
-use cita_protocol::{ErrorCode, Problem, WEBSOCKET_PATH};
+use cita_protocol::{ErrorCode, Operation, Problem, WEBSOCKET_PATH};
 
 use super::cookies::{Found, REFRESH_PATH};
 use super::input::{Unreadable, single};
 use super::problem::Refused;
 use super::{Shared, State as Doors};
+use crate::domain::access::{Tier, rule_of};
 use crate::domain::account::Viewer;
 use crate::domain::peer::Peer;
 use crate::domain::secret::RefreshToken;
 use crate::session::call;
 
-/// Operations below this path open a session: an access cookie that is no longer good must not stand in their way.
+/// Operations below this path open a session: an access cookie that is no longer good must not stand in their way. Those that
+/// need a token are the exception.
 const AUTH_PATH: &str = "/v1/auth/";
-/// The exception: it ends the session that the cookie shows.
-const LOGOUT_PATH: &str = "/v1/auth/logout";
 
 /// What cookies have to do with a request.
 #[derive(Clone, Debug, Default)]
@@ -87,7 +87,7 @@ fn shown<'a>(doors: &Doors, request: &'a Request) -> Result<Shown<'a>, Problem> 
     if path == WEBSOCKET_PATH {
         return Ok(Shown::Nothing);
     }
-    let takes_access = !path.starts_with(AUTH_PATH) || path == LOGOUT_PATH;
+    let takes_access = !path.starts_with(AUTH_PATH) || needs_token(path);
     let access = if takes_access { doors.cookies.access(headers) } else { Found::Nothing };
     let refresh = if path == REFRESH_PATH { doors.cookies.refresh(headers) } else { Found::Nothing };
     if (access, refresh) == (Found::Nothing, Found::Nothing) {
@@ -97,6 +97,13 @@ fn shown<'a>(doors: &Doors, request: &'a Request) -> Result<Shown<'a>, Problem> 
         return Err(untrusted());
     }
     Ok(Shown::Cookies { access: only(access)?, refresh: only(refresh)? })
+}
+
+/// Whether an operation at this path, which has no parameters, is protected.
+fn needs_token(path: &str) -> bool {
+    let at_path = |operation: &&Operation| operation.route().is_some_and(|route| route.path == path);
+    let rule = Operation::ALL.iter().find(at_path).and_then(|operation| rule_of(operation.name()));
+    rule.is_some_and(|rule| rule.tier == Tier::Protected)
 }
 
 /// The answer to cookies that another page may have sent.

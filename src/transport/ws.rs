@@ -55,6 +55,8 @@ pub async fn upgrade(
         return Err(Problem::new(ErrorCode::MalformedMessage).with_detail(detail).into());
     }
     let credentials = credentials(&state, viewer, peer, &offered, &headers).await?;
+    let (rate, admitted) = state.services()?.limiter.check_handshake(credentials.as_ref().ok(), peer);
+    admitted.map_err(|problem| Refused::limited(problem, Some(rate)))?;
     let (limits, tasks) = (state.services()?.limits, state.tasks.clone());
     let upgrade = upgrade
         .protocols([SUBPROTOCOL])

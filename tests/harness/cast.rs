@@ -69,6 +69,9 @@ impl Cast {
         let clinic = Clinic::open().await;
         let practice = clinic.practice().await;
         let (patient, other_patient) = (clinic.patient().await, clinic.person("patient", "Otro Paciente").await);
+        // The reception finds those who have verified their address.
+        let token = Office::of(&clinic).await.verification_token(&patient).await;
+        clinic.anon().await.request("auth.verifyEmail", json!({ "token": token }), None).await.expect("the link works");
         let other_doctor = clinic.person("doctor", "Otra Doctora").await;
         let admin = admin(&clinic).await;
         let staff = receptionist(&clinic, &admin, Some(&practice.doctor)).await;

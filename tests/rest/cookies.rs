@@ -94,6 +94,9 @@ async fn a_browser_keeps_its_session_in_cookies() {
     assert_eq!(refresh_of(&again), refresh_of(&fresh));
 
     let shown = cookies(&fresh);
+    // Below the same path, and for those who are known.
+    let link = rest.send("POST", "/v1/auth/request-verification", &[("cookie", &shown), here], Some(&nothing)).await;
+    assert_eq!(link.code(), None);
     let out = rest.send("POST", LOGOUT, &[("cookie", &shown), here], None).await;
     assert_eq!(out.code(), None);
     for ((name, value, attributes), path) in set(&out).into_iter().zip(["/;", "/v1/auth/refresh;"]) {

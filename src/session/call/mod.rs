@@ -103,9 +103,9 @@ pub async fn authenticate(
 ) -> (Option<Rate>, std::result::Result<Viewer, Problem>) {
     match services.auth.authenticate(token, peer).await {
         Ok(identity) => (None, Ok(Viewer::User(identity))),
-        Err(Error::Refused(Refusal::Unauthenticated)) => {
+        Err(Error::Refused(refusal @ (Refusal::Unauthenticated | Refusal::Forbidden))) => {
             let (rate, admitted) = services.limiter.check_bad_token(peer);
-            (Some(rate), Err(admitted.err().unwrap_or_else(|| Problem::new(ErrorCode::Unauthenticated))))
+            (Some(rate), Err(admitted.err().unwrap_or_else(|| convert::problem(refusal.into()))))
         }
         Err(error) => (None, Err(convert::problem(error))),
     }
