@@ -46,7 +46,7 @@ async fn me(url: &str, token: &str) -> Option<String> {
 }
 
 /// Logs in with a name for the device.
-async fn login_on(url: &str, person: &Person, device: &str) -> Person {
+pub async fn login_on(url: &str, person: &Person, device: &str) -> Person {
     let data = json!({ "email": person.email, "password": PASSWORD, "device": device });
     let reply = connect(url, None).await.request("auth.login", data, None).await.expect("the log-in is good").data;
     Person { token: text(&reply, "accessToken"), refresh_token: text(&reply, "refreshToken"), ..person.clone() }

@@ -7,6 +7,7 @@ use crate::appointment::Appointment;
 use crate::auth::{Access, ConnectedUser};
 use crate::doctor::LiveDoctor;
 use crate::error::Problem;
+use crate::session::Session;
 use crate::slot::LiveSlot;
 use crate::value::{Cursor, Id, Instant};
 
@@ -71,13 +72,14 @@ pub struct Limits {
     pub max_in_flight: u32,
 }
 
-/// An item of an appointments topic, of a slots topic, or of a doctor's topic.
+/// An item of an appointments topic, of a slots topic, of a doctor's topic, or of one's own sessions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Item {
     Appointment(Box<Appointment>),
     Slot(LiveSlot),
     Doctor(Box<LiveDoctor>),
+    Session(Session),
 }
 
 /// The state of a topic at the frame's cursor, in parts of at most 256 KiB.
@@ -100,7 +102,7 @@ pub struct Change<I = Item> {
     pub topic: String,
     /// New or changed items, whole.
     pub upserted: Vec<I>,
-    /// Ids of appointments and doctors, starts of slots. May name an item that the receiver does not have.
+    /// Ids of appointments, doctors and sessions, starts of slots. May name an item that the receiver does not have.
     pub removed: Vec<String>,
 }
 

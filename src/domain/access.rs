@@ -129,6 +129,7 @@ pub const POLICY: &[Rule] = {
         rule(SLOTS_TOPIC, Public, ANYONE, Refused),
         rule(CALENDAR_TOPIC, Protected, PRACTICE, Refused),
         rule(MY_APPOINTMENTS_TOPIC, Protected, ANYONE, Refused),
+        rule(MY_SESSIONS_TOPIC, Protected, ANYONE, Refused),
     ]
 };
 
@@ -146,6 +147,8 @@ pub const SLOTS_TOPIC: &str = "topic:doctors/{id}/slots";
 pub const CALENDAR_TOPIC: &str = "topic:doctors/{id}/appointments";
 /// Topic of the caller's own appointments.
 pub const MY_APPOINTMENTS_TOPIC: &str = "topic:me/appointments";
+/// Topic of the caller's own sessions.
+pub const MY_SESSIONS_TOPIC: &str = "topic:me/sessions";
 
 /// The row of an operation or topic.
 #[must_use]
@@ -282,7 +285,8 @@ mod tests {
             | "me.export"
             | "me.delete"
             | "me.listAudit"
-            | "topic:me/appointments" => (&["every user"], "-"),
+            | "topic:me/appointments"
+            | "topic:me/sessions" => (&["every user"], "-"),
             "doctor.update" | "doctor.history" | "service.create" | "service.update" | "service.archive"
             | "availability.set" => (&["its doctor", "admin"], "forbidden"),
             "appointment.book" | "appointment.list" => {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::appointment::Appointment;
 use super::doctor::Doctor;
-use super::ids::{DoctorId, SessionId, UserId};
+use super::ids::DoctorId;
+use super::session::Session;
 
 /// A cluster time of MongoDB: seconds in the upper, increment in the lower 32 bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,11 +16,8 @@ pub struct Position(pub u64);
 pub enum Change {
     Appointment(Arc<Appointment>),
     Doctor(Arc<Doctor>),
-    /// A session ended before its time.
-    SessionRevoked {
-        session: SessionId,
-        user: UserId,
-    },
+    /// A session began, was refreshed or was ended. What is kept of its refresh tokens does not travel: `refresh` is `None`.
+    Session(Arc<Session>),
     /// There is another key that signs access tokens, or will.
     SigningKey,
 }
@@ -31,7 +29,7 @@ impl Change {
         match self {
             Self::Appointment(appointment) => Some(appointment.doctor_id),
             Self::Doctor(doctor) => Some(doctor.id),
-            Self::SessionRevoked { .. } | Self::SigningKey => None,
+            Self::Session(_) | Self::SigningKey => None,
         }
     }
 }

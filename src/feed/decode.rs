@@ -6,6 +6,7 @@ use mongodb::bson::{Document, RawArray, RawBsonRef, RawDocument, deserialize_fro
 
 use super::time_of;
 use crate::domain::change::{Change, Commit, Position};
+use crate::domain::session::Session;
 use crate::store::collection;
 use crate::store::documents::{AppointmentDoc, DoctorDoc};
 use crate::store::sessions::SessionDoc;
@@ -97,8 +98,7 @@ fn read(name: &str, document: &RawDocument) -> Result<Option<Change>, Poison> {
         }
         collection::SESSIONS => {
             let document: SessionDoc = deserialize_from_slice(document.as_bytes()).map_err(poison)?;
-            let revoked = document.revocation().map_err(poison)?;
-            Ok(revoked.map(|revoked| Change::SessionRevoked { session: revoked.session, user: revoked.user }))
+            Ok(Some(Change::Session(Arc::new(Session::try_from(document).map_err(poison)?))))
         }
         // Those who need them read them: private keys do not travel further than they must.
         collection::SIGNING_KEYS => Ok(Some(Change::SigningKey)),

@@ -25,6 +25,12 @@ impl Cursor {
         Self { positions: Positions::of_appointments(self.positions.appointments), ..self }
     }
 
+    /// The same point, as far as the users cluster is concerned.
+    #[must_use]
+    pub fn of_users(self) -> Self {
+        Self { positions: Positions::of_users(self.positions.users), ..self }
+    }
+
     /// Reads the text form; `None` for anything that this code did not write.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -4,6 +4,7 @@
 //! change, never both and never neither. What is done under it is computed from memory.
 
 mod doctors;
+mod sessions;
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -31,6 +32,7 @@ use crate::views::calendar::Calendar;
 use crate::views::calendars::Calendars;
 use crate::views::committed::{Committed, Positions};
 use crate::views::revocations::Revocations;
+use crate::views::ring::Ring;
 
 /// What a topic tells its subscribers, to be written as frames.
 pub enum Message<'a> {
@@ -86,12 +88,14 @@ pub struct Hub {
     epoch: u32,
 }
 
-#[derive(Default)]
 struct State {
     slots: HashMap<DoctorId, HashMap<View, Group>>,
     calendars: HashMap<DoctorId, HashMap<(Timestamp, Timestamp), Group>>,
     doctors: HashMap<DoctorId, HashMap<(), Group>>,
     mine: HashMap<UserId, HashMap<(), Group>>,
+    sessions: HashMap<UserId, HashMap<(), Group>>,
+    /// The latest commits of the users cluster: they join a snapshot to what is pushed.
+    users: Ring,
 }
 
 /// The subscribers of one view of a topic: they all get the same bytes.
@@ -143,7 +147,7 @@ impl Hub {
         clock: Clock,
         epoch: u32,
     ) -> Self {
-        let (state, sessions) = (Mutex::default(), DashMap::new());
+        let (state, sessions) = (Mutex::new(State::new()), DashMap::new());
         Self { state, calendars, committed, revocations, sessions, encode, clock, epoch }
     }
 
@@ -169,21 +173,6 @@ impl Hub {
                 self.committed.appointments(position);
                 state.end_all(Ending::Lost);
             }
-        }
-    }
-
-    /// Takes in what the feed of the users cluster tells.
-    pub fn users(&self, event: FeedEvent) {
-        match event {
-            FeedEvent::Commit(commit) => {
-                for change in &commit.changes {
-                    if let Change::SessionRevoked { session, .. } = change {
-                        self.revoke(*session);
-                    }
-                }
-                self.committed.users(commit.at);
-            }
-            FeedEvent::Position(position) | FeedEvent::Lost(position) => self.committed.users(position),
         }
     }
 
@@ -256,6 +245,14 @@ impl Hub {
         Cursor { epoch: self.epoch, positions: Positions::of_users(position) }
     }
 
+    /// The cursor of a position in the cluster that a topic draws from.
+    fn cursor_of(&self, topic: &Topic, at: Position) -> Cursor {
+        match topic {
+            Topic::MySessions { .. } => self.cursor_of_users(at),
+            _ => self.cursor_at(at),
+        }
+    }
+
     /// Waits until this node has seen a cursor, at most 2 s. Returns whether it has.
     pub async fn wait_for(&self, cursor: Cursor) -> bool {
         self.knows(cursor) && self.committed.wait_for(cursor.positions).await
@@ -292,7 +289,7 @@ impl Hub {
         let upserted = items.into_iter().map(Arc::new).collect();
         let snapshot = Update::Appointments { upserted, removed: Vec::new() };
         subscriber.outbox.send((subscriber.opening)(false));
-        self.send_snapshot(&topic.to_string(), &snapshot, at, reset, subscriber.outbox);
+        self.send_snapshot(topic, &snapshot, at, reset, subscriber.outbox);
         self.tell_missed(topic, &since, subscriber.outbox);
         state.join(topic, subscriber, at.max(position));
         Ok(())
@@ -333,16 +330,15 @@ impl Hub {
         let touched = missed.as_ref().map(|missed| project::touched(doctor, missed));
         for date in dates {
             let topic = Topic::Slots { doctor, service, date: *date };
-            let name = topic.to_string();
             match &touched {
                 Some(touched) => {
                     let rules = calendar.doctor.service(service).ok()?;
                     let net = project::net(&calendar, rules, *date, touched);
-                    self.send_change(&name, &net, at, subscriber.outbox);
+                    self.send_change(&topic, &net, at, subscriber.outbox);
                 }
                 None => {
                     let snapshot = Update::Slots { upserted: free(&calendar, service, *date)?, removed: Vec::new() };
-                    self.send_snapshot(&name, &snapshot, at, after.is_some(), subscriber.outbox);
+                    self.send_snapshot(&topic, &snapshot, at, after.is_some(), subscriber.outbox);
                 }
             }
             state.join(&topic, subscriber, at);
@@ -367,27 +363,27 @@ impl Hub {
     }
 
     fn tell_missed(&self, topic: &Topic, missed: &[Arc<Commit>], outbox: &Outbox) {
-        let name = topic.to_string();
         for commit in missed {
             let update = project::appointments(topic, commit, self.clock.now());
-            self.send_change(&name, &update, commit.at, outbox);
+            self.send_change(topic, &update, commit.at, outbox);
         }
     }
 
-    fn send_change(&self, name: &str, update: &Update, at: Position, outbox: &Outbox) {
+    fn send_change(&self, topic: &Topic, update: &Update, at: Position, outbox: &Outbox) {
         if !update.is_empty() {
-            for frame in (self.encode)(name, Message::Change(update), &self.cursor_at(at).to_string()) {
+            let cursor = self.cursor_of(topic, at).to_string();
+            for frame in (self.encode)(&topic.to_string(), Message::Change(update), &cursor) {
                 outbox.send(frame);
             }
         }
     }
 
-    fn send_snapshot(&self, name: &str, snapshot: &Update, at: Position, reset: bool, outbox: &Outbox) {
-        let cursor = self.cursor_at(at).to_string();
+    fn send_snapshot(&self, topic: &Topic, snapshot: &Update, at: Position, reset: bool, outbox: &Outbox) {
+        let (name, cursor) = (topic.to_string(), self.cursor_of(topic, at).to_string());
         if reset {
-            (self.encode)(name, Message::Reset, &cursor).into_iter().for_each(|frame| outbox.send(frame));
+            (self.encode)(&name, Message::Reset, &cursor).into_iter().for_each(|frame| outbox.send(frame));
         }
-        for frame in (self.encode)(name, Message::Snapshot(snapshot), &cursor) {
+        for frame in (self.encode)(&name, Message::Snapshot(snapshot), &cursor) {
             outbox.send(frame);
         }
     }
@@ -478,7 +474,7 @@ impl Hub {
     }
 
     fn push_message(&self, group: &Group, message: Message<'_>, at: Position) {
-        let frames = (self.encode)(&group.name, message, &self.cursor_at(at).to_string());
+        let frames = (self.encode)(&group.name, message, &self.cursor_of(&group.topic, at).to_string());
         for member in group.members.iter().filter(|member| member.floor < at) {
             for frame in &frames {
                 member.outbox.push(frame.clone());
@@ -497,6 +493,12 @@ fn changes_rules(commits: &[Arc<Commit>], doctor: DoctorId) -> bool {
 }
 
 impl State {
+    fn new() -> Self {
+        let (slots, calendars, doctors) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let (mine, sessions, users) = (HashMap::new(), HashMap::new(), Ring::new(sessions::RECENT_BYTES));
+        Self { slots, calendars, doctors, mine, sessions, users }
+    }
+
     fn join(&mut self, topic: &Topic, subscriber: &Subscriber<'_>, floor: Position) {
         // A connection that has ended has left all topics: nobody would leave this one.
         if subscriber.outbox.ending().is_some() {
@@ -519,6 +521,7 @@ impl State {
             Topic::Calendar { doctor, window } => enter(&mut self.calendars, *doctor, *window, topic, member),
             Topic::Doctor { doctor } => enter(&mut self.doctors, *doctor, (), topic, member),
             Topic::MyAppointments { user } => enter(&mut self.mine, *user, (), topic, member),
+            Topic::MySessions { user } => enter(&mut self.sessions, *user, (), topic, member),
         }
     }
 
@@ -528,9 +531,11 @@ impl State {
             Topic::Calendar { doctor, window } => exit(&mut self.calendars, *doctor, window, id),
             Topic::Doctor { doctor } => exit(&mut self.doctors, *doctor, &(), id),
             Topic::MyAppointments { user } => exit(&mut self.mine, *user, &(), id),
+            Topic::MySessions { user } => exit(&mut self.sessions, *user, &(), id),
         }
     }
 
+    /// Ends whoever watches anything of the appointments cluster.
     fn end_all(&mut self, ending: Ending) {
         let slots = self.slots.drain().flat_map(|(_, groups)| groups.into_values());
         let calendars = self.calendars.drain().flat_map(|(_, groups)| groups.into_values());

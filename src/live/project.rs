@@ -9,7 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::domain::appointment::Appointment;
 use crate::domain::change::{Change, Commit};
 use crate::domain::doctor::{Doctor, Service};
-use crate::domain::ids::{AppointmentId, DoctorId};
+use crate::domain::ids::{AppointmentId, DoctorId, SessionId, UserId};
+use crate::domain::session::Session;
 use crate::domain::slots::{self, Candidate};
 use crate::domain::tick::Tick;
 use crate::live::topic::Topic;
@@ -42,6 +43,10 @@ pub enum Update {
     },
     /// The one item of a doctor's topic.
     Doctor(Arc<Doctor>),
+    Sessions {
+        upserted: Vec<Arc<Session>>,
+        removed: Vec<SessionId>,
+    },
 }
 
 impl Update {
@@ -52,6 +57,7 @@ impl Update {
             Self::Slots { upserted, removed } => upserted.is_empty() && removed.is_empty(),
             Self::Appointments { upserted, removed } => upserted.is_empty() && removed.is_empty(),
             Self::Doctor(_) => false,
+            Self::Sessions { upserted, removed } => upserted.is_empty() && removed.is_empty(),
         }
     }
 }
@@ -75,7 +81,7 @@ pub fn appointments(topic: &Topic, commit: &Commit, now: Timestamp) -> Update {
             Topic::MyAppointments { user } => {
                 (appointment.patient_id == *user, appointment.status.is_open() || appointment.start >= kept_since(now))
             }
-            Topic::Slots { .. } | Topic::Doctor { .. } => (false, false),
+            Topic::Slots { .. } | Topic::Doctor { .. } | Topic::MySessions { .. } => (false, false),
         };
         if concerns && belongs {
             upserted.push(appointment.clone());
@@ -85,6 +91,22 @@ pub fn appointments(topic: &Topic, commit: &Commit, now: Timestamp) -> Update {
         }
     }
     Update::Appointments { upserted, removed }
+}
+
+/// What a commit changes in the sessions of a user.
+#[must_use]
+pub fn sessions(user: UserId, commit: &Commit) -> Update {
+    let (mut upserted, mut removed) = (Vec::new(), Vec::new());
+    for change in &commit.changes {
+        match change {
+            Change::Session(session) if session.user == user && session.revoked_at.is_none() => {
+                upserted.push(session.clone());
+            }
+            Change::Session(session) if session.user == user => removed.push(session.id),
+            _ => {}
+        }
+    }
+    Update::Sessions { upserted, removed }
 }
 
 /// The ticks of a doctor that commits have touched.

@@ -19,6 +19,8 @@ pub enum Topic {
     Doctor { doctor: DoctorId },
     /// The appointments of a patient.
     MyAppointments { user: UserId },
+    /// The sessions of a user.
+    MySessions { user: UserId },
 }
 
 /// A topic as it is named in a request.
@@ -28,6 +30,7 @@ pub enum Name {
     Calendar { doctor: DoctorId },
     Doctor { doctor: DoctorId },
     MyAppointments,
+    MySessions,
 }
 
 impl Name {
@@ -36,7 +39,7 @@ impl Name {
     pub fn doctor(self) -> Option<DoctorId> {
         match self {
             Self::Slots { doctor, .. } | Self::Calendar { doctor } | Self::Doctor { doctor } => Some(doctor),
-            Self::MyAppointments => None,
+            Self::MyAppointments | Self::MySessions => None,
         }
     }
 
@@ -45,6 +48,7 @@ impl Name {
     pub fn parse(text: &str) -> Option<Self> {
         match text.split('/').collect::<Vec<_>>()[..] {
             ["me", "appointments"] => Some(Self::MyAppointments),
+            ["me", "sessions"] => Some(Self::MySessions),
             ["doctors", doctor] => Some(Self::Doctor { doctor: UserId(id(doctor)?) }),
             ["doctors", doctor, "appointments"] => Some(Self::Calendar { doctor: UserId(id(doctor)?) }),
             ["doctors", doctor, "slots", service] => {
@@ -72,6 +76,7 @@ impl fmt::Display for Topic {
             Self::Calendar { doctor, .. } => write!(f, "doctors/{doctor}/appointments"),
             Self::Doctor { doctor } => write!(f, "doctors/{doctor}"),
             Self::MyAppointments { .. } => f.write_str("me/appointments"),
+            Self::MySessions { .. } => f.write_str("me/sessions"),
         }
     }
 }
@@ -89,6 +94,7 @@ mod tests {
         assert_eq!(Name::parse(&topic), Some(Name::Slots { doctor, service, date: Some(date) }));
         assert_eq!(Name::parse(&Topic::Doctor { doctor }.to_string()), Some(Name::Doctor { doctor }));
         assert_eq!(Name::parse("me/appointments"), Some(Name::MyAppointments));
+        assert_eq!(Name::parse("me/sessions"), Some(Name::MySessions));
         for wrong in [
             "",
             "/",

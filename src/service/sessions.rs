@@ -39,6 +39,14 @@ impl Auth {
         sessions::live_of(&self.users, user, self.now(), 0, LIVE_SESSIONS).await
     }
 
+    /// The same as a snapshot, with the position at which it is true, and without what is kept of the refresh tokens.
+    ///
+    /// # Errors
+    /// Unavailable.
+    pub async fn sessions_snapshot(&self, user: UserId) -> Result<(Position, Vec<Session>)> {
+        sessions::snapshot_of(&self.users, user, self.now(), LIVE_SESSIONS).await
+    }
+
     /// Ends sessions of `identity`. Ending one twice is no error, so this needs no memory of its idempotency key.
     ///
     /// # Errors

@@ -65,8 +65,9 @@ impl Session {
         let name = Name::parse(&request.topic)
             .ok_or_else(|| Violation::new("/topic", "invalid", "there is no topic of this name"))?;
         if let Some(Some(cursor)) = asked.after {
-            // A client may know more than this node, for a moment. No topic needs the other cluster.
-            self.services.hub.wait_for(cursor.of_appointments()).await;
+            // A client may know more than this node, for a moment. No topic needs both clusters.
+            let point = if name == Name::MySessions { cursor.of_users() } else { cursor.of_appointments() };
+            self.services.hub.wait_for(point).await;
         }
         let opening = |resumed| {
             let reply = encode::json(&SubscribeReply { topic: request.topic.clone(), resumed });
@@ -88,6 +89,7 @@ impl Session {
             Name::Doctor { doctor } => self.subscribe_doctor(doctor, &asked, &subscriber).await,
             Name::Calendar { doctor } => self.subscribe_calendar(doctor, &asked, &subscriber).await,
             Name::MyAppointments => self.subscribe_mine(&asked, &subscriber).await,
+            Name::MySessions => self.subscribe_sessions(&asked, &subscriber).await,
         }
     }
 
@@ -158,6 +160,22 @@ impl Session {
         self.subscribe_appointments(Topic::MyAppointments { user }, asked, subscriber).await
     }
 
+    /// Always from a snapshot: it is small, so what was missed need not be kept.
+    async fn subscribe_sessions(&self, asked: &Asked, subscriber: &Subscriber<'_>) -> Result<()> {
+        let viewer = self.viewer();
+        access::authorise(access::MY_SESSIONS_TOPIC, &viewer, Object::default())?;
+        asked.no_window()?;
+        let user = viewer.identity()?.user;
+        self.check_room(&[Topic::MySessions { user }])?;
+        for _ in 0..ATTEMPTS {
+            let (at, items) = self.services.auth.sessions_snapshot(user).await?;
+            if self.services.hub.start_sessions(user, at, items, asked.after.is_some(), subscriber).is_ok() {
+                return Ok(());
+            }
+        }
+        Err(Error::unreadable(ClusterName::Users))
+    }
+
     async fn subscribe_appointments(&self, topic: Topic, asked: &Asked, subscriber: &Subscriber<'_>) -> Result<()> {
         let hub = &self.services.hub;
         self.check_room(std::slice::from_ref(&topic))?;
@@ -182,7 +200,9 @@ impl Session {
             Topic::MyAppointments { user } => {
                 appointments.snapshot_of_patient(*user, kept_since(self.services.clock.now())).await
             }
-            Topic::Slots { .. } | Topic::Doctor { .. } => Err(Error::Internal("told from memory".to_owned())),
+            Topic::Slots { .. } | Topic::Doctor { .. } | Topic::MySessions { .. } => {
+                Err(Error::Internal("no topic of appointments".to_owned()))
+            }
         }
     }
 

@@ -390,7 +390,8 @@ fn refusal_of(index: &str) -> Result<Refusal> {
     }
 }
 
-fn snapshot_position(session: &ClientSession) -> Result<Position, mongodb::error::Error> {
+/// Where the reads of a snapshot session are true.
+pub(super) fn snapshot_position(session: &ClientSession) -> Result<Position, mongodb::error::Error> {
     let time = session.snapshot_time();
     time.map(position).ok_or_else(|| mongodb::error::Error::custom("the server told no snapshot time"))
 }

@@ -7,6 +7,7 @@ use mongodb::error::Error as DriverError;
 use mongodb::options::{IndexOptions, ReadConcern};
 use serde::{Deserialize, Serialize};
 
+use super::appointments::snapshot_position;
 use super::cluster::Cluster;
 use super::value::{binary, bson_id, bson_time, instant, uuid_of};
 use super::write::{Verdict, confirm, linearizable, read, until_decided};
@@ -141,12 +142,11 @@ pub async fn live_of(
 ) -> Result<(Vec<Session>, Position)> {
     use futures::TryStreamExt as _;
     let (cluster_in_task, sessions) = (cluster.clone(), sessions(cluster));
-    let expires = doc! { "$gt": bson_time(now) };
-    let filter = doc! { "userId": bson_id(user.0), "revokedAt": { "$exists": false }, "expiresAt": expires };
+    let filter = live(user, now);
     let (skip, limit) = (skip as u64, i64::try_from(limit).unwrap_or(i64::MAX));
     let (documents, at): (Vec<SessionDoc>, _) = read(cluster, async move {
         let mut session = cluster_in_task.session().await?;
-        let found = sessions.find(filter).sort(doc! { "lastSeenAt": -1, "_id": -1 }).skip(skip).limit(limit);
+        let found = sessions.find(filter).sort(latest_first()).skip(skip).limit(limit);
         let mut cursor = found.session(&mut session).await?;
         let documents = cursor.stream(&mut session).try_collect().await?;
         Ok((documents, whole::reached(&session)))
@@ -154,6 +154,40 @@ pub async fn live_of(
     .await?;
     let live: Result<_> = documents.into_iter().map(Session::try_from).collect();
     Ok((live?, at))
+}
+
+/// The same as a snapshot, with the position at which it is true, and without what is kept of the refresh tokens.
+///
+/// # Errors
+/// Unavailable.
+pub async fn snapshot_of(
+    cluster: &Cluster,
+    user: UserId,
+    now: Timestamp,
+    limit: usize,
+) -> Result<(Position, Vec<Session>)> {
+    use futures::TryStreamExt as _;
+    let (cluster_in_task, sessions) = (cluster.clone(), sessions(cluster));
+    let (filter, limit) = (live(user, now), i64::try_from(limit).unwrap_or(i64::MAX));
+    let (at, documents): (_, Vec<SessionDoc>) = read(cluster, async move {
+        let mut session = cluster_in_task.snapshot_session().await?;
+        let found = sessions.find(filter).sort(latest_first()).limit(limit).projection(doc! { "refresh": 0 });
+        let mut cursor = found.read_concern(ReadConcern::snapshot()).session(&mut session).await?;
+        let documents = cursor.stream(&mut session).try_collect().await?;
+        Ok((snapshot_position(&session)?, documents))
+    })
+    .await?;
+    let live: Result<_> = documents.into_iter().map(Session::try_from).collect();
+    Ok((at, live?))
+}
+
+fn live(user: UserId, now: Timestamp) -> Document {
+    let expires = doc! { "$gt": bson_time(now) };
+    doc! { "userId": bson_id(user.0), "revokedAt": { "$exists": false }, "expiresAt": expires }
+}
+
+fn latest_first() -> Document {
+    doc! { "lastSeenAt": -1, "_id": -1 }
 }
 
 /// The sessions that were revoked at `since` or later.

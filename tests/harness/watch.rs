@@ -52,7 +52,8 @@ impl View {
             other => panic!("unexpected {other}"),
         }
         if let Some(cursor) = &frame.cursor {
-            assert!(cursor.0 >= self.cursor, "cursors of a topic grow");
+            // Those of the users cluster say nothing of the other, as pings do: they do not compare as text.
+            assert!(cursor.0 >= self.cursor || topic == "me/sessions", "cursors of a topic grow");
             self.cursor.clone_from(&cursor.0);
         }
         true

@@ -4,4 +4,5 @@ mod contest;
 pub mod doctor;
 mod model;
 mod resume;
+mod sessions;
 mod topics;

@@ -130,9 +130,11 @@ async fn nobody_watches_what_is_not_theirs() {
     let (patient, colleague) = (clinic.patient().await, clinic.person("doctor", "Otra Doctora").await);
     let calendar = json!({ "topic": practice.calendar() });
     let unknown = format!("doctors/{}/slots/{}/{}", uuid::Uuid::new_v4(), practice.service, date(1));
-    let cases: [(Option<&_>, Value, ErrorCode); 8] = [
+    let cases: [(Option<&_>, Value, ErrorCode); 10] = [
         (None, calendar.clone(), ErrorCode::Unauthenticated),
         (None, json!({ "topic": "me/appointments" }), ErrorCode::Unauthenticated),
+        (None, json!({ "topic": "me/sessions" }), ErrorCode::Unauthenticated),
+        (Some(&patient), json!({ "topic": "me/sessions", "from": date(0) }), ErrorCode::ValidationFailed),
         (Some(&patient), calendar.clone(), ErrorCode::Forbidden),
         (Some(&colleague), calendar, ErrorCode::Forbidden),
         (None, json!({ "topic": unknown }), ErrorCode::NotFound),

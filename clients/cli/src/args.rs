@@ -56,6 +56,17 @@ Examples:
     Logout,
     /// Show who this profile is
     Whoami,
+    /// List the devices on which you are logged in, or end some of their sessions
+    #[command(after_help = "\
+Examples:
+  cita-cli sessions
+  cita-cli sessions end 0193b2c8-…
+  cita-cli sessions end others
+  cita-cli watch sessions")]
+    Sessions {
+        #[command(subcommand)]
+        what: Option<SessionsCommand>,
+    },
     /// List the doctors who can be booked
     #[command(after_help = "\
 Examples:
@@ -165,6 +176,17 @@ Examples:
     },
     /// Your own appointments
     Me,
+    /// The devices on which you are logged in
+    Sessions,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SessionsCommand {
+    /// End a session: that device is logged out at once
+    End {
+        /// Id of the session, or `others`: all but this one
+        id: String,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ use cita_protocol::Cursor;
 use cita_protocol::appointment::Appointment;
 use cita_protocol::doctor::LiveDoctor;
 use cita_protocol::frame::{Change, Snapshot};
+use cita_protocol::session::Session;
 use cita_protocol::slot::LiveSlot;
 
 /// An item of a live topic.
@@ -43,6 +44,16 @@ impl Entry for LiveDoctor {
 
     fn rev(&self) -> Option<u32> {
         Some(self.doctor.rev)
+    }
+}
+
+impl Entry for Session {
+    fn key(&self) -> &str {
+        self.id.as_str()
+    }
+
+    fn rev(&self) -> Option<u32> {
+        Some(self.rev)
     }
 }
 

@@ -16,10 +16,11 @@ mod failure;
 mod output;
 mod password;
 mod screen;
+mod sessions;
 mod times;
 mod watch;
 
-use args::{Arguments, Command, Watched};
+use args::{Arguments, Command, SessionsCommand, Watched};
 use client::{Access, Client};
 use failure::Failure;
 use output::Output;
@@ -53,6 +54,10 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         Command::Register(register) => account::register(&open(Access::Anonymous)?, register).await,
         Command::Logout => account::logout(&mut open(Access::User)?).await,
         Command::Whoami => account::whoami(&mut open(Access::User)?).await,
+        Command::Sessions { what: None } => sessions::list(&mut open(Access::User)?).await,
+        Command::Sessions { what: Some(SessionsCommand::End { id }) } => {
+            sessions::end(&mut open(Access::User)?, &id).await
+        }
         Command::Doctors(search) => directory::doctors(&mut open(Access::Known)?, search).await,
         Command::Doctor { doctor } => directory::doctor(&mut open(Access::Known)?, &doctor).await,
         Command::Services { doctor } => directory::services(&mut open(Access::Known)?, &doctor).await,
@@ -69,6 +74,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
             Watched::Doctor { doctor } => watch::doctor(open(Access::Known)?, &doctor).await,
             Watched::Calendar { doctor, from, to } => watch::calendar(open(Access::User)?, doctor, from, to).await,
             Watched::Me => watch::me(open(Access::User)?).await,
+            Watched::Sessions => watch::sessions(open(Access::User)?).await,
         },
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use cita_protocol::Money;
 use cita_protocol::appointment::{Appointment, AppointmentStatus};
 use cita_protocol::doctor::{Approval, Doctor, Rating, Service};
+use cita_protocol::session::Session;
 use cita_protocol::slot::{Slot, SlotStatus};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -123,6 +124,17 @@ pub fn people(appointment: &Appointment) -> String {
         plain(&appointment.patient_name),
         plain(&appointment.doctor_name),
         plain(&appointment.service_name),
+    )
+}
+
+/// A device, when and from where it was used last, and the id of its session.
+pub fn session(session: &Session, zone: &TimeZone, output: Output) -> String {
+    format!(
+        "{}  last used {} from {}  {}",
+        session.device.as_deref().map_or_else(|| "unnamed device".to_owned(), plain),
+        times::minute(&session.last_seen_at, zone),
+        plain(&session.network),
+        output.paint(Paint::Faint, session.id.as_str()),
     )
 }
 

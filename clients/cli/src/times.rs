@@ -1,5 +1,6 @@
 //! Local times of a calendar's zone: reading what a person typed, showing what the server sent.
 
+use cita_protocol::auth::User;
 use cita_protocol::{Instant, LocalDate};
 use jiff::civil::{Date, DateTime};
 use jiff::tz::{AmbiguousOffset, TimeZone};
@@ -17,6 +18,11 @@ pub fn now() -> Timestamp {
 pub fn zone(name: &cita_protocol::TimeZone) -> Result<TimeZone, Failure> {
     TimeZone::get(name.as_str())
         .map_err(|_| Failure::local(format!("this client does not know the time zone `{name}`: a newer one may")))
+}
+
+/// The zone that somebody lives in, as they say; UTC where they do not.
+pub fn zone_of(user: &User) -> Result<TimeZone, Failure> {
+    user.time_zone.as_ref().map_or(Ok(TimeZone::UTC), zone)
 }
 
 /// Name of a zone for display.
@@ -39,10 +45,14 @@ pub fn clock(instant: &Instant, zone: &TimeZone) -> String {
     format(instant, zone, "%H:%M")
 }
 
+/// `2026-12-01 09:30`.
+pub fn minute(instant: &Instant, zone: &TimeZone) -> String {
+    format(instant, zone, "%Y-%m-%d %H:%M")
+}
+
 /// `2026-12-01 09:30–10:00`.
 pub fn span(start: &Instant, end: &Instant, zone: &TimeZone) -> String {
-    let start = format(start, zone, "%Y-%m-%d %H:%M");
-    format!("{start}–{}", clock(end, zone))
+    format!("{}–{}", minute(start, zone), clock(end, zone))
 }
 
 /// `Tue 2026-12-01`.

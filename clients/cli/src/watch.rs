@@ -15,7 +15,6 @@ use cita_protocol::frame::{Change, GoAway, Hello, Reset, Snapshot};
 use cita_protocol::topic::{SubscribeReply, SubscribeRequest};
 use cita_protocol::{LocalDate, Operation};
 use jiff::SignedDuration;
-use jiff::tz::TimeZone;
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -29,7 +28,7 @@ use crate::times::{self, Days};
 
 mod view;
 
-use view::{AppointmentsView, DoctorView, SlotsView, View};
+use view::{AppointmentsView, DoctorView, SessionsView, SlotsView, View};
 
 /// The server's own default for a calendar: yesterday to 31 days ahead.
 const CALENDAR_DAYS: (i32, i32) = (1, 32);
@@ -96,13 +95,20 @@ async fn own_profile(client: &mut Client) -> Result<Doctor, Failure> {
 pub async fn me(mut client: Client) -> Result<(), Failure> {
     let request = MeGetRequest::default();
     let user: User = client.read(Operation::MeGet, request).await?;
-    let zone = match &user.time_zone {
-        Some(name) => times::zone(name)?,
-        None => TimeZone::UTC,
-    };
+    let zone = times::zone_of(&user)?;
     let view =
         AppointmentsView { title: format!("Appointments of {}", plain(&user.name)), zone, output: client.output };
     Watch::new(client, view, subscription("me/appointments".into(), None), 1).run().await
+}
+
+/// One's own sessions.
+pub async fn sessions(mut client: Client) -> Result<(), Failure> {
+    let request = MeGetRequest::default();
+    let user: User = client.read(Operation::MeGet, request).await?;
+    let zone = times::zone_of(&user)?;
+    let title = format!("Sessions of {} · times in {}", plain(&user.name), times::zone_name(&zone));
+    let view = SessionsView { title, zone, output: client.output };
+    Watch::new(client, view, subscription("me/sessions".into(), None), 1).run().await
 }
 
 fn subscription(topic: String, days: Option<Days>) -> SubscribeRequest {

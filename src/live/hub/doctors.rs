@@ -24,13 +24,13 @@ impl Hub {
             return None;
         }
         let topic = Topic::Doctor { doctor };
-        let (name, item) = (topic.to_string(), Update::Doctor(calendar.doctor.clone()));
+        let item = Update::Doctor(calendar.doctor.clone());
         subscriber.outbox.send((subscriber.opening)(missed.is_some()));
         match missed {
             // The present is the net of what was missed.
-            Some(missed) if changes_rules(&missed, doctor) => self.send_change(&name, &item, at, subscriber.outbox),
+            Some(missed) if changes_rules(&missed, doctor) => self.send_change(&topic, &item, at, subscriber.outbox),
             Some(_) => {}
-            None => self.send_snapshot(&name, &item, at, after.is_some(), subscriber.outbox),
+            None => self.send_snapshot(&topic, &item, at, after.is_some(), subscriber.outbox),
         }
         state.join(&topic, subscriber, at);
         Some(())

@@ -3,6 +3,7 @@
 use cita_cli::live::{Difference, Entry};
 use cita_protocol::appointment::{Appointment, AppointmentStatus};
 use cita_protocol::doctor::LiveDoctor;
+use cita_protocol::session::Session;
 use cita_protocol::slot::{LiveSlot, Slot, SlotStatus};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -202,6 +203,38 @@ impl AppointmentsView {
     }
 }
 
+/// The devices on which somebody is logged in.
+pub struct SessionsView {
+    pub title: String,
+    pub zone: TimeZone,
+    pub output: Output,
+}
+
+impl View for SessionsView {
+    type Item = Session;
+
+    fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    fn table(&self, items: &[Session], now: Timestamp) -> Vec<String> {
+        // One that has ended by its time is told of by nobody.
+        let is_live = |session: &&Session| times::timestamp(&session.expires_at).is_none_or(|end| now < end);
+        let lines = items.iter().filter(is_live);
+        let lines = lines.map(|session| format!("  {}", screen::session(session, &self.zone, self.output)));
+        [self.output.paint(Paint::Strong, &self.title)].into_iter().chain(lines).collect()
+    }
+
+    fn change(&self, difference: &Difference<Session>, _now: Timestamp) -> Option<String> {
+        let (paint, sign, session) = match difference {
+            Difference::Added(new) => (Paint::Good, "+", new),
+            Difference::Changed { new, .. } => (Paint::Notice, "~", new),
+            Difference::Removed(old) => (Paint::Bad, "−", old),
+        };
+        Some(format!("{} {}", self.output.paint(paint, sign), screen::session(session, &self.zone, self.output)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use cita_protocol::doctor::{Approval, Doctor, Rating};
@@ -244,6 +277,26 @@ mod tests {
         assert_eq!(line(Difference::Removed(free.clone())), "− 2026-12-01 09:00–09:30 taken");
         assert_eq!(line(Difference::Added(free.clone())), "+ 2026-12-01 09:00–09:30 free");
         assert_eq!(line(Difference::Changed { old: free, new: held }), "~ 2026-12-01 09:00–09:30 held until 07:05");
+    }
+
+    #[test]
+    fn devices_come_and_go() {
+        let view = SessionsView { title: "Title".into(), zone: zone(), output: output() };
+        let session = Session {
+            id: "s".into(),
+            rev: 1,
+            device: Some("Tel\u{1b}éfono".into()),
+            network: "203.0.113.0/24".into(),
+            created_at: "2026-11-03T15:20:41Z".into(),
+            last_seen_at: "2026-11-30T11:00:00Z".into(),
+            expires_at: "2026-12-30T11:00:00Z".into(),
+            current: None,
+        };
+        let line = "Teléfono  last used 2026-11-30 06:00 from 203.0.113.0/24  s";
+        assert_eq!(view.change(&Difference::Added(session.clone()), now()).unwrap(), format!("+ {line}"));
+        assert_eq!(view.change(&Difference::Removed(session.clone()), now()).unwrap(), format!("− {line}"));
+        let over = Session { expires_at: "2026-11-30T11:59:00Z".into(), ..session.clone() };
+        assert_eq!(view.table(&[session, over], now()), ["Title".to_owned(), format!("  {line}")]);
     }
 
     #[test]
