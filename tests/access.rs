@@ -132,11 +132,12 @@ async fn every_topic_is_open_to_those_whom_the_contract_names() {
     use Caller::{Admin, Doctor, Staff};
     let cast = Cast::meet().await;
     let known = Caller::ALL.split_at(1).1;
-    let topics: [(String, &[Caller]); 4] = [
+    let topics: [(String, &[Caller]); 5] = [
         (format!("doctors/{}", cast.practice.doctor.id), &Caller::ALL),
         (cast.practice.slots(&date(1)), &Caller::ALL),
         (cast.practice.calendar(), &[Doctor, Staff, Admin]),
         ("me/appointments".to_owned(), known),
+        ("me/sessions".to_owned(), known),
     ];
     for (topic, allowed) in &topics {
         for caller in Caller::ALL {
