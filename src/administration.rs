@@ -4,13 +4,13 @@ use futures::FutureExt as _;
 
 use crate::app::StartError;
 use crate::clock::Clock;
-use crate::config::{Accounts, CreateAdmin, RotateKeys, check_secret};
+use crate::config::{Accounts, CreateAdmin, RotateKeys, check};
 use crate::domain::audit::{Deed, Outcome};
 use crate::domain::refusal::Refusal;
 use crate::embedded::{self, EmbeddedError, ReplicaSet};
 use crate::error::{ClusterName, Error};
 use crate::service::audit::Audit;
-use crate::service::keys::{self, Rotation};
+use crate::service::keys::{self, Rotation, RotationError};
 use crate::service::setup::{self, Invitation};
 use crate::service::vault::Vault;
 use crate::store::cluster::{Cluster, ConnectError};
@@ -31,7 +31,7 @@ impl Users {
     /// Why it cannot be used, for the person who calls the command.
     pub async fn open(accounts: &Accounts) -> Result<Self, StartError> {
         let (uri, started) = match &accounts.users_uri {
-            Some(uri) => (uri.clone(), None),
+            Some(uri) => (uri.expose().to_owned(), None),
             None => embedded(accounts).await?,
         };
         let opened = connect(&uri).await;
@@ -74,24 +74,31 @@ async fn connect(uri: &str) -> Result<Cluster, StartError> {
     Ok(cluster)
 }
 
+/// The options with what lies in files.
+fn complete(accounts: &Accounts) -> Result<Accounts, StartError> {
+    check::accounts(accounts.clone()).map_err(|mistakes| StartError::Configuration(check::list(&mistakes)))
+}
+
 /// `cita rotate-keys`.
 ///
 /// # Errors
 /// Why there is no new key.
 pub async fn rotate_keys(options: &RotateKeys) -> Result<Rotation, StartError> {
-    let accounts = &options.accounts;
-    check_secret(accounts.secret.as_ref()).map_err(StartError::Configuration)?;
+    let accounts = complete(&options.accounts)?;
     let vault = Vault::new(accounts.secret.as_ref())?;
-    let users = Users::open(accounts).await?;
+    let users = Users::open(&accounts).await?;
     let rotated = async {
         let change = if options.compromised { "compromised" } else { "in turn" };
         let deed = Deed::new("cita rotate-keys", Outcome::Asked).with(change);
-        Audit::new(users.cluster.clone(), Clock).record(deed).await?;
+        Audit::new(users.cluster.clone(), Clock).record(deed).await.map_err(RotationError::Failed)?;
         keys::rotate(&users.cluster, &vault, options.compromised, Clock.now()).await
     };
     let rotated = rotated.await;
     users.close().await;
-    Ok(rotated?)
+    rotated.map_err(|error| match error {
+        RotationError::Failed(error) => error.into(),
+        refused => StartError::Configuration(refused.to_string()),
+    })
 }
 
 /// `cita create-admin`.
@@ -99,7 +106,7 @@ pub async fn rotate_keys(options: &RotateKeys) -> Result<Rotation, StartError> {
 /// # Errors
 /// Why there is no admin more.
 pub async fn create_admin(options: &CreateAdmin) -> Result<Invitation, StartError> {
-    let users = Users::open(&options.accounts).await?;
+    let users = Users::open(&complete(&options.accounts)?).await?;
     let (audit, now) = (Audit::new(users.cluster.clone(), Clock), Clock.now());
     let made = setup::create_admin(&users.cluster, &audit, options.email.clone(), options.name.clone(), now).await;
     users.close().await;

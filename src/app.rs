@@ -34,6 +34,7 @@ use crate::service::auth::{Auth, Trust};
 use crate::service::doctors::Doctors;
 use crate::service::erasure::Erasure;
 use crate::service::export::Exports;
+use crate::service::keys;
 use crate::service::slots::Slots;
 use crate::session::limiter::{Limiter, Rates};
 use crate::session::{Limits, Services, encode};
@@ -249,6 +250,7 @@ async fn serve(
     let open = || Auth::open(parts.users.clone(), &trust, revocations.clone(), clock).boxed();
     let auth = Arc::new(until_available(open).await?);
     auth.check_keys().map_err(StartError::Configuration)?;
+    check_protection(config, &parts.users).await?;
     beside.spawn(keep_reading_keys(auth.clone()));
     let slots = Arc::new(Slots::new(calendars.clone(), committed.clone(), clock));
     let approve_at_once = config.mode == Mode::Development;
@@ -406,6 +408,22 @@ struct OnEnd<F: Fn()>(F);
 impl<F: Fn()> Drop for OnEnd<F> {
     fn drop(&mut self) {
         (self.0)();
+    }
+}
+
+/// A secret that was given later protects no key that was made before.
+async fn check_protection(config: &Config, users: &Cluster) -> Result<(), StartError> {
+    if config.secret.is_none() {
+        return Ok(());
+    }
+    let checked = until_available(|| keys::check_protection(users).boxed()).await?;
+    match (checked, config.mode) {
+        (Err(complaint), Mode::Production) => Err(StartError::Configuration(complaint)),
+        (Err(complaint), Mode::Development) => {
+            tracing::error!(complaint, "the signing key is not encrypted");
+            Ok(())
+        }
+        (Ok(()), _) => Ok(()),
     }
 }
 

@@ -56,7 +56,7 @@ pub struct CreateAdmin {
     #[command(flatten)]
     pub accounts: Accounts,
 
-    /// E-mail address of the admin. An account that has it becomes an admin's.
+    /// E-mail address of the admin. An account that has it becomes an admin's: its old password and sessions end.
     #[arg(long, value_name = "ADDRESS")]
     pub email: String,
 
@@ -75,7 +75,11 @@ pub struct CreateAdmin {
 pub struct Accounts {
     /// MongoDB of the accounts. Without it: the one that Cita starts for itself, or has started.
     #[arg(long, env = "CITA_USERS_URI", value_name = "URI", hide_env_values = true)]
-    pub users_uri: Option<String>,
+    pub users_uri: Option<ConnectionUri>,
+
+    /// File that holds what --users-uri would say.
+    #[arg(long, env = "CITA_USERS_URI_FILE", value_name = "FILE")]
+    pub users_uri_file: Option<PathBuf>,
 
     /// Directory of the MongoDB that Cita starts for itself.
     #[arg(long, env = "CITA_DATA_DIR", value_name = "DIRECTORY", default_value = ".cita")]
@@ -88,6 +92,10 @@ pub struct Accounts {
     /// What private keys are encrypted under, as the servers have it.
     #[arg(long, env = "CITA_SECRET", value_name = "TEXT", hide_env_values = true)]
     pub secret: Option<ServerSecret>,
+
+    /// File that holds what --secret would.
+    #[arg(long, env = "CITA_SECRET_FILE", value_name = "FILE")]
+    pub secret_file: Option<PathBuf>,
 }
 
 /// Options of `cita serve`.
@@ -129,11 +137,13 @@ pub struct Config {
     #[arg(long, env = "CITA_MODE", value_name = "MODE", default_value = "development")]
     pub mode: Mode,
 
-    /// Address of Cita for people, for the links in mails; default: `http://` and the address that it listens on.
+    /// Address of Cita for people, for the links in mails; default: `http://` and the address that it listens on, which
+    /// production refuses: there it begins with `https://`.
     #[arg(long, env = "CITA_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     pub public_url: Option<String>,
 
-    /// Mail server: `smtps://user:password@mail.example`, or `smtp://user:password@mail.example?tls=required`.
+    /// Mail server: `smtps://user:password@mail.example`, or `smtp://user:password@mail.example?tls=required`. Production
+    /// takes nothing less, but for a server on this machine.
     #[arg(long, env = "CITA_SMTP_URL", value_name = "URL", hide_env_values = true)]
     pub smtp_url: Option<SmtpUrl>,
 

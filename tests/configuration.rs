@@ -31,7 +31,7 @@ fn every_mistake_is_named_at_once() {
         assert_eq!(output.status.code(), Some(1));
         let told = text(&output.stderr);
         let lines: Vec<_> = told.lines().collect();
-        assert_eq!((lines[0], lines.len()), ("cita: the configuration cannot be used:", 9), "{told}");
+        assert_eq!((lines[0], lines.len()), ("cita: the configuration cannot be used:", 10), "{told}");
         for (line, words) in lines[1..].iter().zip([
             "invalid value 'x' for '--listen <ADDRESS>'",
             "without wildcards, and perhaps a port (CITA_ALLOWED_ORIGINS)",
@@ -39,6 +39,7 @@ fn every_mistake_is_named_at_once() {
             "leave --demo (CITA_DEMO) out in production",
             "give --secret (CITA_SECRET)",
             "give --smtp-url (CITA_SMTP_URL) and --mail-from (CITA_MAIL_FROM)",
+            "give --public-url (CITA_PUBLIC_URL), such as https://",
             "--appointments-uri-file: /nowhere/to/be/found cannot be read",
             "the URI of the users cluster is not usable",
         ]) {
@@ -59,7 +60,7 @@ fn contradictions_stop_the_start_with_the_same_words() {
         text(&output.stderr)
     };
     let checked = told("check-config");
-    assert_eq!(checked.lines().count(), 5, "{checked}");
+    assert_eq!(checked.lines().count(), 6, "{checked}");
     assert!(checked.contains("give --users-uri (CITA_USERS_URI)") && checked.contains("leave --demo"), "{checked}");
     assert_eq!(told("serve"), checked);
 }
@@ -74,6 +75,7 @@ fn a_good_configuration_is_told_without_its_secrets() {
         ("CITA_SECRET", "geheim und lang genug für jeden Knoten"),
         ("CITA_SMTP_URL", "smtps://cita:geheim@mail.example"),
         ("CITA_MAIL_FROM", "citas@clinica.example"),
+        ("CITA_PUBLIC_URL", "https://citas.example"),
     ];
     let output = cita(&["check-config", "--ring-mb", "128"], &variables);
     let told = text(&output.stdout);

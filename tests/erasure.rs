@@ -1,6 +1,9 @@
 //! What the system holds of a person, for that person; and that nothing of it is left once they have left.
 
 use cita::clock::Clock;
+use cita::domain::audit::{Deed, Outcome};
+use cita::domain::peer::Peer;
+use cita::service::audit::Audit;
 use cita_cli::ClientError;
 use cita_protocol::frame::CloseCode;
 use cita_protocol::{ErrorCode, Operation};
@@ -9,7 +12,7 @@ use mongodb::Database;
 use mongodb::bson::{Bson, Document, doc};
 use serde_json::{Value, json};
 
-use crate::harness::cast::{login, token_issued};
+use crate::harness::cast::{admin, login, token_issued};
 use crate::harness::clinic::{Clinic, PASSWORD, Person, Practice, at, connect, date, key, text};
 use crate::harness::office::{Office, identity};
 use crate::harness::rest::Rest;
@@ -168,6 +171,12 @@ async fn nothing_of_a_person_is_left_once_they_have_left() {
     let second = login(url, &life.patient).await;
     assert!(life.traces().await.len() >= 6, "there is something to erase");
 
+    let admin = admin(&life.clinic).await;
+    let administer = Rest { url, token: Some(&admin.token) };
+    // What an admin did to them, from a network of the admin's.
+    let deed = Deed::new("admin.updateUser", Outcome::Asked).by(identity(&admin).user, identity(&admin).session);
+    let deed = deed.from(Peer([192, 0, 2, 7].into())).to(identity(&life.patient).user.0);
+    Audit::new(life.office.users.clone(), Clock).record(deed).await.unwrap();
     let stale = life.rest().call(Operation::MeDelete, &json!({ "rev": 77 }), Some(&key())).await;
     assert_eq!(stale.code().as_deref(), Some("stale_rev"));
     let connection = life.clinic.connect(&life.patient).await;
@@ -217,6 +226,11 @@ async fn nothing_of_a_person_is_left_once_they_have_left() {
     life.office.erasure.erase_closed(later()).await.unwrap();
     assert_eq!(life.accounts_left().await, 0);
     assert_eq!(life.appointments().await, before);
+    let theirs = json!({ "userId": life.patient.id, "pageSize": 100 });
+    let entries = administer.call(Operation::AdminListAudit, &theirs, None).await.json()["items"].clone();
+    let with_network = entries.as_array().unwrap().iter().filter(|entry| entry.get("network").is_some());
+    let actors: Vec<_> = with_network.map(|entry| entry["actor"].as_str()).collect();
+    assert_eq!(actors, [Some(admin.id.as_str())], "where they were is gone, where the admin was is not: {entries}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,6 +2,7 @@
 //! can verify what they sign, and the database does not give them away.
 
 use cita::administration;
+use cita::app::StartError;
 use cita::clock::Clock;
 use cita::config::{Cli, Command};
 use cita::domain::secret::ServerSecret;
@@ -19,7 +20,7 @@ use mongodb::bson::{Document, doc};
 use serde_json::{Value, json};
 
 use crate::harness::cast::login;
-use crate::harness::clinic::{Clinic, Person, connect, database, register};
+use crate::harness::clinic::{Clinic, PRODUCTION, Person, connect, database, register};
 use crate::harness::mongo::{scratch_dir, shared};
 use crate::harness::process::Process;
 use crate::harness::rest::{Rest, client};
@@ -34,9 +35,13 @@ async fn users_of(clinic: &Clinic) -> Cluster {
 
 /// `cita rotate-keys` with these arguments.
 async fn rotate_keys(arguments: &[&str]) -> Rotation {
+    try_to_rotate(arguments).await.expect("a new key")
+}
+
+async fn try_to_rotate(arguments: &[&str]) -> Result<Rotation, StartError> {
     let cli = Cli::try_parse_from(["cita", "rotate-keys"].iter().chain(arguments)).expect("understood");
     let Some(Command::RotateKeys(options)) = cli.command else { panic!("it is a command") };
-    administration::rotate_keys(&options).await.expect("a new key")
+    administration::rotate_keys(&options).await
 }
 
 async fn key_set(url: &str) -> Value {
@@ -169,6 +174,51 @@ async fn the_database_does_not_give_the_keys_away() {
     rotate_keys(&["--users-uri", &clinic.users_uri, "--secret", new, "--compromised"]).await;
     let node = clinic.node_with(&["--secret", new]).await;
     assert_eq!(me(&node.url, &login(&node.url, &person).await.token).await, None);
+}
+
+/// A key that no node could open would end all log-ins two minutes later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mistyped_secret_makes_no_key() {
+    let shared = shared().await;
+    let uri = database(&shared.users_uri, &format!("t{}", uuid::Uuid::new_v4().simple()));
+    let first = rotate_keys(&["--users-uri", &uri, "--secret", SECRET]).await;
+    let wrong = "a secret of the tests, long enougH";
+    for (options, words) in [
+        (&["--secret", wrong][..], first.kid.as_str()),
+        (&[], "give the CITA_SECRET that the servers have"),
+        (&["--compromised"], "give the CITA_SECRET that the servers have"),
+    ] {
+        let refused = try_to_rotate(&[&["--users-uri", &uri], options].concat()).await;
+        let told = refused.expect_err("it is refused").to_string();
+        assert!(told.contains(words) && told.contains("CITA_SECRET") && !told.contains(wrong), "{told}");
+    }
+    // From a file it is the same secret.
+    let file = scratch_dir().with_extension("secret");
+    std::fs::write(&file, format!("{SECRET}\n")).expect("a file");
+    let second = rotate_keys(&["--users-uri", &uri, "--secret-file", file.to_str().expect("a path")]).await;
+    std::fs::remove_file(&file).expect("it was written");
+    let users = Cluster::new(ClusterName::Users, &uri).await.expect("a good address");
+    let keys = signing_keys::all(&users).await.expect("the keys");
+    assert_eq!(keys.iter().map(|key| &key.kid).collect::<Vec<_>>(), [&first.kid, &second.kid]);
+    assert!(keys.iter().all(|key| matches!(key.private_key, PrivateKey::Sealed(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_public_is_not_served_with_a_key_from_before_the_secret() {
+    let clinic = Clinic::open().await;
+    let uris = (&clinic.users_uri, &clinic.appointments_uri);
+    let plain = kid(&clinic.patient().await);
+    let arguments = [&["--users-uri", uris.0, "--appointments-uri", uris.1], &PRODUCTION[..]].concat();
+    let mut server = Process::start(&arguments).await;
+    assert!(!server.ended().await.success());
+    let output = server.output();
+    assert!(output.contains(&plain) && output.contains("run `cita rotate-keys`"), "{output}");
+    // At a desk it is said, and it goes on.
+    let (desk, _) = Process::serve(uris.0, uris.1, &["--secret", PRODUCTION[3]]).await;
+    assert!(desk.output().contains("the signing key is not encrypted"), "{}", desk.output());
+    rotate_keys(&["--users-uri", uris.0, "--secret", PRODUCTION[3]]).await;
+    let (_server, url) = Process::serve(uris.0, uris.1, &PRODUCTION).await;
+    assert_eq!(names(&key_set(&url).await).len(), 2, "the one from before still signs for two minutes");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

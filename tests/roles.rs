@@ -1,11 +1,15 @@
 //! Staff, approval, walk-ins, administration, and the traces that they leave.
 
+use cita::error::ClusterName;
+use cita::store::cluster::Cluster;
 use cita_cli::ClientError;
 use cita_protocol::ErrorCode;
+use mongodb::bson::{Document, doc};
 use serde_json::{Value, json};
 
 use crate::harness::cast::{Caller, Cast, admin, login};
-use crate::harness::clinic::{Clinic, PRODUCTION, Person, at, date, key, text};
+use crate::harness::clinic::{Clinic, PASSWORD, PRODUCTION, Person, at, date, key, text};
+use crate::harness::mongo::scratch_dir;
 use crate::harness::until;
 use crate::harness::watch::Watcher;
 
@@ -161,7 +165,7 @@ async fn another_role_or_none_ends_every_session() {
     let account = ask(clinic, admin, "admin.updateUser", disable(true)).await.unwrap();
     assert_eq!((&account["disabled"], &account["id"]), (&json!(true), &json!(patient.id)));
     assert!(matches!(socket.next_event().await, Err(ClientError::Closed { code: Some(4101), .. })));
-    let log_in = json!({ "email": patient.email, "password": crate::harness::clinic::PASSWORD });
+    let log_in = json!({ "email": patient.email, "password": PASSWORD });
     let refused = clinic.anon().await.request("auth.login", &log_in, None).await;
     assert_eq!(refused.err().as_ref().and_then(ClientError::code), Some(ErrorCode::Forbidden));
     let refresh = json!({ "refreshToken": patient.refresh_token });
@@ -247,9 +251,7 @@ async fn what_is_done_leaves_a_trace_without_content() {
         all["items"].as_array().unwrap().iter().find(|entry| entry["action"] == "admin.updateUser").unwrap().clone();
     assert_eq!((&by_admin["actor"], &by_admin["network"]), (&json!(admin.id), &json!("127.0.0.0/24")));
     let text = all.to_string();
-    for secret in
-        [patient.email.as_str(), &patient.name, "no es la clave", crate::harness::clinic::PASSWORD, &patient.token]
-    {
+    for secret in [patient.email.as_str(), &patient.name, "no es la clave", PASSWORD, &patient.token] {
         assert!(!text.contains(secret), "{secret} in {text}");
     }
     // In pages, without gap or repetition.
@@ -297,18 +299,21 @@ async fn an_appointment_tells_its_history_to_its_parties() {
     }
 }
 
+/// `cita create-admin`: whether it worked, and what it said.
+async fn create_admin(arguments: &[&str]) -> (bool, String) {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_cita"));
+    command.arg("create-admin").args(arguments);
+    let output = command.output().await.expect("the command runs");
+    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output.status.success(), format!("{said}{complained}"))
+}
+
 /// The first admin has no default password: a command prints a link that works once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_admin_comes_by_a_link() {
     let clinic = Clinic::open().await;
     let create = async |email: &str| {
-        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_cita"));
-        command.args(["create-admin", "--users-uri", &clinic.users_uri, "--email", email, "--name", "Ada Admin"]);
-        let output = command.output().await.expect("the command runs");
-        (
-            output.status.success(),
-            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
-        )
+        create_admin(&["--users-uri", &clinic.users_uri, "--email", email, "--name", "Ada Admin"]).await
     };
     let patient = clinic.patient().await;
     for email in ["ada@prueba.example", &patient.email] {
@@ -330,4 +335,64 @@ async fn the_first_admin_comes_by_a_link() {
         let (made, told) = create(email).await;
         assert!(!made && told.contains(words), "{told}");
     }
+}
+
+/// Whoever registered with an address first need not be who reads its mails.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_registered_with_the_address_of_an_admin_is_out() {
+    let clinic = Clinic::open().await;
+    let other = clinic.node().await;
+    let squatter = clinic.patient().await;
+    let change = json!({ "email": "mine@prueba.example", "currentPassword": PASSWORD });
+    ask(&clinic, &squatter, "me.update", change).await.expect("a new address waits for its link");
+    let second = login(clinic.url(), &squatter).await;
+    let socket = other.connect(Some(&second)).await;
+    // The address of the database lies in a file, as a mounted secret does.
+    let file = scratch_dir().with_extension("uri");
+    std::fs::write(&file, format!("{}\n", clinic.users_uri)).unwrap();
+    let file_name = file.to_str().expect("a path");
+    let (made, told) = create_admin(&["--users-uri-file", file_name, "--email", &squatter.email]).await;
+    std::fs::remove_file(&file).unwrap();
+    assert!(made, "{told}");
+
+    assert!(matches!(socket.next_event().await, Err(ClientError::Closed { code: Some(4101), .. })));
+    let anon = clinic.anon().await;
+    for person in [&squatter, &second] {
+        let me = crate::harness::rest::Rest { url: &other.url, token: Some(&person.token) };
+        until(async || {
+            me.call(cita_protocol::Operation::MeGet, &json!({}), None).await.code().as_deref()
+                == Some("session_revoked")
+        })
+        .await;
+        let refresh = json!({ "refreshToken": person.refresh_token });
+        let refused = anon.request("auth.refresh", refresh, None).await;
+        assert_eq!(refused.err().as_ref().and_then(ClientError::code), Some(ErrorCode::SessionRevoked));
+    }
+    let log_in = json!({ "email": squatter.email, "password": PASSWORD });
+    let refused = anon.request("auth.login", log_in, None).await;
+    assert_eq!(refused.err().as_ref().and_then(ClientError::code), Some(ErrorCode::Unauthenticated));
+    let admin = admin(&clinic).await;
+    let found = ask(&clinic, &admin, "admin.listUsers", json!({ "email": squatter.email })).await.unwrap();
+    let account = &found["items"][0];
+    assert_eq!((&account["role"], &account["emailVerified"]), (&json!("admin"), &json!(true)), "{account}");
+    let token = told.split("#token=").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("a token");
+    let reset = json!({ "token": token, "password": "una clave nueva y larga" });
+    anon.request("auth.resetPassword", reset, None).await.expect("the link works");
+    let log_in = json!({ "email": squatter.email, "password": "una clave nueva y larga" });
+    let user = anon.request("auth.login", log_in, None).await.expect("a log-in").data["user"].clone();
+    assert_eq!((&user["role"], user.get("pendingEmail")), (&json!("admin"), None), "{user}");
+}
+
+/// What cannot be noted is not done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_session_opens_without_its_entry() {
+    let clinic = Clinic::open().await;
+    let patient = clinic.patient().await;
+    let users = Cluster::new(ClusterName::Users, &clinic.users_uri).await.expect("a good address");
+    let refuse_all = doc! { "collMod": "audit", "validator": { "never": true } };
+    users.db.run_command(refuse_all).await.expect("a validator");
+    let log_in = json!({ "email": patient.email, "password": PASSWORD });
+    clinic.anon().await.request("auth.login", log_in, None).await.expect_err("it cannot be noted");
+    let sessions = users.db.collection::<Document>("sessions");
+    assert_eq!(sessions.count_documents(doc! {}).await.expect("a count"), 1);
 }

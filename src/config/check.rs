@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use clap::builder::Resettable;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args as _, Command, CommandFactory as _, FromArgMatches as _, value_parser};
+use url::Url;
 
-use super::{Cli, Config, Mode, check_secret};
+use super::{Accounts, Cli, Config, Mode, check_secret};
 use crate::clock::Clock;
-use crate::domain::secret::ConnectionUri;
+use crate::domain::secret::{ConnectionUri, SmtpUrl};
 use crate::error::ClusterName;
 use crate::notify::mail::Post;
 use crate::service::external::ExternalIssuer;
@@ -34,6 +35,13 @@ pub fn complete(mut config: Config) -> Result<Config, Vec<String>> {
     read("--smtp-url", &mut config.smtp_url, &mut config.smtp_url_file, &mut mistakes);
     mistakes.extend(check_secret(config.secret.as_ref()).err());
     mistakes.extend(external_issuer(&config).err());
+    if config.mode == Mode::Production && config.smtp_url.as_ref().is_some_and(may_go_unencrypted) {
+        mistakes.push(
+            "mails hold links that let people in, and production sends them encrypted: begin --smtp-url (CITA_SMTP_URL) \
+             with smtps://, or end it in ?tls=required"
+                .to_owned(),
+        );
+    }
     mistakes.extend(post(&config, config.listen).err());
     let uris = [(ClusterName::Users, &config.users_uri), (ClusterName::Appointments, &config.appointments_uri)];
     let unusable = |(name, uri): (ClusterName, &Option<ConnectionUri>)| check_uri(name, uri.as_ref()?.expose()).err();
@@ -41,11 +49,24 @@ pub fn complete(mut config: Config) -> Result<Config, Vec<String>> {
     if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
 }
 
+/// The same for a command that works on the accounts alone.
+///
+/// # Errors
+/// Every mistake, a sentence each.
+pub fn accounts(mut accounts: Accounts) -> Result<Accounts, Vec<String>> {
+    let mut mistakes = Vec::new();
+    read("--users-uri", &mut accounts.users_uri, &mut accounts.users_uri_file, &mut mistakes);
+    read("--secret", &mut accounts.secret, &mut accounts.secret_file, &mut mistakes);
+    mistakes.extend(check_secret(accounts.secret.as_ref()).err());
+    if mistakes.is_empty() { Ok(accounts) } else { Err(mistakes) }
+}
+
 /// What does not go together, and what production does without.
 fn contradictions(config: &Config) -> Vec<String> {
     let users = config.users_uri.is_some() || config.users_uri_file.is_some();
     let appointments = config.appointments_uri.is_some() || config.appointments_uri_file.is_some();
     let production = config.mode == Mode::Production;
+    let https = config.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
     let smtp = config.smtp_url.is_some() || config.smtp_url_file.is_some();
     let external = [&config.external_issuer, &config.external_jwks_url, &config.external_audience];
     let external = external.into_iter().flatten().count();
@@ -69,6 +90,11 @@ fn contradictions(config: &Config) -> Vec<String> {
         (
             production && !smtp,
             "in production people have to get their mails: give --smtp-url (CITA_SMTP_URL) and --mail-from (CITA_MAIL_FROM)",
+        ),
+        (
+            production && !https,
+            "links in mails begin with the address that people know, and in production it is encrypted: give --public-url \
+             (CITA_PUBLIC_URL), such as https://citas.example",
         ),
         (
             smtp && config.mail_from.is_none(),
@@ -115,6 +141,16 @@ pub fn post(config: &Config, address: SocketAddr) -> Result<Post, String> {
             Post::to_spool(directory, from, public_url, Clock)
         }
     }
+}
+
+/// Whether mails could travel to that server for everybody to read. What is no URL is for [`post`] to refuse.
+fn may_go_unencrypted(server: &SmtpUrl) -> bool {
+    let Ok(url) = Url::parse(server.expose()) else { return false };
+    let host = url.host_str().unwrap_or_default();
+    let is_loopback = host == "localhost"
+        || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    let tls = url.query_pairs().find(|(name, _)| name == "tls");
+    url.scheme() == "smtp" && !is_loopback && tls.is_none_or(|(_, tls)| tls != "required")
 }
 
 /// Takes a secret from its file, where it has one.
@@ -293,7 +329,7 @@ mod tests {
                 "--trusted-proxies=nobody",
             ];
             let found = mistakes(words(&[command, &options].concat())).expect("mistakes");
-            assert_eq!(found.len(), 9, "{found:#?}");
+            assert_eq!(found.len(), 10, "{found:#?}");
             for (mistake, words) in found.iter().zip([
                 "'here' for '--listen <ADDRESS>'",
                 "browsers write this origin as https://b.example",
@@ -303,6 +339,7 @@ mod tests {
                 "leave --demo",
                 "give --secret",
                 "give --smtp-url",
+                "give --public-url",
                 "the URI of the users cluster is not usable",
             ]) {
                 assert!(mistake.contains(words) && !mistake.contains('\n'), "{words} in {mistake}");
@@ -318,15 +355,42 @@ mod tests {
         let complaints = |arguments: &[&str]| complete(parsed(arguments)).err().unwrap_or_default().join("\n");
         let (users, appointments) = ("--users-uri=mongodb://u", "--appointments-uri=mongodb://a");
         assert_eq!(complaints(&[]), "");
-        let (secret, smtp) = ("--secret=un secreto largo y variado, que nadie sabe", "--smtp-url=smtp://mail.example");
-        let good = ["--mode=production", users, appointments, secret, smtp, "--mail-from=citas@clinica.example"];
+        let (secret, smtp) = ("--secret=un secreto largo y variado, que nadie sabe", "--smtp-url=smtps://mail.example");
+        let (from, public) = ("--mail-from=citas@clinica.example", "--public-url=https://citas.example");
+        let good = ["--mode=production", users, appointments, secret, smtp, from, public];
         assert_eq!(complaints(&good), "");
-        for (left_out, complaint) in
-            [(1, "alone"), (3, "give --secret"), (4, "give --smtp-url"), (5, "give --mail-from")]
-        {
+        for (left_out, complaint) in [
+            (1, "alone"),
+            (3, "give --secret"),
+            (4, "give --smtp-url"),
+            (5, "give --mail-from"),
+            (6, "give --public-url"),
+        ] {
             let mut rest = good.to_vec();
             rest.remove(left_out);
             assert!(complaints(&rest).contains(complaint), "{rest:?}");
+        }
+        let with = |place: usize, option: &str| {
+            let mut changed = good.to_vec();
+            changed[place] = option;
+            complaints(&changed)
+        };
+        assert!(with(6, "--public-url=http://citas.example").contains("give --public-url"));
+        for encrypted in ["smtp://mail.example?tls=required", "smtp://localhost", "smtp://127.9.9.9:25", "smtp://[::1]"]
+        {
+            assert_eq!(with(4, &format!("--smtp-url={encrypted}")), "", "{encrypted}");
+        }
+        for open in [
+            "smtp://u:geheim@mail.example",
+            "smtp://mail.example?tls=opportunistic",
+            "smtp://mail.example?tls=opportunistic&tls=required",
+            "smtp://192.0.2.7",
+            "smtp://localhost.mail.example",
+        ] {
+            let complaint = with(4, &format!("--smtp-url={open}"));
+            assert!(complaint.contains("?tls=required") && !complaint.contains("geheim"), "{open}: {complaint}");
+            let desk = complaints(&[&format!("--smtp-url={open}"), from]);
+            assert_eq!(desk, "", "at a desk it may");
         }
         for weak in ["short", &"a".repeat(50), "0123456780123456780123456780123456780"] {
             let complaint = complaints(&[&format!("--secret={weak}")]);
@@ -352,6 +416,29 @@ mod tests {
         assert!(complete(parsed(&both)).expect_err("which of them?")[0].contains("leave one out"));
         let gone = ["--users-uri-file=/nowhere/to/be/found", files[2], files[3]];
         let found = complete(parsed(&gone)).expect_err("there is none");
+        assert!(found.len() == 1 && found[0].contains("/nowhere/to/be/found cannot be read"), "{found:?}");
+    }
+
+    #[test]
+    fn the_commands_on_the_accounts_read_the_same_files() {
+        let (uri, secret) =
+            (Secret::new("mongodb://u:geheim@db\n"), Secret::new("geheim, lang und verschieden genug\n"));
+        let told = |arguments: &[&str]| {
+            let line = words(&[&["rotate-keys"], arguments].concat());
+            let command = Cli::try_parse_from(line).expect("good values").command;
+            let Some(crate::config::Command::RotateKeys(options)) = command else { panic!("it is a command") };
+            accounts(options.accounts)
+        };
+        let files = ["--users-uri-file", uri.path(), "--secret-file", secret.path()];
+        let read = told(&files).expect("both are read");
+        assert_eq!(read.users_uri.as_ref().map(ConnectionUri::expose), Some("mongodb://u:geheim@db"));
+        assert_eq!(read.secret.as_ref().map(|secret| secret.expose()), Some("geheim, lang und verschieden genug"));
+        assert!(!format!("{read:?}").contains("geheim"));
+
+        let both = [&files[..], &["--users-uri=mongodb://u", "--secret=x"]].concat();
+        let found = told(&both).expect_err("which of them?");
+        assert!(found.len() == 3 && found[..2].iter().all(|mistake| mistake.contains("leave one out")), "{found:?}");
+        let found = told(&["--secret-file=/nowhere/to/be/found"]).expect_err("there is none");
         assert!(found.len() == 1 && found[0].contains("/nowhere/to/be/found cannot be read"), "{found:?}");
     }
 

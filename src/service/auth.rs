@@ -355,14 +355,15 @@ impl Auth {
         Ok(user)
     }
 
-    /// Opens a session, and says in the audit that `action` did. Neither without the other.
+    /// Says in the audit that `action` opens a session, and opens it. The entry comes first: it may stand for a log-in that
+    /// then failed, and there is no session without one.
     async fn begin_session(&self, action: &'static str, user: User, device: Device) -> Result<(Session, Grant)> {
         let now = self.now();
         let token = Presented::first(SessionId(random::id(now)?))?;
         let session = token.begin(user.id, device.name, device.peer.network().to_string(), now)?;
         let deed = Deed::new(action, Audited::Done).by(user.id, session.id).from(device.peer).to(user.id.0);
-        let (inserted, ()) = tokio::try_join!(sessions::insert(&self.users, &session), self.audit.record(deed))?;
-        if !inserted {
+        self.audit.record(deed).await?;
+        if !sessions::insert(&self.users, &session).await? {
             return Err(Error::Internal("the id of a new session is taken".to_owned()));
         }
         self.make_room(&session, now).await;

@@ -14,7 +14,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::secret::AccessToken;
 use crate::error::{Error, Outcome, Result};
 use crate::store::cluster::Cluster;
-use crate::store::signing_keys::{self, SigningKey};
+use crate::store::signing_keys::{self, PrivateKey, SigningKey};
 
 /// The least time between two readings of the keys, however many unknown ones turn up: tokens are free to forge.
 const RELOAD_FLOOR: SignedDuration = SignedDuration::from_secs(30);
@@ -142,14 +142,44 @@ pub struct Rotation {
     pub signs_from: Timestamp,
 }
 
+/// Why there is no new key.
+#[derive(Debug, thiserror::Error)]
+pub enum RotationError {
+    #[error(
+        "the key {0} was encrypted under another secret, and no server could open a new one: give the CITA_SECRET that the \
+         servers have. If it is lost, or another one is to take its place: stop the servers, run this with the new one and \
+         --compromised, and start them with it"
+    )]
+    OtherSecret(String),
+    #[error(
+        "the keys are encrypted, and without a secret the new one would lie in the database as it is: give the CITA_SECRET \
+         that the servers have"
+    )]
+    NoSecret,
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
 /// Makes a new key. It signs two minutes from now, and what older ones have signed is good until it ends by itself. If the
 /// older ones are `compromised` it signs at once, and everybody has to refresh.
 ///
 /// # Errors
-/// Unavailable.
-pub async fn rotate(users: &Cluster, vault: &Vault, compromised: bool, now: Timestamp) -> Result<Rotation> {
+/// A secret that is not the servers', where it is not to take the place of theirs; unavailable.
+pub async fn rotate(
+    users: &Cluster,
+    vault: &Vault,
+    compromised: bool,
+    now: Timestamp,
+) -> Result<Rotation, RotationError> {
     for _ in 0..RACES {
-        let seq = signing_keys::all(users).await?.last().map_or(0, |key| key.seq);
+        let keys = signing_keys::all(users).await?;
+        if !vault.seals() && keys.iter().any(|key| matches!(key.private_key, PrivateKey::Sealed(_))) {
+            return Err(RotationError::NoSecret);
+        }
+        if let Some(key) = keys.last().filter(|key| !compromised && vault.open(key).is_none()) {
+            return Err(RotationError::OtherSecret(key.kid.clone()));
+        }
+        let seq = keys.last().map_or(0, |key| key.seq);
         // The first key of all has nobody to take over from.
         let signs_from = if compromised || seq == 0 { now } else { now + KNOWN_AHEAD };
         let key = SigningKey { distrusts_older: compromised, ..generate_key(seq + 1, signs_from, vault)? };
@@ -159,7 +189,23 @@ pub async fn rotate(users: &Cluster, vault: &Vault, compromised: bool, now: Time
             return Ok(Rotation { kid: key.kid, signs_from });
         }
     }
-    Err(Error::Unavailable { cluster: users.name, outcome: Some(Outcome::NotApplied) })
+    Err(Error::Unavailable { cluster: users.name, outcome: Some(Outcome::NotApplied) }.into())
+}
+
+/// Whether the youngest key, which is the one that signs or is about to, is kept encrypted.
+///
+/// # Errors
+/// Unavailable. Inside, a sentence for the person who configured a secret.
+pub async fn check_protection(users: &Cluster) -> Result<Result<(), String>> {
+    let youngest = signing_keys::all(users).await?.pop();
+    let plain = youngest.filter(|key| matches!(key.private_key, PrivateKey::Plain(_)));
+    Ok(plain.map_or(Ok(()), |key| {
+        Err(format!(
+            "the signing key {} was made without a secret and lies in the database as it is: run `cita rotate-keys` with \
+             the CITA_SECRET of the servers, which makes one that is encrypted",
+            key.kid
+        ))
+    }))
 }
 
 impl From<Fault> for Error {

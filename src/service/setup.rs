@@ -12,8 +12,10 @@ use crate::domain::ids::UserId;
 use crate::domain::proof::RESET_LIFETIME;
 use crate::domain::refusal::{Refusal, Violation};
 use crate::domain::secret::MailToken;
+use crate::domain::session::LIVE_SESSIONS;
 use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::cluster::Cluster;
+use crate::store::sessions;
 use crate::store::users::{self, Account};
 
 /// How often a change is decided anew because another change of the account was faster.
@@ -30,8 +32,11 @@ pub struct Invitation {
 
 /// Makes an admin: a new account, or of the account that has the address. Either gets a link for a new password.
 ///
+/// Whoever registered an account may not be who reads its mails: what it had to log in with is worth nothing from then on,
+/// and its sessions end.
+///
 /// # Errors
-/// `validation_failed`, also for a doctor, who stays one; unavailable.
+/// `validation_failed`, also for a doctor, who stays one; unavailable: then repeat it, for sessions may be left.
 pub async fn create_admin(
     users: &Cluster,
     audit: &Audit,
@@ -77,11 +82,39 @@ pub async fn create_admin(
             }
         };
         let (stored, _) = users::find_stored(users, id).await?.ok_or(Refusal::NotFound)?;
-        let mut next = Account { reset: Some(proof), ..stored.account.clone() };
-        next.user.role = Role::Admin;
+        if stored.account.user.email != account.email {
+            // It has got another address meanwhile.
+            continue;
+        }
+        let kept = stored.account.clone();
+        // Whoever runs the server vouches for the address.
+        let (email_verified, pending_email, external) = (true, None, None);
+        let user = User { role: Role::Admin, email_verified, pending_email, external, ..kept.user };
+        let password = Passwords::of_nobody();
+        let next = Account { user, password, verification: None, reset: Some(proof), ..kept };
         if users::replace(users, &stored, &next, None).await?.is_some() {
+            end_sessions(users, id, now).await?;
             return Ok(Invitation { user: next.user, token, expires_at });
         }
     }
-    Err(Error::Unavailable { cluster: ClusterName::Users, outcome: Some(Outcome::NotApplied) })
+    Err(contended())
+}
+
+/// Ends every session. The nodes hear of it from their feeds.
+async fn end_sessions(users: &Cluster, user: UserId, now: Timestamp) -> Result<()> {
+    for _ in 0..RACES {
+        let (live, _) = sessions::live_of(users, user, now, 0, LIVE_SESSIONS + 1).await?;
+        if live.is_empty() {
+            return Ok(());
+        }
+        for session in live {
+            // One that was used meanwhile is found again.
+            sessions::replace(users, &session.revoked(now)).await?;
+        }
+    }
+    Err(contended())
+}
+
+fn contended() -> Error {
+    Error::Unavailable { cluster: ClusterName::Users, outcome: Some(Outcome::NotApplied) }
 }

@@ -30,6 +30,11 @@ impl Vault {
         key.map(Self).map_err(|_| Error::Internal("no key could be derived from the secret".to_owned()))
     }
 
+    /// Whether there is a secret to seal with.
+    pub(super) fn seals(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// The private key, PKCS#8, of the pair `kid` as it is kept.
     pub(super) fn seal(&self, kid: &str, private_key: Vec<u8>) -> Result<PrivateKey> {
         let Some(key) = &self.0 else { return Ok(PrivateKey::Plain(private_key)) };

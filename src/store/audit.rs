@@ -101,7 +101,8 @@ pub async fn list(cluster: &Cluster, query: &Query) -> Result<Vec<Entry>> {
     found.await?.into_iter().map(Entry::try_from).collect()
 }
 
-/// Takes from every entry of a user where they were: for erasure.
+/// Takes from every entry of a user where they were: for erasure. Where somebody else did something to them, it tells where
+/// that one was, and stays.
 ///
 /// # Errors
 /// Unavailable.
@@ -109,7 +110,9 @@ pub async fn forget_networks(cluster: &Cluster, user: UserId) -> Result<()> {
     let entries = entries(cluster);
     let verdict = until_decided(cluster, || {
         let entries = entries.clone();
-        let filter = doc! { "concerns": bson_id(user.0), "network": { "$exists": true } };
+        // Without an actor it was the user, or somebody who tried to be.
+        let own = vec![doc! { "actor": bson_id(user.0) }, doc! { "actor": { "$exists": false } }];
+        let filter = doc! { "concerns": bson_id(user.0), "network": { "$exists": true }, "$or": own };
         async move { entries.update_many(filter, doc! { "$unset": { "network": 1 } }).await }
     });
     verdict.await.map(|_| ())

@@ -52,7 +52,7 @@ pub struct Practice {
 pub const PASSWORD: &str = "una clave de prueba";
 
 /// Options of a clinic for the public. Nobody is at the other end of its mail.
-pub const PRODUCTION: [&str; 8] = [
+pub const PRODUCTION: [&str; 10] = [
     "--mode",
     "production",
     "--secret",
@@ -61,6 +61,8 @@ pub const PRODUCTION: [&str; 8] = [
     "smtp://127.0.0.1:9",
     "--mail-from",
     "citas@prueba.example",
+    "--public-url",
+    "https://citas.prueba.example",
 ];
 
 impl Clinic {
