@@ -251,7 +251,6 @@ async fn serve(
     let auth = Arc::new(until_available(open).await?);
     auth.check_keys().map_err(StartError::Configuration)?;
     check_protection(config, &parts.users).await?;
-    beside.spawn(keep_reading_keys(auth.clone()));
     let slots = Arc::new(Slots::new(calendars.clone(), committed.clone(), clock));
     let approve_at_once = config.mode == Mode::Development;
     let hub = Arc::new(Hub::new(
@@ -262,6 +261,11 @@ async fn serve(
         clock,
         parts.epoch,
     ));
+    beside.spawn(keep_reading_keys(auth.clone(), hub.clone()));
+    if config.mode == Mode::Production && until_available(|| demo::is_there(&auth).boxed()).await? {
+        let complaint = "the databases hold the demo clinic, whose passwords everybody knows: give production its own";
+        return Err(StartError::Configuration(complaint.to_owned()));
+    }
     let seed = || demo::seed(&auth, &parts.doctors, &parts.store).boxed();
     let logins = if config.demo { until_available(seed).await? } else { None };
     let erasure = Erasure::new(parts.users.clone(), parts.store.clone(), parts.doctors.clone(), auth.clone(), clock);
@@ -303,7 +307,7 @@ async fn serve(
         async move {
             let lost = matches!(event, FeedEvent::Lost(_));
             if event.has(|change| matches!(change, Change::SigningKey)) {
-                read_keys(&auth).await;
+                read_keys(&auth, &hub).await;
             }
             hub.users(event);
             revocations.prune(clock.now());
@@ -428,19 +432,26 @@ async fn check_protection(config: &Config, users: &Cluster) -> Result<(), StartE
 }
 
 /// Reads the signing keys now and then.
-async fn keep_reading_keys(auth: Arc<Auth>) {
+async fn keep_reading_keys(auth: Arc<Auth>, hub: Arc<Hub>) {
     let mut every = tokio::time::interval(READ_KEYS_EVERY);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         every.tick().await;
-        read_keys(&auth).await;
+        read_keys(&auth, &hub).await;
     }
 }
 
 /// What cannot be read now is read the next time.
-async fn read_keys(auth: &Auth) {
-    if let Err(error) = auth.read_keys().await {
-        tracing::warn!(%error, "the signing keys could not be read again");
+async fn read_keys(auth: &Auth, hub: &Hub) {
+    match auth.read_keys().await {
+        Ok(true) => {
+            tracing::warn!(
+                "a signing key is no longer trusted: whoever is connected has to come back with a new token"
+            );
+            hub.end_known();
+        }
+        Ok(false) => {}
+        Err(error) => tracing::warn!(%error, "the signing keys could not be read again"),
     }
 }
 

@@ -18,7 +18,9 @@ use mongodb::bson::{Document, doc};
 use uuid::Uuid;
 
 use crate::harness::cast::trust;
+use crate::harness::clinic::{Clinic, PRODUCTION};
 use crate::harness::mongo::shared;
+use crate::harness::process::Process;
 
 /// Two empty databases, and what a server has of them.
 struct Node {
@@ -150,4 +152,14 @@ async fn databases_in_use_are_left_alone() {
 async fn seeding_can_be_spawned() {
     let node = node().await;
     tokio::spawn(async move { node.seed().await }).await.unwrap().unwrap();
+}
+
+/// Whoever knows this page could log in as its admin.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_demo_is_not_served_to_the_public() {
+    let clinic = Clinic::open_with(&["--demo"]).await;
+    let uris = ["--users-uri", &clinic.users_uri, "--appointments-uri", &clinic.appointments_uri];
+    let mut server = Process::start(&[&PRODUCTION[..], &uris].concat()).await;
+    assert!(!server.ended().await.success());
+    assert!(server.output().contains("the databases hold the demo clinic"), "{}", server.output());
 }

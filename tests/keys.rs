@@ -11,6 +11,7 @@ use cita::service::keys::{Rotation, rotate};
 use cita::service::vault::Vault;
 use cita::store::cluster::Cluster;
 use cita::store::signing_keys::{self, PrivateKey};
+use cita_cli::ClientError;
 use cita_protocol::Operation;
 use clap::Parser as _;
 use jiff::SignedDuration;
@@ -20,7 +21,7 @@ use mongodb::bson::{Document, doc};
 use serde_json::{Value, json};
 
 use crate::harness::cast::login;
-use crate::harness::clinic::{Clinic, PRODUCTION, Person, connect, database, register};
+use crate::harness::clinic::{Clinic, PATIENCE, PRODUCTION, Person, connect, database, register};
 use crate::harness::mongo::{scratch_dir, shared};
 use crate::harness::process::Process;
 use crate::harness::rest::{Rest, client};
@@ -102,7 +103,13 @@ async fn compromised_keys_are_believed_no_more() {
     let clinic = Clinic::open().await;
     let other = clinic.node().await;
     let before = clinic.patient().await;
+    let connections = [clinic.connect(&before).await, other.connect(Some(&before)).await];
     let rotated = rotate_keys(&["--users-uri", &clinic.users_uri, "--compromised"]).await;
+    for connection in &connections {
+        // Opened with a token that a thief may have made.
+        let ended = tokio::time::timeout(PATIENCE, connection.next_event()).await.expect("in time");
+        assert!(matches!(ended, Err(ClientError::Closed { code: Some(4100), .. })), "{ended:?}");
+    }
     for url in [clinic.url(), &other.url] {
         until(async || me(url, &before.token).await.as_deref() == Some("token_expired")).await;
         assert_eq!(names(&key_set(url).await), [&rotated.kid]);

@@ -58,6 +58,8 @@ async fn a_receptionist_acts_for_the_doctors_whom_they_were_given() {
     assert_eq!(moved["start"], json!(start));
     let list = ask(clinic, staff, "appointment.list", json!({ "doctorId": practice.doctor.id })).await.unwrap();
     assert_eq!(list["items"][0]["id"], json!(id));
+    let for_nobody = practice.booking(&cast.free_time());
+    assert_eq!(ask(clinic, staff, "appointment.book", for_nobody).await, Err(ErrorCode::ValidationFailed), "for whom?");
     let own = ask(clinic, staff, "appointment.list", json!({})).await.unwrap();
     assert_eq!(own["items"], json!([]), "no doctor named: what one has as a patient");
     assert_eq!(ask(clinic, staff, "appointment.cancel", json!({ "id": id })).await.unwrap()["status"], "cancelled");
@@ -173,6 +175,9 @@ async fn another_role_or_none_ends_every_session() {
     assert_eq!(refused.err().as_ref().and_then(ClientError::code), Some(ErrorCode::SessionRevoked));
     ask(clinic, admin, "admin.updateUser", disable(false)).await.unwrap();
     let back = login(clinic.url(), patient).await;
+    for nothing in [json!({ "id": patient.id }), disable(false), json!({ "id": patient.id, "role": "patient" })] {
+        ask(clinic, admin, "admin.updateUser", nothing).await.unwrap();
+    }
     ask(clinic, &back, "me.get", json!({})).await.expect("the account works again");
 
     // Of a role: the token says it, so no token may outlive it.

@@ -9,4 +9,4 @@ mod plan;
 mod seed;
 
 pub use logins::{DemoLogins, Login};
-pub use seed::seed;
+pub use seed::{is_there, seed};

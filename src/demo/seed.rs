@@ -60,6 +60,14 @@ pub async fn seed(auth: &Auth, doctors: &DoctorStore, appointments: &Appointment
     Ok(Some(logins))
 }
 
+/// Whether somebody could log in as the demo's admin, whose password everybody knows.
+///
+/// # Errors
+/// `unavailable`.
+pub async fn is_there(auth: &Auth) -> Result<bool> {
+    Ok(auth.find_user(&DemoLogins::of_the_clinic().admin.email).await?.is_some())
+}
+
 /// Looks at both clusters: one of them may have been emptied.
 async fn is_complete(auth: &Auth, doctors: &DoctorStore, logins: &DemoLogins) -> Result<bool> {
     let admin = auth.find_user(&logins.admin.email).await?;

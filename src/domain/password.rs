@@ -49,10 +49,13 @@ pub fn too_long(pointer: &'static str) -> Violation {
     Violation::new(pointer, "too_long", format!("at most {MAX} characters"))
 }
 
-/// Whether it stands in the list of those that were seen most often in breaches, as given or in lower case.
+/// Whether it stands in the list of those that were seen most often in breaches, as given, in lower case, or without accents.
 fn is_breached(text: &str) -> bool {
     let listed = passwords::analyzer::is_common_password::<&str>;
-    listed(text) || listed(&text.to_lowercase())
+    let lower = text.to_lowercase();
+    // The list knows no accents: `contraseña` stands in it as `contrasena`.
+    let plain: String = lower.nfkd().filter(|c| !is_combining_mark(*c)).collect();
+    listed(text) || listed(&lower) || listed(&plain)
 }
 
 /// Whether nothing is left of a text when the words of others are taken out of it. Case, accents and what stands between
@@ -117,8 +120,16 @@ mod tests {
 
     #[test]
     fn what_everybody_knows_is_refused_in_any_case() {
-        for text in ["password", "PassWord", "12345678", "QWERTYUIOP", "estrellita", "!QAZ2wsx", "ｐａｓｓｗｏｒｄ"]
-        {
+        for text in [
+            "password",
+            "PassWord",
+            "12345678",
+            "QWERTYUIOP",
+            "estrellita",
+            "!QAZ2wsx",
+            "contraseña",
+            "ｐａｓｓｗｏｒｄ",
+        ] {
             assert_eq!(code(text), Err("breached"), "{text}");
         }
     }

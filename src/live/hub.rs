@@ -184,6 +184,14 @@ impl Hub {
         }
     }
 
+    /// Ends every connection of somebody known: what their tokens were signed with is believed no more, and which it was is not
+    /// remembered. Their clients come back with new tokens.
+    pub fn end_known(&self) {
+        for entry in &self.sessions {
+            entry.value().iter().for_each(|(_, outbox)| outbox.end(Ending::TokenInvalid));
+        }
+    }
+
     /// Ends the connections of every session that is known to have ended: for after revocations were read rather than told.
     pub fn end_revoked(&self) {
         let open: Vec<SessionId> = self.sessions.iter().map(|entry| *entry.key()).collect();

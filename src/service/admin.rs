@@ -59,8 +59,8 @@ impl Admin {
 
     /// Changes a role or disables an account, and ends the user's sessions: no token of the old role lives on.
     ///
-    /// Nobody does it to themselves. Two admins can still do it to each other; `cita create-admin` helps then. A doctor stays one: what others see of them ends by taking
-    /// back the approval.
+    /// Nobody does it to themselves. Two admins can still do it to each other; `cita create-admin` helps then. A doctor
+    /// stays one: what others see of them ends by taking back the approval.
     ///
     /// # Errors
     /// `forbidden`, `not_found`, `stale_rev`, `validation_failed`, `idempotency_key_reused`, `unavailable`.
@@ -95,6 +95,10 @@ impl Admin {
             }
             let mut next = stored.account.clone();
             change.apply(&mut next, request.at)?;
+            if (next.user.role, next.disabled_at) == (stored.account.user.role, stored.account.disabled_at) {
+                // What changes nothing ends nothing.
+                return Ok(Done { value: stored.account, at });
+            }
             let deed = Deed::new(OPERATION, Outcome::Asked).by(identity.user, identity.session).from(peer);
             self.audit.record(deed.to(id.0).with(change.in_words())).await.map_err(unchanged)?;
             if let Some(at) = users::replace(&self.users, &stored, &next, Some(&request)).await? {

@@ -97,6 +97,10 @@ impl Appointments {
         };
         let staff = self.slots.staff(viewer, book.doctor).await.map_err(unchanged)?;
         access::authorise(OPERATION, viewer, Object::between(book.doctor, patient).with_staff(&staff))?;
+        if book.patient == For::Caller && staff.contains(&identity.user) {
+            // At the desk a forgotten patient would be the receptionist.
+            return Err(Violation::new("/patientId", "required", "say for whom: patientId or walkIn").into());
+        }
         let mut calendar = self.calendar(viewer, book.doctor).await?;
         let mut allowed = allows(&calendar.doctor, book.service, book.start, now);
         if allowed.is_err() {

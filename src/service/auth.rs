@@ -112,12 +112,12 @@ impl Auth {
     ///
     /// # Errors
     /// Unavailable.
-    pub async fn read_keys(&self) -> Result<()> {
-        self.tokens.read_again().await?;
+    pub async fn read_keys(&self) -> Result<bool> {
+        let distrusted = self.tokens.read_again().await?;
         if let Err(complaint) = self.check_keys() {
             tracing::error!(complaint, "a signing key cannot be used");
         }
-        Ok(())
+        Ok(distrusted)
     }
 
     /// The public keys that verify access tokens.

@@ -88,10 +88,10 @@ impl Tokens {
     ///
     /// # Errors
     /// Unavailable; the keys stay as they are.
-    pub async fn read_again(&self) -> Result<()> {
+    pub async fn read_again(&self) -> Result<bool> {
         let keys = signing_keys::all(&self.users).await?;
-        self.ring.send_replace(Arc::new(KeyRing::new(&keys, &self.vault)));
-        Ok(())
+        let before = self.ring.send_replace(Arc::new(KeyRing::new(&keys, &self.vault)));
+        Ok(self.ring.borrow().distrusts_any_of(&before))
     }
 
     /// A token for a session of `user`, and when it ends.

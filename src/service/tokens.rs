@@ -126,6 +126,14 @@ impl KeyRing {
         Self { keys: keys.iter().enumerate().map(key).collect() }
     }
 
+    /// Whether a key that another ring believed is believed no more, although its time has not come.
+    #[must_use]
+    pub(super) fn distrusts_any_of(&self, before: &Self) -> bool {
+        let is_distrusted =
+            |kid: &str| self.keys.iter().any(|key| key.kid == kid && key.retires_at == Some(Timestamp::MIN));
+        before.keys.iter().any(|key| key.retires_at != Some(Timestamp::MIN) && is_distrusted(&key.kid))
+    }
+
     /// The key that signs now. Where the time of none has come, by this node's clock, it is the oldest that is trusted.
     fn signer(&self, now: Timestamp) -> Option<&Key> {
         let trusted = || self.keys.iter().filter(|key| !key.has_retired(now));

@@ -72,14 +72,16 @@ async fn answer(
     let input = input::merge(&door, path, query(&head.uri)?, &head.headers, body)?;
     let data = Value::Object(input).to_string();
     let Caller { viewer, peer, cookies } = caller;
-    let cookies = SessionCookies::Http {
-        foreign: shared.origins.is_foreign(&head.headers),
-        known: cookies.known,
-        refresh: cookies.refresh.as_ref(),
-    };
-    let request = call::Request { operation: door.operation, key: key.as_deref(), data: &data, peer, cookies };
-    let answer = timeout(shared.limits.answer_timeout, call::call(shared.services()?, &viewer, request)).await;
-    let (left, answer) = answer.map_err(|_| overdue(door.operation.kind()))?;
+    let (services, operation) = (shared.services()?.clone(), door.operation);
+    let foreign = shared.origins.is_foreign(&head.headers);
+    // In a task of its own, as over the WebSocket: what has begun is finished, whether or not the client still listens.
+    let call = tokio::spawn(async move {
+        let cookies = SessionCookies::Http { foreign, known: cookies.known, refresh: cookies.refresh.as_ref() };
+        let request = call::Request { operation, key: key.as_deref(), data: &data, peer, cookies };
+        call::call(&services, &viewer, request).await
+    });
+    let answer = timeout(shared.limits.answer_timeout, call).await.map_err(|_| overdue(operation.kind()))?;
+    let (left, answer) = answer.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()));
     let mut answer = answer.map_err(|problem| Refused::limited(problem, Some(left)))?;
     let cookies = answer.cookies.take().map(|change| shared.cookies.write(&change)).unwrap_or_default();
     let mut response = reply(&door, &head.uri, answer);
