@@ -5,9 +5,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use cita::domain::account::AccountChange;
 use cita::domain::mail::Subject;
 use cita::domain::peer::Peer;
+use cita::domain::session::Session;
 use cita::error::Result;
 use cita::service::accounts::Changed;
+use cita::store::sessions::{self, Replaced};
 use cita_protocol::{Operation, Outcome};
+use futures::FutureExt as _;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -319,6 +322,94 @@ async fn a_mailbox_is_not_flooded() {
     let other = clinic.patient().await;
     office.reset_token(&other).await;
     assert!(office.is_quiet().await);
+}
+
+/// However many accounts ask for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_is_sent_five_mails_an_hour() {
+    let clinic = Clinic::open().await;
+    let office = Office::of(&clinic).await;
+    let (victim, other) = (fresh_email(), fresh_email());
+    for number in 0..7 {
+        let email = if number < 6 { &victim } else { &other };
+        change_email(&office, &clinic.patient().await, email).await.unwrap();
+        assert!(matches!(office.mail().await.subject, Subject::EmailChanging));
+        if number != 5 {
+            verification(&office, email).await;
+        }
+    }
+    assert!(office.is_quiet().await);
+}
+
+/// The sessions of a person as if whoever changed the password had stopped before it ended them.
+async fn restore(office: &Office, before: Vec<Session>) {
+    for session in before {
+        let (now, _) = sessions::find_latest(&office.users, session.id).await.unwrap().unwrap();
+        let restored = Session { rev: now.rev + 1, ..session };
+        assert!(matches!(sessions::replace(&office.users, &restored).await.unwrap(), Replaced::Won(_)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_session_outlives_another_password_even_if_nobody_could_end_it() {
+    let clinic = Clinic::open().await;
+    let office = Office::of(&clinic).await;
+    let here = clinic.patient().await;
+    let there = login(clinic.url(), &here).await;
+    let user = identity(&here).user;
+    let refresh =
+        async |token: &str| call(&clinic, None, Operation::AuthRefresh, json!({ "refreshToken": token })).await;
+    let enter = async |password: &str| {
+        let data = json!({ "email": here.email, "password": password });
+        text(&call(&clinic, None, Operation::AuthLogin, data).await.json(), "refreshToken")
+    };
+
+    let before = sessions::of_user(&office.users, user, 10).await.unwrap();
+    let data = json!({ "newPassword": NEW_PASSWORD, "currentPassword": PASSWORD });
+    assert_eq!(call(&clinic, Some(&here), Operation::MeUpdate, data).await.code(), None);
+    restore(&office, before).await;
+    let after = enter(NEW_PASSWORD).await;
+    assert_eq!(refresh(&there.refresh_token).await.code().as_deref(), Some("session_revoked"));
+    let kept = refresh(&here.refresh_token).await;
+    assert_eq!((kept.code(), refresh(&after).await.code()), (None, None));
+
+    let link = office.reset_token(&here).await;
+    let before = sessions::of_user(&office.users, user, 10).await.unwrap();
+    let data = json!({ "token": link, "password": "una tercera clave" });
+    assert_eq!(call(&clinic, None, Operation::AuthResetPassword, data).await.code(), None);
+    restore(&office, before).await;
+    let kept = text(&kept.json(), "refreshToken");
+    // The token before the present one asks for the same answer again.
+    for token in [&after, &kept] {
+        assert_eq!(refresh(token).await.code().as_deref(), Some("session_revoked"));
+    }
+    let newest = enter("una tercera clave").await;
+    assert_eq!(refresh(&newest).await.code(), None);
+    let left = sessions::of_user(&office.users, user, 10).await.unwrap();
+    assert_eq!(left.iter().filter(|session| session.revoked_at.is_none()).count(), 1, "the others were ended");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leaves_before_the_answer_has_changed_the_password_whole() {
+    let clinic = Clinic::open().await;
+    let office = Office::of(&clinic).await;
+    let (first, second) = (clinic.patient().await, clinic.patient().await);
+    let ended = async |person: &Person| {
+        call(&clinic, Some(person), Operation::MeGet, json!({})).await.code().as_deref() == Some("session_revoked")
+    };
+    let token = office.reset_token(&first).await.into();
+    assert!(office.accounts.reset_password(HERE, &token, &NEW_PASSWORD.into()).now_or_never().is_none());
+    until(async || ended(&first).await).await;
+    assert!(enters(&clinic, &first.email, NEW_PASSWORD).await);
+    let change = AccountChange {
+        new_password: Some(NEW_PASSWORD.into()),
+        current_password: Some(PASSWORD.into()),
+        ..AccountChange::default()
+    };
+    let (caller, key) = (identity(&second), key());
+    assert!(office.accounts.update(&caller, HERE, &key, None, change).now_or_never().is_none());
+    until(async || ended(&second).await).await;
+    assert!(enters(&clinic, &second.email, NEW_PASSWORD).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -157,7 +157,7 @@ async fn seeding_can_be_spawned() {
 /// Whoever knows this page could log in as its admin.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_demo_is_not_served_to_the_public() {
-    let clinic = Clinic::open_with(&["--demo"]).await;
+    let clinic = Clinic::open_with(&["--demo", "--secret", PRODUCTION[3]]).await;
     let uris = ["--users-uri", &clinic.users_uri, "--appointments-uri", &clinic.appointments_uri];
     let mut server = Process::start(&[&PRODUCTION[..], &uris].concat()).await;
     assert!(!server.ended().await.success());

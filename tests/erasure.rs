@@ -12,7 +12,7 @@ use mongodb::Database;
 use mongodb::bson::{Bson, Document, doc};
 use serde_json::{Value, json};
 
-use crate::harness::cast::{admin, login, token_issued};
+use crate::harness::cast::{Cast, admin, login, token_issued};
 use crate::harness::clinic::{Clinic, PASSWORD, Person, Practice, at, connect, date, key, text};
 use crate::harness::office::{Office, identity};
 use crate::harness::rest::Rest;
@@ -153,6 +153,25 @@ async fn an_export_holds_everything_of_a_person() {
     assert_eq!(export["doctor"]["services"][0]["id"], life.practice.service);
     assert_eq!(export["doctor"]["availability"]["weekly"].as_array().unwrap().len(), 7);
     assert_eq!(export["appointments"]["items"].as_array().unwrap().len(), 4);
+    assert_eq!(export["doctor"]["profile"]["staff"], json!([]));
+    let history = export["doctor"]["history"].as_array().unwrap();
+    assert!(!history.is_empty() && history.iter().all(|entry| entry["by"] == life.practice.doctor.id), "{history:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receptionist_who_leaves_acts_for_nobody() {
+    let cast = Cast::meet().await;
+    let (clinic, doctor) = (&cast.clinic, &cast.practice.doctor);
+    let rest = Rest { url: clinic.url(), token: Some(&doctor.token) };
+    let export = rest.call(Operation::MeExport, &json!({}), None).await.json();
+    assert_eq!(export["doctor"]["profile"]["staff"], json!([cast.staff.id]));
+    let own = async || rest.call(Operation::DoctorGet, &json!({ "id": doctor.id }), None).await.json();
+    let before = own().await;
+    let leaves = Rest { url: clinic.url(), token: Some(&cast.staff.token) };
+    assert_eq!(leaves.call(Operation::MeDelete, &json!({}), Some(&key())).await.code(), None);
+    until(async || own().await["staff"] == json!([])).await;
+    assert!(own().await["rev"].as_u64() > before["rev"].as_u64());
+    assert_eq!(own().await["name"], before["name"], "nothing else has changed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -274,6 +293,10 @@ async fn a_doctor_leaves_and_the_visits_of_their_patients_stay() {
     let profile =
         json!({ "id": doctor.id, "bio": "Nací en Tunja", "address": "Calle 1 # 2-3", "specialisation": "Otorrino" });
     rest.call(Operation::DoctorUpdate, &profile, Some(&key())).await;
+    let archived = json!({ "doctorId": doctor.id, "name": "Consulta con Duarte", "durationMinutes": 30 });
+    let archived = rest.call(Operation::ServiceCreate, &archived, Some(&key())).await.json();
+    let archived = json!({ "doctorId": doctor.id, "id": archived["id"] });
+    assert_eq!(rest.call(Operation::ServiceArchive, &archived, Some(&key())).await.code(), None);
     let list = json!({ "pageSize": 100 });
     let before = life.rest().call(Operation::AppointmentList, &list, None).await.json();
     let last = before["items"].as_array().unwrap().last().unwrap();
@@ -295,9 +318,10 @@ async fn a_doctor_leaves_and_the_visits_of_their_patients_stay() {
     assert_eq!(after.len(), before["items"].as_array().unwrap().len());
     let statuses: Vec<_> = after.iter().map(|item| item["status"].as_str().unwrap()).collect();
     assert_eq!(statuses, ["booked", "cancelled", "cancelled", "cancelled"]);
-    assert!(
-        after.iter().all(|item| item["doctorName"] == "" && item["patientName"] == NAME && item["reason"] == REASON)
-    );
+    assert!(after.iter().all(|item| item["doctorName"] == ""
+        && item["serviceName"] == ""
+        && item["patientName"] == NAME
+        && item["reason"] == REASON));
     life.office.erasure.erase_closed(later()).await.unwrap();
     assert!(!life.everything().await.contains(&doctor.email));
 }

@@ -318,6 +318,17 @@ async fn an_address_opens_nobodys_account() {
         let refused = Rest { url: clinic.url(), token: None }.call(Operation::AuthLogin, &login, None).await;
         assert_eq!(refused.code().as_deref(), Some("unauthenticated"));
     }
+    // Nor are they sent a link for a password.
+    let office = crate::harness::office::Office::of(&clinic).await;
+    for email in [outsider["email"].as_str().unwrap(), &local.email] {
+        office.accounts.request_reset(email).await.expect("the same answer");
+    }
+    assert_eq!(office.mail().await.to, local.email);
+    assert!(office.is_quiet().await);
+    let export = Rest { url: clinic.url(), token: Some(&issuer.token(&claims("out"))) };
+    let export = export.call(Operation::MeExport, &json!({}), None).await.json();
+    assert_eq!(export["external"]["subject"], "out", "{export}");
+    assert_eq!(export["external"]["issuer"], claims("out")["iss"]);
     let nameless = with(claims("sin.nombre"), "name", None);
     assert_eq!(me(clinic.url(), &issuer.token(&nameless)).await.unwrap()["name"], "sin.nombre");
 }

@@ -20,6 +20,9 @@ pub struct MeExportRequest {}
 pub struct Export {
     pub exported_at: Instant,
     pub user: User,
+    /// Who the person is to the issuer where they log in, if that is not here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<ExternalIdentity>,
     /// Log-ins, the oldest first.
     pub sessions: ExportList<ExportedSession>,
     /// Of a doctor.
@@ -29,6 +32,16 @@ pub struct Export {
     pub appointments: ExportList<ExportedAppointment>,
     /// Log-ins and administration that concern the person, latest first.
     pub audit: ExportList<AuditEntry>,
+}
+
+/// A person as another issuer of tokens names them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExternalIdentity {
+    /// `iss` of its tokens.
+    pub issuer: String,
+    /// `sub` of its tokens.
+    pub subject: String,
 }
 
 /// A list of an export.
@@ -60,13 +73,15 @@ pub struct ExportedSession {
     pub revoked_at: Option<Instant>,
 }
 
-/// A doctor's calendar.
+/// A doctor's calendar. The profile tells who acts for the doctor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExportedDoctor {
     pub profile: Doctor,
     pub services: Vec<Service>,
     pub availability: Availability,
+    /// Changes of all that, the oldest first.
+    pub history: Vec<HistoryEntry>,
 }
 
 /// An appointment and what happened to it.

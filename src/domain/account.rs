@@ -218,6 +218,7 @@ impl AccountChange {
 ///
 /// ASCII only, so that lower case has one meaning (no Turkish İ) and no two spellings of an address look the same; an
 /// internationalised domain is given as `xn--…`. The part before the `@` is unquoted. Nothing is trimmed or guessed.
+/// `.invalid` is nobody's (RFC 2606): closed accounts have addresses there.
 ///
 /// # Errors
 /// A violation at `/email`.
@@ -245,7 +246,10 @@ fn is_domain(domain: &str) -> bool {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    (domain.contains('.') || domain.eq_ignore_ascii_case("localhost")) && domain.split('.').all(is_label)
+    let is_reserved = domain.rsplit('.').next().is_some_and(|top| top.eq_ignore_ascii_case("invalid"));
+    !is_reserved
+        && (domain.contains('.') || domain.eq_ignore_ascii_case("localhost"))
+        && domain.split('.').all(is_label)
 }
 
 fn checked_name(name: &str) -> Result<String, Violation> {
@@ -367,6 +371,8 @@ mod tests {
             "<a@b.co>",
             "a,b@c.co",
             "a@b.co,c@d.co",
+            "00000000-0000-0000-0000-000000000001@closed.invalid",
+            "a@b.InValid",
             "{\"$ne\":null}",
             &long_local,
             &long,

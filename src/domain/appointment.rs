@@ -281,12 +281,13 @@ impl Appointment {
         next
     }
 
-    /// The next revision, without the name and the words of its doctor. One that is still to come is cancelled.
+    /// The next revision, without the name and the words of its doctor, which the name of a service may be. One that is still to come is cancelled.
     #[must_use]
     pub fn without_doctor(&self, now: Timestamp) -> Self {
         let doctor = self.doctor_id;
         let mut next = self.called_off(doctor, now);
         next.doctor_name.clear();
+        next.service_name.clear();
         let cancelled = next.history.iter().rfind(|entry| entry.action == Action::Cancelled);
         if cancelled.is_some_and(|entry| entry.by.user == doctor) {
             next.cancel_reason = None;

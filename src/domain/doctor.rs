@@ -160,9 +160,9 @@ impl Doctor {
     /// The next revision, with nothing in it that tells of the person, and nothing to be booked.
     #[must_use]
     pub fn erased(&self, now: Timestamp) -> Self {
-        let archived = |service: &Service| match service.archived {
+        let archived = |service: &Service| match service.archived && service.name.is_empty() {
             true => service.clone(),
-            false => Service { rev: service.rev + 1, archived: true, ..service.clone() },
+            false => Service { rev: service.rev + 1, name: String::new(), archived: true, ..service.clone() },
         };
         Self {
             rev: self.rev + 1,
@@ -174,6 +174,14 @@ impl Doctor {
             updated_at: now,
             ..self.clone()
         }
+    }
+
+    /// The next revision, for which a user does not act any more.
+    #[must_use]
+    pub fn without_staff(&self, user: UserId, now: Timestamp) -> Self {
+        let mut next = Self { rev: self.rev + 1, updated_at: now, ..self.clone() };
+        next.staff.retain(|member| *member != user);
+        next
     }
 }
 

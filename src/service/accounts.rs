@@ -7,16 +7,18 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, mpsc};
+use tracing::Instrument as _;
 
 use super::auth::Auth;
 use super::doctors::Doctors;
 use super::links::Link;
+use super::mailboxes::Mailboxes;
 use super::request;
 use crate::clock::Clock;
 use crate::domain::account::{AccountChange, Identity, Role, User, normalised_email};
 use crate::domain::audit::{Deed, Outcome as Audited};
 use crate::domain::change::Position;
-use crate::domain::ids::UserId;
+use crate::domain::ids::{SessionId, UserId};
 use crate::domain::mail::{Mail, Subject};
 use crate::domain::password;
 use crate::domain::peer::Peer;
@@ -26,7 +28,7 @@ use crate::domain::secret::{MailToken, Password, PasswordHash};
 use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::cluster::Cluster;
 use crate::store::idempotency::Request;
-use crate::store::users::{self, Account, StoredUser};
+use crate::store::users::{self, Account, CredentialsChange, StoredUser};
 
 /// How often a change is decided anew because another change of the account was faster.
 const RACES: usize = 8;
@@ -37,6 +39,7 @@ const BESIDE: usize = 32;
 const OPERATION: &str = "me.update";
 
 /// Accounts, as their owners change them.
+#[derive(Clone)]
 pub struct Accounts {
     users: Cluster,
     auth: Arc<Auth>,
@@ -66,7 +69,14 @@ impl Accounts {
         outbox: mpsc::Sender<Mail>,
         clock: Clock,
     ) -> Self {
-        Self { users, auth, doctors, post: Post(outbox), beside: Arc::new(Semaphore::new(BESIDE)), clock }
+        Self {
+            users,
+            auth,
+            doctors,
+            post: Post { outbox, mailboxes: Arc::default(), clock },
+            beside: Arc::new(Semaphore::new(BESIDE)),
+            clock,
+        }
     }
 
     /// Sends a new user the link that verifies their address.
@@ -90,6 +100,18 @@ impl Accounts {
     ) -> Result<Changed> {
         let change = change.checked()?;
         let request = self.request(identity, key, rev, &change);
+        let (accounts, identity) = (self.clone(), identity.clone());
+        to_its_end(async move { accounts.update_by(&identity, peer, request, rev, change).await }).await
+    }
+
+    async fn update_by(
+        &self,
+        identity: &Identity,
+        peer: Peer,
+        request: Request,
+        rev: Option<u32>,
+        change: AccountChange,
+    ) -> Result<Changed> {
         let mut hash = None;
         for _ in 0..RACES {
             let (stored, at) = self.stored(identity.user).await?.ok_or(Refusal::Unauthenticated)?;
@@ -106,7 +128,8 @@ impl Accounts {
                 password::check("/newPassword", password, &stored.account.user.name, &stored.account.user.email)?;
                 hash = Some(self.auth.hash_password(password).await?);
             }
-            let (next, token) = decide(&stored.account, &change, hash.as_ref(), request.at)?;
+            let new = hash.as_ref().map(|hash| self.credentials(hash, Some(identity.session)));
+            let (next, token) = decide(&stored.account, &change, new, request.at)?;
             if let Some(at) = users::replace(&self.users, &stored, &next, Some(&request)).await? {
                 self.tell(&stored.account, &next, &change, token);
                 self.record(identity, peer, &change);
@@ -200,6 +223,11 @@ impl Accounts {
     pub async fn reset_password(&self, peer: Peer, token: &MailToken, password: &Password) -> Result<()> {
         password::check("/password", password, "", "")?;
         let link = Link::parse(token).ok_or_else(bad_token)?;
+        let (accounts, password) = (self.clone(), password.clone());
+        to_its_end(async move { accounts.reset_by(peer, &link, &password).await }).await
+    }
+
+    async fn reset_by(&self, peer: Peer, link: &Link, password: &Password) -> Result<()> {
         let mut hash = None;
         for _ in 0..RACES {
             let (stored, _) = self.stored(link.user).await?.ok_or_else(bad_token)?;
@@ -212,7 +240,7 @@ impl Accounts {
                 Some(hash) => hash,
                 None => hash.insert(self.auth.hash_password(password).await?),
             };
-            let mut next = with_password(account, hash.clone());
+            let mut next = with_password(account, self.credentials(hash, None));
             next.user.email_verified = true;
             if users::replace(&self.users, &stored, &next, None).await?.is_some() {
                 self.post.send(&next.user, &next.user.email, Subject::PasswordChanged);
@@ -225,6 +253,11 @@ impl Accounts {
             }
         }
         Err(contended())
+    }
+
+    /// A new password, as of now: as late as possible, since every session before this is over but the one that is kept.
+    fn credentials(&self, hash: &PasswordHash, kept: Option<SessionId>) -> (PasswordHash, CredentialsChange) {
+        (hash.clone(), CredentialsChange { at: self.clock.now(), kept })
     }
 
     /// What follows a change, whether it was made now or by the same request before: each does no harm when it comes again.
@@ -324,14 +357,29 @@ impl Accounts {
     }
 }
 
+/// Runs a change in a task of its own: what follows its write, such as the end of sessions, is done even if the caller leaves.
+async fn to_its_end<T: Send + 'static>(change: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    let done = tokio::spawn(change.in_current_span()).await;
+    done.unwrap_or_else(|died| Err(Error::Internal(format!("a change of an account died: {died}"))))
+}
+
 /// Where mails are handed over. Never waits: a mail that finds no room is dropped, and the person asks again.
 #[derive(Clone)]
-struct Post(mpsc::Sender<Mail>);
+struct Post {
+    outbox: mpsc::Sender<Mail>,
+    mailboxes: Arc<Mailboxes>,
+    clock: Clock,
+}
 
 impl Post {
     fn send(&self, user: &User, to: &str, subject: Subject) {
+        let is_counted = matches!(subject, Subject::Verification { .. } | Subject::Reset { .. } | Subject::EmailTaken);
+        if is_counted && !self.mailboxes.take(to, self.clock.now()) {
+            tracing::warn!(user = %user.id, "too many mails to one address: a mail was dropped");
+            return;
+        }
         let mail = Mail { to: to.to_owned(), name: user.name.clone(), locale: user.locale.clone(), subject };
-        if self.0.try_send(mail).is_err() {
+        if self.outbox.try_send(mail).is_err() {
             tracing::warn!(user = %user.id, "the outbox is full: a mail was dropped");
         }
     }
@@ -341,10 +389,10 @@ impl Post {
 fn decide(
     account: &Account,
     change: &AccountChange,
-    hash: Option<&PasswordHash>,
+    credentials: Option<(PasswordHash, CredentialsChange)>,
     now: Timestamp,
 ) -> Result<(Account, Option<MailToken>)> {
-    let mut next = hash.map_or_else(|| account.clone(), |hash| with_password(account, hash.clone()));
+    let mut next = credentials.map_or_else(|| account.clone(), |new| with_password(account, new));
     let given = |text: &String| (!text.is_empty()).then(|| text.clone());
     if let Some(name) = &change.name {
         next.user.name.clone_from(name);
@@ -372,8 +420,8 @@ fn decide(
 }
 
 /// The account with another password. What somebody who knew the old one may have set in motion ends with it.
-fn with_password(account: &Account, password: PasswordHash) -> Account {
-    let mut next = Account { password, reset: None, ..account.clone() };
+fn with_password(account: &Account, (password, change): (PasswordHash, CredentialsChange)) -> Account {
+    let mut next = Account { password, credentials: Some(change), reset: None, ..account.clone() };
     if next.user.pending_email.take().is_some() {
         next.verification = None;
     }
@@ -384,7 +432,9 @@ async fn send_reset(users: &Cluster, post: &Post, id: UserId, now: Timestamp) ->
     for _ in 0..RACES {
         let Some((stored, _)) = users::find_stored(users, id).await? else { return Ok(()) };
         let account = &stored.account;
-        let sent = one_more(&account.sent, Counted::Reset, now).filter(|_| account.usable().is_ok());
+        // Who logs in elsewhere is not given a second way in.
+        let is_elsewhere = account.user.external.is_some();
+        let sent = one_more(&account.sent, Counted::Reset, now).filter(|_| account.usable().is_ok() && !is_elsewhere);
         let Some(sent) = sent else { return Ok(()) };
         let (token, proof) = Link::issue(id, now + RESET_LIFETIME)?;
         let next = Account { reset: Some(proof), sent, ..account.clone() };

@@ -381,6 +381,18 @@ impl Auth {
         Ok(found.map(|(session, _)| session))
     }
 
+    /// Whose session is to be refreshed. One that another password has outlived is ended, where that was not done yet.
+    async fn owner(&self, session: &Session, now: Timestamp) -> Result<User> {
+        let found = users::find(&self.users, session.user).await.map_err(not_applied)?;
+        let account = found.ok_or(Refusal::Unauthenticated)?;
+        account.usable()?;
+        if account.has_outdated(session) {
+            self.end(session, now).await?;
+            return Err(Refusal::SessionRevoked.into());
+        }
+        Ok(account.user)
+    }
+
     /// The grant of the next turn; `None` when the session changed in the meantime.
     async fn rotate(
         &self,
@@ -389,7 +401,7 @@ impl Auth {
         peer: Peer,
         now: Timestamp,
     ) -> Result<Option<Grant>> {
-        let user = self.me(session.user).await.map_err(not_applied)?;
+        let user = self.owner(session, now).await?;
         let next = presented.successor(session)?;
         let rotated = session.rotated(next.digest(), peer.network().to_string(), now);
         match sessions::replace(&self.users, &rotated).await? {
@@ -400,7 +412,7 @@ impl Auth {
 
     /// The grant of a turn that the session has taken already.
     async fn repeat(&self, session: &Session, presented: &Presented, now: Timestamp) -> Result<Grant> {
-        let user = self.me(session.user).await.map_err(not_applied)?;
+        let user = self.owner(session, now).await?;
         self.grant(user, &presented.successor(session)?, now)
     }
 

@@ -116,6 +116,7 @@ impl Erasure {
         // What could write anew comes first, then what can be booked, then what was.
         self.erase_sessions(person, now).await?;
         self.erase_profile(person, now).await?;
+        self.erase_as_staff(person, now).await?;
         self.erase_as_patient(person, now).await?;
         self.erase_as_doctor(person, now).await?;
         audit::forget_networks(&self.users, person).await?;
@@ -142,13 +143,28 @@ impl Erasure {
         while let Some((stored, _)) = self.doctors.find(person).await? {
             let doctor = &stored.doctor;
             let bookable = doctor.is_approved() || doctor.services.iter().any(|service| !service.archived);
-            let clean = doctor.name.is_empty() && doctor.profile == Default::default() && !stored.remembers(person);
+            let unnamed = doctor.name.is_empty() && doctor.services.iter().all(|service| service.name.is_empty());
+            let clean = unnamed && doctor.profile == Default::default() && !stored.remembers(person);
             if clean && !bookable {
                 return Ok(());
             }
             self.doctors.rewrite(&stored, &doctor.erased(now), Some(person)).await?;
         }
         Ok(())
+    }
+
+    async fn erase_as_staff(&self, person: UserId, now: Timestamp) -> Result<()> {
+        loop {
+            let found = self.doctors.of_staff(person, AT_ONCE).await?;
+            if found.is_empty() {
+                return Ok(());
+            }
+            for doctor in found {
+                // Whole: what lists doctors leaves out their history.
+                let Some((stored, _)) = self.doctors.find(doctor.id).await? else { continue };
+                self.doctors.rewrite(&stored, &stored.doctor.without_staff(person, now), Some(person)).await?;
+            }
+        }
     }
 
     /// Each appointment gets a stranger of its own, so that the visits of one person are no longer those of one.

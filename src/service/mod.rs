@@ -15,6 +15,7 @@ pub mod external;
 mod key_sets;
 pub mod keys;
 mod links;
+mod mailboxes;
 mod passwords;
 mod random;
 mod refresh;

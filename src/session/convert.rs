@@ -8,7 +8,9 @@ use cita_protocol::doctor::{
     Approval as WireApproval, Availability as WireAvailability, DayRange, Doctor as WireDoctor, DoctorSort, LiveDoctor,
     Override, Rating as WireRating, Service as WireService, Weekday as WireWeekday, WeeklyRange,
 };
-use cita_protocol::export::{Export as WireExport, ExportList, ExportedAppointment, ExportedDoctor, ExportedSession};
+use cita_protocol::export::{
+    Export as WireExport, ExportList, ExportedAppointment, ExportedDoctor, ExportedSession, ExternalIdentity,
+};
 use cita_protocol::session::Session as WireSession;
 use cita_protocol::slot::{LiveSlot as WireLiveSlot, Slot, SlotStatus};
 use cita_protocol::value::{Id, Instant, LocalTime, Money, TimeZone};
@@ -17,7 +19,9 @@ use jiff::Timestamp;
 use jiff::civil::{Time, Weekday};
 use uuid::Uuid;
 
-pub use self::admin::{account, appointment_event, approval_of, audit_entry, doctor_event, doctor_for, role_of};
+pub use self::admin::{
+    account, appointment_event, approval_of, audit_entry, doctor_event, doctor_for, role_of, staff_of,
+};
 use crate::domain::account::{Identity, Role, User};
 use crate::domain::appointment::{Appointment, Status};
 use crate::domain::doctor::{Approval, Doctor, LocalRange, Rating, Service};
@@ -75,6 +79,11 @@ pub fn export(export: &Export) -> WireExport {
     WireExport {
         exported_at: instant(export.at),
         user: user(&export.user),
+        external: export
+            .user
+            .external
+            .as_ref()
+            .map(|external| ExternalIdentity { issuer: external.issuer.clone(), subject: external.subject.clone() }),
         sessions: complete(&export.sessions, |session| ExportedSession {
             id: id(session.id.0),
             device: session.device.clone(),
@@ -85,9 +94,10 @@ pub fn export(export: &Export) -> WireExport {
             revoked_at: session.revoked_at.map(instant),
         }),
         doctor: export.doctor.as_ref().map(|rules| ExportedDoctor {
-            profile: doctor(rules),
+            profile: WireDoctor { staff: Some(staff_of(rules)), ..doctor(rules) },
             services: rules.services.iter().map(|offered| service(rules, offered)).collect(),
             availability: availability(rules),
+            history: rules.history.iter().map(|entry| doctor_event(own, false, entry)).collect(),
         }),
         appointments: complete(&export.appointments, |found| ExportedAppointment {
             appointment: appointment(found),

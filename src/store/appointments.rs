@@ -203,7 +203,7 @@ impl AppointmentStore {
         self.find_all(doc! { "patientId": bson_id(patient.0) }, limit).await
     }
 
-    /// Appointments that still name a doctor, remember something that they have asked for, or are still to come, at most
+    /// Appointments that still name a doctor or their service, remember something that they have asked for, or are still to come, at most
     /// `limit`.
     ///
     /// # Errors
@@ -214,6 +214,7 @@ impl AppointmentStore {
             "doctorId": bson_id(doctor.0),
             "$or": [
                 { "doctorName": { "$ne": "" } },
+                { "serviceName": { "$ne": "" } },
                 { "keys.user": bson_id(doctor.0) },
                 { "start": { "$gt": bson_time(now) }, "status": { "$in": open } },
             ],

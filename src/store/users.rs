@@ -16,10 +16,11 @@ use super::write::{Verdict, confirm, linearizable, read, until_decided};
 use super::{audit, collection, sessions, signing_keys, whole};
 use crate::domain::account::{External, Role, User};
 use crate::domain::change::Position;
-use crate::domain::ids::UserId;
+use crate::domain::ids::{SessionId, UserId};
 use crate::domain::proof::{Counted, Proof, Sent};
 use crate::domain::refusal::Refusal;
 use crate::domain::secret::PasswordHash;
+use crate::domain::session::Session;
 use crate::error::{Error, Result};
 
 /// Unique: an address belongs to one account.
@@ -56,6 +57,11 @@ pub(crate) struct UserDoc {
     /// The counted mails of the last hour.
     #[serde(default)]
     pub sent: Vec<SentDoc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials_changed_at: Option<DateTime>,
+    /// The session that was kept then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_session: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled_at: Option<DateTime>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,17 +104,43 @@ pub struct Account {
     pub reset: Option<Proof>,
     /// The counted mails of the last hour.
     pub sent: Vec<Sent>,
+    /// The last change of the password.
+    pub credentials: Option<CredentialsChange>,
     /// Shut out by an admin.
     pub disabled_at: Option<Timestamp>,
     /// Closed by its owner: the mark of an erasure that is under way.
     pub closed_at: Option<Timestamp>,
 }
 
+/// Another password, from which on the sessions before it are over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CredentialsChange {
+    pub at: Timestamp,
+    /// The one session that goes on: where the owner made the change.
+    pub kept: Option<SessionId>,
+}
+
 impl Account {
     /// An account with nothing but a user and a password.
     #[must_use]
     pub fn new(user: User, password: PasswordHash) -> Self {
-        Self { user, password, verification: None, reset: None, sent: Vec::new(), disabled_at: None, closed_at: None }
+        Self {
+            user,
+            password,
+            verification: None,
+            reset: None,
+            sent: Vec::new(),
+            credentials: None,
+            disabled_at: None,
+            closed_at: None,
+        }
+    }
+
+    /// Whether a session of the account is from before another password, and was not kept: it is over, even if whoever
+    /// changed the password could not end it. One of the same millisecond is not from before.
+    #[must_use]
+    pub fn has_outdated(&self, session: &Session) -> bool {
+        self.credentials.is_some_and(|change| session.created_at < change.at && change.kept != Some(session.id))
     }
 
     /// Whether its owner may be logged in.
@@ -371,6 +403,8 @@ impl UserDoc {
             verification: account.verification.as_ref().map(proof),
             reset: account.reset.as_ref().map(proof),
             sent: account.sent.iter().map(sent).collect(),
+            credentials_changed_at: account.credentials.map(|change| bson_time(change.at)),
+            kept_session: account.credentials.and_then(|change| change.kept).map(|session| bson_id(session.0)),
             disabled_at: account.disabled_at.map(bson_time),
             closed_at: account.closed_at.map(bson_time),
             keys,
@@ -396,7 +430,10 @@ impl UserDoc {
             created_at: instant(self.created_at)?,
             external: self.external.map(|external| External { issuer: external.issuer, subject: external.subject }),
         };
+        let kept = self.kept_session.map(|session| SessionId(uuid_of(session)));
+        let changed_at = self.credentials_changed_at.map(instant).transpose()?;
         Ok(Account {
+            credentials: changed_at.map(|at| CredentialsChange { at, kept }),
             user,
             password: self.password_hash.into(),
             verification: self.verification.map(ProofDoc::into_proof).transpose()?,

@@ -3,6 +3,7 @@
 use cita_protocol::admin::{Account as WireAccount, AuditEntry, AuditOutcome, HistoryEntry};
 use cita_protocol::auth::Role as WireRole;
 use cita_protocol::doctor::{Approval as WireApproval, Doctor as WireDoctor};
+use cita_protocol::value::Id;
 
 use super::{doctor, id, instant, role};
 use crate::domain::access::{self, Object};
@@ -45,10 +46,15 @@ pub fn account(account: &Account) -> WireAccount {
     }
 }
 
+/// Who acts for a doctor.
+pub fn staff_of(doctor: &Doctor) -> Vec<Id> {
+    doctor.staff.iter().map(|user| id(user.0)).collect()
+}
+
 /// A doctor with those parts that this viewer may see.
 pub fn doctor_for(viewer: &Viewer, of: &Doctor) -> WireDoctor {
     let sees_staff = access::authorise(access::STAFF_PART, viewer, Object::of_calendar(of)).is_ok();
-    let staff = sees_staff.then(|| of.staff.iter().map(|user| id(user.0)).collect());
+    let staff = sees_staff.then(|| staff_of(of));
     WireDoctor { staff, ..doctor(of) }
 }
 
