@@ -403,3 +403,17 @@ async fn a_half_configured_issuer_stops_the_start() {
         assert!(server.output().contains(complaint), "{}", server.output());
     }
 }
+
+/// Another token of the same log-in does not bring back somebody who has just left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_left_is_not_brought_back_by_a_token_from_before() {
+    let issuer = Issuer::open().await;
+    let clinic = Clinic::open_with(&issuer.options()).await;
+    let url = clinic.url();
+    let (first, second) = (claims("ada"), with(claims("ada"), "sid", Some(json!("other device"))));
+    let (first, second) = (issuer.token(&first), issuer.token(&second));
+    assert!(me(url, &first).await.is_ok());
+    let rest = Rest { url, token: Some(&first) };
+    assert_eq!(rest.call(Operation::MeDelete, &json!({}), Some(&key())).await.code(), None);
+    assert_eq!(me(url, &second).await, Err("unauthenticated".to_owned()));
+}

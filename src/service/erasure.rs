@@ -211,7 +211,8 @@ fn closed(account: &Account, now: Timestamp) -> Account {
         locale: None,
         time_zone: None,
         created_at,
-        external: None,
+        // Until no token of the other issuer from before can live any more: one would bring the person back.
+        external: account.user.external.clone(),
     };
     Account { closed_at: Some(now), ..Account::new(user, String::new().into()) }
 }
