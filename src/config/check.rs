@@ -13,6 +13,7 @@ use url::Url;
 
 use super::{Accounts, Cli, Config, Mode, check_secret};
 use crate::clock::Clock;
+use crate::domain::peer::is_loopback;
 use crate::domain::secret::{ConnectionUri, SmtpUrl};
 use crate::error::ClusterName;
 use crate::notify::mail::Post;
@@ -147,10 +148,8 @@ pub fn post(config: &Config, address: SocketAddr) -> Result<Post, String> {
 fn may_go_unencrypted(server: &SmtpUrl) -> bool {
     let Ok(url) = Url::parse(server.expose()) else { return false };
     let host = url.host_str().unwrap_or_default();
-    let is_loopback = host == "localhost"
-        || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
     let tls = url.query_pairs().find(|(name, _)| name == "tls");
-    url.scheme() == "smtp" && !is_loopback && tls.is_none_or(|(_, tls)| tls != "required")
+    url.scheme() == "smtp" && !is_loopback(host) && tls.is_none_or(|(_, tls)| tls != "required")
 }
 
 /// Takes a secret from its file, where it has one.

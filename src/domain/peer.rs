@@ -30,6 +30,12 @@ impl fmt::Debug for Peer {
     }
 }
 
+/// Whether the host of a URL is this very machine, which nobody listens in on.
+#[must_use]
+pub fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 /// An IPv4 network of 24 bits, or an IPv6 network of 48 bits: as much of an address as is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Network(IpAddr);

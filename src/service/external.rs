@@ -19,7 +19,7 @@ use super::request::digest;
 use super::tokens::LIFETIME;
 use crate::domain::account::{External, Identity, NewAccount, Role, User};
 use crate::domain::ids::SessionId;
-use crate::domain::peer::Peer;
+use crate::domain::peer::{Peer, is_loopback};
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
 use crate::error::{Error, Result};
@@ -53,9 +53,7 @@ impl ExternalIssuer {
     pub fn new(issuer: &str, jwks_url: &str, audience: &str) -> Result<Self, String> {
         let url = Url::parse(jwks_url).map_err(|error| format!("CITA_EXTERNAL_JWKS_URL is no URL: {error}"))?;
         let host = url.host_str().unwrap_or_default();
-        let is_loopback = host == "localhost"
-            || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-        if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
+        if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(host)) {
             return Err("CITA_EXTERNAL_JWKS_URL begins with https:// (http:// on this machine only)".to_owned());
         }
         if issuer.is_empty() || audience.is_empty() {

@@ -2,13 +2,12 @@
 //!
 //! `base64url(user id, 16 bytes ‖ 16 random bytes)`. Only its SHA-256 is kept, in the account that it names.
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::digests::{same, sha256};
 use super::random;
 use crate::domain::ids::UserId;
 use crate::domain::proof::Proof;
@@ -44,14 +43,8 @@ impl Link {
 
     /// Whether this is the token that `proof` was made of, in time.
     pub(super) fn is_proven_by(&self, proof: Option<&Proof>, now: Timestamp) -> bool {
-        proof.is_some_and(|proof| verify_slices_are_equal(&proof.hash, &self.hash).is_ok() && now < proof.expires_at)
+        proof.is_some_and(|proof| same(&proof.hash, &self.hash) && now < proof.expires_at)
     }
-}
-
-fn sha256(bytes: &[u8]) -> Digest {
-    let mut out = Digest::default();
-    out.copy_from_slice(digest(&SHA256, bytes).as_ref());
-    out
 }
 
 #[cfg(test)]

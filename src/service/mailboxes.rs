@@ -3,10 +3,10 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use aws_lc_rs::digest::{SHA256, digest};
 use dashmap::DashMap;
 use jiff::{SignedDuration, Timestamp};
 
+use super::digests::sha256;
 use crate::domain::session::Digest;
 
 /// Most mails to one address within [`WINDOW`].
@@ -28,9 +28,7 @@ impl Mailboxes {
     /// Whether one more mail may go to a normalised address; it is counted then.
     pub(super) fn take(&self, address: &str, now: Timestamp) -> bool {
         self.sweep(now);
-        let mut key = Digest::default();
-        key.copy_from_slice(digest(&SHA256, address.as_bytes()).as_ref());
-        let mut sent = self.sent.entry(key).or_default();
+        let mut sent = self.sent.entry(sha256(address.as_bytes())).or_default();
         sent.retain(|at| is_recent(*at, now));
         let has_room = sent.len() < LIMIT;
         if has_room {

@@ -8,6 +8,7 @@ pub mod appointments;
 pub mod audit;
 pub mod auth;
 mod credentials;
+mod digests;
 pub mod doctors;
 pub mod erasure;
 pub mod export;

@@ -15,14 +15,13 @@
 //! any older one, or the one before later     → refused, and the session ends: one of two holders is a thief
 //! ```
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::digests::{same, sha256};
 use super::random;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::refusal::Refusal;
@@ -145,16 +144,6 @@ impl Presented {
             Verdict::Stolen
         }
     }
-}
-
-fn same(a: &Digest, b: &Digest) -> bool {
-    verify_slices_are_equal(a, b).is_ok()
-}
-
-fn sha256(bytes: &[u8]) -> Digest {
-    let mut out = Digest::default();
-    out.copy_from_slice(digest(&SHA256, bytes).as_ref());
-    out
 }
 
 #[cfg(test)]
