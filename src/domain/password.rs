@@ -34,10 +34,10 @@ pub fn check(pointer: &'static str, password: &Password, name: &str, email: &str
     let text = password.expose();
     if text.chars().count() < MIN {
         Err(Violation::new(pointer, "too_short", format!("at least {MIN} characters")))
-    } else if is_breached(text) {
-        Err(Violation::new(pointer, "breached", "this password is known to everybody who guesses passwords"))
     } else if is_made_of(text, &[name, email, SERVICE]) {
         Err(Violation::new(pointer, "guessable", "more than your name, your address or the word cita"))
+    } else if is_breached(text) {
+        Err(Violation::new(pointer, "breached", "this password is known to everybody who guesses passwords"))
     } else {
         Ok(())
     }
