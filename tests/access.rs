@@ -32,6 +32,8 @@ fn words(operation: Operation) -> (&'static [Caller], ErrorCode) {
         | O::DoctorGet
         | O::ServiceList
         | O::AvailabilityGet
+        | O::HolidayCalendarList
+        | O::HolidayCalendarGet
         | O::SlotSearch
         | O::Unsubscribe => (EVERYBODY, forbidden),
         // The token is the patient's.

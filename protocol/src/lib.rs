@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod error;
 pub mod export;
 pub mod frame;
+pub mod holiday;
 mod objects;
 pub mod operation;
 pub mod session;

@@ -5,7 +5,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::{admin, appointment, auth, doctor, export, session, slot, topic, value};
+use crate::{admin, appointment, auth, doctor, export, holiday, session, slot, topic, value};
 
 /// HTTP method of a REST route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -164,6 +164,10 @@ operations! {
         "When a doctor receives patients.";
     AvailabilitySet "availability.set" Mutation [Put "/v1/doctors/{doctorId}/availability" 200] doctor::AvailabilitySetRequest => doctor::Availability,
         "Replace a doctor's hours.";
+    HolidayCalendarList "holidayCalendar.list" Read [Get "/v1/holiday-calendars" 200] holiday::HolidayCalendarListRequest => value::Page<holiday::HolidayCalendar>,
+        "The calendars of public holidays that a doctor can choose.";
+    HolidayCalendarGet "holidayCalendar.get" Read [Get "/v1/holiday-calendars/{id}" 200] holiday::HolidayCalendarGetRequest => holiday::HolidayYear,
+        "The public holidays of a year.";
     SlotSearch "slot.search" Read [Get "/v1/doctors/{doctorId}/slots" 200] slot::SlotSearchRequest => slot::SlotSearchReply,
         "What can be booked now.";
     AppointmentBook "appointment.book" Mutation [Post "/v1/appointments" 201] appointment::BookRequest => appointment::Appointment,

@@ -14,6 +14,7 @@ use cita_protocol::auth::{AuthReply, RenewReply, User};
 use cita_protocol::doctor::{Availability, Doctor, Service};
 use cita_protocol::export::Export;
 use cita_protocol::frame::{ClientFrame, CloseCode, ServerFrame, ServerMessage};
+use cita_protocol::holiday::{HolidayCalendar, HolidayYear};
 use cita_protocol::operation::{ClientMessage, Kind};
 use cita_protocol::session::Session;
 use cita_protocol::slot::SlotSearchReply;
@@ -267,6 +268,8 @@ fn output(operation: Operation, name: &str, data: &Value) -> Value {
         O::ServiceList => again::<Page<Service>>(name, data),
         O::ServiceCreate | O::ServiceUpdate | O::ServiceArchive => again::<Service>(name, data),
         O::AvailabilityGet | O::AvailabilitySet => again::<Availability>(name, data),
+        O::HolidayCalendarList => again::<Page<HolidayCalendar>>(name, data),
+        O::HolidayCalendarGet => again::<HolidayYear>(name, data),
         O::SlotSearch => again::<SlotSearchReply>(name, data),
         O::AppointmentList => again::<Page<Appointment>>(name, data),
         O::AppointmentBook | O::AppointmentGet | O::AppointmentReschedule | O::AppointmentCancel => {

@@ -90,11 +90,10 @@ fn availability(physician: &Physician, now: Timestamp) -> Result<Availability> {
     let weekly = physician.weekly.iter().flat_map(|(days, ranges)| days.iter().map(move |day| (*day, *ranges)));
     let dates = physician.exceptions.iter().filter_map(|exception| date_of(exception, today));
     let availability = Availability {
-        rev: 1,
-        time_zone,
         weekly: weekly.flat_map(|(day, ranges)| ranges.iter().map(move |range| (day, *range))).collect(),
         // Should two be about one date, the later in the list holds.
         overrides: dates.collect::<BTreeMap<_, _>>().into_iter().collect(),
+        ..Availability::closed(time_zone)
     };
     validate_availability(availability).map_err(|violations| Refusal::Invalid(violations).into())
 }

@@ -104,6 +104,8 @@ pub const POLICY: &[Rule] = {
         rule("service.archive", Protected, OWNER, Refused),
         rule("availability.get", Public, ANYONE, Refused),
         rule("availability.set", Protected, OWNER, Refused),
+        rule("holidayCalendar.list", Public, ANYONE, Refused),
+        rule("holidayCalendar.get", Public, ANYONE, Refused),
         rule("slot.search", Optional, ANYONE, Refused),
         rule("appointment.book", Protected, PARTIES, Refused),
         rule("appointment.get", Protected, PARTIES, Hidden),
@@ -271,6 +273,8 @@ mod tests {
             | "doctor.get"
             | "service.list"
             | "availability.get"
+            | "holidayCalendar.list"
+            | "holidayCalendar.get"
             | "slot.search"
             | "subscribe"
             | "unsubscribe"

@@ -5,6 +5,7 @@ use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
 
 use super::history::Actor;
+use super::holidays::HolidayCalendar;
 use super::ids::{DoctorId, ServiceId, UserId};
 use super::refusal::Refusal;
 
@@ -101,6 +102,18 @@ pub struct Availability {
     pub weekly: Vec<(Weekday, LocalRange)>,
     /// Hours of one date that replace the weekly ones; empty: closed. Each date once, in order.
     pub overrides: Vec<(Date, Vec<LocalRange>)>,
+    /// In order, each date in one at most.
+    pub seasons: Vec<Season>,
+    /// Their holidays are closed, unless the date has hours of its own. In order, each once.
+    pub holiday_calendars: Vec<HolidayCalendar>,
+}
+
+/// Weekly hours that replace the ordinary ones between two dates, both included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Season {
+    pub from: Date,
+    pub to: Date,
+    pub weekly: Vec<(Weekday, LocalRange)>,
 }
 
 /// Opening hours within one local day, `from` before `to`, both multiples of 5 minutes.
@@ -186,6 +199,19 @@ impl Doctor {
 }
 
 impl Availability {
+    /// Closed on every day.
+    #[must_use]
+    pub const fn closed(time_zone: TimeZone) -> Self {
+        Self {
+            rev: 1,
+            time_zone,
+            weekly: Vec::new(),
+            overrides: Vec::new(),
+            seasons: Vec::new(),
+            holiday_calendars: Vec::new(),
+        }
+    }
+
     /// Name of the zone, as IANA has it.
     #[must_use]
     pub fn zone_name(&self) -> &str {

@@ -168,7 +168,7 @@ mod tests {
             approval: Approval::Approved,
             profile: Profile::default(),
             rating: Rating::default(),
-            availability: Availability { rev: 1, time_zone: TimeZone::UTC, weekly: Vec::new(), overrides: Vec::new() },
+            availability: Availability::closed(TimeZone::UTC),
             services: Vec::new(),
             staff: Vec::new(),
             history: Vec::new(),

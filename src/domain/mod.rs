@@ -8,6 +8,7 @@ pub mod availability;
 pub mod change;
 pub mod doctor;
 pub mod history;
+pub mod holidays;
 pub mod ids;
 pub mod listing;
 pub mod mail;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
-use super::availability::{Opening, day_seconds, openings, timestamp};
+use super::availability::{Opening, closed_by_holiday, day_seconds, openings, timestamp};
 use super::doctor::{Doctor, Service};
 use super::tick::{TICK_MINUTES, Tick};
 
@@ -18,6 +18,8 @@ pub enum Rule {
     Past,
     Notice,
     Horizon,
+    /// A public holiday, of a calendar that the doctor has chosen.
+    Holiday,
     Hours,
     Step,
 }
@@ -32,6 +34,7 @@ impl Rule {
             Self::Past => "past",
             Self::Notice => "notice",
             Self::Horizon => "horizon",
+            Self::Holiday => "holiday",
             Self::Hours => "hours",
             Self::Step => "step",
         }
@@ -121,6 +124,9 @@ pub fn check(doctor: &Doctor, service: &Service, start: Timestamp, now: Timestam
         return Err(Rule::Horizon);
     }
     let date = doctor.availability.time_zone.to_datetime(start).date();
+    if closed_by_holiday(&doctor.availability, date) {
+        return Err(Rule::Holiday);
+    }
     let opening = openings(&doctor.availability, date).into_iter().find(|opening| admits(opening, service, start));
     let opening = opening.ok_or(Rule::Hours)?;
     let on_step = (start.as_second() - opening.anchor) % step_seconds(service) == 0;

@@ -98,7 +98,7 @@ impl Doctors {
             approval: if self.approve_at_once { Approval::Approved } else { Approval::Pending },
             profile: Profile::default(),
             rating: Rating::default(),
-            availability: Availability { rev: 1, time_zone, weekly: Vec::new(), overrides: Vec::new() },
+            availability: Availability::closed(time_zone),
             services: Vec::new(),
             staff: Vec::new(),
             history: Vec::new(),

@@ -1,30 +1,31 @@
 //! From the domain to the wire: the entities, and the errors of the registry.
 
 mod admin;
+mod hours;
 
 use cita_protocol::appointment::{Appointment as WireAppointment, AppointmentStatus, WalkIn as WireWalkIn};
 use cita_protocol::auth::{AuthReply, ConnectedUser, Role as WireRole, User as WireUser};
 use cita_protocol::doctor::{
-    Approval as WireApproval, Availability as WireAvailability, DayRange, Doctor as WireDoctor, DoctorSort, LiveDoctor,
-    Override, Rating as WireRating, Service as WireService, Weekday as WireWeekday, WeeklyRange,
+    Approval as WireApproval, Doctor as WireDoctor, DoctorSort, LiveDoctor, Rating as WireRating,
+    Service as WireService,
 };
 use cita_protocol::export::{
     Export as WireExport, ExportList, ExportedAppointment, ExportedDoctor, ExportedSession, ExternalIdentity,
 };
 use cita_protocol::session::Session as WireSession;
 use cita_protocol::slot::{LiveSlot as WireLiveSlot, Slot, SlotStatus};
-use cita_protocol::value::{Id, Instant, LocalTime, Money, TimeZone};
+use cita_protocol::value::{Id, Instant, Money, TimeZone};
 use cita_protocol::{ErrorCode, FieldError, Outcome as WireOutcome, Problem};
 use jiff::Timestamp;
-use jiff::civil::{Time, Weekday};
 use uuid::Uuid;
 
 pub use self::admin::{
     account, appointment_event, approval_of, audit_entry, doctor_event, doctor_for, role_of, staff_of,
 };
+pub use self::hours::{availability, holiday_calendar, holidays};
 use crate::domain::account::{Identity, Role, User};
 use crate::domain::appointment::{Appointment, Status};
-use crate::domain::doctor::{Approval, Doctor, LocalRange, Rating, Service};
+use crate::domain::doctor::{Approval, Doctor, Rating, Service};
 use crate::domain::ids::SessionId;
 use crate::domain::listing::Sort;
 use crate::domain::refusal::{Refusal, Violation};
@@ -40,10 +41,6 @@ pub fn id(id: Uuid) -> Id {
 
 pub fn instant(instant: Timestamp) -> Instant {
     Instant(instant.to_string())
-}
-
-fn time(time: Time) -> LocalTime {
-    LocalTime(format!("{:02}:{:02}", time.hour(), time.minute()))
 }
 
 fn number(number: i32) -> u32 {
@@ -204,42 +201,6 @@ pub fn service(doctor: &Doctor, service: &Service) -> WireService {
         horizon_days: number(service.horizon_days),
         capacity: 1,
         archived: service.archived,
-    }
-}
-
-pub fn availability(doctor: &Doctor) -> WireAvailability {
-    let hours = &doctor.availability;
-    let weekly = hours.weekly.iter().map(|(day, range)| WeeklyRange {
-        weekday: weekday(*day),
-        from: time(range.from),
-        to: time(range.to),
-    });
-    let overrides = hours.overrides.iter().map(|(date, ranges)| Override {
-        date: date.to_string().into(),
-        ranges: ranges.iter().map(day_range).collect(),
-    });
-    WireAvailability {
-        doctor_id: id(doctor.id.0),
-        rev: hours.rev,
-        time_zone: TimeZone(hours.zone_name().to_owned()),
-        weekly: weekly.collect(),
-        overrides: overrides.collect(),
-    }
-}
-
-fn day_range(range: &LocalRange) -> DayRange {
-    DayRange { from: time(range.from), to: time(range.to) }
-}
-
-fn weekday(weekday: Weekday) -> WireWeekday {
-    match weekday {
-        Weekday::Monday => WireWeekday::Monday,
-        Weekday::Tuesday => WireWeekday::Tuesday,
-        Weekday::Wednesday => WireWeekday::Wednesday,
-        Weekday::Thursday => WireWeekday::Thursday,
-        Weekday::Friday => WireWeekday::Friday,
-        Weekday::Saturday => WireWeekday::Saturday,
-        Weekday::Sunday => WireWeekday::Sunday,
     }
 }
 

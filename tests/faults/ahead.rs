@@ -55,7 +55,7 @@ fn doctor(id: DoctorId) -> Doctor {
         approval: Approval::Approved,
         rating: Rating::default(),
         profile: Profile::default(),
-        availability: Availability { rev: 1, time_zone, weekly: Vec::new(), overrides: vec![(DAY, hours)] },
+        availability: Availability { overrides: vec![(DAY, hours)], ..Availability::closed(time_zone) },
         services: vec![service()],
         staff: Vec::new(),
         history: Vec::new(),

@@ -161,6 +161,8 @@ impl Cast {
                     "price": { "amountMinor": 9_000_000, "currency": "COP" }, "timeZone": "America/Bogota" })
             }
             Operation::ServiceList | Operation::AvailabilityGet => json!({ "doctorId": doctor }),
+            Operation::HolidayCalendarList => json!({}),
+            Operation::HolidayCalendarGet => json!({ "id": "CO", "year": 2026 }),
             Operation::ServiceCreate => {
                 json!({ "doctorId": doctor, "name": "Control", "durationMinutes": 20,
                     "price": { "amountMinor": 9_000_000, "currency": "COP" } })
@@ -172,7 +174,10 @@ impl Cast {
                 let weekly: Vec<_> =
                     days.iter().map(|day| json!({ "weekday": day, "from": "08:00", "to": "18:00" })).collect();
                 let overrides = json!([{ "date": date(300), "ranges": [{ "from": "10:00", "to": "11:00" }] }]);
-                json!({ "doctorId": doctor, "timeZone": "America/Bogota", "weekly": weekly, "overrides": overrides })
+                let seasons = json!([{ "from": date(320), "to": date(330),
+                    "weekly": [{ "weekday": "monday", "from": "07:00", "to": "13:00" }] }]);
+                json!({ "doctorId": doctor, "timeZone": "America/Bogota", "weekly": weekly, "overrides": overrides,
+                    "seasons": seasons })
             }
             Operation::SlotSearch => {
                 json!({ "doctorId": doctor, "serviceId": service, "from": date(1), "to": date(2),

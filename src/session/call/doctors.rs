@@ -154,8 +154,10 @@ impl Call<'_> {
         let hours = Availability {
             rev: 0,
             time_zone: fields.zone("/timeZone", &input.time_zone),
-            weekly: fields.weekly(&input.weekly),
+            weekly: fields.weekly("/weekly", &input.weekly),
             overrides: fields.overrides(&input.overrides),
+            seasons: fields.seasons("/seasons", &input.seasons),
+            holiday_calendars: fields.holiday_calendars("/holidayCalendars", &input.holiday_calendars),
         };
         fields.finish()?;
         let doctors = &self.services.doctors;

@@ -5,6 +5,7 @@ mod admin;
 mod appointments;
 mod auth;
 mod doctors;
+mod holidays;
 mod sessions;
 
 pub use auth::public_keys;
@@ -155,6 +156,8 @@ async fn carry_out(services: &Services, viewer: &Viewer, request: Request<'_>) -
             Operation::ServiceArchive => call.service_archive().await,
             Operation::AvailabilityGet => call.availability_get().await,
             Operation::AvailabilitySet => call.availability_set().await,
+            Operation::HolidayCalendarList => call.holiday_calendars().await,
+            Operation::HolidayCalendarGet => call.holidays().await,
             Operation::SlotSearch => call.slot_search().await,
             Operation::AppointmentBook => call.book().await,
             Operation::AppointmentGet => call.appointment_get().await,
