@@ -5,6 +5,7 @@ mod admin;
 mod appointments;
 mod auth;
 mod doctors;
+mod services;
 mod sessions;
 
 pub use auth::public_keys;
