@@ -1,11 +1,14 @@
 //! Which times can be booked: one predicate for search, live topics, hold and book. Looks at rules alone, never at
 //! what others took.
 
+mod exception;
+
 use std::ops::Range;
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
+pub use self::exception::except;
 use super::availability::{Opening, day_seconds, openings, timestamp};
 use super::doctor::{Doctor, Service};
 use super::tick::{TICK_MINUTES, Tick};
@@ -20,6 +23,8 @@ pub enum Rule {
     Horizon,
     Hours,
     Step,
+    /// Only new patients are taken, or only known ones.
+    Patients,
 }
 
 impl Rule {
@@ -34,6 +39,7 @@ impl Rule {
             Self::Horizon => "horizon",
             Self::Hours => "hours",
             Self::Step => "step",
+            Self::Patients => "patients",
         }
     }
 }

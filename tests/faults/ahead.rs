@@ -75,6 +75,8 @@ fn booked(doctor: &Doctor) -> Appointment {
         walk_in: None,
         start: Tick::at(NINE.parse().unwrap()).unwrap(),
         reason: None,
+        pending: false,
+        overridden: None,
         by: Actor { user: patient, session: SessionId(Uuid::nil()) },
         now: Timestamp::UNIX_EPOCH,
     };
