@@ -97,7 +97,8 @@ impl Life {
     /// What is left of the person's words.
     async fn traces(&self) -> Vec<String> {
         let everything = self.everything().await;
-        let words = [NAME, "zenobia", "quintanilla", &self.patient.email, DEVICE, REASON, CANCEL_REASON, NOTES, EXCEPTION];
+        let words =
+            [NAME, "zenobia", "quintanilla", &self.patient.email, DEVICE, REASON, CANCEL_REASON, NOTES, EXCEPTION];
         let left = words.into_iter().filter(|word| everything.contains(&word.to_lowercase()));
         left.map(str::to_owned).collect()
     }

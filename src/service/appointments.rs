@@ -1,24 +1,23 @@
 //! Booking, moving and cancelling appointments. One write decides each.
 
 mod life;
+mod terms;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use self::terms::{allows, overridden, permits};
 use super::auth::Auth;
 use super::request::{self, Done};
 use super::slots::{self, Slots};
 use crate::clock::Clock;
 use crate::domain::access::{self, Object};
 use crate::domain::account::{Identity, Role, Viewer};
-use crate::domain::appointment::{Appointment, Booking, HistoryEntry, Move, Overridden, WalkIn};
+use crate::domain::appointment::{Appointment, Booking, HistoryEntry, Move, WalkIn};
 use crate::domain::change::Position;
-use crate::domain::doctor::{Doctor, Service};
 use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId, UserId};
 use crate::domain::refusal::{Refusal, Violation};
-use crate::domain::slots::{self as rules, Rule};
-use crate::domain::tick::Tick;
 use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::appointments::{AppointmentStore, Inserted, Query, Replaced};
 use crate::store::idempotency::Request;
@@ -121,7 +120,7 @@ impl Appointments {
             calendar = self.calendar(viewer, book.doctor).await?;
             allowed = allows(&calendar.doctor, &book, now);
         }
-        let (start, rule) = match allowed {
+        let (start, rule) = match self.admits(&calendar.doctor, &book, patient, allowed).await? {
             Ok(allowed) => allowed,
             // A success that is remembered stays one, whatever the rules say by now.
             Err(refusal) => return self.remembered(&request).await?.ok_or(refusal.into()),
@@ -141,7 +140,7 @@ impl Appointments {
             walk_in: walk_in.clone(),
             start,
             reason: book.reason.clone(),
-            pending: false,
+            pending: service.terms.requires_approval && practice.is_err(),
             overridden: overridden(rule, book.exception.as_deref()),
             by: request.actor(),
             now,
@@ -332,7 +331,15 @@ impl Appointments {
             Change::Move(to) => Ok(current.moved(*to, by, now)?),
             Change::Decline { reason } => Ok(current.declined(reason.clone(), by, now)?),
             Change::Note { notes } => Ok(current.noted(notes.clone(), by, now)?),
-            Change::Cancel { reason } => Ok(current.cancelled(reason.clone(), by, now)?),
+            Change::Cancel { reason } => {
+                let next = current.cancelled(reason.clone(), by, now)?;
+                if !practice {
+                    let calendar = self.calendar_of(current).await?;
+                    let service = calendar.doctor.service(current.service_id)?;
+                    current.before_cutoff(service.terms.cancel_cutoff_minutes, now)?;
+                }
+                Ok(next)
+            }
             Change::Reschedule { start, exception } => {
                 if exception.is_some() && !practice {
                     return Err(Refusal::Forbidden.into());
@@ -341,6 +348,9 @@ impl Appointments {
                 let service = calendar.doctor.service(current.service_id)?;
                 // Moving what cannot be moved is refused as such, whatever the time.
                 current.movable()?;
+                if !practice {
+                    current.before_cutoff(service.terms.reschedule_cutoff_minutes, now)?;
+                }
                 let (start, rule) = permits(&calendar.doctor, service, *start, exception.is_some(), now)?;
                 let overridden = overridden(rule, exception.as_deref());
                 Ok(current.rescheduled(service, start, overridden, by, now)?)
@@ -437,31 +447,6 @@ impl Book {
         ];
         request::request(identity, operation, key, &parts.each_ref().map(String::as_str), now)
     }
-}
-
-/// Whether the rules allow what is to be booked, and the rule that is set aside for it.
-fn allows(doctor: &Doctor, book: &Book, now: Timestamp) -> Result<(Tick, Option<Rule>), Refusal> {
-    permits(doctor, doctor.service(book.service)?, book.start, book.exception.is_some(), now)
-}
-
-/// Whether an appointment may start at a time, by the rules or by way of exception.
-fn permits(
-    doctor: &Doctor,
-    service: &Service,
-    start: Timestamp,
-    exception: bool,
-    now: Timestamp,
-) -> Result<(Tick, Option<Rule>), Refusal> {
-    let permitted = match exception {
-        true => rules::except(doctor, service, start, now),
-        false => rules::check(doctor, service, start, now).map(|start| (start, None)),
-    };
-    permitted.map_err(|rule| Refusal::SlotUnavailable { rule })
-}
-
-/// For the history. An exception that no rule asked for is none.
-fn overridden(rule: Option<Rule>, reason: Option<&str>) -> Option<Overridden> {
-    rule.map(|rule| Overridden { rule: rule.as_str().to_owned(), reason: reason.map(str::to_owned) })
 }
 
 /// A read that failed before anything of a mutation was written.
