@@ -15,6 +15,7 @@ use jiff::Timestamp;
 
 pub use self::life::{Move, Overridden};
 use super::doctor::{Doctor, Service};
+use super::entry::Quota;
 use super::history::{self, Actor};
 use super::ids::{AppointmentId, DoctorId, PatientId, ServiceId, UserId};
 use super::refusal::Refusal;
@@ -186,6 +187,10 @@ pub struct Appointment {
     pub claims: Vec<Tick>,
     /// The ticks that this revision gave up: with `claims`, all that a change of this document touches.
     pub freed: Vec<Tick>,
+    /// The places within limits of the service that it takes.
+    pub quotas: Vec<Quota>,
+    /// Those that this revision gave up.
+    pub freed_quotas: Vec<Quota>,
     /// At most [`history::HISTORY_LIMIT`] entries, the oldest but the first dropped.
     pub history: Vec<HistoryEntry>,
 }
@@ -206,6 +211,8 @@ pub struct Booking<'a> {
     pub patient_name: &'a str,
     pub walk_in: Option<WalkIn>,
     pub start: Tick,
+    /// The places that it takes where the service is limited.
+    pub quotas: Vec<Quota>,
     pub reason: Option<String>,
     /// The practice has to approve it first.
     pub pending: bool,
@@ -244,6 +251,8 @@ impl Booking<'_> {
             updated_at: self.now,
             claims: ticks(self.service.footprint(self.start)).collect(),
             freed: Vec::new(),
+            quotas: self.quotas,
+            freed_quotas: Vec::new(),
             history: vec![HistoryEntry {
                 rev: 1,
                 action,
@@ -290,7 +299,7 @@ impl Appointment {
     pub fn rescheduled(
         &self,
         service: &Service,
-        start: Tick,
+        (start, quotas): (Tick, Vec<Quota>),
         overridden: Option<Overridden>,
         by: Actor,
         now: Timestamp,
@@ -300,6 +309,8 @@ impl Appointment {
         let mut next = self.clone();
         next.freed = self.claims.iter().copied().filter(|tick| !claims.contains(tick)).collect();
         next.claims = claims;
+        next.freed_quotas = self.quotas.iter().copied().filter(|quota| !quotas.contains(quota)).collect();
+        next.quotas = quotas;
         next.start = start.instant();
         next.end = start.plus_minutes(service.duration_minutes).instant();
         Ok(next.revised(Action::Rescheduled, by, now, overridden))
@@ -319,6 +330,7 @@ impl Appointment {
         }
         let mut next = self.clone();
         next.freed = std::mem::take(&mut next.claims);
+        next.freed_quotas = std::mem::take(&mut next.quotas);
         next.status = Status::Cancelled;
         next.cancel_reason = reason;
         Ok(next.revised(action, by, now, None))
@@ -366,7 +378,7 @@ impl Appointment {
         {
             return cancelled;
         }
-        Self { rev: self.rev + 1, updated_at: now, freed: Vec::new(), ..self.clone() }
+        Self { rev: self.rev + 1, updated_at: now, freed: Vec::new(), freed_quotas: Vec::new(), ..self.clone() }
     }
 
     fn revised(mut self, action: Action, by: Actor, now: Timestamp, overridden: Option<Overridden>) -> Self {

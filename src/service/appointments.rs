@@ -139,6 +139,7 @@ impl Appointments {
             patient_name: &patient_name,
             walk_in: walk_in.clone(),
             start,
+            quotas: Vec::new(),
             reason: book.reason.clone(),
             pending: service.terms.requires_approval && practice.is_err(),
             overridden: overridden(rule, book.exception.as_deref()),
@@ -353,7 +354,7 @@ impl Appointments {
                 }
                 let (start, rule) = permits(&calendar.doctor, service, *start, exception.is_some(), now)?;
                 let overridden = overridden(rule, exception.as_deref());
-                Ok(current.rescheduled(service, start, overridden, by, now)?)
+                Ok(current.rescheduled(service, (start, Vec::new()), overridden, by, now)?)
             }
         }
     }

@@ -57,7 +57,7 @@ impl Appointment {
         if self.status != from {
             return Err(Refusal::IllegalTransition);
         }
-        let next = Self { status, freed: Vec::new(), ..self.clone() };
+        let next = Self { status, freed: Vec::new(), freed_quotas: Vec::new(), ..self.clone() };
         Ok(next.revised(action, by, now, None))
     }
 
@@ -92,7 +92,7 @@ impl Appointment {
         if matches!(self.status, Status::Held | Status::Expired) {
             return Err(Refusal::IllegalTransition);
         }
-        let next = Self { notes, freed: Vec::new(), ..self.clone() };
+        let next = Self { notes, freed: Vec::new(), freed_quotas: Vec::new(), ..self.clone() };
         Ok(next.revised(Action::Noted, by, now, None))
     }
 
@@ -175,6 +175,8 @@ mod tests {
             updated_at: minute(0),
             claims: vec![Tick(1), Tick(2)],
             freed: vec![Tick(9)],
+            quotas: Vec::new(),
+            freed_quotas: Vec::new(),
             history: vec![booked],
         }
     }
