@@ -23,6 +23,10 @@ pub enum Rule {
     Horizon,
     Hours,
     Step,
+    /// As many sessions of the service as there may be on the date.
+    DailyLimit,
+    /// As many as there may be in the week.
+    WeeklyLimit,
     /// Only new patients are taken, or only known ones.
     Patients,
 }
@@ -39,6 +43,8 @@ impl Rule {
             Self::Horizon => "horizon",
             Self::Hours => "hours",
             Self::Step => "step",
+            Self::DailyLimit => "daily_limit",
+            Self::WeeklyLimit => "weekly_limit",
             Self::Patients => "patients",
         }
     }

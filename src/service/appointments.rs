@@ -3,11 +3,12 @@
 mod life;
 mod terms;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use self::terms::{allows, overridden, permits};
+use self::terms::{allows, beyond, overridden, permits};
 use super::auth::Auth;
 use super::request::{self, Done};
 use super::slots::{self, Slots};
@@ -16,8 +17,10 @@ use crate::domain::access::{self, Object};
 use crate::domain::account::{Identity, Role, Viewer};
 use crate::domain::appointment::{Appointment, Booking, HistoryEntry, Move, WalkIn};
 use crate::domain::change::Position;
+use crate::domain::entry::Quota;
 use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId, UserId};
 use crate::domain::refusal::{Refusal, Violation};
+use crate::domain::slots as rules;
 use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::appointments::{AppointmentStore, Inserted, Query, Replaced};
 use crate::store::idempotency::Request;
@@ -131,7 +134,9 @@ impl Appointments {
             For::WalkIn { name, walk_in } => (name.clone(), Some(walk_in.clone())),
             For::Caller | For::User(_) => (self.name_of(identity, patient).await?, None),
         };
-        let booking = |id| Booking {
+        let date = rules::local_date(doctor, start);
+        let mut lost = BTreeSet::new();
+        let booking = |id, quotas, rule| Booking {
             id,
             doctor,
             service,
@@ -139,16 +144,24 @@ impl Appointments {
             patient_name: &patient_name,
             walk_in: walk_in.clone(),
             start,
-            quotas: Vec::new(),
+            quotas,
             reason: book.reason.clone(),
             pending: service.terms.requires_approval && practice.is_err(),
             overridden: overridden(rule, book.exception.as_deref()),
             by: request.actor(),
             now,
         };
-        for generation in 0..GENERATIONS {
+        let mut generation = 0;
+        while generation < GENERATIONS {
             let id = AppointmentId(request::derived_id(&request, generation));
-            let appointment = booking(id).into_appointment();
+            let (quotas, limit) = match calendar.places(service, date, &[], &lost) {
+                Ok(quotas) => (quotas, None),
+                Err(limit) => match beyond(limit, book.exception.as_deref()) {
+                    Ok(limit) => (Vec::new(), Some(limit)),
+                    Err(refusal) => return self.remembered(&request).await?.ok_or(refusal.into()),
+                },
+            };
+            let appointment = booking(id, quotas, rule.or(limit)).into_appointment();
             match self.store.insert(&appointment, &request).await? {
                 Inserted::Done(at) => return Ok(self.acknowledged(appointment, at)),
                 Inserted::Refused(refusal) => {
@@ -158,7 +171,9 @@ impl Appointments {
                     if let Some(done) = self.recall(id, &request).await? {
                         return Ok(done);
                     }
+                    generation += 1;
                 }
+                Inserted::Outnumbered(place) => drop(lost.insert(place)),
             }
         }
         Err(Refusal::IdempotencyKeyReused.into())
@@ -291,12 +306,14 @@ impl Appointments {
         change: &Change,
     ) -> Result<Done<Appointment>> {
         access::admit(request.operation, viewer)?;
-        for attempt in 0..REPLACE_ATTEMPTS {
+        let (mut attempt, mut lost) = (0, BTreeSet::new());
+        while attempt < REPLACE_ATTEMPTS + lost.len() {
             // The first look may be a moment old, since the guard decides. What follows a lost guard must know why.
             let found = match attempt {
                 0 => self.store.find(id).await.map_err(unchanged)?,
                 _ => self.store.find_latest(id).await.map_err(unknown)?,
             };
+            attempt += 1;
             let (stored, at) = found.ok_or(Refusal::NotFound)?;
             let current = &stored.appointment;
             let practice = self.authorise(request.operation, viewer, current).await.map_err(unchanged)?;
@@ -306,10 +323,11 @@ impl Appointments {
             if rev.is_some_and(|rev| rev != current.rev) {
                 return Err(Refusal::StaleRev.into());
             }
-            let next = self.decide(current, change, practice, request).await.map_err(unchanged)?;
+            let next = self.decide(current, change, practice, request, &lost).await.map_err(unchanged)?;
             match self.store.replace(&stored, &next, request).await? {
                 Replaced::Done(at) => return Ok(self.acknowledged(next, at)),
                 Replaced::Stale => {}
+                Replaced::Outnumbered(place) => drop(lost.insert(place)),
                 Replaced::Refused(refusal) => {
                     let calendar = self.calendar(viewer, next.doctor_id).await?;
                     return Err(self.with_alternatives(refusal, &calendar, next.service_id, next.start));
@@ -326,6 +344,7 @@ impl Appointments {
         change: &Change,
         practice: bool,
         request: &Request,
+        lost: &BTreeSet<Quota>,
     ) -> Result<Appointment> {
         let (by, now) = (request.actor(), request.at);
         match change {
@@ -353,8 +372,13 @@ impl Appointments {
                     current.before_cutoff(service.terms.reschedule_cutoff_minutes, now)?;
                 }
                 let (start, rule) = permits(&calendar.doctor, service, *start, exception.is_some(), now)?;
-                let overridden = overridden(rule, exception.as_deref());
-                Ok(current.rescheduled(service, (start, Vec::new()), overridden, by, now)?)
+                let date = rules::local_date(&calendar.doctor, start);
+                let (quotas, limit) = match calendar.places(service, date, &current.quotas, lost) {
+                    Ok(quotas) => (quotas, None),
+                    Err(limit) => (Vec::new(), Some(beyond(limit, exception.as_deref())?)),
+                };
+                let overridden = overridden(rule.or(limit), exception.as_deref());
+                Ok(current.rescheduled(service, (start, quotas), overridden, by, now)?)
             }
         }
     }

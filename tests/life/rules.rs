@@ -93,3 +93,27 @@ async fn a_service_is_for_new_patients_or_for_known_ones() {
     let control_of = |patient: &Person| booking(&cast, &control, &cast.free_time(), patient);
     assert_eq!(why(ask(clinic, known, "appointment.book", control_of(known)).await), wrong, "{missed} does not count");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_override_goes_beyond_a_limit() {
+    let cast = Cast::meet().await;
+    let (clinic, staff) = (&cast.clinic, &cast.staff);
+    let limited = service(&cast, json!({ "dailyLimit": 1 })).await;
+    let at_time = |time: &str| booking(&cast, &limited, &at(&date(9), time), &cast.patient);
+    ask(clinic, staff, "appointment.book", at_time("09:00")).await.unwrap();
+    let reached = (ErrorCode::SlotUnavailable, Some("daily_limit".to_owned()));
+    assert_eq!(why(ask(clinic, staff, "appointment.book", at_time("10:00")).await), reached);
+    let mut exception = at_time("10:00");
+    exception["override"] = json!({ "reason": "Una más" });
+    let second = ask(clinic, staff, "appointment.book", exception).await.unwrap();
+    let other = ask(clinic, staff, "appointment.book", booking(&cast, &limited, &at(&date(8), "09:00"), &cast.patient));
+    let moved = json!({ "id": other.await.unwrap()["id"], "start": at(&date(9), "11:00") });
+    assert_eq!(why(ask(clinic, staff, "appointment.reschedule", moved.clone()).await), reached);
+    let mut exception = moved;
+    exception["override"] = json!({ "reason": "Y otra" });
+    let third = ask(clinic, staff, "appointment.reschedule", exception).await.unwrap();
+    for (appointment, entry, reason) in [(second, 0, "Una más"), (third, 1, "Y otra")] {
+        let told = ask(clinic, staff, "appointment.history", json!({ "id": appointment["id"] })).await.unwrap();
+        assert_eq!(told["items"][entry]["override"], json!({ "rule": "daily_limit", "reason": reason }));
+    }
+}

@@ -58,6 +58,11 @@ pub(super) fn permits(
     permitted.map_err(|rule| Refusal::SlotUnavailable { rule })
 }
 
+/// The limit that an exception sets aside: it takes no place within the limits of its service.
+pub(super) fn beyond(limit: Rule, exception: Option<&str>) -> Result<Rule, Refusal> {
+    exception.map(|_| limit).ok_or(Refusal::SlotUnavailable { rule: limit })
+}
+
 /// For the history. An exception that no rule asked for is none.
 pub(super) fn overridden(rule: Option<Rule>, reason: Option<&str>) -> Option<Overridden> {
     rule.map(|rule| Overridden { rule: rule.as_str().to_owned(), reason: reason.map(str::to_owned) })
