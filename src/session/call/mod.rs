@@ -5,6 +5,7 @@ mod admin;
 mod appointments;
 mod auth;
 mod doctors;
+mod life;
 mod services;
 mod sessions;
 mod slots;
@@ -20,6 +21,7 @@ use super::parse::{self, Fields};
 use super::{Services, convert, encode, input};
 use crate::domain::access;
 use crate::domain::account::Viewer;
+use crate::domain::appointment::Move;
 use crate::domain::peer::Peer;
 use crate::domain::refusal::Refusal;
 use crate::domain::secret::{AccessToken, RefreshToken};
@@ -164,6 +166,13 @@ async fn carry_out(services: &Services, viewer: &Viewer, request: Request<'_>) -
             Operation::AppointmentList => call.appointment_list().await,
             Operation::AppointmentReschedule => call.reschedule().await,
             Operation::AppointmentCancel => call.cancel().await,
+            Operation::AppointmentApprove => call.advance(Move::Approve).await,
+            Operation::AppointmentDecline => call.decline().await,
+            Operation::AppointmentCheckIn => call.advance(Move::CheckIn).await,
+            Operation::AppointmentComplete => call.advance(Move::Complete).await,
+            Operation::AppointmentNoShow => call.advance(Move::NoShow).await,
+            Operation::AppointmentUndo => call.advance(Move::Undo).await,
+            Operation::AppointmentSetNotes => call.set_notes().await,
             Operation::AppointmentHistory => call.appointment_history().await,
             Operation::DoctorHistory => call.doctor_history().await,
             Operation::PatientFind => call.find_patient().await,
