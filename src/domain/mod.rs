@@ -15,6 +15,7 @@ pub mod password;
 pub mod peer;
 pub mod profile;
 pub mod proof;
+pub mod recurrence;
 pub mod refusal;
 pub mod secret;
 pub mod session;
