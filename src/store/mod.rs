@@ -13,6 +13,7 @@ pub mod history;
 pub mod idempotency;
 pub mod sessions;
 pub mod signing_keys;
+mod transaction;
 pub mod users;
 pub mod value;
 mod whole;
