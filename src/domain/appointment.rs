@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::doctor::{Doctor, Service};
 use super::history::{self, Actor};
-use super::ids::{AppointmentId, DoctorId, PatientId, ServiceId, UserId};
+use super::ids::{AppointmentId, DoctorId, PatientId, SeriesId, ServiceId, UserId};
 use super::refusal::Refusal;
 use super::tick::{Tick, ticks};
 
@@ -139,6 +139,8 @@ pub struct Appointment {
     pub end: Timestamp,
     /// The doctor's zone when it was booked.
     pub time_zone: String,
+    /// The series that it was booked with.
+    pub series: Option<PartOf>,
     pub reason: Option<String>,
     pub cancel_reason: Option<String>,
     pub created_at: Timestamp,
@@ -149,6 +151,13 @@ pub struct Appointment {
     pub freed: Vec<Tick>,
     /// At most [`history::HISTORY_LIMIT`] entries, the oldest but the first dropped.
     pub history: Vec<HistoryEntry>,
+}
+
+/// A series of appointments, and the rule that it was booked by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartOf {
+    pub id: SeriesId,
+    pub rrule: String,
 }
 
 /// What is known of a patient without an account, beside the name.
@@ -191,6 +200,7 @@ impl Booking<'_> {
             start: self.start.instant(),
             end: end.instant(),
             time_zone: self.doctor.zone_name().to_owned(),
+            series: None,
             reason: self.reason,
             cancel_reason: None,
             created_at: self.now,

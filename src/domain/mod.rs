@@ -18,6 +18,7 @@ pub mod proof;
 pub mod recurrence;
 pub mod refusal;
 pub mod secret;
+pub mod series;
 pub mod session;
 pub mod slots;
 pub mod tick;

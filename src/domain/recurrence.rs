@@ -46,7 +46,8 @@ pub struct Occurrence {
 pub fn expand(rule: &str, zone: &TimeZone, start: Timestamp) -> Result<Vec<Occurrence>, Violation> {
     let refuse = |(code, detail)| Violation::new("/rrule", code, detail);
     let rule = Rule::parse(rule).map_err(refuse)?;
-    let first = zone.to_datetime(start);
+    // What is no whole second is no time that is offered: the occurrence says so, not the rule.
+    let first = zone.to_datetime(Timestamp::from_second(start.as_second()).unwrap_or(start));
     let found = rule.local_times(zone, first).map_err(refuse)?;
     let place = |(index, local): (usize, DateTime)| match index {
         // Of a time that the clock shows twice, it may be the second.

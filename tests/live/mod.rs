@@ -4,5 +4,6 @@ mod contest;
 pub mod doctor;
 mod model;
 mod resume;
+mod series;
 mod sessions;
 mod topics;

@@ -16,11 +16,12 @@ mod failure;
 mod output;
 mod password;
 mod screen;
+mod series;
 mod sessions;
 mod times;
 mod watch;
 
-use args::{Arguments, Command, SessionsCommand, Watched};
+use args::{Arguments, Command, SeriesCommand, SessionsCommand, Watched};
 use client::{Access, Client};
 use failure::Failure;
 use output::Output;
@@ -67,6 +68,13 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
             appointments::reschedule(&mut open(Access::User)?, &id, &start, key).await
         }
         Command::Cancel { id, reason, key } => appointments::cancel(&mut open(Access::User)?, &id, reason, key).await,
+        Command::Series { what } => match what {
+            SeriesCommand::Preview(plan) => series::preview(&mut open(Access::User)?, plan).await,
+            SeriesCommand::Book(book) => series::book(&mut open(Access::User)?, book).await,
+            SeriesCommand::Cancel { id, from, reason, key } => {
+                series::cancel(&mut open(Access::User)?, &id, from, reason, key).await
+            }
+        },
         Command::Appointments { all } => appointments::list(&mut open(Access::User)?, all).await,
         Command::Show { id } => appointments::show(&mut open(Access::User)?, &id).await,
         Command::Watch { what } => match what {

@@ -5,6 +5,7 @@ mod admin;
 mod appointments;
 mod auth;
 mod doctors;
+mod series;
 mod sessions;
 
 pub use auth::public_keys;
@@ -161,6 +162,11 @@ async fn carry_out(services: &Services, viewer: &Viewer, request: Request<'_>) -
             Operation::AppointmentList => call.appointment_list().await,
             Operation::AppointmentReschedule => call.reschedule().await,
             Operation::AppointmentCancel => call.cancel().await,
+            Operation::SeriesPreview => call.series_preview().await,
+            Operation::SeriesBook => call.series_book().await,
+            Operation::SeriesGet => call.series_get().await,
+            Operation::SeriesReschedule => call.series_reschedule().await,
+            Operation::SeriesCancel => call.series_cancel().await,
             Operation::AppointmentHistory => call.appointment_history().await,
             Operation::DoctorHistory => call.doctor_history().await,
             Operation::PatientFind => call.find_patient().await,
