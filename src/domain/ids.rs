@@ -31,6 +31,10 @@ id! {
     ServiceId
 }
 id! {
+    /// A room or a device that visits share.
+    ResourceId
+}
+id! {
     /// A document of the appointments collection.
     AppointmentId
 }

@@ -7,7 +7,7 @@ use cita::clock::Clock;
 use cita::domain::appointment::{Appointment, Booking};
 use cita::domain::availability::parse_zone;
 use cita::domain::change::{Change, Commit, FeedEvent, Position};
-use cita::domain::doctor::{Approval, Availability, Doctor, LocalRange, Profile, Rating, Service};
+use cita::domain::doctor::{Approval, Availability, Doctor, LocalRange, Profile, Rating, Service, Terms};
 use cita::domain::history::Actor;
 use cita::domain::ids::{AppointmentId, DoctorId, ServiceId, SessionId, UserId};
 use cita::domain::tick::Tick;
@@ -41,6 +41,7 @@ fn service() -> Service {
         price: None,
         min_notice_minutes: 0,
         horizon_days: 90,
+        terms: Terms::default(),
         archived: false,
     }
 }
