@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use jiff::Timestamp;
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
 use super::appointment::Appointment;
@@ -40,8 +40,9 @@ pub struct Judged {
     pub alternatives: Alternatives,
 }
 
-/// What others have: asked for the doctor's ticks, and for the patient's.
-pub struct Taken<D, P> {
+/// What others have: asked for the places of a date, for the doctor's ticks, and for the patient's.
+pub struct Taken<L, D, P> {
+    pub places: L,
     pub doctor: D,
     pub patient: P,
 }
@@ -52,14 +53,15 @@ pub fn judge(
     service: &Service,
     occurrence: Occurrence,
     now: Timestamp,
-    taken: &Taken<impl Fn(Range<Tick>) -> bool, impl Fn(Range<Tick>) -> bool>,
+    taken: &Taken<impl Fn(Date) -> Result<(), Rule>, impl Fn(Range<Tick>) -> bool, impl Fn(Range<Tick>) -> bool>,
 ) -> Judged {
     let end = |start: Timestamp| start + jiff::SignedDuration::from_mins(i64::from(service.duration_minutes));
     let checked = match occurrence.start {
         Some(start) => slots::check(doctor, service, start, now),
         None => Err(Rule::Hours),
     };
-    let verdict = match checked {
+    let within_limits = |start| (taken.places)(slots::local_date(doctor, start)).map(|()| start);
+    let verdict = match checked.and_then(within_limits) {
         Err(rule) => Verdict::Unavailable(rule),
         Ok(start) if (taken.doctor)(service.footprint(start)) => Verdict::Taken,
         Ok(start) if (taken.patient)(start..start.plus_minutes(service.duration_minutes)) => Verdict::Busy,

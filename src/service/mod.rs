@@ -18,6 +18,7 @@ pub mod keys;
 mod links;
 mod mailboxes;
 mod passwords;
+mod places;
 mod random;
 mod refresh;
 pub mod request;

@@ -1,13 +1,14 @@
 //! Recurring appointments: tried, booked, moved and cancelled together. What is decided of each is decided as for a single
 //! one; one transaction writes them all.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::appointments::{Appointments, For, GENERATIONS, REPLACE_ATTEMPTS, unchanged, unknown};
+use super::places::Places;
 use super::request::{self, Done};
 use super::slots;
 use crate::domain::access::{self, Object};
@@ -15,10 +16,12 @@ use crate::domain::account::{Identity, Viewer};
 use crate::domain::appointment::{Appointment, Booking, PartOf};
 use crate::domain::change::Position;
 use crate::domain::doctor::Service;
+use crate::domain::entry::Quota;
 use crate::domain::ids::{AppointmentId, DoctorId, PatientId, SeriesId, ServiceId, UserId};
 use crate::domain::recurrence::{self, Occurrence};
 use crate::domain::refusal::Refusal;
 use crate::domain::series::{self as rules, Judged, Taken, Verdict};
+use crate::domain::slots::local_date;
 use crate::domain::tick::{Tick, ticks};
 use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::appointments::Stored;
@@ -70,9 +73,17 @@ struct Target {
     from: Option<AppointmentId>,
 }
 
+/// An occurrence that is to be written.
+struct Wanted {
+    occurrence: Occurrence,
+    start: Tick,
+    quotas: Vec<Quota>,
+}
+
 /// What one's own appointments have of a doctor's and a patient's time: nothing that is in their way.
 #[derive(Default)]
 struct Own {
+    places: BTreeSet<Quota>,
     doctor: HashSet<Tick>,
     patient: HashSet<Tick>,
 }
@@ -110,15 +121,17 @@ impl SeriesOfAppointments {
         let patient = self.appointments.patient_of(OPERATION, viewer, plan.doctor, &plan.patient, stranger).await?;
         let calendar = self.calendar(viewer, plan.doctor).await.map_err(unchanged)?;
         let service = calendar.doctor.service(plan.service)?;
-        let wanted = match self.wanted(&calendar, service, &book, request.at) {
-            Ok(wanted) => wanted,
-            // A success that is remembered stays one, whatever the rules say by now.
-            Err(refusal) => return self.remembered(&request).await?.ok_or(refusal.into()),
-        };
-        let (name, walk_in) = self.appointments.written_of(identity, patient, &plan.patient).await?;
-        for generation in 0..GENERATIONS {
+        let mut lost = BTreeSet::new();
+        let mut generation = 0;
+        while generation < GENERATIONS {
+            let wanted = match self.wanted(&calendar, service, &book, request.at, &lost) {
+                Ok(wanted) => wanted,
+                // A success that is remembered stays one, whatever the rules say by now.
+                Err(refusal) => return self.remembered(&request).await?.ok_or(refusal.into()),
+            };
+            let (name, walk_in) = self.appointments.written_of(identity, patient, &plan.patient).await?;
             let id = SeriesId(request::derived_id(&request, generation));
-            let appointment = |(place, start): (usize, &Tick)| {
+            let appointment = |(place, one): (usize, &Wanted)| {
                 let booking = Booking {
                     id: AppointmentId(request::part_id(id.0, place)),
                     doctor: &calendar.doctor,
@@ -126,26 +139,28 @@ impl SeriesOfAppointments {
                     patient_id: patient,
                     patient_name: &name,
                     walk_in: walk_in.clone(),
-                    start: *start,
+                    start: one.start,
+                    quotas: one.quotas.clone(),
                     reason: book.reason.clone(),
                     by: request.actor(),
                     now: request.at,
                 };
                 Appointment { series: Some(PartOf { id, rrule: plan.rrule.clone() }), ..booking.into_appointment() }
             };
-            let starts = wanted.iter().map(|(_, start)| start);
-            let appointments: Vec<Appointment> = starts.enumerate().map(appointment).collect();
+            let appointments: Vec<Appointment> = wanted.iter().enumerate().map(appointment).collect();
             match self.appointments.store.insert_together(&appointments, &request).await? {
                 Together::Done(at) => return self.acknowledged(appointments, at),
                 Together::Refused { refusal, lost } => {
-                    let occurrences = wanted.iter().map(|(occurrence, _)| *occurrence).collect();
+                    let occurrences = wanted.iter().map(|one| one.occurrence).collect();
                     let judged = self.judge(&calendar, service, patient, occurrences, &Own::default()).await;
                     return Err(against(refusal, lost, judged.map_err(unchanged)?).into());
                 }
+                Together::Outnumbered(place) => drop(lost.insert(place)),
                 Together::Stale => {
                     if let Some(done) = self.recall(id, &request).await.map_err(unknown)? {
                         return Ok(done);
                     }
+                    generation += 1;
                 }
             }
         }
@@ -211,8 +226,10 @@ impl SeriesOfAppointments {
     ) -> Result<Done<Booked>> {
         access::admit(request.operation, viewer)?;
         let store = &self.appointments.store;
+        let (mut attempt, mut outnumbered) = (0, BTreeSet::new());
         let mut lost_to: Option<AppointmentId> = None;
-        for _ in 0..REPLACE_ATTEMPTS {
+        while attempt < REPLACE_ATTEMPTS + outnumbered.len() {
+            attempt += 1;
             // The first look may be a moment old, since the guards decide. What follows a lost guard must know why: after
             // this read, a majority has everything that could have been in the way.
             let settle = if lost_to.is_some() { unknown } else { unchanged };
@@ -229,7 +246,8 @@ impl SeriesOfAppointments {
             let current: Vec<Appointment> = stored.iter().map(|one| one.appointment.clone()).collect();
             let places = rules::affected(&current, target.from, request.at)?;
             let affected: Vec<&Appointment> = places.iter().map(|place| &current[*place]).collect();
-            let (next, backwards) = self.decide(viewer, &affected, change, request).await.map_err(settle)?;
+            let (next, backwards) =
+                self.decide(viewer, &affected, change, request, &outnumbered).await.map_err(settle)?;
             let mut changes: Vec<(&Stored, Appointment)> =
                 places.iter().map(|place| &stored[*place]).zip(next.iter().cloned()).collect();
             if backwards {
@@ -238,6 +256,7 @@ impl SeriesOfAppointments {
             match store.replace_together(&changes, request).await? {
                 Together::Done(at) => return self.acknowledged(next, at),
                 Together::Stale => lost_to = affected.first().map(|one| one.id),
+                Together::Outnumbered(place) => drop(outnumbered.insert(place)),
                 Together::Refused { refusal, lost } => {
                     let lost = if backwards { changes.len() - 1 - lost } else { lost };
                     return Err(self.in_the_way(viewer, &affected, change, refusal, lost).await);
@@ -255,6 +274,7 @@ impl SeriesOfAppointments {
         affected: &[&Appointment],
         change: &Change,
         request: &Request,
+        outnumbered: &BTreeSet<Quota>,
     ) -> Result<(Vec<Appointment>, bool)> {
         let (by, now) = (request.actor(), request.at);
         match change {
@@ -265,14 +285,20 @@ impl SeriesOfAppointments {
             Change::Reschedule { start } => {
                 let (calendar, service) = self.rules_of(viewer, affected).await?;
                 let (moves, later) = rules::moved(affected, &calendar.doctor.availability.time_zone, *start);
-                let nobody = Taken { doctor: |_| false, patient: |_| false };
-                let judged: Vec<Judged> =
-                    moves.iter().map(|to| rules::judge(&calendar.doctor, &service, *to, now, &nobody)).collect();
-                if let Some(refusal) = rules::refusal(&judged) {
-                    return Err(refusal.into());
+                // In the order of writing: the places of those that are gone by then are left.
+                let mut order: Vec<(Occurrence, &[Quota])> =
+                    moves.into_iter().zip(affected.iter().map(|one| &*one.quotas)).collect();
+                let own = affected.iter().flat_map(|one| one.quotas.iter().copied()).collect();
+                let mut left = Places::new(&calendar, &service, outnumbered, &own);
+                if later {
+                    order.reverse();
                 }
-                let starts = moves.iter().filter_map(|to| to.start.and_then(Tick::at));
-                let next = affected.iter().zip(starts).map(|(one, to)| one.rescheduled(&service, to, by, now));
+                let mut wanted = within_rules(&calendar, &service, &order, now, &mut left)?;
+                if later {
+                    wanted.reverse();
+                }
+                let to = wanted.into_iter().map(|one| (one.start, one.quotas));
+                let next = affected.iter().zip(to).map(|(one, to)| one.rescheduled(&service, to, by, now));
                 Ok((next.collect::<Result<_, Refusal>>()?, later))
             }
         }
@@ -295,6 +321,7 @@ impl SeriesOfAppointments {
             let (moves, _) = rules::moved(affected, &calendar.doctor.availability.time_zone, *start);
             let patient = affected.first().map_or(UserId(uuid::Uuid::nil()), |one| one.patient_id);
             let own = Own {
+                places: affected.iter().flat_map(|one| one.quotas.iter().copied()).collect(),
                 doctor: affected.iter().flat_map(|one| one.claims.iter().copied()).collect(),
                 patient: affected.iter().flat_map(|one| ticks(one.patient_ticks())).collect(),
             };
@@ -314,25 +341,20 @@ impl SeriesOfAppointments {
         Ok((calendar, service))
     }
 
-    /// The occurrences that are wanted, each with its tick, as long as the rules allow them all.
+    /// The occurrences that are wanted, as long as the rules allow them all.
     fn wanted(
         &self,
         calendar: &Calendar,
         service: &Service,
         book: &BookSeries,
         now: Timestamp,
-    ) -> Result<Vec<(Occurrence, Tick)>, Refusal> {
+        outnumbered: &BTreeSet<Quota>,
+    ) -> Result<Vec<Wanted>, Refusal> {
         let occurrences = rules::chosen(self.expand(calendar, &book.plan)?, book.only.as_deref())?;
-        let nobody = Taken { doctor: |_| false, patient: |_| false };
-        let judged: Vec<Judged> = occurrences
-            .iter()
-            .map(|occurrence| rules::judge(&calendar.doctor, service, *occurrence, now, &nobody))
-            .collect();
-        if let Some(refusal) = rules::refusal(&judged) {
-            return Err(refusal);
-        }
-        let ticks = occurrences.iter().filter_map(|one| Some((*one, Tick::at(one.start?)?)));
-        Ok(ticks.collect())
+        let none = BTreeSet::new();
+        let mut left = Places::new(calendar, service, outnumbered, &none);
+        let order: Vec<(Occurrence, &[Quota])> = occurrences.into_iter().map(|one| (one, [].as_slice())).collect();
+        within_rules(calendar, service, &order, now, &mut left)
     }
 
     fn expand(&self, calendar: &Calendar, plan: &Plan) -> Result<Vec<Occurrence>, Refusal> {
@@ -360,22 +382,33 @@ impl SeriesOfAppointments {
             }
             _ => HashSet::new(),
         };
-        let taken = Taken {
-            doctor: |range: Range<Tick>| {
-                ticks(range).any(|tick| !own.doctor.contains(&tick) && !calendar.is_free(tick..Tick(tick.0 + 1)))
-            },
-            patient: |range: Range<Tick>| {
-                ticks(range).any(|tick| !own.patient.contains(&tick) && spent.contains(&tick))
-            },
-        };
-        let judged = |occurrence| {
-            let mut judged = rules::judge(&calendar.doctor, service, occurrence, now, &taken);
-            if let (Verdict::Taken | Verdict::Unavailable(_), Some(start)) = (judged.verdict, occurrence.start) {
-                judged.alternatives = slots::alternatives(calendar, service, start, now);
+        let (doctor, none) = (&calendar.doctor, BTreeSet::new());
+        let mut left = Places::new(calendar, service, &none, &own.places);
+        let mut all = Vec::with_capacity(occurrences.len());
+        for occurrence in occurrences {
+            let taken = Taken {
+                places: |date| left.look(date, &[]).map(drop),
+                doctor: |range: Range<Tick>| {
+                    ticks(range).any(|tick| !own.doctor.contains(&tick) && !calendar.is_free(tick..Tick(tick.0 + 1)))
+                },
+                patient: |range: Range<Tick>| {
+                    ticks(range).any(|tick| !own.patient.contains(&tick) && spent.contains(&tick))
+                },
+            };
+            let mut judged = rules::judge(doctor, service, occurrence, now, &taken);
+            match (judged.verdict, occurrence.start) {
+                // Those that could be booked count for those that follow.
+                (Verdict::Free, Some(start)) => {
+                    drop(left.take(local_date(doctor, Tick::floor(start)), &[]));
+                }
+                (Verdict::Taken | Verdict::Unavailable(_), Some(start)) => {
+                    judged.alternatives = slots::alternatives(calendar, service, start, now);
+                }
+                _ => {}
             }
-            judged
-        };
-        Ok(occurrences.into_iter().map(judged).collect())
+            all.push(judged);
+        }
+        Ok(all)
     }
 
     /// Those that the viewer may know of.
@@ -447,6 +480,31 @@ impl BookSeries {
         ];
         request::request(identity, operation, key, &parts.each_ref().map(String::as_str), now)
     }
+}
+
+/// Occurrences, each with its own places of before: what they are once written, in this order.
+///
+/// # Errors
+/// `slot_unavailable` with all that the rules are against. What others took is not looked at.
+fn within_rules(
+    calendar: &Calendar,
+    service: &Service,
+    order: &[(Occurrence, &[Quota])],
+    now: Timestamp,
+    left: &mut Places<'_>,
+) -> Result<Vec<Wanted>, Refusal> {
+    let (mut wanted, mut judged) = (Vec::with_capacity(order.len()), Vec::with_capacity(order.len()));
+    for (occurrence, own) in order {
+        let taken = Taken { places: |date| left.look(date, own).map(drop), doctor: |_| false, patient: |_| false };
+        let one = rules::judge(&calendar.doctor, service, *occurrence, now, &taken);
+        if let (Verdict::Free, Some(start)) = (one.verdict, occurrence.start.and_then(Tick::at)) {
+            let quotas = left.take(local_date(&calendar.doctor, start), own).unwrap_or_default();
+            wanted.push(Wanted { occurrence: *occurrence, start, quotas });
+        }
+        judged.push(one);
+    }
+    judged.sort_by_key(|one| one.local);
+    rules::refusal(&judged).map_or(Ok(wanted), Err)
 }
 
 /// Appointments of one series, by start.

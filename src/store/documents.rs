@@ -4,6 +4,7 @@
 //! index. Ticks are `i32`: a partial index on `$type: "int"` would let an int64 through.
 
 mod doctor;
+mod entry;
 
 use std::ops::Range;
 
@@ -11,6 +12,8 @@ use mongodb::bson::{DateTime, Uuid};
 use serde::{Deserialize, Serialize};
 
 pub use self::doctor::DoctorDoc;
+use self::entry::claims;
+pub use self::entry::{Claim, EntryDoc, TimeOffDoc, quota};
 use super::value::{bson_id, bson_time, instant, uuid_of};
 use crate::domain::appointment::{Action, Appointment, HistoryEntry, PartOf, Status, WalkIn};
 use crate::domain::history::Actor;
@@ -66,11 +69,11 @@ pub struct AppointmentDoc {
     pub rev: i32,
     pub status: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub claims: Option<Vec<i32>>,
+    pub claims: Option<Vec<Claim>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub freed: Option<Vec<i32>>,
+    pub freed: Option<Vec<Claim>>,
     pub doctor_name: String,
     pub patient_id: Uuid,
     pub patient_name: String,
@@ -128,9 +131,9 @@ impl AppointmentDoc {
             bucket: i32::from(appointment.doctor_id.bucket()),
             rev: int(appointment.rev),
             status: appointment.status.as_str().to_owned(),
-            claims: non_empty(&appointment.claims),
+            claims: claims(&appointment.claims, &appointment.quotas),
             shared: shared_claims(appointment),
-            freed: non_empty(&appointment.freed),
+            freed: claims(&appointment.freed, &appointment.freed_quotas),
             doctor_name: appointment.doctor_name.clone(),
             patient_id: bson_id(appointment.patient_id.0),
             patient_name: appointment.patient_name.clone(),
@@ -179,8 +182,10 @@ impl AppointmentDoc {
             cancel_reason: self.cancel_reason.clone(),
             created_at: instant(self.created_at).map_err(|_| bad("createdAt"))?,
             updated_at: instant(self.updated_at).map_err(|_| bad("updatedAt"))?,
-            claims: self.claims.iter().flatten().copied().map(Tick).collect(),
-            freed: self.freed.iter().flatten().copied().map(Tick).collect(),
+            claims: entry::ticks_of(&self.claims),
+            freed: entry::ticks_of(&self.freed),
+            quotas: entry::quotas_of(&self.claims).ok_or_else(|| bad("claims"))?,
+            freed_quotas: entry::quotas_of(&self.freed).ok_or_else(|| bad("freed"))?,
             history: self
                 .history
                 .iter()
@@ -268,10 +273,6 @@ pub(super) fn patient_span(patient: PatientId, range: &Range<Tick>) -> (String, 
 pub(super) fn patient_tick(patient: PatientId, claim: &str) -> Option<Tick> {
     let rest = claim.strip_prefix("p:")?.strip_prefix(&*patient.0.simple().to_string())?;
     rest.strip_prefix(':')?.parse().ok().map(Tick)
-}
-
-fn non_empty(list: &[Tick]) -> Option<Vec<i32>> {
-    (!list.is_empty()).then(|| list.iter().map(|tick| tick.0).collect())
 }
 
 /// A revision as BSON has it: always an int32.

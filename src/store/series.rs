@@ -9,7 +9,7 @@ use mongodb::bson::{Document, doc};
 use mongodb::error::{Error as DriverError, ErrorKind};
 use serde::Deserialize;
 
-use super::appointments::{AppointmentStore, PRIMARY_INDEX, Stored, refusal_of};
+use super::appointments::{AppointmentStore, CLAIMS_INDEX, PRIMARY_INDEX, Stored, place_of, refusal_of};
 use super::documents::{AppointmentDoc, Outcome, patient_span, patient_tick};
 use super::idempotency::Request;
 use super::transaction::{self, in_transaction};
@@ -18,6 +18,7 @@ use super::whole::reached;
 use super::write::{Verdict, read};
 use crate::domain::appointment::Appointment;
 use crate::domain::change::Position;
+use crate::domain::entry::Quota;
 use crate::domain::ids::{PatientId, SeriesId};
 use crate::domain::recurrence::MOST_OCCURRENCES;
 use crate::domain::refusal::Refusal;
@@ -30,6 +31,8 @@ pub enum Together {
     Done(Position),
     /// New ones: a document with one of their ids exists. Changed ones: one is no longer at the revision that was replaced.
     Stale,
+    /// Somebody has this place within a limit; the next one may be free.
+    Outnumbered(Quota),
     /// Nothing was written; `lost` is the place of the one that was refused.
     Refused {
         refusal: Refusal,
@@ -138,6 +141,9 @@ fn together(written: Verdict<Option<((), Position)>>, lost: usize) -> Result<Tog
         Verdict::Done { value: Some(((), at)), .. } => Together::Done(at),
         Verdict::Done { value: None, .. } => Together::Stale,
         Verdict::Duplicate { index, .. } if index == PRIMARY_INDEX => Together::Stale,
+        Verdict::Duplicate { value: Some(place), index, .. } if index == CLAIMS_INDEX => {
+            Together::Outnumbered(place_of(&place)?)
+        }
         Verdict::Duplicate { index, .. } => Together::Refused { refusal: refusal_of(&index)?, lost },
     })
 }

@@ -384,3 +384,58 @@ async fn a_rule_that_nobody_can_keep_is_refused_at_every_door() {
         rest.send("DELETE", &format!("{path}?from={from}&reason=Viaje"), &[("idempotency-key", "l")], None).await;
     assert_eq!(cancelled.json()["appointments"].as_array().unwrap().len(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_of_a_service_hold_for_all_of_a_series() {
+    let clinic = Clinic::open().await;
+    let other = clinic.node().await;
+    let service =
+        json!({ "name": "Terapia", "durationMinutes": 30, "horizonDays": 366, "dailyLimit": 1, "weeklyLimit": 2 });
+    let practice = clinic.practice_with(service).await;
+    let (patient, rival) = (clinic.patient().await, clinic.person("patient", "Rival").await);
+    let (mine, theirs) = (clinic.connect(&patient).await, other.connect(Some(&rival)).await);
+    let day = |from: i32, week: i32| date(from + 7 * week);
+    // The first Monday of the week after next.
+    let monday = (8..15).find(|ahead| {
+        let date: jiff::civil::Date = date(*ahead).parse().expect("a date");
+        date.weekday() == jiff::civil::Weekday::Monday
+    });
+    let monday = monday.expect("a week has one");
+
+    // Three days of one week: the third is one too many.
+    let data = series(&practice, &at(&day(monday, 0), "09:00"), "FREQ=DAILY;COUNT=3");
+    let preview = mine.request("series.preview", &data, None).await.unwrap().data;
+    let rules: Vec<_> = preview["occurrences"].as_array().unwrap().iter().map(|one| one["rule"].as_str()).collect();
+    assert_eq!(rules, [None, None, Some("weekly_limit")]);
+    let refused = problem(book(&mine, &data).await);
+    assert_eq!((refused.rule.as_deref(), refused.occurrences.len()), (Some("weekly_limit"), 1));
+
+    // Two a week, as many as there may be, moved by a day and by a week over their own places.
+    let data = series(&practice, &at(&day(monday, 0), "09:00"), "FREQ=WEEKLY;BYDAY=MO,WE;COUNT=6");
+    let booked = book(&mine, &data).await.unwrap();
+    for (ahead, week) in [(1, 0), (1, 1), (0, 1), (0, 0)] {
+        let start = at(&day(monday + ahead, week), "10:00");
+        let moved = mine.request("series.reschedule", json!({ "id": booked["id"], "start": start }), Some(key())).await;
+        assert_eq!(starts(&moved.unwrap().data)[0], start);
+    }
+    let single = practice.booking(&at(&day(monday + 4, 2), "09:00"));
+    let full = theirs.request("appointment.book", &single, Some(key())).await.unwrap_err();
+    assert_eq!(full.problem().and_then(|problem| problem.rule.as_deref()), Some("weekly_limit"));
+    mine.request("series.cancel", json!({ "id": booked["id"] }), Some(key())).await.unwrap();
+
+    // Two who want one place a day, at different times.
+    for week in 0..4 {
+        let mut data = [("11:00", &mine), ("15:00", &theirs)].map(|(time, by)| {
+            (series(&practice, &at(&day(monday, 3 + 2 * week), time), "FREQ=WEEKLY;BYDAY=MO,TU;COUNT=4"), by)
+        });
+        data.rotate_left(usize::try_from(week % 2).unwrap());
+        let (a, b) = join(book(data[0].1, &data[0].0), book(data[1].1, &data[1].0)).await;
+        let (won, lost) = match (a, b) {
+            (Ok(won), Err(lost)) | (Err(lost), Ok(won)) => (won, lost),
+            (a, b) => panic!("one of them: {a:?} and {b:?}"),
+        };
+        assert_eq!(starts(&won).len(), 4);
+        let lost = problem(Err(lost));
+        assert_eq!((lost.code, lost.rule.as_deref()), (ErrorCode::SlotUnavailable, Some("daily_limit")));
+    }
+}

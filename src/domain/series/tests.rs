@@ -111,6 +111,8 @@ fn appointment() -> Appointment {
         updated_at: Timestamp::UNIX_EPOCH,
         claims: Vec::new(),
         freed: Vec::new(),
+        quotas: Vec::new(),
+        freed_quotas: Vec::new(),
         history: Vec::new(),
     }
 }
