@@ -18,11 +18,12 @@ mod moves;
 mod output;
 mod password;
 mod screen;
+mod series;
 mod sessions;
 mod times;
 mod watch;
 
-use args::{Arguments, Command, SessionsCommand, Watched};
+use args::{Arguments, Command, SeriesCommand, SessionsCommand, Watched};
 use client::{Access, Client};
 use failure::Failure;
 use output::Output;
@@ -76,6 +77,13 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         Command::NoShow(to) => moves::advance(&mut open(Access::User)?, Operation::AppointmentNoShow, to).await,
         Command::Undo(to) => moves::advance(&mut open(Access::User)?, Operation::AppointmentUndo, to).await,
         Command::History { id } => moves::history(&mut open(Access::User)?, &id).await,
+        Command::Series { what } => match what {
+            SeriesCommand::Preview(plan) => series::preview(&mut open(Access::User)?, plan).await,
+            SeriesCommand::Book(book) => series::book(&mut open(Access::User)?, book).await,
+            SeriesCommand::Cancel { id, from, reason, key } => {
+                series::cancel(&mut open(Access::User)?, &id, from, reason, key).await
+            }
+        },
         Command::Appointments { all } => appointments::list(&mut open(Access::User)?, all).await,
         Command::Show { id } => appointments::show(&mut open(Access::User)?, &id).await,
         Command::Watch { what } => match what {

@@ -170,6 +170,7 @@ mod tests {
             time_zone: "America/Bogota".to_owned(),
             reason: None,
             cancel_reason: None,
+            series: None,
             notes: None,
             created_at: minute(0),
             updated_at: minute(0),

@@ -324,6 +324,7 @@ mod tests {
             end: "2026-12-01T14:30:00Z".into(),
             time_zone: "America/Bogota".into(),
             reason: None,
+            series_id: None,
             cancel_reason: None,
             notes: None,
             created_at: "2026-11-30T12:00:00Z".into(),
