@@ -350,6 +350,7 @@ mod tests {
             price: None,
             rating: None,
             staff: None,
+            first_slot: None,
         };
         let old = LiveDoctor { doctor, services: Vec::new() };
         let mut new = old.clone();
