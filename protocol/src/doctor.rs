@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::objects;
-use crate::value::{Cursor, Id, LocalDate, LocalTime, Money, TimeZone};
+use crate::value::{Cursor, Id, Instant, LocalDate, LocalTime, Money, TimeZone};
 
 /// Whether a doctor may be booked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -61,6 +61,9 @@ pub struct Doctor {
     /// Absent while there are no reviews.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rating: Option<Rating>,
+    /// `doctor.search` sorted by `available`: the first time that can be booked now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_slot: Option<FirstSlot>,
     /// Who acts for the doctor; told to the doctor, to them and to admins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staff: Option<Vec<Id>>,
@@ -88,6 +91,18 @@ pub enum DoctorSort {
     Price,
     /// The longest first.
     Experience,
+    /// Whoever has the earliest time that can be booked now, within 62 days. Of the first 1,000 by name; pages follow each other
+    /// while nothing changes.
+    Available,
+}
+
+/// A time of a doctor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FirstSlot {
+    pub service_id: Id,
+    pub start: Instant,
+    pub end: Instant,
 }
 
 /// `doctor.search`: the doctors who can be booked. Case and accents do not matter.
@@ -199,10 +214,51 @@ pub struct Service {
     pub min_notice_minutes: u32,
     /// How many days ahead an appointment may be booked.
     pub horizon_days: u32,
-    /// Patients per appointment.
+    /// Patients of one session; more than 1: a group.
     pub capacity: u32,
+    /// Most sessions on a local date of the doctor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily_limit: Option<u32>,
+    /// Most sessions from Monday to Sunday, by the doctor's dates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weekly_limit: Option<u32>,
+    /// How long before the start patients may cancel at the latest.
+    pub cancel_cutoff_minutes: u32,
+    /// How long before the start patients may move it at the latest.
+    pub reschedule_cutoff_minutes: u32,
+    /// Where it takes place, if not at the doctor's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// Where it takes place on line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video_url: Option<String>,
+    /// Whom it is for.
+    pub patients: AllowedPatients,
+    /// The rooms and devices that each session takes, all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resource_ids: Vec<Id>,
     /// Archived services are kept for their appointments and cannot be booked.
     pub archived: bool,
+}
+
+/// Whom a service is for, by what has taken place between patient and doctor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum AllowedPatients {
+    Any,
+    /// Those without a fulfilled visit.
+    New,
+    /// Those with one.
+    Known,
+}
+
+/// A field of a service that may have no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ClearableTerm {
+    Price,
+    DailyLimit,
+    WeeklyLimit,
 }
 
 /// `service.list`.
@@ -235,7 +291,7 @@ pub struct ServiceCreateRequest {
     pub buffer_after_minutes: Option<u32>,
     #[serde(default, deserialize_with = "objects::option", skip_serializing_if = "Option::is_none")]
     pub price: Option<Money>,
-    /// Only `false` so far.
+    /// What patients book waits for the practice to agree; default `false`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requires_approval: Option<bool>,
     /// 0 to 43200; default 0.
@@ -247,6 +303,30 @@ pub struct ServiceCreateRequest {
     /// Only 1 so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u32>,
+    /// 1 to 288; default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily_limit: Option<u32>,
+    /// 1 to 2016; default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weekly_limit: Option<u32>,
+    /// 0 to 43200; default 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_cutoff_minutes: Option<u32>,
+    /// 0 to 43200; default 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reschedule_cutoff_minutes: Option<u32>,
+    /// At most 200 characters; an empty text removes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// An `https` address without credentials, at most 500 characters; an empty text removes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video_url: Option<String>,
+    /// Default `any`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patients: Option<AllowedPatients>,
+    /// Only none so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_ids: Option<Vec<Id>>,
 }
 
 /// `service.update`: fields that are absent stay as they are. Appointments that exist keep their times.
@@ -270,7 +350,7 @@ pub struct ServiceUpdateRequest {
     pub buffer_after_minutes: Option<u32>,
     #[serde(default, deserialize_with = "objects::option", skip_serializing_if = "Option::is_none")]
     pub price: Option<Money>,
-    /// Only `false` so far.
+    /// What patients book waits for the practice to agree; default `false`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requires_approval: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -280,6 +360,33 @@ pub struct ServiceUpdateRequest {
     /// Only 1 so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u32>,
+    /// 1 to 288; default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily_limit: Option<u32>,
+    /// 1 to 2016; default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weekly_limit: Option<u32>,
+    /// 0 to 43200; default 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_cutoff_minutes: Option<u32>,
+    /// 0 to 43200; default 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reschedule_cutoff_minutes: Option<u32>,
+    /// At most 200 characters; an empty text removes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// An `https` address without credentials, at most 500 characters; an empty text removes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video_url: Option<String>,
+    /// Default `any`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patients: Option<AllowedPatients>,
+    /// Only none so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_ids: Option<Vec<Id>>,
+    /// What is to have no value any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clear: Vec<ClearableTerm>,
 }
 
 /// `service.archive`: no longer offered; its appointments stay.

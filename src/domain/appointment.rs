@@ -7,13 +7,17 @@
 //! expired    └► …   noshow       (from anything open)
 //! ```
 
+mod life;
+
 use std::ops::Range;
 
 use jiff::Timestamp;
 
+pub use self::life::{Move, Overridden};
 use super::doctor::{Doctor, Service};
+use super::entry::Quota;
 use super::history::{self, Actor};
-use super::ids::{AppointmentId, DoctorId, PatientId, ServiceId, UserId};
+use super::ids::{AppointmentId, DoctorId, PatientId, SeriesId, ServiceId, UserId};
 use super::refusal::Refusal;
 use super::tick::{Tick, ticks};
 
@@ -87,26 +91,59 @@ impl Status {
 /// What happened to an appointment, in the history that it carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
+    /// Booked at once.
     Booked,
+    /// Asked for, where the practice has to approve.
+    Requested,
+    Approved,
+    Declined,
     Rescheduled,
     Cancelled,
+    CheckedIn,
+    Completed,
+    NoShow,
+    Undone,
+    /// The doctor's notes were changed.
+    Noted,
 }
 
 impl Action {
-    /// The word for it, in documents.
+    const ALL: [Self; 11] = [
+        Self::Booked,
+        Self::Requested,
+        Self::Approved,
+        Self::Declined,
+        Self::Rescheduled,
+        Self::Cancelled,
+        Self::CheckedIn,
+        Self::Completed,
+        Self::NoShow,
+        Self::Undone,
+        Self::Noted,
+    ];
+
+    /// The word for it, in documents and on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Booked => "booked",
+            Self::Requested => "requested",
+            Self::Approved => "approved",
+            Self::Declined => "declined",
             Self::Rescheduled => "rescheduled",
             Self::Cancelled => "cancelled",
+            Self::CheckedIn => "checkedIn",
+            Self::Completed => "completed",
+            Self::NoShow => "noShow",
+            Self::Undone => "undone",
+            Self::Noted => "noted",
         }
     }
 
     /// The action with this word.
     #[must_use]
     pub fn named(word: &str) -> Option<Self> {
-        [Self::Booked, Self::Rescheduled, Self::Cancelled].into_iter().find(|action| action.as_str() == word)
+        Self::ALL.into_iter().find(|action| action.as_str() == word)
     }
 }
 
@@ -119,6 +156,7 @@ pub struct HistoryEntry {
     pub at: Timestamp,
     /// The start at this revision.
     pub start: Timestamp,
+    pub overridden: Option<Overridden>,
 }
 
 /// A document that takes, or took, a doctor's time.
@@ -139,16 +177,31 @@ pub struct Appointment {
     pub end: Timestamp,
     /// The doctor's zone when it was booked.
     pub time_zone: String,
+    /// The series that it was booked with.
+    pub series: Option<PartOf>,
     pub reason: Option<String>,
     pub cancel_reason: Option<String>,
+    /// For the doctor alone. Absent in what the feed tells.
+    pub notes: Option<String>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// The doctor's ticks that it takes, buffers included; empty when it takes nothing.
     pub claims: Vec<Tick>,
     /// The ticks that this revision gave up: with `claims`, all that a change of this document touches.
     pub freed: Vec<Tick>,
+    /// The places within limits of the service that it takes.
+    pub quotas: Vec<Quota>,
+    /// Those that this revision gave up.
+    pub freed_quotas: Vec<Quota>,
     /// At most [`history::HISTORY_LIMIT`] entries, the oldest but the first dropped.
     pub history: Vec<HistoryEntry>,
+}
+
+/// A series of appointments, and the rule that it was booked by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartOf {
+    pub id: SeriesId,
+    pub rrule: String,
 }
 
 /// What is known of a patient without an account, beside the name.
@@ -167,7 +220,12 @@ pub struct Booking<'a> {
     pub patient_name: &'a str,
     pub walk_in: Option<WalkIn>,
     pub start: Tick,
+    /// The places that it takes where the service is limited.
+    pub quotas: Vec<Quota>,
     pub reason: Option<String>,
+    /// The practice has to approve it first.
+    pub pending: bool,
+    pub overridden: Option<Overridden>,
     pub by: Actor,
     pub now: Timestamp,
 }
@@ -177,10 +235,14 @@ impl Booking<'_> {
     #[must_use]
     pub fn into_appointment(self) -> Appointment {
         let end = self.start.plus_minutes(self.service.duration_minutes);
+        let (status, action) = match self.pending {
+            true => (Status::Pending, Action::Requested),
+            false => (Status::Booked, Action::Booked),
+        };
         Appointment {
             id: self.id,
             rev: 1,
-            status: Status::Booked,
+            status,
             doctor_id: self.doctor.id,
             doctor_name: self.doctor.name.clone(),
             patient_id: self.patient_id,
@@ -191,18 +253,23 @@ impl Booking<'_> {
             start: self.start.instant(),
             end: end.instant(),
             time_zone: self.doctor.zone_name().to_owned(),
+            series: None,
             reason: self.reason,
             cancel_reason: None,
+            notes: None,
             created_at: self.now,
             updated_at: self.now,
             claims: ticks(self.service.footprint(self.start)).collect(),
             freed: Vec::new(),
+            quotas: self.quotas,
+            freed_quotas: Vec::new(),
             history: vec![HistoryEntry {
                 rev: 1,
-                action: Action::Booked,
+                action,
                 by: self.by,
                 at: self.now,
                 start: self.start.instant(),
+                overridden: self.overridden,
             }],
         }
     }
@@ -239,15 +306,24 @@ impl Appointment {
     ///
     /// # Errors
     /// `illegal_transition` unless it is pending or booked.
-    pub fn rescheduled(&self, service: &Service, start: Tick, by: Actor, now: Timestamp) -> Result<Self, Refusal> {
+    pub fn rescheduled(
+        &self,
+        service: &Service,
+        (start, quotas): (Tick, Vec<Quota>),
+        overridden: Option<Overridden>,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Self, Refusal> {
         self.movable()?;
         let claims: Vec<Tick> = ticks(service.footprint(start)).collect();
         let mut next = self.clone();
         next.freed = self.claims.iter().copied().filter(|tick| !claims.contains(tick)).collect();
         next.claims = claims;
+        next.freed_quotas = self.quotas.iter().copied().filter(|quota| !quotas.contains(quota)).collect();
+        next.quotas = quotas;
         next.start = start.instant();
         next.end = start.plus_minutes(service.duration_minutes).instant();
-        Ok(next.revised(Action::Rescheduled, by, now))
+        Ok(next.revised(Action::Rescheduled, by, now, overridden))
     }
 
     /// The next revision, which takes no time any more.
@@ -255,14 +331,19 @@ impl Appointment {
     /// # Errors
     /// `illegal_transition` unless it is open.
     pub fn cancelled(&self, reason: Option<String>, by: Actor, now: Timestamp) -> Result<Self, Refusal> {
+        self.ended(Action::Cancelled, reason, by, now)
+    }
+
+    fn ended(&self, action: Action, reason: Option<String>, by: Actor, now: Timestamp) -> Result<Self, Refusal> {
         if !self.status.may_become(Status::Cancelled) {
             return Err(Refusal::IllegalTransition);
         }
         let mut next = self.clone();
         next.freed = std::mem::take(&mut next.claims);
+        next.freed_quotas = std::mem::take(&mut next.quotas);
         next.status = Status::Cancelled;
         next.cancel_reason = reason;
-        Ok(next.revised(Action::Cancelled, by, now))
+        Ok(next.revised(action, by, now, None))
     }
 
     /// The next revision, without its patient: what stays is that somebody, of whom nothing is known but an id that
@@ -275,6 +356,8 @@ impl Appointment {
         next.patient_name.clear();
         next.reason = None;
         next.cancel_reason = None;
+        next.notes = None;
+        next.forget_reasons(None);
         for entry in next.history.iter_mut().filter(|entry| entry.by.user == person) {
             entry.by = Actor::system(stranger);
         }
@@ -288,7 +371,10 @@ impl Appointment {
         let mut next = self.called_off(doctor, now);
         next.doctor_name.clear();
         next.service_name.clear();
-        let cancelled = next.history.iter().rfind(|entry| entry.action == Action::Cancelled);
+        next.notes = None;
+        next.forget_reasons(Some(doctor));
+        let ended = |entry: &&HistoryEntry| matches!(entry.action, Action::Cancelled | Action::Declined);
+        let cancelled = next.history.iter().rfind(ended);
         if cancelled.is_some_and(|entry| entry.by.user == doctor) {
             next.cancel_reason = None;
         }
@@ -302,14 +388,15 @@ impl Appointment {
         {
             return cancelled;
         }
-        Self { rev: self.rev + 1, updated_at: now, freed: Vec::new(), ..self.clone() }
+        Self { rev: self.rev + 1, updated_at: now, freed: Vec::new(), freed_quotas: Vec::new(), ..self.clone() }
     }
 
-    fn revised(mut self, action: Action, by: Actor, now: Timestamp) -> Self {
+    fn revised(mut self, action: Action, by: Actor, now: Timestamp, overridden: Option<Overridden>) -> Self {
         self.rev += 1;
         self.updated_at = now;
-        let entry = HistoryEntry { rev: self.rev, action, by, at: now, start: self.start };
+        let entry = HistoryEntry { rev: self.rev, action, by, at: now, start: self.start, overridden };
         history::append(&mut self.history, entry);
+        self.forget_old_reasons();
         self
     }
 }

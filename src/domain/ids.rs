@@ -31,8 +31,20 @@ id! {
     ServiceId
 }
 id! {
+    /// Days on which a doctor is away.
+    TimeOffId
+}
+id! {
+    /// A room or a device that visits share.
+    ResourceId
+}
+id! {
     /// A document of the appointments collection.
     AppointmentId
+}
+id! {
+    /// Appointments that were booked together.
+    SeriesId
 }
 
 /// A doctor: the id of the doctor's account.

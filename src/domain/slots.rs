@@ -1,11 +1,14 @@
 //! Which times can be booked: one predicate for search, live topics, hold and book. Looks at rules alone, never at
 //! what others took.
 
+mod exception;
+
 use std::ops::Range;
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
+pub use self::exception::except;
 use super::availability::{Opening, closed_by_holiday, day_seconds, openings, timestamp};
 use super::doctor::{Doctor, Service};
 use super::tick::{TICK_MINUTES, Tick};
@@ -22,6 +25,12 @@ pub enum Rule {
     Holiday,
     Hours,
     Step,
+    /// As many sessions of the service as there may be on the date.
+    DailyLimit,
+    /// As many as there may be in the week.
+    WeeklyLimit,
+    /// Only new patients are taken, or only known ones.
+    Patients,
 }
 
 impl Rule {
@@ -37,6 +46,9 @@ impl Rule {
             Self::Holiday => "holiday",
             Self::Hours => "hours",
             Self::Step => "step",
+            Self::DailyLimit => "daily_limit",
+            Self::WeeklyLimit => "weekly_limit",
+            Self::Patients => "patients",
         }
     }
 }

@@ -2,12 +2,13 @@
 
 mod admin;
 mod hours;
+mod series;
 
 use cita_protocol::appointment::{Appointment as WireAppointment, AppointmentStatus, WalkIn as WireWalkIn};
 use cita_protocol::auth::{AuthReply, ConnectedUser, Role as WireRole, User as WireUser};
 use cita_protocol::doctor::{
-    Approval as WireApproval, Doctor as WireDoctor, DoctorSort, LiveDoctor, Rating as WireRating,
-    Service as WireService,
+    AllowedPatients, Approval as WireApproval, Doctor as WireDoctor, DoctorSort, FirstSlot, LiveDoctor,
+    Rating as WireRating, Service as WireService,
 };
 use cita_protocol::export::{
     Export as WireExport, ExportList, ExportedAppointment, ExportedDoctor, ExportedSession, ExternalIdentity,
@@ -23,9 +24,11 @@ pub use self::admin::{
     account, appointment_event, approval_of, audit_entry, doctor_event, doctor_for, role_of, staff_of,
 };
 pub use self::hours::{availability, holiday_calendar, holidays};
-use crate::domain::account::{Identity, Role, User};
+pub use self::series::{occurrence, series};
+use crate::domain::access::{self, Object};
+use crate::domain::account::{Identity, Role, User, Viewer};
 use crate::domain::appointment::{Appointment, Status};
-use crate::domain::doctor::{Approval, Doctor, Rating, Service};
+use crate::domain::doctor::{Approval, Doctor, Patients, Rating, Service};
 use crate::domain::ids::SessionId;
 use crate::domain::listing::Sort;
 use crate::domain::refusal::{Refusal, Violation};
@@ -34,6 +37,7 @@ use crate::error::{ClusterName, Error, Outcome};
 use crate::live::project::LiveSlot;
 use crate::service::auth::Grant;
 use crate::service::export::{Complete, Export};
+use crate::service::slots::First;
 
 pub fn id(id: Uuid) -> Id {
     Id(id.to_string())
@@ -96,9 +100,16 @@ pub fn export(export: &Export) -> WireExport {
             availability: availability(rules),
             history: rules.history.iter().map(|entry| doctor_event(own, false, entry)).collect(),
         }),
-        appointments: complete(&export.appointments, |found| ExportedAppointment {
-            appointment: appointment(found),
-            history: found.history.iter().map(|entry| appointment_event(own, false, entry)).collect(),
+        appointments: complete(&export.appointments, |found| {
+            let doctor = own == Some(found.doctor_id);
+            ExportedAppointment {
+                appointment: WireAppointment { notes: found.notes.clone().filter(|_| doctor), ..appointment(found) },
+                history: found
+                    .history_for(doctor, doctor)
+                    .iter()
+                    .map(|entry| appointment_event(own, false, entry))
+                    .collect(),
+            }
         }),
         audit: complete(&export.audit, audit_entry),
     }
@@ -156,8 +167,19 @@ pub fn doctor(doctor: &Doctor) -> WireDoctor {
         photo_url: doctor.profile.photo_url.clone(),
         price: doctor.profile.price.as_ref().map(money),
         rating: rating(doctor.rating),
+        first_slot: None,
         staff: None,
     }
+}
+
+/// A doctor with the first time that can be booked.
+pub fn available_doctor((found, first): &(Doctor, Option<First>)) -> WireDoctor {
+    let first_slot = first.map(|first| FirstSlot {
+        service_id: id(first.service.0),
+        start: instant(first.start),
+        end: instant(first.end),
+    });
+    WireDoctor { first_slot, ..doctor(found) }
 }
 
 /// To hundredths; nothing while nobody has said anything.
@@ -171,13 +193,14 @@ pub fn live_doctor(doctor: &Doctor) -> LiveDoctor {
     LiveDoctor { doctor: self::doctor(doctor), services }
 }
 
-/// The domain's word for a sort of the wire.
-pub fn sort_of(sort: DoctorSort) -> Sort {
+/// The domain's word for a sort of the wire; `None` for the one that is computed from calendars.
+pub fn sort_of(sort: DoctorSort) -> Option<Sort> {
     match sort {
-        DoctorSort::Name => Sort::Name,
-        DoctorSort::Rating => Sort::Rating,
-        DoctorSort::Price => Sort::Price,
-        DoctorSort::Experience => Sort::Experience,
+        DoctorSort::Name => Some(Sort::Name),
+        DoctorSort::Rating => Some(Sort::Rating),
+        DoctorSort::Price => Some(Sort::Price),
+        DoctorSort::Experience => Some(Sort::Experience),
+        DoctorSort::Available => None,
     }
 }
 
@@ -186,6 +209,7 @@ fn money((amount, currency): &(i64, String)) -> Money {
 }
 
 pub fn service(doctor: &Doctor, service: &Service) -> WireService {
+    let terms = &service.terms;
     WireService {
         id: id(service.id.0),
         doctor_id: id(doctor.id.0),
@@ -196,11 +220,32 @@ pub fn service(doctor: &Doctor, service: &Service) -> WireService {
         buffer_before_minutes: number(service.buffer_before_minutes),
         buffer_after_minutes: number(service.buffer_after_minutes),
         price: service.price.as_ref().map(money),
-        requires_approval: false,
+        requires_approval: terms.requires_approval,
         min_notice_minutes: number(service.min_notice_minutes),
         horizon_days: number(service.horizon_days),
-        capacity: 1,
+        capacity: number(terms.capacity),
+        daily_limit: terms.daily_limit.map(number),
+        weekly_limit: terms.weekly_limit.map(number),
+        cancel_cutoff_minutes: number(terms.cancel_cutoff_minutes),
+        reschedule_cutoff_minutes: number(terms.reschedule_cutoff_minutes),
+        location: terms.location.clone(),
+        video_url: terms.video_url.clone(),
+        patients: match terms.patients {
+            Patients::Any => AllowedPatients::Any,
+            Patients::New => AllowedPatients::New,
+            Patients::Known => AllowedPatients::Known,
+        },
+        resource_ids: terms.resources.iter().map(|resource| id(resource.0)).collect(),
         archived: service.archived,
+    }
+}
+
+/// The domain's word for whom a service is for.
+pub fn patients_of(patients: AllowedPatients) -> Patients {
+    match patients {
+        AllowedPatients::Any => Patients::Any,
+        AllowedPatients::New => Patients::New,
+        AllowedPatients::Known => Patients::Known,
     }
 }
 
@@ -219,6 +264,13 @@ pub fn live_slot(slot: &LiveSlot) -> WireLiveSlot {
     }
 }
 
+/// An appointment with those parts that this viewer may see.
+pub fn appointment_for(viewer: &Viewer, of: &Appointment) -> WireAppointment {
+    let sees_notes = access::authorise(access::NOTES_PART, viewer, Object::of_doctor(of.doctor_id)).is_ok();
+    WireAppointment { notes: of.notes.clone().filter(|_| sees_notes), ..appointment(of) }
+}
+
+/// An appointment as all its parties see it, in lists and topics: without the notes.
 pub fn appointment(appointment: &Appointment) -> WireAppointment {
     WireAppointment {
         id: id(appointment.id.0),
@@ -234,8 +286,10 @@ pub fn appointment(appointment: &Appointment) -> WireAppointment {
         start: instant(appointment.start),
         end: instant(appointment.end),
         time_zone: TimeZone(appointment.time_zone.clone()),
+        series_id: appointment.series.as_ref().map(|series| id(series.id.0)),
         reason: appointment.reason.clone(),
         cancel_reason: appointment.cancel_reason.clone(),
+        notes: None,
         created_at: instant(appointment.created_at),
         updated_at: instant(appointment.updated_at),
     }
@@ -313,7 +367,11 @@ fn refused(refusal: Refusal) -> Problem {
             Problem { rule: Some(rule.as_str().to_owned()), ..plain(ErrorCode::SlotUnavailable) }
         }
         Refusal::PatientBusy => plain(ErrorCode::PatientBusy),
+        Refusal::OfSeries { why, occurrences } => {
+            Problem { occurrences: occurrences.iter().map(occurrence).collect(), ..refused(*why) }
+        }
         Refusal::IllegalTransition => plain(ErrorCode::IllegalTransition),
+        Refusal::TooLate => Problem { rule: Some("cutoff".to_owned()), ..plain(ErrorCode::IllegalTransition) },
         Refusal::EmailTaken => plain(ErrorCode::EmailTaken),
         Refusal::StaleRev => plain(ErrorCode::StaleRev),
         Refusal::Invalid(violations) => {

@@ -1,14 +1,14 @@
 //! The appointments collection: everything that takes a doctor's time, under the index that makes overlap impossible.
 
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
-use mongodb::bson::{Document, Uuid, doc};
+use mongodb::bson::{Document, RawDocumentBuf, Uuid, doc};
 use mongodb::options::{IndexOptions, ReadConcern};
 use mongodb::{ClientSession, Collection};
 
 use super::cluster::Cluster;
 use super::collection;
-use super::documents::{AppointmentDoc, DoctorDoc, Outcome, Remembered};
+use super::documents::{AppointmentDoc, DoctorDoc, EntryDoc, Outcome, Remembered, quota};
 use super::idempotency::{Recall, Request, without};
 use super::value::{bson_id, bson_time, position};
 use super::whole::{self, reached};
@@ -16,6 +16,7 @@ use super::write::{Verdict, linearizable, read, until_decided};
 use crate::domain::appointment::{Appointment, Status};
 use crate::domain::change::Position;
 use crate::domain::doctor::Doctor;
+use crate::domain::entry::{Entry, Quota};
 use crate::domain::ids::{AppointmentId, DoctorId, PatientId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::error::{Error, Result};
@@ -24,13 +25,13 @@ use crate::error::{Error, Result};
 pub const CLAIMS_INDEX: &str = "doctor_claims";
 /// Unique: no patient is in two places.
 pub const SHARED_INDEX: &str = "shared_claims";
-const PRIMARY_INDEX: &str = "_id_";
+pub(super) const PRIMARY_INDEX: &str = "_id_";
 
 /// The appointments collection.
 #[derive(Clone)]
 pub struct AppointmentStore {
-    cluster: Cluster,
-    collection: Collection<AppointmentDoc>,
+    pub(super) cluster: Cluster,
+    pub(super) collection: Collection<AppointmentDoc>,
 }
 
 /// An appointment with what its document remembers.
@@ -46,6 +47,8 @@ pub enum Inserted {
     Done(Position),
     /// A document of this id exists: the same request came before.
     Exists,
+    /// Somebody has this place within a limit; the next one may be free.
+    Outnumbered(Quota),
     Refused(Refusal),
 }
 
@@ -55,6 +58,8 @@ pub enum Replaced {
     Done(Position),
     /// The document is no longer at the revision that was replaced.
     Stale,
+    /// Somebody has this place within a limit; the next one may be free.
+    Outnumbered(Quota),
     Refused(Refusal),
 }
 
@@ -75,7 +80,7 @@ pub struct Query {
 const LONGEST: SignedDuration = SignedDuration::from_hours(24);
 
 impl Stored {
-    fn new(document: AppointmentDoc) -> Result<Self> {
+    pub(super) fn new(document: AppointmentDoc) -> Result<Self> {
         let appointment = document.to_domain().map_err(|error| Error::Internal(error.to_string()))?;
         Ok(Self { document, appointment })
     }
@@ -95,8 +100,13 @@ impl Stored {
         }
     }
 
-    fn keys_with(&self, request: &Request, next: &Appointment) -> Vec<Remembered> {
+    pub(super) fn keys_with(&self, request: &Request, next: &Appointment) -> Vec<Remembered> {
         request.remember(&self.document.keys, Some(Outcome::of(next)))
+    }
+
+    /// Finds the document as long as it is at this revision.
+    pub(super) fn guard(&self) -> Document {
+        doc! { "_id": self.document.id, "doctorId": self.document.doctor_id, "rev": self.document.rev }
     }
 }
 
@@ -120,6 +130,9 @@ impl AppointmentStore {
         let shared = unique(doc! { "shared": { "$exists": true } });
         self.cluster.ensure_index(name, SHARED_INDEX, doc! { "shared": 1 }, shared).await?;
         self.cluster.ensure_index(name, "doctor_start", doc! { "doctorId": 1, "start": 1, "_id": 1 }, plain()).await?;
+        let series =
+            IndexOptions::builder().partial_filter_expression(doc! { "seriesId": { "$exists": true } }).build();
+        self.cluster.ensure_index(name, "series", doc! { "seriesId": 1, "start": 1 }, series).await?;
         self.cluster.ensure_index(name, "patient_start", doc! { "patientId": 1, "start": 1, "_id": 1 }, plain()).await
     }
 
@@ -142,6 +155,9 @@ impl AppointmentStore {
         Ok(match written {
             Verdict::Done { value: at, .. } => Inserted::Done(at),
             Verdict::Duplicate { index, .. } if index == PRIMARY_INDEX => Inserted::Exists,
+            Verdict::Duplicate { value: Some(place), index, .. } if index == CLAIMS_INDEX => {
+                Inserted::Outnumbered(place_of(&place)?)
+            }
             Verdict::Duplicate { index, .. } => Inserted::Refused(refusal_of(&index)?),
         })
     }
@@ -152,37 +168,41 @@ impl AppointmentStore {
     /// `unavailable` when the outcome could not be learnt.
     pub async fn replace(&self, current: &Stored, next: &Appointment, request: &Request) -> Result<Replaced> {
         let document = AppointmentDoc::from_domain(next, current.keys_with(request, next));
-        let guard = doc! {
-            "_id": document.id, "doctorId": document.doctor_id, "rev": current.document.rev,
-        };
-        let written = whole::replace(&self.cluster, &self.collection, &guard, &document).await?;
+        let written = whole::replace(&self.cluster, &self.collection, &current.guard(), &document).await?;
         Ok(match written {
             Verdict::Done { value: Some(at), .. } => Replaced::Done(at),
             Verdict::Done { value: None, .. } => Replaced::Stale,
+            Verdict::Duplicate { value: Some(place), index, .. } if index == CLAIMS_INDEX => {
+                Replaced::Outnumbered(place_of(&place)?)
+            }
             Verdict::Duplicate { index, .. } => Replaced::Refused(refusal_of(&index)?),
         })
     }
 
     /// Writes the next revision of an appointment from which a person is erased: what they have asked for is no longer
-    /// remembered, and of what others have, no text. `false`: the guard did not match.
+    /// remembered. `false`: the guard did not match.
     ///
     /// # Errors
     /// `unavailable` when the outcome could not be learnt.
     pub async fn rewrite(&self, current: &Stored, next: &Appointment, person: UserId) -> Result<bool> {
-        let mut keys = without(&current.document.keys, person);
-        for outcome in keys.iter_mut().filter_map(|entry| entry.outcome.as_mut()) {
-            outcome.cancel_reason = None;
-        }
-        let document = AppointmentDoc::from_domain(next, keys);
-        let guard = doc! {
-            "_id": document.id, "doctorId": document.doctor_id, "rev": current.document.rev,
-        };
-        match whole::replace(&self.cluster, &self.collection, &guard, &document).await? {
+        let document = AppointmentDoc::from_domain(next, without(&current.document.keys, person));
+        match whole::replace(&self.cluster, &self.collection, &current.guard(), &document).await? {
             Verdict::Done { value, .. } => Ok(value.is_some()),
             Verdict::Duplicate { index, .. } => {
                 Err(Error::Internal(format!("collision on {index} in an appointment that takes nothing new")))
             }
         }
+    }
+
+    /// Whether a patient has been at a doctor's.
+    ///
+    /// # Errors
+    /// `unavailable` when the cluster does not answer.
+    pub async fn is_known(&self, doctor: DoctorId, patient: PatientId) -> Result<bool> {
+        let filter = doc! {
+            "patientId": bson_id(patient.0), "doctorId": bson_id(doctor.0), "status": Status::Fulfilled.as_str(),
+        };
+        Ok(!self.find_all(filter, 1).await?.is_empty())
     }
 
     /// Every appointment of a person, as a patient or as a doctor, by start, at most `limit`.
@@ -191,7 +211,9 @@ impl AppointmentStore {
     /// `unavailable` when the cluster does not answer.
     pub async fn of_person(&self, person: UserId, limit: i64) -> Result<Vec<Appointment>> {
         let id = bson_id(person.0);
-        let found = self.find_all(doc! { "$or": [{ "patientId": id }, { "doctorId": id }] }, limit).await?;
+        let found = self
+            .find_all(doc! { "kind": { "$exists": false }, "$or": [{ "patientId": id }, { "doctorId": id }] }, limit)
+            .await?;
         Ok(found.into_iter().map(|stored| stored.appointment).collect())
     }
 
@@ -212,6 +234,7 @@ impl AppointmentStore {
         let open: Vec<&str> = Status::ALL.into_iter().filter(|status| status.is_open()).map(Status::as_str).collect();
         let filter = doc! {
             "doctorId": bson_id(doctor.0),
+            "kind": { "$exists": false },
             "$or": [
                 { "doctorName": { "$ne": "" } },
                 { "serviceName": { "$ne": "" } },
@@ -320,11 +343,7 @@ impl AppointmentStore {
     ///
     /// # Errors
     /// `unavailable` when the cluster does not answer.
-    pub async fn calendar(
-        &self,
-        doctor: DoctorId,
-        since: Timestamp,
-    ) -> Result<Option<(Position, Doctor, Vec<Appointment>)>> {
+    pub async fn calendar(&self, doctor: DoctorId, since: Timestamp) -> Result<Option<(Position, Doctor, Vec<Entry>)>> {
         let store = self.clone();
         let id: Uuid = bson_id(doctor.0);
         let (at, rules, documents) = read(&self.cluster, async move {
@@ -334,15 +353,17 @@ impl AppointmentStore {
             let rules = rules.read_concern(ReadConcern::snapshot()).session(&mut session).await?;
             let start = bson_time(since.saturating_sub(LONGEST).unwrap_or(Timestamp::MIN));
             let filter = doc! { "doctorId": id, "start": { "$gte": start }, "claims": { "$exists": true } };
-            let found = store.collection.find(filter).read_concern(ReadConcern::snapshot());
+            let entries: Collection<RawDocumentBuf> = store.collection.clone_with_type();
+            let found = entries.find(filter).read_concern(ReadConcern::snapshot());
             let mut cursor = found.session(&mut session).await?;
-            let documents: Vec<AppointmentDoc> = cursor.stream(&mut session).try_collect().await?;
+            let read = cursor.stream(&mut session).map(|document| EntryDoc::read(&document?));
+            let documents: Vec<EntryDoc> = read.try_collect().await?;
             Ok((snapshot_position(&session)?, rules, documents))
         })
         .await?;
         let internal = |error: super::documents::Undecodable| Error::Internal(error.to_string());
         let Some(rules) = rules else { return Ok(None) };
-        let taken: Result<Vec<Appointment>> =
+        let taken: Result<Vec<Entry>> =
             documents.iter().map(|document| document.to_domain().map_err(internal)).collect();
         Ok(Some((at, rules.to_domain().map_err(internal)?, taken?)))
     }
@@ -354,6 +375,7 @@ impl Query {
         let mut start = Document::new();
         if let Some(doctor) = self.doctor {
             filter.insert("doctorId", bson_id(doctor.0));
+            filter.insert("kind", doc! { "$exists": false });
         }
         if let Some(patient) = self.patient {
             filter.insert("patientId", bson_id(patient.0));
@@ -382,8 +404,12 @@ impl Query {
     }
 }
 
+pub(super) fn place_of(text: &str) -> Result<Quota> {
+    quota(text).ok_or_else(|| Error::Internal("a place within a limit cannot be read".to_owned()))
+}
+
 /// Which refusal a unique index stands for.
-fn refusal_of(index: &str) -> Result<Refusal> {
+pub(super) fn refusal_of(index: &str) -> Result<Refusal> {
     match index {
         CLAIMS_INDEX => Ok(Refusal::SlotTaken { alternatives: Vec::new() }),
         SHARED_INDEX => Ok(Refusal::PatientBusy),

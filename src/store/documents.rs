@@ -4,15 +4,20 @@
 //! index. Ticks are `i32`: a partial index on `$type: "int"` would let an int64 through.
 
 mod doctor;
+mod entry;
+
+use std::ops::Range;
 
 use mongodb::bson::{DateTime, Uuid};
 use serde::{Deserialize, Serialize};
 
 pub use self::doctor::DoctorDoc;
+use self::entry::claims;
+pub use self::entry::{Claim, EntryDoc, TimeOffDoc, quota};
 use super::value::{bson_id, bson_time, instant, uuid_of};
-use crate::domain::appointment::{Action, Appointment, HistoryEntry, Status, WalkIn};
+use crate::domain::appointment::{Action, Appointment, HistoryEntry, Overridden, PartOf, Status, WalkIn};
 use crate::domain::history::Actor;
-use crate::domain::ids::{AppointmentId, ServiceId, SessionId, UserId};
+use crate::domain::ids::{AppointmentId, PatientId, SeriesId, ServiceId, SessionId, UserId};
 use crate::domain::tick::{Tick, ticks};
 
 /// A document that does not read as what it should be.
@@ -47,8 +52,6 @@ pub struct Outcome {
     pub status: String,
     pub start: DateTime,
     pub end: DateTime,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cancel_reason: Option<String>,
     pub updated_at: DateTime,
 }
 
@@ -64,11 +67,11 @@ pub struct AppointmentDoc {
     pub rev: i32,
     pub status: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub claims: Option<Vec<i32>>,
+    pub claims: Option<Vec<Claim>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub freed: Option<Vec<i32>>,
+    pub freed: Option<Vec<Claim>>,
     pub doctor_name: String,
     pub patient_id: Uuid,
     pub patient_name: String,
@@ -79,10 +82,18 @@ pub struct AppointmentDoc {
     pub start: DateTime,
     pub end: DateTime,
     pub time_zone: String,
+    /// With `rrule`: the series that it was booked with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series_id: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rrule: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel_reason: Option<String>,
+    /// For the doctor alone: left out by the feed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
     pub created_at: DateTime,
     pub updated_at: DateTime,
     /// Left out by the feed, as are `keys` and `shared`.
@@ -109,6 +120,16 @@ pub struct HistoryDoc {
     pub session: Uuid,
     pub at: DateTime,
     pub start: DateTime,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<OverriddenDoc>,
+}
+
+/// A rule that the practice has set aside.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OverriddenDoc {
+    pub rule: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl AppointmentDoc {
@@ -121,9 +142,9 @@ impl AppointmentDoc {
             bucket: i32::from(appointment.doctor_id.bucket()),
             rev: int(appointment.rev),
             status: appointment.status.as_str().to_owned(),
-            claims: non_empty(&appointment.claims),
+            claims: claims(&appointment.claims, &appointment.quotas),
             shared: shared_claims(appointment),
-            freed: non_empty(&appointment.freed),
+            freed: claims(&appointment.freed, &appointment.freed_quotas),
             doctor_name: appointment.doctor_name.clone(),
             patient_id: bson_id(appointment.patient_id.0),
             patient_name: appointment.patient_name.clone(),
@@ -133,8 +154,11 @@ impl AppointmentDoc {
             start: bson_time(appointment.start),
             end: bson_time(appointment.end),
             time_zone: appointment.time_zone.clone(),
+            series_id: appointment.series.as_ref().map(|series| bson_id(series.id.0)),
+            rrule: appointment.series.as_ref().map(|series| series.rrule.clone()),
             reason: appointment.reason.clone(),
             cancel_reason: appointment.cancel_reason.clone(),
+            notes: appointment.notes.clone(),
             created_at: bson_time(appointment.created_at),
             updated_at: bson_time(appointment.updated_at),
             history: appointment.history.iter().map(HistoryDoc::from_domain).collect(),
@@ -162,12 +186,19 @@ impl AppointmentDoc {
             start: instant(self.start).map_err(|_| bad("start"))?,
             end: instant(self.end).map_err(|_| bad("end"))?,
             time_zone: self.time_zone.clone(),
+            series: self
+                .series_id
+                .zip(self.rrule.clone())
+                .map(|(id, rrule)| PartOf { id: SeriesId(uuid_of(id)), rrule }),
             reason: self.reason.clone(),
             cancel_reason: self.cancel_reason.clone(),
+            notes: self.notes.clone(),
             created_at: instant(self.created_at).map_err(|_| bad("createdAt"))?,
             updated_at: instant(self.updated_at).map_err(|_| bad("updatedAt"))?,
-            claims: self.claims.iter().flatten().copied().map(Tick).collect(),
-            freed: self.freed.iter().flatten().copied().map(Tick).collect(),
+            claims: entry::ticks_of(&self.claims),
+            freed: entry::ticks_of(&self.freed),
+            quotas: entry::quotas_of(&self.claims).ok_or_else(|| bad("claims"))?,
+            freed_quotas: entry::quotas_of(&self.freed).ok_or_else(|| bad("freed"))?,
             history: self
                 .history
                 .iter()
@@ -177,7 +208,7 @@ impl AppointmentDoc {
         })
     }
 
-    /// The appointment as it was right after a remembered success.
+    /// The appointment as it was right after a remembered success, with the notes of now: no second copy of them is kept.
     ///
     /// # Errors
     /// When a field holds what Cita never writes.
@@ -187,9 +218,13 @@ impl AppointmentDoc {
         then.status.clone_from(&outcome.status);
         then.start = outcome.start;
         then.end = outcome.end;
-        then.cancel_reason.clone_from(&outcome.cancel_reason);
         then.updated_at = outcome.updated_at;
-        then.to_domain()
+        let mut then = then.to_domain()?;
+        if then.status != Status::Cancelled {
+            // There is one from the end on, and it stays.
+            then.cancel_reason = None;
+        }
+        Ok(then)
     }
 }
 
@@ -202,7 +237,6 @@ impl Outcome {
             status: appointment.status.as_str().to_owned(),
             start: bson_time(appointment.start),
             end: bson_time(appointment.end),
-            cancel_reason: appointment.cancel_reason.clone(),
             updated_at: bson_time(appointment.updated_at),
         }
     }
@@ -217,6 +251,10 @@ impl HistoryDoc {
             session: bson_id(entry.by.session.0),
             at: bson_time(entry.at),
             start: bson_time(entry.start),
+            overridden: entry
+                .overridden
+                .as_ref()
+                .map(|Overridden { rule, reason }| OverriddenDoc { rule: rule.clone(), reason: reason.clone() }),
         }
     }
 
@@ -227,6 +265,10 @@ impl HistoryDoc {
             by: Actor { user: UserId(uuid_of(self.by)), session: SessionId(uuid_of(self.session)) },
             at: instant(self.at).ok()?,
             start: instant(self.start).ok()?,
+            overridden: self
+                .overridden
+                .as_ref()
+                .map(|OverriddenDoc { rule, reason }| Overridden { rule: rule.clone(), reason: reason.clone() }),
         })
     }
 }
@@ -239,8 +281,22 @@ fn shared_claims(appointment: &Appointment) -> Option<Vec<String>> {
     })
 }
 
-fn non_empty(list: &[Tick]) -> Option<Vec<i32>> {
-    (!list.is_empty()).then(|| list.iter().map(|tick| tick.0).collect())
+/// Between which two values of `shared` a patient's ticks of a range lie, the second excluded.
+pub(super) fn patient_span(patient: PatientId, range: &Range<Tick>) -> (String, String) {
+    let patient = patient.0.simple();
+    let (from, to) = (range.start.0.to_string(), range.end.0.to_string());
+    // As text, numbers are in order as long as they have the same length; `;` follows `:`.
+    if from.len() == to.len() && !from.starts_with('-') {
+        (format!("p:{patient}:{from}"), format!("p:{patient}:{to}"))
+    } else {
+        (format!("p:{patient}:"), format!("p:{patient};"))
+    }
+}
+
+/// The tick of a value of `shared`, if it is this patient's.
+pub(super) fn patient_tick(patient: PatientId, claim: &str) -> Option<Tick> {
+    let rest = claim.strip_prefix("p:")?.strip_prefix(&*patient.0.simple().to_string())?;
+    rest.strip_prefix(':')?.parse().ok().map(Tick)
 }
 
 /// A revision as BSON has it: always an int32.

@@ -1,16 +1,16 @@
 //! One doctor's calendar: the rules, and which ticks are taken by what.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use crate::domain::appointment::Appointment;
 use crate::domain::change::{Change, Commit, Position};
 use crate::domain::doctor::{Doctor, Service};
+use crate::domain::entry::{Entry, Period, Quota};
 use crate::domain::ids::AppointmentId;
-use crate::domain::slots::{self, Candidate};
+use crate::domain::slots::{self, Candidate, Rule};
 use crate::domain::tick::Tick;
 
 /// A doctor's calendar at one position.
@@ -20,16 +20,19 @@ pub struct Calendar {
     /// Changes up to this position are part of it.
     at: Position,
     taken: BTreeMap<Tick, AppointmentId>,
-    claims: HashMap<AppointmentId, Vec<Tick>>,
+    /// Whatever takes time.
+    entries: HashMap<AppointmentId, Entry>,
+    quotas: BTreeSet<Quota>,
 }
 
 impl Calendar {
     /// The calendar of a snapshot.
     #[must_use]
-    pub fn new(at: Position, doctor: Doctor, appointments: Vec<Appointment>) -> Self {
-        let mut calendar = Self { doctor: Arc::new(doctor), at, taken: BTreeMap::new(), claims: HashMap::new() };
-        for appointment in &appointments {
-            calendar.set_claims(appointment);
+    pub fn new(at: Position, doctor: Doctor, entries: Vec<Entry>) -> Self {
+        let (taken, quotas) = (BTreeMap::new(), BTreeSet::new());
+        let mut calendar = Self { doctor: Arc::new(doctor), at, taken, entries: HashMap::new(), quotas };
+        for entry in &entries {
+            calendar.set(entry);
         }
         calendar
     }
@@ -42,27 +45,29 @@ impl Calendar {
         self.at = commit.at;
         for change in &commit.changes {
             match change {
-                Change::Appointment(appointment) if appointment.doctor_id == self.doctor.id => {
-                    self.set_claims(appointment);
-                }
+                Change::Entry(entry) if entry.doctor() == self.doctor.id => self.set(entry),
                 Change::Doctor(doctor) if doctor.id == self.doctor.id => self.doctor = doctor.clone(),
-                Change::Appointment(_) | Change::Doctor(_) | Change::Session(_) | Change::SigningKey => {}
+                Change::Entry(_) | Change::Doctor(_) | Change::Session(_) | Change::SigningKey => {}
             }
         }
     }
 
-    fn set_claims(&mut self, appointment: &Appointment) {
-        for tick in self.claims.remove(&appointment.id).into_iter().flatten() {
-            // Within one commit, the time may have a new owner already.
-            if self.taken.get(&tick) == Some(&appointment.id) {
-                self.taken.remove(&tick);
+    fn set(&mut self, entry: &Entry) {
+        if let Some(before) = self.entries.remove(&entry.id()) {
+            for tick in before.claims() {
+                // Within one commit, the time may have a new owner already.
+                if self.taken.get(tick) == Some(&entry.id()) {
+                    self.taken.remove(tick);
+                }
+            }
+            for quota in before.quotas() {
+                self.quotas.remove(quota);
             }
         }
-        for tick in &appointment.claims {
-            self.taken.insert(*tick, appointment.id);
-        }
-        if !appointment.claims.is_empty() {
-            self.claims.insert(appointment.id, appointment.claims.clone());
+        self.taken.extend(entry.claims().iter().map(|tick| (*tick, entry.id())));
+        self.quotas.extend(entry.quotas());
+        if !entry.claims().is_empty() {
+            self.entries.insert(entry.id(), entry.clone());
         }
     }
 
@@ -78,10 +83,69 @@ impl Calendar {
         self.taken.range(footprint).next().is_none()
     }
 
+    /// What takes any of these ticks, in the order of time.
+    #[must_use]
+    pub fn takers(&self, footprint: Range<Tick>) -> Vec<AppointmentId> {
+        let mut takers: Vec<AppointmentId> = self.taken.range(footprint).map(|(_, id)| *id).collect();
+        takers.dedup();
+        takers
+    }
+
+    /// Whatever takes time, in no order.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// The places that a session on a date takes within the limits of its service: those in `own`, else the first that are
+    /// neither taken nor `lost`.
+    ///
+    /// # Errors
+    /// The limit that is reached.
+    pub fn places(
+        &self,
+        service: &Service,
+        date: Date,
+        own: &[Quota],
+        lost: &BTreeSet<Quota>,
+    ) -> Result<Vec<Quota>, Rule> {
+        self.places_where(service, date, own, |quota| !self.has_place(quota) && !lost.contains(quota))
+    }
+
+    /// Whether somebody has a place within a limit.
+    #[must_use]
+    pub fn has_place(&self, quota: &Quota) -> bool {
+        self.quotas.contains(quota)
+    }
+
+    /// The same as [`Self::places`], the first of those that `is_left` says are.
+    ///
+    /// # Errors
+    /// The limit that is reached.
+    pub fn places_where(
+        &self,
+        service: &Service,
+        date: Date,
+        own: &[Quota],
+        is_left: impl Fn(&Quota) -> bool,
+    ) -> Result<Vec<Quota>, Rule> {
+        let limits = [
+            (service.terms.daily_limit, Period::Day(date), Rule::DailyLimit),
+            (service.terms.weekly_limit, Period::week_of(date), Rule::WeeklyLimit),
+        ];
+        let mut places = Vec::new();
+        for (limit, period, rule) in limits {
+            let Some(limit) = limit.and_then(|limit| u32::try_from(limit).ok()) else { continue };
+            let kept = own.iter().copied().find(|quota| (quota.service, quota.period) == (service.id, period));
+            let mut left = (1..=limit).map(|number| Quota { service: service.id, period, number }).filter(&is_left);
+            places.push(kept.or_else(|| left.next()).ok_or(rule)?);
+        }
+        Ok(places)
+    }
+
     /// The starts of a local date that are offered and not taken.
     pub fn free(&self, service: &Service, date: Date) -> impl Iterator<Item = Candidate> {
-        slots::candidates(&self.doctor, service, date)
-            .into_iter()
-            .filter(|candidate| self.is_free(candidate.footprint.clone()))
+        let within_limits = self.places(service, date, &[], &BTreeSet::new()).is_ok();
+        let candidates = if within_limits { slots::candidates(&self.doctor, service, date) } else { Vec::new() };
+        candidates.into_iter().filter(|candidate| self.is_free(candidate.footprint.clone()))
     }
 }

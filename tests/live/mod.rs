@@ -2,7 +2,9 @@
 
 mod contest;
 pub mod doctor;
+mod limits;
 mod model;
 mod resume;
+mod series;
 mod sessions;
 mod topics;

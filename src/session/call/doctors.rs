@@ -7,19 +7,17 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cita_protocol::Cursor;
 use cita_protocol::doctor::{
     AvailabilityGetRequest, AvailabilitySetRequest, Clearable, DoctorGetRequest, DoctorSearchRequest,
-    DoctorUpdateRequest, ServiceArchiveRequest, ServiceCreateRequest, ServiceListRequest, ServiceUpdateRequest,
+    DoctorUpdateRequest,
 };
-use cita_protocol::slot::{SlotSearchReply, SlotSearchRequest};
-use cita_protocol::value::{Id, Page, TimeZone};
+use cita_protocol::value::Id;
+use uuid::Uuid;
 
-use super::{Answer, Answered, Call, Failed, page, read};
+use super::{Answered, Call, Failed, page, read};
 use crate::domain::doctor::{Availability, Doctor};
-use crate::domain::ids::{DoctorId, ServiceId, UserId};
+use crate::domain::ids::{DoctorId, UserId};
 use crate::domain::listing::{Filter, Sort, sort_key};
 use crate::domain::profile::QUALIFICATIONS;
-use crate::service::doctors::{ProfileChange, ServiceChange};
-use crate::service::request::Done;
-use crate::service::slots::{self, LONGEST_WINDOW_DAYS};
+use crate::service::doctors::ProfileChange;
 use crate::session::convert;
 use crate::session::parse::Fields;
 use crate::store::doctors::Search;
@@ -30,12 +28,22 @@ impl Call<'_> {
         let mut fields = Fields::default();
         let limit = fields.page_size(input.page_size);
         let sort = convert::sort_of(input.sort.unwrap_or_default());
-        let after = fields.page_token(input.page_token.as_ref(), |token| doctor_key(sort, token));
         let which = Filter {
             words: input.text.map(|text| fields.words("/text", &text)).unwrap_or_default(),
             specialisation: input.specialisation.map(|text| fields.line("/specialisation", &text, 1, 100)),
             language: input.language.map(|tag| fields.language("/language", &tag)),
         };
+        let Some(sort) = sort else {
+            let after = fields.page_token(input.page_token.as_ref(), first_token);
+            fields.finish()?;
+            self.wait(input.after.as_ref()).await?;
+            let found = self.services.doctors.search_available(self.viewer, which, after, limit + 1).await?;
+            return Ok(page(found, limit, convert::available_doctor, |(doctor, first)| {
+                let start = first.map_or(i64::MAX, |first| first.start.as_millisecond());
+                format!("{start}_{}", doctor.id)
+            }));
+        };
+        let after = fields.page_token(input.page_token.as_ref(), |token| doctor_key(sort, token));
         fields.finish()?;
         self.wait(input.after.as_ref()).await?;
         let search = Search { which, sort, after, limit: limit + 1 };
@@ -69,7 +77,7 @@ impl Call<'_> {
                 None => cleared(Clearable::Price).then_some(None),
             },
             qualifications: input.qualifications.map(|lines| fields.lines("/qualifications", &lines, QUALIFICATIONS)),
-            photo_url: input.photo_url.map(|text| fields.photo_url("/photoUrl", &text)),
+            photo_url: input.photo_url.map(|text| fields.https_url("/photoUrl", &text)),
             time_zone: input.time_zone.map(|zone| fields.zone("/timeZone", &zone)),
             specialisation: input.specialisation.map(|text| fields.line("/specialisation", &text, 0, 100)),
             bio: input.bio.map(|text| fields.text("/bio", &text, 0, 4_000)),
@@ -79,66 +87,6 @@ impl Call<'_> {
         fields.finish()?;
         let done = self.services.doctors.update(self.viewer, self.key()?, id, input.rev, &change).await?;
         Ok(self.done(&done, |doctor| convert::doctor_for(self.viewer, doctor)))
-    }
-
-    pub(super) async fn service_list(&self) -> Answered {
-        let input: ServiceListRequest = self.input()?;
-        let doctor = self.doctor(&input.doctor_id, "/doctorId", input.after.as_ref()).await?;
-        let items = doctor.services.iter().map(|service| convert::service(&doctor, service)).collect();
-        Ok(read(&Page { items, next_page_token: None }))
-    }
-
-    pub(super) async fn service_create(&self) -> Answered {
-        let input: ServiceCreateRequest = self.input()?;
-        let mut fields = Fields::default();
-        let doctor = UserId(fields.id("/doctorId", &input.doctor_id));
-        not_yet(&mut fields, input.requires_approval, input.capacity);
-        let change = ServiceChange {
-            name: Some(fields.line("/name", &input.name, 1, 100)),
-            duration_minutes: Some(fields.number(input.duration_minutes)),
-            step_minutes: input.step_minutes.map(|n| fields.number(n)),
-            buffer_before_minutes: input.buffer_before_minutes.map(|n| fields.number(n)),
-            buffer_after_minutes: input.buffer_after_minutes.map(|n| fields.number(n)),
-            price: input.price.map(|price| fields.price(&price)),
-            min_notice_minutes: input.min_notice_minutes.map(|n| fields.number(n)),
-            horizon_days: input.horizon_days.map(|n| fields.number(n)),
-        };
-        fields.finish()?;
-        let (done, id) = self.services.doctors.create_service(self.viewer, self.key()?, doctor, &change).await?;
-        let answer = self.service_done(&done, id)?;
-        Ok(Answer { created: Some(id.to_string()), ..answer })
-    }
-
-    pub(super) async fn service_update(&self) -> Answered {
-        let input: ServiceUpdateRequest = self.input()?;
-        let mut fields = Fields::default();
-        let doctor = UserId(fields.id("/doctorId", &input.doctor_id));
-        let id = ServiceId(fields.id("/id", &input.id));
-        not_yet(&mut fields, input.requires_approval, input.capacity);
-        let change = ServiceChange {
-            name: input.name.map(|name| fields.line("/name", &name, 1, 100)),
-            duration_minutes: input.duration_minutes.map(|n| fields.number(n)),
-            step_minutes: input.step_minutes.map(|n| fields.number(n)),
-            buffer_before_minutes: input.buffer_before_minutes.map(|n| fields.number(n)),
-            buffer_after_minutes: input.buffer_after_minutes.map(|n| fields.number(n)),
-            price: input.price.map(|price| fields.price(&price)),
-            min_notice_minutes: input.min_notice_minutes.map(|n| fields.number(n)),
-            horizon_days: input.horizon_days.map(|n| fields.number(n)),
-        };
-        fields.finish()?;
-        let doctors = &self.services.doctors;
-        let done = doctors.update_service(self.viewer, self.key()?, doctor, id, input.rev, &change).await?;
-        self.service_done(&done, id)
-    }
-
-    pub(super) async fn service_archive(&self) -> Answered {
-        let input: ServiceArchiveRequest = self.input()?;
-        let mut fields = Fields::default();
-        let doctor = UserId(fields.id("/doctorId", &input.doctor_id));
-        let id = ServiceId(fields.id("/id", &input.id));
-        fields.finish()?;
-        let done = self.services.doctors.archive_service(self.viewer, self.key()?, doctor, id, input.rev).await?;
-        self.service_done(&done, id)
     }
 
     pub(super) async fn availability_get(&self) -> Answered {
@@ -165,23 +113,8 @@ impl Call<'_> {
         Ok(self.done(&done, convert::availability))
     }
 
-    pub(super) async fn slot_search(&self) -> Answered {
-        let input: SlotSearchRequest = self.input()?;
-        let mut fields = Fields::default();
-        let doctor = UserId(fields.id("/doctorId", &input.doctor_id));
-        let service = ServiceId(fields.id("/serviceId", &input.service_id));
-        let (from, to) = (fields.date("/from", &input.from), fields.date("/to", &input.to));
-        input.time_zone.iter().for_each(|zone| drop(fields.zone("/timeZone", zone)));
-        fields.finish()?;
-        let dates = slots::dates(from, to, LONGEST_WINDOW_DAYS)?;
-        self.wait(input.after.as_ref()).await?;
-        let (zone, found) = self.services.slots.search(self.viewer, doctor, service, &dates).await?;
-        let time_zone = input.time_zone.unwrap_or(TimeZone(zone));
-        Ok(read(&SlotSearchReply { time_zone, slots: found.iter().map(convert::slot).collect() }))
-    }
-
     /// The doctor of a read, once the point that it asks for has been seen.
-    async fn doctor(&self, id: &Id, pointer: &str, after: Option<&Cursor>) -> Result<Arc<Doctor>, Failed> {
+    pub(super) async fn doctor(&self, id: &Id, pointer: &str, after: Option<&Cursor>) -> Result<Arc<Doctor>, Failed> {
         let mut fields = Fields::default();
         let id: DoctorId = UserId(fields.id(pointer, id));
         fields.finish()?;
@@ -189,26 +122,17 @@ impl Call<'_> {
         let calendar = self.services.doctors.get(self.request.operation.name(), self.viewer, id).await?;
         Ok(calendar.doctor.clone())
     }
-
-    fn service_done(&self, done: &Done<Doctor>, id: ServiceId) -> Answered {
-        let service = done.value.service(id)?;
-        Ok(self.done(done, |doctor| convert::service(doctor, service)))
-    }
-}
-
-/// What comes with later work is refused rather than ignored.
-fn not_yet(fields: &mut Fields, requires_approval: Option<bool>, capacity: Option<u32>) {
-    if requires_approval == Some(true) {
-        fields.refuse("/requiresApproval", "invalid", "approval by the doctor is not offered yet");
-    }
-    if capacity.is_some_and(|capacity| capacity != 1) {
-        fields.refuse("/capacity", "out_of_range", "group sessions are not offered yet");
-    }
 }
 
 /// Where a page of doctors ended: the sort, and the key of the last one in it.
 fn doctor_token(sort: Sort, last: &Doctor) -> String {
     URL_SAFE_NO_PAD.encode(format!("{}:{}", sort.as_str(), sort_key(last, sort)))
+}
+
+/// Where a page of available doctors ended: the last one's first start in milliseconds, and id.
+fn first_token(token: &str) -> Option<(i64, DoctorId)> {
+    let (start, id) = token.split_once('_')?;
+    Some((start.parse().ok()?, UserId(Uuid::try_parse(id).ok()?)))
 }
 
 /// The key in a token of this sort.
