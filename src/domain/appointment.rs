@@ -90,6 +90,7 @@ pub enum Action {
     Booked,
     Rescheduled,
     Cancelled,
+    Reviewed,
 }
 
 impl Action {
@@ -100,13 +101,14 @@ impl Action {
             Self::Booked => "booked",
             Self::Rescheduled => "rescheduled",
             Self::Cancelled => "cancelled",
+            Self::Reviewed => "reviewed",
         }
     }
 
     /// The action with this word.
     #[must_use]
     pub fn named(word: &str) -> Option<Self> {
-        [Self::Booked, Self::Rescheduled, Self::Cancelled].into_iter().find(|action| action.as_str() == word)
+        [Self::Booked, Self::Rescheduled, Self::Cancelled, Self::Reviewed].into_iter().find(|action| action.as_str() == word)
     }
 }
 
@@ -141,6 +143,8 @@ pub struct Appointment {
     pub time_zone: String,
     pub reason: Option<String>,
     pub cancel_reason: Option<String>,
+    /// Its patient has reviewed the visit: what took place stays so.
+    pub reviewed: bool,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// The doctor's ticks that it takes, buffers included; empty when it takes nothing.
@@ -193,6 +197,7 @@ impl Booking<'_> {
             time_zone: self.doctor.zone_name().to_owned(),
             reason: self.reason,
             cancel_reason: None,
+            reviewed: false,
             created_at: self.now,
             updated_at: self.now,
             claims: ticks(self.service.footprint(self.start)).collect(),
@@ -263,6 +268,21 @@ impl Appointment {
         next.status = Status::Cancelled;
         next.cancel_reason = reason;
         Ok(next.revised(Action::Cancelled, by, now))
+    }
+
+    /// The next revision, once its patient has reviewed the visit.
+    ///
+    /// # Errors
+    /// `already_reviewed`; `not_reviewable` unless the visit took place.
+    pub fn as_reviewed(&self, by: Actor, now: Timestamp) -> Result<Self, Refusal> {
+        match self.status {
+            _ if self.reviewed => Err(Refusal::AlreadyReviewed),
+            Status::Fulfilled => {
+                let next = Self { reviewed: true, freed: Vec::new(), ..self.clone() };
+                Ok(next.revised(Action::Reviewed, by, now))
+            }
+            _ => Err(Refusal::NotReviewable),
+        }
     }
 
     /// The next revision, without its patient: what stays is that somebody, of whom nothing is known but an id that

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::appointment::Appointment;
 use super::doctor::Doctor;
 use super::ids::DoctorId;
+use super::review::Review;
 use super::session::Session;
 
 /// A cluster time of MongoDB: seconds in the upper, increment in the lower 32 bits.
@@ -16,6 +17,7 @@ pub struct Position(pub u64);
 pub enum Change {
     Appointment(Arc<Appointment>),
     Doctor(Arc<Doctor>),
+    Review(Arc<Review>),
     /// A session began, was refreshed or was ended. What is kept of its refresh tokens does not travel: `refresh` is `None`.
     Session(Arc<Session>),
     /// There is another key that signs access tokens, or will.
@@ -29,7 +31,7 @@ impl Change {
         match self {
             Self::Appointment(appointment) => Some(appointment.doctor_id),
             Self::Doctor(doctor) => Some(doctor.id),
-            Self::Session(_) | Self::SigningKey => None,
+            Self::Review(_) | Self::Session(_) | Self::SigningKey => None,
         }
     }
 }

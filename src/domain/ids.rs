@@ -34,6 +34,10 @@ id! {
     /// A document of the appointments collection.
     AppointmentId
 }
+id! {
+    /// A review of a visit.
+    ReviewId
+}
 
 /// A doctor: the id of the doctor's account.
 pub type DoctorId = UserId;

@@ -16,6 +16,7 @@ pub mod peer;
 pub mod profile;
 pub mod proof;
 pub mod refusal;
+pub mod review;
 pub mod secret;
 pub mod session;
 pub mod slots;

@@ -25,6 +25,9 @@ pub enum Refusal {
     },
     PatientBusy,
     IllegalTransition,
+    AlreadyReviewed,
+    /// The visit did not take place, or its review can no longer be changed.
+    NotReviewable,
     EmailTaken,
     StaleRev,
     Invalid(Vec<Violation>),

@@ -353,6 +353,8 @@ fn refused(refusal: Refusal) -> Problem {
         }
         Refusal::PatientBusy => plain(ErrorCode::PatientBusy),
         Refusal::IllegalTransition => plain(ErrorCode::IllegalTransition),
+        Refusal::AlreadyReviewed => plain(ErrorCode::AlreadyReviewed),
+        Refusal::NotReviewable => plain(ErrorCode::NotReviewable),
         Refusal::EmailTaken => plain(ErrorCode::EmailTaken),
         Refusal::StaleRev => plain(ErrorCode::StaleRev),
         Refusal::Invalid(violations) => {

@@ -4,11 +4,13 @@
 //! index. Ticks are `i32`: a partial index on `$type: "int"` would let an int64 through.
 
 mod doctor;
+mod review;
 
 use mongodb::bson::{DateTime, Uuid};
 use serde::{Deserialize, Serialize};
 
 pub use self::doctor::DoctorDoc;
+pub use self::review::ReviewDoc;
 use super::value::{bson_id, bson_time, instant, uuid_of};
 use crate::domain::appointment::{Action, Appointment, HistoryEntry, Status, WalkIn};
 use crate::domain::history::Actor;
@@ -83,6 +85,8 @@ pub struct AppointmentDoc {
     pub reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel_reason: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reviewed: bool,
     pub created_at: DateTime,
     pub updated_at: DateTime,
     /// Left out by the feed, as are `keys` and `shared`.
@@ -135,6 +139,7 @@ impl AppointmentDoc {
             time_zone: appointment.time_zone.clone(),
             reason: appointment.reason.clone(),
             cancel_reason: appointment.cancel_reason.clone(),
+            reviewed: appointment.reviewed,
             created_at: bson_time(appointment.created_at),
             updated_at: bson_time(appointment.updated_at),
             history: appointment.history.iter().map(HistoryDoc::from_domain).collect(),
@@ -164,6 +169,7 @@ impl AppointmentDoc {
             time_zone: self.time_zone.clone(),
             reason: self.reason.clone(),
             cancel_reason: self.cancel_reason.clone(),
+            reviewed: self.reviewed,
             created_at: instant(self.created_at).map_err(|_| bad("createdAt"))?,
             updated_at: instant(self.updated_at).map_err(|_| bad("updatedAt"))?,
             claims: self.claims.iter().flatten().copied().map(Tick).collect(),

@@ -46,7 +46,11 @@ impl Calendar {
                     self.set_claims(appointment);
                 }
                 Change::Doctor(doctor) if doctor.id == self.doctor.id => self.doctor = doctor.clone(),
-                Change::Appointment(_) | Change::Doctor(_) | Change::Session(_) | Change::SigningKey => {}
+                Change::Appointment(_)
+                | Change::Doctor(_)
+                | Change::Review(_)
+                | Change::Session(_)
+                | Change::SigningKey => {}
             }
         }
     }
