@@ -1,6 +1,6 @@
 //! What a failed write means: a collision, certainly not applied, or unknown.
 
-use mongodb::error::{Error as DriverError, ErrorKind, WriteFailure};
+use mongodb::error::{Error as DriverError, ErrorKind, TRANSIENT_TRANSACTION_ERROR, WriteFailure};
 
 /// Most characters of an error in the log.
 const BRIEF: usize = 200;
@@ -14,6 +14,8 @@ pub enum Failure {
     Duplicate { index: String },
     /// It never reached a server.
     NotSent,
+    /// A transaction met another one, or lost its server before it was committed: nothing was changed, begin anew.
+    Conflict,
     /// It may have been applied: time-out, lost connection, stepped-down primary, write concern not met.
     Unknown,
     /// The server refused it for a reason that repeating does not mend.
@@ -24,8 +26,13 @@ pub enum Failure {
 #[must_use]
 pub fn of_write(error: &DriverError) -> Failure {
     match error.kind.as_ref() {
+        _ if error.contains_label(TRANSIENT_TRANSACTION_ERROR) => Failure::Conflict,
         ErrorKind::Write(WriteFailure::WriteError(write)) if write.code == DUPLICATE_KEY => {
             Failure::Duplicate { index: index_name(&write.message) }
+        }
+        ErrorKind::InsertMany(many) => {
+            let first = many.write_errors.iter().flatten().find(|write| write.code == DUPLICATE_KEY);
+            first.map_or(Failure::Unknown, |write| Failure::Duplicate { index: index_name(&write.message) })
         }
         ErrorKind::Command(command) if command.code == DUPLICATE_KEY => {
             Failure::Duplicate { index: index_name(&command.message) }

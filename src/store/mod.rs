@@ -14,6 +14,7 @@ pub mod idempotency;
 pub mod reviews;
 pub mod sessions;
 pub mod signing_keys;
+mod transaction;
 pub mod users;
 pub mod value;
 mod whole;

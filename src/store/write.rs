@@ -17,6 +17,9 @@ const READ_DEADLINE: Duration = Duration::from_secs(5);
 /// The pause before a write is repeated.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// The longest pause before a transaction that met another one begins anew.
+const LONGEST_JITTER: Duration = Duration::from_millis(32);
+
 /// What a write came to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict<T> {
@@ -64,6 +67,12 @@ where
             Err(Failure::Duplicate { index }) => return Ok(Verdict::Duplicate { index, repeated }),
             Err(Failure::Refused) => return Err(Error::Internal(format!("{} refused a write", cluster.name))),
             Err(Failure::Unknown) => repeated = true,
+            Err(Failure::Conflict) => {
+                if Instant::now() + LONGEST_JITTER + SERVER_SELECTION < deadline {
+                    sleep(jitter()).await;
+                    continue;
+                }
+            }
             Err(Failure::NotSent) => {}
         }
         // An attempt that the deadline cuts short is one of unknown outcome: none begins that may not be over by then.
@@ -73,6 +82,12 @@ where
         }
         sleep(PAUSE).await;
     }
+}
+
+/// Those who met do not meet again.
+fn jitter() -> Duration {
+    let random = uuid::Uuid::new_v4().as_bytes()[0];
+    LONGEST_JITTER * u32::from(random) / 256
 }
 
 async fn one_attempt<T, F>(deadline: Instant, write: F) -> Result<T, Failure>
