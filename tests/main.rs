@@ -18,6 +18,7 @@ mod live;
 mod logins;
 mod mail;
 mod rest;
+mod reviews;
 mod roles;
 mod sessions;
 mod tidy;

@@ -108,7 +108,9 @@ impl Action {
     /// The action with this word.
     #[must_use]
     pub fn named(word: &str) -> Option<Self> {
-        [Self::Booked, Self::Rescheduled, Self::Cancelled, Self::Reviewed].into_iter().find(|action| action.as_str() == word)
+        [Self::Booked, Self::Rescheduled, Self::Cancelled, Self::Reviewed]
+            .into_iter()
+            .find(|action| action.as_str() == word)
     }
 }
 

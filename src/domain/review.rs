@@ -338,7 +338,10 @@ mod tests {
     fn its_day_is_that_of_the_doctor() {
         // 08:00 in UTC is 03:00 in Bogotá; 04:00 is the evening before.
         assert_eq!(review().created_on.to_string(), "2027-01-15");
-        assert_eq!(day(WRITTEN - SignedDuration::from_hours(4), &doctor().availability.time_zone).to_string(), "2027-01-14");
+        assert_eq!(
+            day(WRITTEN - SignedDuration::from_hours(4), &doctor().availability.time_zone).to_string(),
+            "2027-01-14"
+        );
     }
 
     #[test]
@@ -372,7 +375,9 @@ mod tests {
         assert_eq!(reported.reports.len(), REPORT_LIMIT);
         assert_eq!(reported.reports.last().map(|report| report.reason.as_str()), Some("28"));
         assert_eq!(reported.history.len(), 1, "a report is no part of what became of it");
-        for settled in [reported.hidden_for(String::new(), actor(9), WRITTEN), reported.restored(String::new(), actor(9), WRITTEN)] {
+        for settled in
+            [reported.hidden_for(String::new(), actor(9), WRITTEN), reported.restored(String::new(), actor(9), WRITTEN)]
+        {
             assert!(settled.reports.is_empty());
         }
     }
@@ -380,7 +385,11 @@ mod tests {
     #[test]
     fn nothing_of_a_person_stays() {
         let (author, reporter, stranger) = (actor(2).user, actor(3).user, actor(77).user);
-        let full = review().reported("por mí".to_owned(), reporter, WRITTEN).replied(Some("Gracias".to_owned()), actor(1), WRITTEN);
+        let full = review().reported("por mí".to_owned(), reporter, WRITTEN).replied(
+            Some("Gracias".to_owned()),
+            actor(1),
+            WRITTEN,
+        );
         let left = full.without_author(author, stranger, WRITTEN);
         assert_eq!((left.patient_id, &left.text, left.rating, left.reports.len()), (stranger, &None, 4, 1));
         assert!(!format!("{left:?}").contains(&author.to_string()));

@@ -1,6 +1,7 @@
 //! From the domain to the wire: the entities, and the errors of the registry.
 
 mod admin;
+mod reviews;
 
 use cita_protocol::appointment::{Appointment as WireAppointment, AppointmentStatus, WalkIn as WireWalkIn};
 use cita_protocol::auth::{AuthReply, ConnectedUser, Role as WireRole, User as WireUser};
@@ -22,6 +23,7 @@ use uuid::Uuid;
 pub use self::admin::{
     account, appointment_event, approval_of, audit_entry, doctor_event, doctor_for, role_of, staff_of,
 };
+pub use self::reviews::{exported_report, exported_review, moderated_review, review, review_for};
 use crate::domain::account::{Identity, Role, User};
 use crate::domain::appointment::{Appointment, Status};
 use crate::domain::doctor::{Approval, Doctor, LocalRange, Rating, Service};
@@ -103,6 +105,11 @@ pub fn export(export: &Export) -> WireExport {
             appointment: appointment(found),
             history: found.history.iter().map(|entry| appointment_event(own, false, entry)).collect(),
         }),
+        reviews: complete(&export.reviews, |review| exported_review(export.user.id, review)),
+        review_reports: ExportList {
+            items: export.reported.items.iter().filter_map(|review| exported_report(export.user.id, review)).collect(),
+            truncated: export.reported.truncated,
+        },
         audit: complete(&export.audit, audit_entry),
     }
 }

@@ -24,6 +24,7 @@ use crate::service::auth::Auth;
 use crate::service::doctors::Doctors;
 use crate::service::erasure::Erasure;
 use crate::service::export::Exports;
+use crate::service::reviews::Reviews;
 use crate::service::slots::Slots;
 
 /// Everything that a session can reach.
@@ -37,6 +38,7 @@ pub struct Services {
     pub doctors: Arc<Doctors>,
     pub slots: Arc<Slots>,
     pub appointments: Appointments,
+    pub reviews: Reviews,
     pub hub: Arc<Hub>,
     pub clock: Clock,
     pub limits: Limits,

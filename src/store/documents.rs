@@ -4,7 +4,7 @@
 //! index. Ticks are `i32`: a partial index on `$type: "int"` would let an int64 through.
 
 mod doctor;
-mod review;
+pub(super) mod review;
 
 use mongodb::bson::{DateTime, Uuid};
 use serde::{Deserialize, Serialize};

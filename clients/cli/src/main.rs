@@ -15,6 +15,7 @@ mod directory;
 mod failure;
 mod output;
 mod password;
+mod reviews;
 mod screen;
 mod sessions;
 mod times;
@@ -69,6 +70,10 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         Command::Cancel { id, reason, key } => appointments::cancel(&mut open(Access::User)?, &id, reason, key).await,
         Command::Appointments { all } => appointments::list(&mut open(Access::User)?, all).await,
         Command::Show { id } => appointments::show(&mut open(Access::User)?, &id).await,
+        Command::Reviews { doctor } => reviews::list(&mut open(Access::Known)?, &doctor).await,
+        Command::Review { appointment, rating, text, key } => {
+            reviews::write(&mut open(Access::User)?, &appointment, rating, text, key).await
+        }
         Command::Watch { what } => match what {
             Watched::Slots(range) => watch::slots(open(Access::Known)?, &range).await,
             Watched::Doctor { doctor } => watch::doctor(open(Access::Known)?, &doctor).await,
