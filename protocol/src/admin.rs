@@ -218,7 +218,7 @@ pub struct HistoryEntry {
     /// The revision that it led to.
     pub rev: u32,
     pub at: Instant,
-    /// What was done: `booked`, `rescheduled`, `cancelled`; for a doctor an operation's name.
+    /// What was done: `booked`, `rescheduled`, `cancelled`, `reviewed`; for a doctor an operation's name.
     pub action: String,
     /// The user who did it.
     pub by: Id,

@@ -275,11 +275,11 @@ impl Appointment {
     /// The next revision, once its patient has reviewed the visit.
     ///
     /// # Errors
-    /// `already_reviewed`; `not_reviewable` unless the visit took place.
+    /// `already_reviewed`; `not_reviewable` unless the visit took place, and was another's than the doctor's own.
     pub fn as_reviewed(&self, by: Actor, now: Timestamp) -> Result<Self, Refusal> {
         match self.status {
             _ if self.reviewed => Err(Refusal::AlreadyReviewed),
-            Status::Fulfilled => {
+            Status::Fulfilled if self.patient_id != self.doctor_id => {
                 let next = Self { reviewed: true, freed: Vec::new(), ..self.clone() };
                 Ok(next.revised(Action::Reviewed, by, now))
             }

@@ -110,6 +110,7 @@ impl ReviewStore {
             ("reported", doc! { created: -1, id: -1 }, reported.build()),
             ("patient", doc! { "patientId": 1, created: 1, id: 1 }, plain()),
             ("reporter", doc! { "reports.by": 1 }, sparse),
+            ("remembered", doc! { "keys.user": 1 }, plain()),
         ] {
             self.cluster.ensure_index(collection::REVIEWS, name, keys, options).await?;
         }
@@ -285,16 +286,18 @@ impl ReviewStore {
         Ok(found.into_iter().map(|stored| stored.review).collect())
     }
 
-    /// Reviews that still name a person as their author or as somebody who reported them, at most `limit`.
+    /// Reviews that still name a person as their author or as somebody who reported them, or remember something that they have
+    /// asked for, at most `limit`.
     ///
     /// # Errors
     /// `unavailable` when the cluster does not answer.
     pub async fn with_author(&self, person: PatientId, limit: i64) -> Result<Vec<StoredReview>> {
         let id = bson_id(person.0);
-        self.find_all(doc! { "$or": [{ "patientId": id }, { "reports.by": id }] }, doc! { "_id": 1 }, limit).await
+        let filter = doc! { "$or": [{ "patientId": id }, { "reports.by": id }, { "keys.user": id }] };
+        self.find_all(filter, doc! { "_id": 1 }, limit).await
     }
 
-    /// Reviews that still hold words of a doctor or about them, or remember something that the doctor has asked for, at most `limit`.
+    /// Reviews that still hold words of a doctor or about them, at most `limit`.
     ///
     /// # Errors
     /// `unavailable` when the cluster does not answer.
@@ -308,7 +311,6 @@ impl ReviewStore {
                 { "reports": there.clone() },
                 { "hiddenReason": { "$gt": "" } },
                 { "history.reason": there },
-                { "keys.user": bson_id(doctor.0) },
             ],
         };
         self.find_all(filter, doc! { "_id": 1 }, limit).await
@@ -348,6 +350,8 @@ impl Query {
         }
         if let Some((last, id)) = self.after {
             let last = bson_time(last);
+            // What the index is entered by; the rest settles equals.
+            filter.insert("createdAt", doc! { "$lte": last });
             let earlier = doc! { "createdAt": { "$lt": last } };
             filter.insert("$or", vec![earlier, doc! { "createdAt": last, "_id": { "$lt": bson_id(id.0) } }]);
         }
@@ -355,7 +359,9 @@ impl Query {
     }
 }
 
-fn newest_first() -> Document {
+/// The order of every list.
+#[must_use]
+pub fn newest_first() -> Document {
     NEWEST_FIRST.into_iter().map(|field| (field.to_owned(), (-1).into())).collect()
 }
 

@@ -2,6 +2,7 @@
 
 mod live;
 mod moderation;
+mod plans;
 mod rating;
 mod writing;
 

@@ -35,6 +35,10 @@ async fn a_patient_reviews_a_visit_that_took_place_once() {
         let answer = scene.ask(patient, Operation::ReviewCreate, data).await;
         assert_eq!(answer.code(), code(ErrorCode::ValidationFailed), "{field}");
     }
+    // Nor does anybody praise themselves.
+    let own = visit(&scene.clinic, &scene.practice, doctor, &at(&date(1), "15:00")).await;
+    let praise = json!({ "doctorId": doctor.id, "appointmentId": own, "rating": 5 });
+    assert_eq!(scene.ask(doctor, Operation::ReviewCreate, praise).await.code(), code(ErrorCode::NotReviewable));
     assert_eq!((scene.rating().await, scene.shown().await.len()), (json!(null), 0));
 
     let own_key = key();
