@@ -199,10 +199,51 @@ pub struct Service {
     pub min_notice_minutes: u32,
     /// How many days ahead an appointment may be booked.
     pub horizon_days: u32,
-    /// Patients per appointment.
+    /// Patients of one session; more than 1: a group.
     pub capacity: u32,
+    /// Most sessions on a local date of the doctor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily_limit: Option<u32>,
+    /// Most sessions from Monday to Sunday, by the doctor's dates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weekly_limit: Option<u32>,
+    /// How long before the start patients may cancel at the latest.
+    pub cancel_cutoff_minutes: u32,
+    /// How long before the start patients may move it at the latest.
+    pub reschedule_cutoff_minutes: u32,
+    /// Where it takes place, if not at the doctor's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// Where it takes place on line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video_url: Option<String>,
+    /// Whom it is for.
+    pub patients: AllowedPatients,
+    /// The rooms and devices that each session takes, all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resource_ids: Vec<Id>,
     /// Archived services are kept for their appointments and cannot be booked.
     pub archived: bool,
+}
+
+/// Whom a service is for, by what has taken place between patient and doctor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum AllowedPatients {
+    Any,
+    /// Those without a fulfilled visit.
+    New,
+    /// Those with one.
+    Known,
+}
+
+/// A field of a service that may have no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ClearableTerm {
+    Price,
+    DailyLimit,
+    WeeklyLimit,
 }
 
 /// `service.list`.
@@ -235,7 +276,7 @@ pub struct ServiceCreateRequest {
     pub buffer_after_minutes: Option<u32>,
     #[serde(default, deserialize_with = "objects::option", skip_serializing_if = "Option::is_none")]
     pub price: Option<Money>,
-    /// Only `false` so far.
+    /// What patients book waits for the practice to agree; default `false`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requires_approval: Option<bool>,
     /// 0 to 43200; default 0.
@@ -244,9 +285,33 @@ pub struct ServiceCreateRequest {
     /// 1 to 366; default 90.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub horizon_days: Option<u32>,
-    /// Only 1 so far.
+    /// 1 to 50, and times the duration at most 3,000 minutes; default 1. More than 1: a group session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u32>,
+    /// 1 to 288; default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily_limit: Option<u32>,
+    /// 1 to 2016; default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weekly_limit: Option<u32>,
+    /// 0 to 43200; default 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_cutoff_minutes: Option<u32>,
+    /// 0 to 43200; default 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reschedule_cutoff_minutes: Option<u32>,
+    /// At most 200 characters; an empty text removes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// An `https` address without credentials, at most 500 characters; an empty text removes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video_url: Option<String>,
+    /// Default `any`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patients: Option<AllowedPatients>,
+    /// At most 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_ids: Option<Vec<Id>>,
 }
 
 /// `service.update`: fields that are absent stay as they are. Appointments that exist keep their times.
@@ -270,16 +335,43 @@ pub struct ServiceUpdateRequest {
     pub buffer_after_minutes: Option<u32>,
     #[serde(default, deserialize_with = "objects::option", skip_serializing_if = "Option::is_none")]
     pub price: Option<Money>,
-    /// Only `false` so far.
+    /// What patients book waits for the practice to agree; default `false`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requires_approval: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_notice_minutes: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub horizon_days: Option<u32>,
-    /// Only 1 so far.
+    /// 1 to 50, and times the duration at most 3,000 minutes; default 1. More than 1: a group session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u32>,
+    /// 1 to 288; default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily_limit: Option<u32>,
+    /// 1 to 2016; default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weekly_limit: Option<u32>,
+    /// 0 to 43200; default 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_cutoff_minutes: Option<u32>,
+    /// 0 to 43200; default 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reschedule_cutoff_minutes: Option<u32>,
+    /// At most 200 characters; an empty text removes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// An `https` address without credentials, at most 500 characters; an empty text removes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video_url: Option<String>,
+    /// Default `any`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patients: Option<AllowedPatients>,
+    /// At most 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_ids: Option<Vec<Id>>,
+    /// What is to have no value any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clear: Vec<ClearableTerm>,
 }
 
 /// `service.archive`: no longer offered; its appointments stay.

@@ -13,7 +13,7 @@ use super::data::{self, Exception, Offer, Physician};
 use crate::domain::account::User;
 use crate::domain::appointment::{Appointment, Booking};
 use crate::domain::availability::{parse_zone, validate_availability, validate_service};
-use crate::domain::doctor::{Approval, Availability, Doctor, LocalRange, Profile, Rating, Service};
+use crate::domain::doctor::{Approval, Availability, Doctor, LocalRange, Profile, Rating, Service, Terms};
 use crate::domain::history::Actor;
 use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId, SessionId};
 use crate::domain::refusal::Refusal;
@@ -111,6 +111,7 @@ fn service(doctor: DoctorId, index: usize, offer: &Offer, now: Timestamp) -> Res
         price: Some((offer.pesos * 100, "COP".to_owned())),
         min_notice_minutes: offer.notice_hours * 60,
         horizon_days: offer.horizon_days,
+        terms: Terms::default(),
         archived: false,
     };
     validate_service(&service).map_err(Refusal::Invalid)?;
@@ -199,6 +200,7 @@ fn planned(number: usize, doctor: &Doctor, drawn: &Drawn<'_>, dice: &mut Dice, n
         patient_name: &drawn.patient.name,
         walk_in: None,
         start: drawn.start,
+        quotas: Vec::new(),
         reason: dice.one_of(data::REASONS).copied().flatten().map(str::to_owned),
         by: Actor { user: drawn.patient.id, session: NO_SESSION },
         now: now.min(drawn.start.instant() - lead),

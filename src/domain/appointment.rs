@@ -12,6 +12,7 @@ use std::ops::Range;
 use jiff::Timestamp;
 
 use super::doctor::{Doctor, Service};
+use super::entry::Quota;
 use super::history::{self, Actor};
 use super::ids::{AppointmentId, DoctorId, PatientId, ServiceId, UserId};
 use super::refusal::Refusal;
@@ -153,6 +154,10 @@ pub struct Appointment {
     pub claims: Vec<Tick>,
     /// The ticks that this revision gave up: with `claims`, all that a change of this document touches.
     pub freed: Vec<Tick>,
+    /// The places within limits of the service that it takes.
+    pub quotas: Vec<Quota>,
+    /// Those that this revision gave up.
+    pub freed_quotas: Vec<Quota>,
     /// At most [`history::HISTORY_LIMIT`] entries, the oldest but the first dropped.
     pub history: Vec<HistoryEntry>,
 }
@@ -173,6 +178,8 @@ pub struct Booking<'a> {
     pub patient_name: &'a str,
     pub walk_in: Option<WalkIn>,
     pub start: Tick,
+    /// The places that it takes where the service is limited.
+    pub quotas: Vec<Quota>,
     pub reason: Option<String>,
     pub by: Actor,
     pub now: Timestamp,
@@ -204,6 +211,8 @@ impl Booking<'_> {
             updated_at: self.now,
             claims: ticks(self.service.footprint(self.start)).collect(),
             freed: Vec::new(),
+            quotas: self.quotas,
+            freed_quotas: Vec::new(),
             history: vec![HistoryEntry {
                 rev: 1,
                 action: Action::Booked,
@@ -246,12 +255,20 @@ impl Appointment {
     ///
     /// # Errors
     /// `illegal_transition` unless it is pending or booked.
-    pub fn rescheduled(&self, service: &Service, start: Tick, by: Actor, now: Timestamp) -> Result<Self, Refusal> {
+    pub fn rescheduled(
+        &self,
+        service: &Service,
+        (start, quotas): (Tick, Vec<Quota>),
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Self, Refusal> {
         self.movable()?;
         let claims: Vec<Tick> = ticks(service.footprint(start)).collect();
         let mut next = self.clone();
         next.freed = self.claims.iter().copied().filter(|tick| !claims.contains(tick)).collect();
         next.claims = claims;
+        next.freed_quotas = self.quotas.iter().copied().filter(|quota| !quotas.contains(quota)).collect();
+        next.quotas = quotas;
         next.start = start.instant();
         next.end = start.plus_minutes(service.duration_minutes).instant();
         Ok(next.revised(Action::Rescheduled, by, now))
@@ -267,6 +284,7 @@ impl Appointment {
         }
         let mut next = self.clone();
         next.freed = std::mem::take(&mut next.claims);
+        next.freed_quotas = std::mem::take(&mut next.quotas);
         next.status = Status::Cancelled;
         next.cancel_reason = reason;
         Ok(next.revised(Action::Cancelled, by, now))
@@ -280,7 +298,7 @@ impl Appointment {
         match self.status {
             _ if self.reviewed => Err(Refusal::AlreadyReviewed),
             Status::Fulfilled if self.patient_id != self.doctor_id => {
-                let next = Self { reviewed: true, freed: Vec::new(), ..self.clone() };
+                let next = Self { reviewed: true, freed: Vec::new(), freed_quotas: Vec::new(), ..self.clone() };
                 Ok(next.revised(Action::Reviewed, by, now))
             }
             _ => Err(Refusal::NotReviewable),
@@ -324,7 +342,7 @@ impl Appointment {
         {
             return cancelled;
         }
-        Self { rev: self.rev + 1, updated_at: now, freed: Vec::new(), ..self.clone() }
+        Self { rev: self.rev + 1, updated_at: now, freed: Vec::new(), freed_quotas: Vec::new(), ..self.clone() }
     }
 
     fn revised(mut self, action: Action, by: Actor, now: Timestamp) -> Self {

@@ -28,6 +28,12 @@ const YEARS: RangeInclusive<i16> = 1970..=9998;
 const LONGEST_ZONE: usize = 64;
 /// Longest name of a service, in characters.
 const LONGEST_NAME: usize = 100;
+/// Most patients of a group session.
+pub const MOST_PATIENTS: i32 = 50;
+/// Most minutes of a session times its patients: each takes the time of their own, in one document.
+const MOST_PATIENT_MINUTES: i32 = 3_000;
+/// Most rooms and devices of a session.
+pub const MOST_RESOURCES: usize = 5;
 /// More violations than anyone reads are left out.
 const MOST_VIOLATIONS: usize = 100;
 
@@ -256,6 +262,13 @@ pub fn validate_service(service: &Service) -> Result<(), Vec<Violation>> {
         found.push(Violation::new("/name", "invalid", "not blank"));
     }
     check_minutes(service, &mut found);
+    if service.terms.capacity.saturating_mul(service.duration_minutes) > MOST_PATIENT_MINUTES {
+        let detail = format!("times `durationMinutes` at most {MOST_PATIENT_MINUTES}");
+        found.push(Violation::new("/capacity", "out_of_range", detail));
+    }
+    if service.terms.resources.len() > MOST_RESOURCES {
+        found.push(Violation::new("/resourceIds", "too_many", format!("at most {MOST_RESOURCES}")));
+    }
     service.price.iter().for_each(|price| check_price("/price", price, &mut found));
     if found.is_empty() { Ok(()) } else { Err(found) }
 }
@@ -268,6 +281,11 @@ fn check_minutes(service: &Service, found: &mut Vec<Violation>) {
         ("/bufferAfterMinutes", service.buffer_after_minutes, 0..=240, TICK_MINUTES),
         ("/minNoticeMinutes", service.min_notice_minutes, 0..=43_200, 1),
         ("/horizonDays", service.horizon_days, 1..=366, 1),
+        ("/capacity", service.terms.capacity, 1..=MOST_PATIENTS, 1),
+        ("/dailyLimit", service.terms.daily_limit.unwrap_or(1), 1..=288, 1),
+        ("/weeklyLimit", service.terms.weekly_limit.unwrap_or(1), 1..=2_016, 1),
+        ("/cancelCutoffMinutes", service.terms.cancel_cutoff_minutes, 0..=43_200, 1),
+        ("/rescheduleCutoffMinutes", service.terms.reschedule_cutoff_minutes, 0..=43_200, 1),
     ];
     for (pointer, value, allowed, multiple) in fields {
         if !allowed.contains(&value) {

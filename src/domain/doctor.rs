@@ -5,7 +5,7 @@ use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
 
 use super::history::Actor;
-use super::ids::{DoctorId, ServiceId, UserId};
+use super::ids::{DoctorId, ResourceId, ServiceId, UserId};
 use super::refusal::Refusal;
 
 /// Everything that decides what a doctor offers, at one revision.
@@ -124,7 +124,77 @@ pub struct Service {
     pub price: Option<(i64, String)>,
     pub min_notice_minutes: i32,
     pub horizon_days: i32,
+    pub terms: Terms,
     pub archived: bool,
+}
+
+/// On which terms a service is booked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The practice has to agree to what patients book.
+    pub requires_approval: bool,
+    /// Patients of one session; more than 1: a group.
+    pub capacity: i32,
+    /// Most sessions on a local date of the doctor.
+    pub daily_limit: Option<i32>,
+    /// Most sessions from Monday to Sunday.
+    pub weekly_limit: Option<i32>,
+    /// How long before the start patients may cancel at the latest.
+    pub cancel_cutoff_minutes: i32,
+    /// The same for moving it.
+    pub reschedule_cutoff_minutes: i32,
+    /// Where it takes place, if not at the doctor's address.
+    pub location: Option<String>,
+    /// Where it takes place on line: see [`super::profile::photo_url`] for what addresses may be.
+    pub video_url: Option<String>,
+    pub patients: Patients,
+    /// The rooms and devices that each session takes, all of them.
+    pub resources: Vec<ResourceId>,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            requires_approval: false,
+            capacity: 1,
+            daily_limit: None,
+            weekly_limit: None,
+            cancel_cutoff_minutes: 0,
+            reschedule_cutoff_minutes: 0,
+            location: None,
+            video_url: None,
+            patients: Patients::Any,
+            resources: Vec::new(),
+        }
+    }
+}
+
+/// Whom a service is for, by what has taken place between patient and doctor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patients {
+    Any,
+    /// Those without a fulfilled visit.
+    New,
+    /// Those with one.
+    Known,
+}
+
+impl Patients {
+    /// The word for it, in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::New => "new",
+            Self::Known => "known",
+        }
+    }
+
+    /// The value with this word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        [Self::Any, Self::New, Self::Known].into_iter().find(|patients| patients.as_str() == word)
+    }
 }
 
 impl Doctor {

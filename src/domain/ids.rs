@@ -31,6 +31,14 @@ id! {
     ServiceId
 }
 id! {
+    /// Days on which a doctor is away.
+    TimeOffId
+}
+id! {
+    /// A room or a device that visits share.
+    ResourceId
+}
+id! {
     /// A document of the appointments collection.
     AppointmentId
 }

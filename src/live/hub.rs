@@ -27,6 +27,7 @@ use crate::domain::account::{Role, Viewer};
 use crate::domain::appointment::Appointment;
 use crate::domain::change::{Change, Commit, FeedEvent, Position};
 use crate::domain::doctor::Doctor;
+use crate::domain::entry::Entry;
 use crate::domain::ids::{DoctorId, ServiceId, SessionId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::views::calendar::Calendar;
@@ -403,7 +404,7 @@ impl Hub {
         let now = self.clock.now();
         let (mut doctors, mut patients) = (Vec::new(), Vec::new());
         for change in &commit.changes {
-            let Change::Appointment(appointment) = change else { continue };
+            let Change::Entry(Entry::Appointment(appointment)) = change else { continue };
             doctors.push(appointment.doctor_id);
             patients.push(appointment.patient_id);
         }

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::domain::appointment::Appointment;
 use crate::domain::change::{Change, Commit};
 use crate::domain::doctor::{Doctor, Service};
+use crate::domain::entry::Entry;
 use crate::domain::ids::{AppointmentId, DoctorId, ReviewId, SessionId, UserId};
 use crate::domain::review::Review;
 use crate::domain::session::Session;
@@ -79,7 +80,7 @@ pub fn kept_since(now: Timestamp) -> Timestamp {
 pub fn appointments(topic: &Topic, commit: &Commit, now: Timestamp) -> Update {
     let (mut upserted, mut removed) = (Vec::new(), Vec::new());
     for change in &commit.changes {
-        let Change::Appointment(appointment) = change else { continue };
+        let Change::Entry(Entry::Appointment(appointment)) = change else { continue };
         let (concerns, belongs) = match topic {
             Topic::Calendar { doctor, window } => {
                 (appointment.doctor_id == *doctor, appointment.start < window.1 && appointment.end > window.0)
@@ -136,11 +137,11 @@ pub fn sessions(user: UserId, commit: &Commit) -> Update {
 /// The ticks of a doctor that commits have touched.
 pub fn touched<'a>(doctor: DoctorId, commits: impl IntoIterator<Item = &'a Arc<Commit>>) -> BTreeSet<Tick> {
     let changes = commits.into_iter().flat_map(|commit| &commit.changes);
-    let appointments = changes.filter_map(|change| match change {
-        Change::Appointment(appointment) if appointment.doctor_id == doctor => Some(appointment),
+    let entries = changes.filter_map(|change| match change {
+        Change::Entry(entry) if entry.doctor() == doctor => Some(entry),
         _ => None,
     });
-    appointments.flat_map(|appointment| appointment.claims.iter().chain(&appointment.freed)).copied().collect()
+    entries.flat_map(|entry| entry.claims().iter().chain(entry.freed())).copied().collect()
 }
 
 /// Whether any of the ticks may matter to a service's slots on a date.

@@ -128,6 +128,7 @@ impl Appointments {
             patient_name: &patient_name,
             walk_in: walk_in.clone(),
             start,
+            quotas: Vec::new(),
             reason: book.reason.clone(),
             by: request.actor(),
             now,
@@ -314,7 +315,7 @@ impl Appointments {
                 current.movable()?;
                 let start = rules::check(&calendar.doctor, service, *start, request.at)
                     .map_err(|rule| Refusal::SlotUnavailable { rule })?;
-                Ok(current.rescheduled(service, start, request.actor(), request.at)?)
+                Ok(current.rescheduled(service, (start, Vec::new()), request.actor(), request.at)?)
             }
         }
     }

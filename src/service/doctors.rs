@@ -1,8 +1,12 @@
 //! Doctors: profile, services and hours. One document each, so that every change is one guarded replace.
 
+mod terms;
+
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
+
+pub use self::terms::TermsChange;
 
 use super::auth::Auth;
 use super::request::{self, Done};
@@ -12,7 +16,7 @@ use crate::domain::access::{self, Object};
 use crate::domain::account::{Identity, Role, Viewer};
 use crate::domain::availability;
 use crate::domain::change::Position;
-use crate::domain::doctor::{Approval, Availability, Doctor, HistoryEntry, Profile, Rating, Service};
+use crate::domain::doctor::{Approval, Availability, Doctor, HistoryEntry, Profile, Rating, Service, Terms};
 use crate::domain::history;
 use crate::domain::ids::{DoctorId, ServiceId, UserId};
 use crate::domain::refusal::{Refusal, Violation};
@@ -67,9 +71,10 @@ pub struct ServiceChange {
     pub step_minutes: Option<i32>,
     pub buffer_before_minutes: Option<i32>,
     pub buffer_after_minutes: Option<i32>,
-    pub price: Option<(i64, String)>,
+    pub price: Option<Changed<(i64, String)>>,
     pub min_notice_minutes: Option<i32>,
     pub horizon_days: Option<i32>,
+    pub terms: TermsChange,
 }
 
 impl Doctors {
@@ -292,6 +297,7 @@ impl Doctors {
             price: None,
             min_notice_minutes: 0,
             horizon_days: 90,
+            terms: Terms::default(),
             archived: false,
         };
         change.apply(&mut service)?;
@@ -456,8 +462,9 @@ impl ServiceChange {
         set(&mut service.buffer_after_minutes, self.buffer_after_minutes);
         set(&mut service.min_notice_minutes, self.min_notice_minutes);
         set(&mut service.horizon_days, self.horizon_days);
+        self.terms.apply(&mut service.terms);
         if let Some(price) = &self.price {
-            service.price = Some(price.clone());
+            service.price.clone_from(price);
         }
         availability::validate_service(service).map_err(Refusal::Invalid)
     }

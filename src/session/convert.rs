@@ -6,8 +6,9 @@ mod reviews;
 use cita_protocol::appointment::{Appointment as WireAppointment, AppointmentStatus, WalkIn as WireWalkIn};
 use cita_protocol::auth::{AuthReply, ConnectedUser, Role as WireRole, User as WireUser};
 use cita_protocol::doctor::{
-    Approval as WireApproval, Availability as WireAvailability, DayRange, Doctor as WireDoctor, DoctorSort, LiveDoctor,
-    Override, Rating as WireRating, Service as WireService, Weekday as WireWeekday, WeeklyRange,
+    AllowedPatients, Approval as WireApproval, Availability as WireAvailability, DayRange, Doctor as WireDoctor,
+    DoctorSort, LiveDoctor, Override, Rating as WireRating, Service as WireService, Weekday as WireWeekday,
+    WeeklyRange,
 };
 use cita_protocol::export::{
     Export as WireExport, ExportList, ExportedAppointment, ExportedDoctor, ExportedSession, ExternalIdentity,
@@ -26,7 +27,7 @@ pub use self::admin::{
 pub use self::reviews::{exported_report, exported_review, moderated_review, review, review_for};
 use crate::domain::account::{Identity, Role, User};
 use crate::domain::appointment::{Appointment, Status};
-use crate::domain::doctor::{Approval, Doctor, LocalRange, Rating, Service};
+use crate::domain::doctor::{Approval, Doctor, LocalRange, Patients, Rating, Service};
 use crate::domain::ids::SessionId;
 use crate::domain::listing::Sort;
 use crate::domain::refusal::{Refusal, Violation};
@@ -196,6 +197,7 @@ fn money((amount, currency): &(i64, String)) -> Money {
 }
 
 pub fn service(doctor: &Doctor, service: &Service) -> WireService {
+    let terms = &service.terms;
     WireService {
         id: id(service.id.0),
         doctor_id: id(doctor.id.0),
@@ -206,11 +208,32 @@ pub fn service(doctor: &Doctor, service: &Service) -> WireService {
         buffer_before_minutes: number(service.buffer_before_minutes),
         buffer_after_minutes: number(service.buffer_after_minutes),
         price: service.price.as_ref().map(money),
-        requires_approval: false,
+        requires_approval: terms.requires_approval,
         min_notice_minutes: number(service.min_notice_minutes),
         horizon_days: number(service.horizon_days),
-        capacity: 1,
+        capacity: number(terms.capacity),
+        daily_limit: terms.daily_limit.map(number),
+        weekly_limit: terms.weekly_limit.map(number),
+        cancel_cutoff_minutes: number(terms.cancel_cutoff_minutes),
+        reschedule_cutoff_minutes: number(terms.reschedule_cutoff_minutes),
+        location: terms.location.clone(),
+        video_url: terms.video_url.clone(),
+        patients: match terms.patients {
+            Patients::Any => AllowedPatients::Any,
+            Patients::New => AllowedPatients::New,
+            Patients::Known => AllowedPatients::Known,
+        },
+        resource_ids: terms.resources.iter().map(|resource| id(resource.0)).collect(),
         archived: service.archived,
+    }
+}
+
+/// The domain's word for whom a service is for.
+pub fn patients_of(patients: AllowedPatients) -> Patients {
+    match patients {
+        AllowedPatients::Any => Patients::Any,
+        AllowedPatients::New => Patients::New,
+        AllowedPatients::Known => Patients::Known,
     }
 }
 

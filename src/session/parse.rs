@@ -7,8 +7,9 @@ use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
 use uuid::Uuid;
 
-use crate::domain::availability::parse_zone;
+use crate::domain::availability::{MOST_RESOURCES, parse_zone};
 use crate::domain::doctor::LocalRange;
+use crate::domain::ids::ResourceId;
 use crate::domain::listing::{SEARCH_WORDS, WORD_LENGTH, words};
 use crate::domain::profile::{EXPERIENCE_MAX, check_price, photo_url};
 use crate::domain::refusal::{Refusal, Violation};
@@ -106,11 +107,24 @@ impl Fields {
         years
     }
 
-    /// The address of a photo; an empty one is none.
-    pub fn photo_url(&mut self, pointer: &str, text: &str) -> String {
+    /// The address of a photo or a meeting; an empty one is none.
+    pub fn https_url(&mut self, pointer: &str, text: &str) -> String {
         let kept = if text.is_empty() { Some(String::new()) } else { photo_url(text) };
         let expected = "must be an https address without credentials, at most 500 characters";
         self.read(pointer, kept, expected).unwrap_or_default()
+    }
+
+    /// Rooms and devices, each once.
+    pub fn resources(&mut self, pointer: &str, ids: &[Id]) -> Vec<ResourceId> {
+        let mut resources = Vec::new();
+        for (index, id) in ids.iter().enumerate().take(MOST_RESOURCES + 1) {
+            let id = ResourceId(self.id(&format!("{pointer}/{index}"), id));
+            if resources.contains(&id) {
+                self.refuse(&format!("{pointer}/{index}"), "duplicate", "each once");
+            }
+            resources.push(id);
+        }
+        resources
     }
 
     /// Words to search for.

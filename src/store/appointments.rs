@@ -1,14 +1,14 @@
 //! The appointments collection: everything that takes a doctor's time, under the index that makes overlap impossible.
 
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
-use mongodb::bson::{Document, Uuid, doc};
+use mongodb::bson::{Document, RawDocumentBuf, Uuid, doc};
 use mongodb::options::{IndexOptions, ReadConcern};
 use mongodb::{ClientSession, Collection};
 
 use super::cluster::Cluster;
 use super::collection;
-use super::documents::{AppointmentDoc, DoctorDoc, Outcome, Remembered};
+use super::documents::{AppointmentDoc, DoctorDoc, EntryDoc, Outcome, Remembered};
 use super::idempotency::{Recall, Request, without};
 use super::value::{bson_id, bson_time, position};
 use super::whole::{self, reached};
@@ -16,6 +16,7 @@ use super::write::{Verdict, linearizable, read, until_decided};
 use crate::domain::appointment::{Appointment, Status};
 use crate::domain::change::Position;
 use crate::domain::doctor::Doctor;
+use crate::domain::entry::Entry;
 use crate::domain::ids::{AppointmentId, DoctorId, PatientId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::error::{Error, Result};
@@ -198,7 +199,9 @@ impl AppointmentStore {
     /// `unavailable` when the cluster does not answer.
     pub async fn of_person(&self, person: UserId, limit: i64) -> Result<Vec<Appointment>> {
         let id = bson_id(person.0);
-        let found = self.find_all(doc! { "$or": [{ "patientId": id }, { "doctorId": id }] }, limit).await?;
+        let found = self
+            .find_all(doc! { "kind": { "$exists": false }, "$or": [{ "patientId": id }, { "doctorId": id }] }, limit)
+            .await?;
         Ok(found.into_iter().map(|stored| stored.appointment).collect())
     }
 
@@ -219,6 +222,7 @@ impl AppointmentStore {
         let open: Vec<&str> = Status::ALL.into_iter().filter(|status| status.is_open()).map(Status::as_str).collect();
         let filter = doc! {
             "doctorId": bson_id(doctor.0),
+            "kind": { "$exists": false },
             "$or": [
                 { "doctorName": { "$ne": "" } },
                 { "serviceName": { "$ne": "" } },
@@ -327,11 +331,7 @@ impl AppointmentStore {
     ///
     /// # Errors
     /// `unavailable` when the cluster does not answer.
-    pub async fn calendar(
-        &self,
-        doctor: DoctorId,
-        since: Timestamp,
-    ) -> Result<Option<(Position, Doctor, Vec<Appointment>)>> {
+    pub async fn calendar(&self, doctor: DoctorId, since: Timestamp) -> Result<Option<(Position, Doctor, Vec<Entry>)>> {
         let store = self.clone();
         let id: Uuid = bson_id(doctor.0);
         let (at, rules, documents) = read(&self.cluster, async move {
@@ -341,15 +341,17 @@ impl AppointmentStore {
             let rules = rules.read_concern(ReadConcern::snapshot()).session(&mut session).await?;
             let start = bson_time(since.saturating_sub(LONGEST).unwrap_or(Timestamp::MIN));
             let filter = doc! { "doctorId": id, "start": { "$gte": start }, "claims": { "$exists": true } };
-            let found = store.collection.find(filter).read_concern(ReadConcern::snapshot());
+            let entries: Collection<RawDocumentBuf> = store.collection.clone_with_type();
+            let found = entries.find(filter).read_concern(ReadConcern::snapshot());
             let mut cursor = found.session(&mut session).await?;
-            let documents: Vec<AppointmentDoc> = cursor.stream(&mut session).try_collect().await?;
+            let read = cursor.stream(&mut session).map(|document| EntryDoc::read(&document?));
+            let documents: Vec<EntryDoc> = read.try_collect().await?;
             Ok((snapshot_position(&session)?, rules, documents))
         })
         .await?;
         let internal = |error: super::documents::Undecodable| Error::Internal(error.to_string());
         let Some(rules) = rules else { return Ok(None) };
-        let taken: Result<Vec<Appointment>> =
+        let taken: Result<Vec<Entry>> =
             documents.iter().map(|document| document.to_domain().map_err(internal)).collect();
         Ok(Some((at, rules.to_domain().map_err(internal)?, taken?)))
     }
@@ -361,6 +363,7 @@ impl Query {
         let mut start = Document::new();
         if let Some(doctor) = self.doctor {
             filter.insert("doctorId", bson_id(doctor.0));
+            filter.insert("kind", doc! { "$exists": false });
         }
         if let Some(patient) = self.patient {
             filter.insert("patientId", bson_id(patient.0));

@@ -1,15 +1,15 @@
 //! One doctor's calendar: the rules, and which ticks are taken by what.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use crate::domain::appointment::Appointment;
 use crate::domain::change::{Change, Commit, Position};
 use crate::domain::doctor::{Doctor, Service};
-use crate::domain::ids::AppointmentId;
+use crate::domain::entry::{Entry, Period, Quota};
+use crate::domain::ids::{AppointmentId, ServiceId};
 use crate::domain::slots::{self, Candidate};
 use crate::domain::tick::Tick;
 
@@ -20,16 +20,19 @@ pub struct Calendar {
     /// Changes up to this position are part of it.
     at: Position,
     taken: BTreeMap<Tick, AppointmentId>,
-    claims: HashMap<AppointmentId, Vec<Tick>>,
+    /// Whatever takes time.
+    entries: HashMap<AppointmentId, Entry>,
+    quotas: BTreeSet<Quota>,
 }
 
 impl Calendar {
     /// The calendar of a snapshot.
     #[must_use]
-    pub fn new(at: Position, doctor: Doctor, appointments: Vec<Appointment>) -> Self {
-        let mut calendar = Self { doctor: Arc::new(doctor), at, taken: BTreeMap::new(), claims: HashMap::new() };
-        for appointment in &appointments {
-            calendar.set_claims(appointment);
+    pub fn new(at: Position, doctor: Doctor, entries: Vec<Entry>) -> Self {
+        let (taken, quotas) = (BTreeMap::new(), BTreeSet::new());
+        let mut calendar = Self { doctor: Arc::new(doctor), at, taken, entries: HashMap::new(), quotas };
+        for entry in &entries {
+            calendar.set(entry);
         }
         calendar
     }
@@ -42,31 +45,29 @@ impl Calendar {
         self.at = commit.at;
         for change in &commit.changes {
             match change {
-                Change::Appointment(appointment) if appointment.doctor_id == self.doctor.id => {
-                    self.set_claims(appointment);
-                }
+                Change::Entry(entry) if entry.doctor() == self.doctor.id => self.set(entry),
                 Change::Doctor(doctor) if doctor.id == self.doctor.id => self.doctor = doctor.clone(),
-                Change::Appointment(_)
-                | Change::Doctor(_)
-                | Change::Review(_)
-                | Change::Session(_)
-                | Change::SigningKey => {}
+                Change::Entry(_) | Change::Doctor(_) | Change::Review(_) | Change::Session(_) | Change::SigningKey => {}
             }
         }
     }
 
-    fn set_claims(&mut self, appointment: &Appointment) {
-        for tick in self.claims.remove(&appointment.id).into_iter().flatten() {
-            // Within one commit, the time may have a new owner already.
-            if self.taken.get(&tick) == Some(&appointment.id) {
-                self.taken.remove(&tick);
+    fn set(&mut self, entry: &Entry) {
+        if let Some(before) = self.entries.remove(&entry.id()) {
+            for tick in before.claims() {
+                // Within one commit, the time may have a new owner already.
+                if self.taken.get(tick) == Some(&entry.id()) {
+                    self.taken.remove(tick);
+                }
+            }
+            for quota in before.quotas() {
+                self.quotas.remove(quota);
             }
         }
-        for tick in &appointment.claims {
-            self.taken.insert(*tick, appointment.id);
-        }
-        if !appointment.claims.is_empty() {
-            self.claims.insert(appointment.id, appointment.claims.clone());
+        self.taken.extend(entry.claims().iter().map(|tick| (*tick, entry.id())));
+        self.quotas.extend(entry.quotas());
+        if !entry.claims().is_empty() {
+            self.entries.insert(entry.id(), entry.clone());
         }
     }
 
@@ -80,6 +81,17 @@ impl Calendar {
     #[must_use]
     pub fn is_free(&self, footprint: Range<Tick>) -> bool {
         self.taken.range(footprint).next().is_none()
+    }
+
+    /// Whatever takes time, in no order.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// The first place that is left within a limit.
+    #[must_use]
+    pub fn place(&self, service: ServiceId, period: Period, limit: u32) -> Option<Quota> {
+        (1..=limit).map(|number| Quota { service, period, number }).find(|quota| !self.quotas.contains(quota))
     }
 
     /// The starts of a local date that are offered and not taken.

@@ -3,6 +3,7 @@
 use jiff::civil::date;
 use uuid::Uuid;
 
+use super::super::doctor::Terms;
 use super::super::ids::ServiceId;
 use super::*;
 
@@ -169,6 +170,7 @@ fn service() -> Service {
         price: Some((0, "COP".to_owned())),
         min_notice_minutes: 1,
         horizon_days: 90,
+        terms: Terms::default(),
         archived: false,
     }
 }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::super::availability::parse_zone;
-use super::super::doctor::{Approval, Availability, LocalRange, Profile, Rating};
+use super::super::doctor::{Approval, Availability, LocalRange, Profile, Rating, Terms};
 use super::super::ids::{ServiceId, UserId};
 use super::super::tick::ticks;
 use super::*;
@@ -48,6 +48,7 @@ fn service(duration_minutes: i32, step_minutes: i32) -> Service {
         price: None,
         min_notice_minutes: 0,
         horizon_days: 90,
+        terms: Terms::default(),
         archived: false,
     }
 }

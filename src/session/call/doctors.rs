@@ -7,18 +7,17 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cita_protocol::Cursor;
 use cita_protocol::doctor::{
     AvailabilityGetRequest, AvailabilitySetRequest, Clearable, DoctorGetRequest, DoctorSearchRequest,
-    DoctorUpdateRequest, ServiceArchiveRequest, ServiceCreateRequest, ServiceListRequest, ServiceUpdateRequest,
+    DoctorUpdateRequest,
 };
 use cita_protocol::slot::{SlotSearchReply, SlotSearchRequest};
-use cita_protocol::value::{Id, Page, TimeZone};
+use cita_protocol::value::{Id, TimeZone};
 
-use super::{Answer, Answered, Call, Failed, page, read};
+use super::{Answered, Call, Failed, page, read};
 use crate::domain::doctor::{Availability, Doctor};
 use crate::domain::ids::{DoctorId, ServiceId, UserId};
 use crate::domain::listing::{Filter, Sort, sort_key};
 use crate::domain::profile::QUALIFICATIONS;
-use crate::service::doctors::{ProfileChange, ServiceChange};
-use crate::service::request::Done;
+use crate::service::doctors::ProfileChange;
 use crate::service::slots::{self, LONGEST_WINDOW_DAYS};
 use crate::session::convert;
 use crate::session::parse::Fields;
@@ -69,7 +68,7 @@ impl Call<'_> {
                 None => cleared(Clearable::Price).then_some(None),
             },
             qualifications: input.qualifications.map(|lines| fields.lines("/qualifications", &lines, QUALIFICATIONS)),
-            photo_url: input.photo_url.map(|text| fields.photo_url("/photoUrl", &text)),
+            photo_url: input.photo_url.map(|text| fields.https_url("/photoUrl", &text)),
             time_zone: input.time_zone.map(|zone| fields.zone("/timeZone", &zone)),
             specialisation: input.specialisation.map(|text| fields.line("/specialisation", &text, 0, 100)),
             bio: input.bio.map(|text| fields.text("/bio", &text, 0, 4_000)),
@@ -79,66 +78,6 @@ impl Call<'_> {
         fields.finish()?;
         let done = self.services.doctors.update(self.viewer, self.key()?, id, input.rev, &change).await?;
         Ok(self.done(&done, |doctor| convert::doctor_for(self.viewer, doctor)))
-    }
-
-    pub(super) async fn service_list(&self) -> Answered {
-        let input: ServiceListRequest = self.input()?;
-        let doctor = self.doctor(&input.doctor_id, "/doctorId", input.after.as_ref()).await?;
-        let items = doctor.services.iter().map(|service| convert::service(&doctor, service)).collect();
-        Ok(read(&Page { items, next_page_token: None }))
-    }
-
-    pub(super) async fn service_create(&self) -> Answered {
-        let input: ServiceCreateRequest = self.input()?;
-        let mut fields = Fields::default();
-        let doctor = UserId(fields.id("/doctorId", &input.doctor_id));
-        not_yet(&mut fields, input.requires_approval, input.capacity);
-        let change = ServiceChange {
-            name: Some(fields.line("/name", &input.name, 1, 100)),
-            duration_minutes: Some(fields.number(input.duration_minutes)),
-            step_minutes: input.step_minutes.map(|n| fields.number(n)),
-            buffer_before_minutes: input.buffer_before_minutes.map(|n| fields.number(n)),
-            buffer_after_minutes: input.buffer_after_minutes.map(|n| fields.number(n)),
-            price: input.price.map(|price| fields.price(&price)),
-            min_notice_minutes: input.min_notice_minutes.map(|n| fields.number(n)),
-            horizon_days: input.horizon_days.map(|n| fields.number(n)),
-        };
-        fields.finish()?;
-        let (done, id) = self.services.doctors.create_service(self.viewer, self.key()?, doctor, &change).await?;
-        let answer = self.service_done(&done, id)?;
-        Ok(Answer { created: Some(id.to_string()), ..answer })
-    }
-
-    pub(super) async fn service_update(&self) -> Answered {
-        let input: ServiceUpdateRequest = self.input()?;
-        let mut fields = Fields::default();
-        let doctor = UserId(fields.id("/doctorId", &input.doctor_id));
-        let id = ServiceId(fields.id("/id", &input.id));
-        not_yet(&mut fields, input.requires_approval, input.capacity);
-        let change = ServiceChange {
-            name: input.name.map(|name| fields.line("/name", &name, 1, 100)),
-            duration_minutes: input.duration_minutes.map(|n| fields.number(n)),
-            step_minutes: input.step_minutes.map(|n| fields.number(n)),
-            buffer_before_minutes: input.buffer_before_minutes.map(|n| fields.number(n)),
-            buffer_after_minutes: input.buffer_after_minutes.map(|n| fields.number(n)),
-            price: input.price.map(|price| fields.price(&price)),
-            min_notice_minutes: input.min_notice_minutes.map(|n| fields.number(n)),
-            horizon_days: input.horizon_days.map(|n| fields.number(n)),
-        };
-        fields.finish()?;
-        let doctors = &self.services.doctors;
-        let done = doctors.update_service(self.viewer, self.key()?, doctor, id, input.rev, &change).await?;
-        self.service_done(&done, id)
-    }
-
-    pub(super) async fn service_archive(&self) -> Answered {
-        let input: ServiceArchiveRequest = self.input()?;
-        let mut fields = Fields::default();
-        let doctor = UserId(fields.id("/doctorId", &input.doctor_id));
-        let id = ServiceId(fields.id("/id", &input.id));
-        fields.finish()?;
-        let done = self.services.doctors.archive_service(self.viewer, self.key()?, doctor, id, input.rev).await?;
-        self.service_done(&done, id)
     }
 
     pub(super) async fn availability_get(&self) -> Answered {
@@ -179,28 +118,13 @@ impl Call<'_> {
     }
 
     /// The doctor of a read, once the point that it asks for has been seen.
-    async fn doctor(&self, id: &Id, pointer: &str, after: Option<&Cursor>) -> Result<Arc<Doctor>, Failed> {
+    pub(super) async fn doctor(&self, id: &Id, pointer: &str, after: Option<&Cursor>) -> Result<Arc<Doctor>, Failed> {
         let mut fields = Fields::default();
         let id: DoctorId = UserId(fields.id(pointer, id));
         fields.finish()?;
         self.wait(after).await?;
         let calendar = self.services.doctors.get(self.request.operation.name(), self.viewer, id).await?;
         Ok(calendar.doctor.clone())
-    }
-
-    fn service_done(&self, done: &Done<Doctor>, id: ServiceId) -> Answered {
-        let service = done.value.service(id)?;
-        Ok(self.done(done, |doctor| convert::service(doctor, service)))
-    }
-}
-
-/// What comes with later work is refused rather than ignored.
-fn not_yet(fields: &mut Fields, requires_approval: Option<bool>, capacity: Option<u32>) {
-    if requires_approval == Some(true) {
-        fields.refuse("/requiresApproval", "invalid", "approval by the doctor is not offered yet");
-    }
-    if capacity.is_some_and(|capacity| capacity != 1) {
-        fields.refuse("/capacity", "out_of_range", "group sessions are not offered yet");
     }
 }
 

@@ -6,6 +6,7 @@ mod appointments;
 mod auth;
 mod doctors;
 mod reviews;
+mod services;
 mod sessions;
 
 pub use auth::public_keys;

@@ -6,9 +6,11 @@ use mongodb::bson::{DateTime, Uuid};
 use serde::{Deserialize, Serialize};
 
 use super::{Remembered, Undecodable, int};
-use crate::domain::doctor::{Approval, Availability, Doctor, HistoryEntry, LocalRange, Profile, Rating, Service};
+use crate::domain::doctor::{
+    Approval, Availability, Doctor, HistoryEntry, LocalRange, Patients, Profile, Rating, Service, Terms,
+};
 use crate::domain::history::Actor;
-use crate::domain::ids::{ServiceId, SessionId, UserId};
+use crate::domain::ids::{ResourceId, ServiceId, SessionId, UserId};
 use crate::domain::listing::{self, Sort};
 use crate::store::value::{bson_id, bson_time, instant, uuid_of};
 
@@ -113,6 +115,21 @@ pub struct ServiceDoc {
     pub currency: Option<String>,
     pub min_notice_minutes: i32,
     pub horizon_days: i32,
+    pub requires_approval: bool,
+    pub capacity: i32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily_limit: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weekly_limit: Option<i32>,
+    pub cancel_cutoff_minutes: i32,
+    pub reschedule_cutoff_minutes: i32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video_url: Option<String>,
+    pub patients: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<Uuid>,
     pub archived: bool,
 }
 
@@ -277,6 +294,16 @@ impl ServiceDoc {
             currency: service.price.as_ref().map(|(_, currency)| currency.clone()),
             min_notice_minutes: service.min_notice_minutes,
             horizon_days: service.horizon_days,
+            requires_approval: service.terms.requires_approval,
+            capacity: service.terms.capacity,
+            daily_limit: service.terms.daily_limit,
+            weekly_limit: service.terms.weekly_limit,
+            cancel_cutoff_minutes: service.terms.cancel_cutoff_minutes,
+            reschedule_cutoff_minutes: service.terms.reschedule_cutoff_minutes,
+            location: service.terms.location.clone(),
+            video_url: service.terms.video_url.clone(),
+            patients: service.terms.patients.as_str().to_owned(),
+            resources: service.terms.resources.iter().map(|resource| bson_id(resource.0)).collect(),
             archived: service.archived,
         }
     }
@@ -293,6 +320,18 @@ impl ServiceDoc {
             price: self.price_minor.zip(self.currency.clone()),
             min_notice_minutes: self.min_notice_minutes,
             horizon_days: self.horizon_days,
+            terms: Terms {
+                requires_approval: self.requires_approval,
+                capacity: self.capacity,
+                daily_limit: self.daily_limit,
+                weekly_limit: self.weekly_limit,
+                cancel_cutoff_minutes: self.cancel_cutoff_minutes,
+                reschedule_cutoff_minutes: self.reschedule_cutoff_minutes,
+                location: self.location.clone(),
+                video_url: self.video_url.clone(),
+                patients: Patients::named(&self.patients)?,
+                resources: self.resources.iter().map(|resource| ResourceId(uuid_of(*resource))).collect(),
+            },
             archived: self.archived,
         })
     }
