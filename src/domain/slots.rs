@@ -20,6 +20,10 @@ pub enum Rule {
     Horizon,
     Hours,
     Step,
+    /// As many sessions of the service as there may be on the date.
+    DailyLimit,
+    /// As many as there may be in the week.
+    WeeklyLimit,
 }
 
 impl Rule {
@@ -34,6 +38,8 @@ impl Rule {
             Self::Horizon => "horizon",
             Self::Hours => "hours",
             Self::Step => "step",
+            Self::DailyLimit => "daily_limit",
+            Self::WeeklyLimit => "weekly_limit",
         }
     }
 }

@@ -432,8 +432,9 @@ impl Hub {
                 Some(calendar) => {
                     let touched = project::touched(doctor, [commit]);
                     let other_rules = changes_rules(std::slice::from_ref(commit), doctor);
-                    let concerned =
-                        groups.keys().filter(|(_, date)| other_rules || project::reaches(&calendar, *date, &touched));
+                    let concerned = groups.keys().filter(|(service, date)| {
+                        other_rules || project::reaches(&calendar, *service, *date, &touched)
+                    });
                     let slots = concerned.map(|view| (*view, free(&calendar, view.0, view.1))).collect();
                     Before::Slots { zone: calendar.doctor.zone_name().to_owned(), slots }
                 }

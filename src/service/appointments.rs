@@ -1,5 +1,6 @@
 //! Booking, moving and cancelling appointments. One write decides each.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -13,6 +14,7 @@ use crate::domain::account::{Identity, Role, Viewer};
 use crate::domain::appointment::{Appointment, Booking, HistoryEntry, WalkIn};
 use crate::domain::change::Position;
 use crate::domain::doctor::Doctor;
+use crate::domain::entry::Quota;
 use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId, UserId};
 use crate::domain::refusal::{Refusal, Violation};
 use crate::domain::slots as rules;
@@ -120,7 +122,9 @@ impl Appointments {
             For::WalkIn { name, walk_in } => (name.clone(), Some(walk_in.clone())),
             For::Caller | For::User(_) => (self.name_of(identity, patient).await?, None),
         };
-        let booking = |id| Booking {
+        let date = rules::local_date(doctor, start);
+        let mut lost = BTreeSet::new();
+        let booking = |id, quotas| Booking {
             id,
             doctor,
             service,
@@ -128,14 +132,21 @@ impl Appointments {
             patient_name: &patient_name,
             walk_in: walk_in.clone(),
             start,
-            quotas: Vec::new(),
+            quotas,
             reason: book.reason.clone(),
             by: request.actor(),
             now,
         };
-        for generation in 0..GENERATIONS {
+        let mut generation = 0;
+        while generation < GENERATIONS {
             let id = AppointmentId(request::derived_id(&request, generation));
-            let appointment = booking(id).into_appointment();
+            let quotas = match calendar.places(service, date, &[], &lost) {
+                Ok(quotas) => quotas,
+                Err(rule) => {
+                    return self.remembered(&request).await?.ok_or(Refusal::SlotUnavailable { rule }.into());
+                }
+            };
+            let appointment = booking(id, quotas).into_appointment();
             match self.store.insert(&appointment, &request).await? {
                 Inserted::Done(at) => return Ok(self.acknowledged(appointment, at)),
                 Inserted::Refused(refusal) => {
@@ -145,7 +156,9 @@ impl Appointments {
                     if let Some(done) = self.recall(id, &request).await? {
                         return Ok(done);
                     }
+                    generation += 1;
                 }
+                Inserted::Outnumbered(place) => drop(lost.insert(place)),
             }
         }
         Err(Refusal::IdempotencyKeyReused.into())
@@ -275,12 +288,14 @@ impl Appointments {
         change: &Change,
     ) -> Result<Done<Appointment>> {
         access::admit(request.operation, viewer)?;
-        for attempt in 0..REPLACE_ATTEMPTS {
+        let (mut attempt, mut lost) = (0, BTreeSet::new());
+        while attempt < REPLACE_ATTEMPTS + lost.len() {
             // The first look may be a moment old, since the guard decides. What follows a lost guard must know why.
             let found = match attempt {
                 0 => self.store.find(id).await.map_err(unchanged)?,
                 _ => self.store.find_latest(id).await.map_err(unknown)?,
             };
+            attempt += 1;
             let (stored, at) = found.ok_or(Refusal::NotFound)?;
             let current = &stored.appointment;
             self.authorise(request.operation, viewer, current).await.map_err(unchanged)?;
@@ -290,10 +305,11 @@ impl Appointments {
             if rev.is_some_and(|rev| rev != current.rev) {
                 return Err(Refusal::StaleRev.into());
             }
-            let next = self.decide(current, change, request).await.map_err(unchanged)?;
+            let next = self.decide(current, change, request, &lost).await.map_err(unchanged)?;
             match self.store.replace(&stored, &next, request).await? {
                 Replaced::Done(at) => return Ok(self.acknowledged(next, at)),
                 Replaced::Stale => {}
+                Replaced::Outnumbered(place) => drop(lost.insert(place)),
                 Replaced::Refused(refusal) => {
                     let calendar = self.calendar(viewer, next.doctor_id).await?;
                     return Err(self.with_alternatives(refusal, &calendar, next.service_id, next.start));
@@ -304,7 +320,13 @@ impl Appointments {
     }
 
     /// The next revision, or why there is none.
-    async fn decide(&self, current: &Appointment, change: &Change, request: &Request) -> Result<Appointment> {
+    async fn decide(
+        &self,
+        current: &Appointment,
+        change: &Change,
+        request: &Request,
+        lost: &BTreeSet<Quota>,
+    ) -> Result<Appointment> {
         match change {
             Change::Cancel { reason } => Ok(current.cancelled(reason.clone(), request.actor(), request.at)?),
             Change::Reschedule { start } => {
@@ -315,7 +337,10 @@ impl Appointments {
                 current.movable()?;
                 let start = rules::check(&calendar.doctor, service, *start, request.at)
                     .map_err(|rule| Refusal::SlotUnavailable { rule })?;
-                Ok(current.rescheduled(service, (start, Vec::new()), request.actor(), request.at)?)
+                let date = rules::local_date(&calendar.doctor, start);
+                let places = calendar.places(service, date, &current.quotas, lost);
+                let quotas = places.map_err(|rule| Refusal::SlotUnavailable { rule })?;
+                Ok(current.rescheduled(service, (start, quotas), request.actor(), request.at)?)
             }
         }
     }

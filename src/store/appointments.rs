@@ -8,7 +8,7 @@ use mongodb::{ClientSession, Collection};
 
 use super::cluster::Cluster;
 use super::collection;
-use super::documents::{AppointmentDoc, DoctorDoc, EntryDoc, Outcome, Remembered};
+use super::documents::{AppointmentDoc, DoctorDoc, EntryDoc, Outcome, Remembered, quota};
 use super::idempotency::{Recall, Request, without};
 use super::value::{bson_id, bson_time, position};
 use super::whole::{self, reached};
@@ -16,7 +16,7 @@ use super::write::{Verdict, linearizable, read, until_decided};
 use crate::domain::appointment::{Appointment, Status};
 use crate::domain::change::Position;
 use crate::domain::doctor::Doctor;
-use crate::domain::entry::Entry;
+use crate::domain::entry::{Entry, Quota};
 use crate::domain::ids::{AppointmentId, DoctorId, PatientId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::error::{Error, Result};
@@ -47,6 +47,8 @@ pub enum Inserted {
     Done(Position),
     /// A document of this id exists: the same request came before.
     Exists,
+    /// Somebody has this place within a limit; the next one may be free.
+    Outnumbered(Quota),
     Refused(Refusal),
 }
 
@@ -56,6 +58,8 @@ pub enum Replaced {
     Done(Position),
     /// The document is no longer at the revision that was replaced.
     Stale,
+    /// Somebody has this place within a limit; the next one may be free.
+    Outnumbered(Quota),
     Refused(Refusal),
 }
 
@@ -150,6 +154,9 @@ impl AppointmentStore {
         Ok(match written {
             Verdict::Done { value: at, .. } => Inserted::Done(at),
             Verdict::Duplicate { index, .. } if index == PRIMARY_INDEX => Inserted::Exists,
+            Verdict::Duplicate { value: Some(place), index, .. } if index == CLAIMS_INDEX => {
+                Inserted::Outnumbered(place_of(&place)?)
+            }
             Verdict::Duplicate { index, .. } => Inserted::Refused(refusal_of(&index)?),
         })
     }
@@ -167,6 +174,9 @@ impl AppointmentStore {
         Ok(match written {
             Verdict::Done { value: Some(at), .. } => Replaced::Done(at),
             Verdict::Done { value: None, .. } => Replaced::Stale,
+            Verdict::Duplicate { value: Some(place), index, .. } if index == CLAIMS_INDEX => {
+                Replaced::Outnumbered(place_of(&place)?)
+            }
             Verdict::Duplicate { index, .. } => Replaced::Refused(refusal_of(&index)?),
         })
     }
@@ -390,6 +400,10 @@ impl Query {
         }
         filter
     }
+}
+
+fn place_of(text: &str) -> Result<Quota> {
+    quota(text).ok_or_else(|| Error::Internal("a place within a limit cannot be read".to_owned()))
 }
 
 /// Which refusal a unique index stands for.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::doctor::DoctorDoc;
 use self::entry::claims;
-pub use self::entry::{Claim, EntryDoc, TimeOffDoc};
+pub use self::entry::{Claim, EntryDoc, TimeOffDoc, quota};
 pub use self::review::ReviewDoc;
 use super::value::{bson_id, bson_time, instant, uuid_of};
 use crate::domain::appointment::{Action, Appointment, HistoryEntry, Status, WalkIn};

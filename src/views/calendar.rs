@@ -9,8 +9,8 @@ use jiff::civil::Date;
 use crate::domain::change::{Change, Commit, Position};
 use crate::domain::doctor::{Doctor, Service};
 use crate::domain::entry::{Entry, Period, Quota};
-use crate::domain::ids::{AppointmentId, ServiceId};
-use crate::domain::slots::{self, Candidate};
+use crate::domain::ids::AppointmentId;
+use crate::domain::slots::{self, Candidate, Rule};
 use crate::domain::tick::Tick;
 
 /// A doctor's calendar at one position.
@@ -88,16 +88,38 @@ impl Calendar {
         self.entries.values()
     }
 
-    /// The first place that is left within a limit.
-    #[must_use]
-    pub fn place(&self, service: ServiceId, period: Period, limit: u32) -> Option<Quota> {
-        (1..=limit).map(|number| Quota { service, period, number }).find(|quota| !self.quotas.contains(quota))
+    /// The places that a session on a date takes within the limits of its service: those in `own`, else the first that are
+    /// neither taken nor `lost`.
+    ///
+    /// # Errors
+    /// The limit that is reached.
+    pub fn places(
+        &self,
+        service: &Service,
+        date: Date,
+        own: &[Quota],
+        lost: &BTreeSet<Quota>,
+    ) -> Result<Vec<Quota>, Rule> {
+        let limits = [
+            (service.terms.daily_limit, Period::Day(date), Rule::DailyLimit),
+            (service.terms.weekly_limit, Period::week_of(date), Rule::WeeklyLimit),
+        ];
+        let mut places = Vec::new();
+        for (limit, period, rule) in limits {
+            let Some(limit) = limit.and_then(|limit| u32::try_from(limit).ok()) else { continue };
+            let kept = own.iter().copied().find(|quota| (quota.service, quota.period) == (service.id, period));
+            let mut left = (1..=limit)
+                .map(|number| Quota { service: service.id, period, number })
+                .filter(|quota| !self.quotas.contains(quota) && !lost.contains(quota));
+            places.push(kept.or_else(|| left.next()).ok_or(rule)?);
+        }
+        Ok(places)
     }
 
     /// The starts of a local date that are offered and not taken.
     pub fn free(&self, service: &Service, date: Date) -> impl Iterator<Item = Candidate> {
-        slots::candidates(&self.doctor, service, date)
-            .into_iter()
-            .filter(|candidate| self.is_free(candidate.footprint.clone()))
+        let within_limits = self.places(service, date, &[], &BTreeSet::new()).is_ok();
+        let candidates = if within_limits { slots::candidates(&self.doctor, service, date) } else { Vec::new() };
+        candidates.into_iter().filter(|candidate| self.is_free(candidate.footprint.clone()))
     }
 }

@@ -2,6 +2,7 @@
 
 mod contest;
 pub mod doctor;
+mod limits;
 mod model;
 mod resume;
 mod sessions;

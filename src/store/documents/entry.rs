@@ -149,7 +149,9 @@ fn place(quota: Quota) -> Claim {
     Claim::Place(format!("{period}:{}:{date}:{}", quota.service, quota.number))
 }
 
-fn quota(text: &str) -> Option<Quota> {
+/// The place that a claim names.
+#[must_use]
+pub fn quota(text: &str) -> Option<Quota> {
     let [period, service, date, number] = text.split(':').collect::<Vec<_>>()[..] else { return None };
     let date: Date = date.parse().ok()?;
     let period = match period {
