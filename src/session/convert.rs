@@ -1,6 +1,7 @@
 //! From the domain to the wire: the entities, and the errors of the registry.
 
 mod admin;
+mod reviews;
 mod series;
 
 use cita_protocol::appointment::{Appointment as WireAppointment, AppointmentStatus, WalkIn as WireWalkIn};
@@ -24,6 +25,7 @@ use uuid::Uuid;
 pub use self::admin::{
     account, appointment_event, approval_of, audit_entry, doctor_event, doctor_for, role_of, staff_of,
 };
+pub use self::reviews::{exported_report, exported_review, moderated_review, review, review_for};
 pub use self::series::{occurrence, series};
 use crate::domain::access::{self, Object};
 use crate::domain::account::{Identity, Role, User, Viewer};
@@ -115,6 +117,11 @@ pub fn export(export: &Export) -> WireExport {
                     .collect(),
             }
         }),
+        reviews: complete(&export.reviews, |review| exported_review(export.user.id, review)),
+        review_reports: ExportList {
+            items: export.reported.items.iter().filter_map(|review| exported_report(export.user.id, review)).collect(),
+            truncated: export.reported.truncated,
+        },
         audit: complete(&export.audit, audit_entry),
     }
 }
@@ -412,6 +419,8 @@ fn refused(refusal: Refusal) -> Problem {
         }
         Refusal::IllegalTransition => plain(ErrorCode::IllegalTransition),
         Refusal::TooLate => Problem { rule: Some("cutoff".to_owned()), ..plain(ErrorCode::IllegalTransition) },
+        Refusal::AlreadyReviewed => plain(ErrorCode::AlreadyReviewed),
+        Refusal::NotReviewable => plain(ErrorCode::NotReviewable),
         Refusal::EmailTaken => plain(ErrorCode::EmailTaken),
         Refusal::StaleRev => plain(ErrorCode::StaleRev),
         Refusal::Invalid(violations) => {
