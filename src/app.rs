@@ -35,6 +35,7 @@ use crate::service::doctors::Doctors;
 use crate::service::erasure::Erasure;
 use crate::service::export::Exports;
 use crate::service::keys;
+use crate::service::reviews::Reviews;
 use crate::service::series::SeriesOfAppointments;
 use crate::service::slots::Slots;
 use crate::session::limiter::{Limiter, Rates};
@@ -42,6 +43,7 @@ use crate::session::{Limits, Services, encode};
 use crate::store::appointments::AppointmentStore;
 use crate::store::cluster::{Cluster, ConnectError};
 use crate::store::doctors::DoctorStore;
+use crate::store::reviews::ReviewStore;
 use crate::store::{history, users};
 use crate::transport::cookies::CookieNames;
 use crate::transport::forwarded::TrustedProxies;
@@ -215,6 +217,7 @@ async fn start(
             async {
                 store.ensure_indexes().await?;
                 doctors.ensure_indexes().await?;
+                ReviewStore::new(appointments.clone()).ensure_indexes().await?;
                 history::epoch(&appointments).await
             }
             .boxed()
@@ -269,10 +272,12 @@ async fn serve(
     }
     let seed = || demo::seed(&auth, &parts.doctors, &parts.store).boxed();
     let logins = if config.demo { until_available(seed).await? } else { None };
-    let erasure = Erasure::new(parts.users.clone(), parts.store.clone(), parts.doctors.clone(), auth.clone(), clock);
-    let erasure = Arc::new(erasure);
+    let (users, store, rules) = (parts.users.clone(), parts.store.clone(), parts.doctors.clone());
+    let reviews = ReviewStore::new(parts.appointments.clone());
+    let exports = Exports::new(users.clone(), store.clone(), rules.clone(), reviews.clone(), clock);
+    let erasure = Arc::new(Erasure::new(users, store.clone(), rules, reviews.clone(), auth.clone(), clock));
     let audit = Audit::new(parts.users.clone(), clock);
-    let exports = Exports::new(parts.users.clone(), parts.store.clone(), parts.doctors.clone(), clock);
+    let reviews = Reviews::new(reviews, store, slots.clone(), audit.clone(), committed.clone(), clock);
     let doctors = Doctors::new(parts.doctors, slots.clone(), committed.clone(), approve_at_once, clock);
     let doctors = Arc::new(doctors);
     let appointments = Appointments::new(parts.store, auth.clone(), slots.clone(), calendars, committed, clock);
@@ -288,6 +293,7 @@ async fn serve(
         slots,
         series: SeriesOfAppointments::new(appointments.clone()),
         appointments,
+        reviews,
         hub: hub.clone(),
         clock,
         limits: limits(config),

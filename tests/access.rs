@@ -36,6 +36,7 @@ fn words(operation: Operation) -> (&'static [Caller], ErrorCode) {
         | O::HolidayCalendarGet
         | O::SlotSearch
         | O::SlotExplain
+        | O::ReviewList
         | O::Unsubscribe => (EVERYBODY, forbidden),
         // The token is the patient's.
         O::AuthRenew => (&[Anonymous, Patient], forbidden),
@@ -47,7 +48,10 @@ fn words(operation: Operation) -> (&'static [Caller], ErrorCode) {
         | O::MeUpdate
         | O::MeExport
         | O::MeDelete
-        | O::MeListAudit => (KNOWN, forbidden),
+        | O::MeListAudit
+        | O::ReviewReport => (KNOWN, forbidden),
+        O::ReviewCreate | O::ReviewUpdate => (&[Patient], hidden),
+        O::ReviewReply => (&[Doctor], hidden),
         O::DoctorUpdate
         | O::DoctorHistory
         | O::ServiceCreate
@@ -76,7 +80,10 @@ fn words(operation: Operation) -> (&'static [Caller], ErrorCode) {
         | O::AdminListDoctors
         | O::AdminApproveDoctor
         | O::AdminSetStaff
-        | O::AdminListAudit => (&[Admin], forbidden),
+        | O::AdminListAudit
+        | O::AdminListReviews
+        | O::AdminHideReview
+        | O::AdminRestoreReview => (&[Admin], forbidden),
     }
 }
 
@@ -158,8 +165,9 @@ async fn every_topic_is_open_to_those_whom_the_contract_names() {
     use Caller::{Admin, Doctor, Staff};
     let cast = Cast::meet().await;
     let known = Caller::ALL.split_at(1).1;
-    let topics: [(String, &[Caller]); 5] = [
+    let topics: [(String, &[Caller]); 6] = [
         (format!("doctors/{}", cast.practice.doctor.id), &Caller::ALL),
+        (format!("doctors/{}/reviews", cast.practice.doctor.id), &Caller::ALL),
         (cast.practice.slots(&date(1)), &Caller::ALL),
         (cast.practice.calendar(), &[Doctor, Staff, Admin]),
         ("me/appointments".to_owned(), known),
@@ -194,6 +202,7 @@ async fn what_is_refused_is_not_done() {
     let url = cast.clinic.url();
     let doctor = Rest { url, token: Some(&cast.practice.doctor.token) };
     let appointment = cast.appointment().await;
+    let review = cast.review().await;
     let state = async || {
         let mut state = Vec::new();
         for (operation, data) in [
@@ -201,6 +210,7 @@ async fn what_is_refused_is_not_done() {
             (Operation::ServiceList, json!({ "doctorId": cast.practice.doctor.id })),
             (Operation::AvailabilityGet, json!({ "doctorId": cast.practice.doctor.id })),
             (Operation::AppointmentList, json!({ "pageSize": 100 })),
+            (Operation::ReviewList, json!({ "doctorId": cast.practice.doctor.id })),
         ] {
             state.push(doctor.call(operation, &data, None).await.json());
         }
@@ -222,6 +232,9 @@ async fn what_is_refused_is_not_done() {
             (Operation::AppointmentCheckIn, json!({ "id": appointment })),
             (Operation::AppointmentNoShow, json!({ "id": appointment })),
             (Operation::AppointmentSetNotes, json!({ "id": appointment, "notes": "Nada" })),
+            (Operation::ReviewUpdate, json!({ "id": review, "rating": 1 })),
+            (Operation::ReviewReply, json!({ "id": review, "text": "No" })),
+            (Operation::AdminHideReview, json!({ "id": review, "reason": "No" })),
         ] {
             let answer = rest.call(operation, &data, Some(&key())).await;
             assert!(answer.code().is_some(), "{} by {caller:?}", operation.name());

@@ -19,6 +19,7 @@ mod live;
 mod logins;
 mod mail;
 mod rest;
+mod reviews;
 mod roles;
 mod sessions;
 mod slots;

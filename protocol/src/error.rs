@@ -76,8 +76,8 @@ registry! {
     IllegalTransition "illegal_transition" 409 false "The appointment is not in a state that allows this.";
     /// One review per visit.
     AlreadyReviewed "already_reviewed" 409 false "This visit has been reviewed already.";
-    /// Not a visit that can be reviewed.
-    NotReviewable "not_reviewable" 409 false "Only a visit that took place can be reviewed.";
+    /// Not a visit that can be reviewed, or no longer.
+    NotReviewable "not_reviewable" 409 false "Only a visit that took place can be reviewed, and a review be changed for 30 days.";
     /// An account with this address exists.
     EmailTaken "email_taken" 409 false "An account with this e-mail address exists already.";
     /// Changed since it was read.

@@ -5,7 +5,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::{admin, appointment, auth, doctor, export, holiday, series, session, slot, topic, value};
+use crate::{admin, appointment, auth, doctor, export, holiday, review, series, session, slot, topic, value};
 
 /// HTTP method of a REST route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -228,6 +228,22 @@ operations! {
         "Say who acts for a doctor.";
     AdminListAudit "admin.listAudit" Read [Get "/v1/admin/audit" 200] admin::ListAuditRequest => value::Page<admin::AuditEntry>,
         "Log-ins and administration: who did what to whom.";
+    ReviewList "review.list" Read [Get "/v1/doctors/{doctorId}/reviews" 200] review::ReviewListRequest => value::Page<review::Review>,
+        "What patients say of a doctor.";
+    ReviewCreate "review.create" Mutation [Post "/v1/doctors/{doctorId}/reviews" 201] review::ReviewCreateRequest => review::Review,
+        "Review a visit.";
+    ReviewUpdate "review.update" Mutation [Patch "/v1/reviews/{id}" 200] review::ReviewUpdateRequest => review::Review,
+        "Change one's own review.";
+    ReviewReply "review.reply" Mutation [Put "/v1/reviews/{id}/reply" 200] review::ReviewReplyRequest => review::Review,
+        "Answer a review in public, as its doctor.";
+    ReviewReport "review.report" Mutation [Post "/v1/reviews/{id}/report" 200] review::ReviewReportRequest => review::Review,
+        "Ask the admins to look at a review.";
+    AdminListReviews "admin.listReviews" Read [Get "/v1/admin/reviews" 200] review::ListReviewsRequest => value::Page<review::ModeratedReview>,
+        "Reviews of every status, with what was reported.";
+    AdminHideReview "admin.hideReview" Mutation [Post "/v1/admin/reviews/{id}/hide" 200] review::ModerateReviewRequest => review::ModeratedReview,
+        "Keep a review from the public; it no longer counts.";
+    AdminRestoreReview "admin.restoreReview" Mutation [Post "/v1/admin/reviews/{id}/restore" 200] review::ModerateReviewRequest => review::ModeratedReview,
+        "Show a review, and let it count.";
     Subscribe "subscribe" Connection [] topic::SubscribeRequest => topic::SubscribeReply,
         "Receive a topic: a snapshot, then every change.";
     Unsubscribe "unsubscribe" Connection [] topic::UnsubscribeRequest => topic::UnsubscribeReply,

@@ -16,6 +16,7 @@ use cita_protocol::export::Export;
 use cita_protocol::frame::{ClientFrame, CloseCode, ServerFrame, ServerMessage};
 use cita_protocol::holiday::{HolidayCalendar, HolidayYear};
 use cita_protocol::operation::{ClientMessage, Kind};
+use cita_protocol::review::{ModeratedReview, Review};
 use cita_protocol::series::{Series, SeriesPreviewReply};
 use cita_protocol::session::Session;
 use cita_protocol::slot::{SlotExplainReply, SlotSearchReply};
@@ -294,6 +295,10 @@ fn output(operation: Operation, name: &str, data: &Value) -> Value {
         O::MeListAudit | O::AdminListAudit => again::<Page<AuditEntry>>(name, data),
         O::AdminListUsers => again::<Page<Account>>(name, data),
         O::AdminUpdateUser => again::<Account>(name, data),
+        O::ReviewList => again::<Page<Review>>(name, data),
+        O::ReviewCreate | O::ReviewUpdate | O::ReviewReply | O::ReviewReport => again::<Review>(name, data),
+        O::AdminListReviews => again::<Page<ModeratedReview>>(name, data),
+        O::AdminHideReview | O::AdminRestoreReview => again::<ModeratedReview>(name, data),
         O::Subscribe => again::<SubscribeReply>(name, data),
         O::Unsubscribe => again::<UnsubscribeReply>(name, data),
     }

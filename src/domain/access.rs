@@ -70,6 +70,8 @@ const PRACTICE: &[Grant] = &[Grant::Doctor, Grant::Staff, Grant::Admin];
 const PARTIES: &[Grant] = &[Grant::Patient, Grant::Doctor, Grant::Staff, Grant::Admin];
 const RECEPTION: &[Grant] = &[Grant::AnyStaff, Grant::Admin];
 const ADMIN: &[Grant] = &[Grant::Admin];
+const AUTHOR: &[Grant] = &[Grant::Patient];
+const SUBJECT: &[Grant] = &[Grant::Doctor];
 
 const fn rule(operation: &'static str, tier: Tier, grants: &'static [Grant], otherwise: Otherwise) -> Rule {
     Rule { operation, tier, grants, otherwise }
@@ -138,6 +140,14 @@ pub const POLICY: &[Rule] = {
         rule("admin.setStaff", Protected, ADMIN, Refused),
         rule("admin.listAudit", Protected, ADMIN, Refused),
         rule("me.listAudit", Protected, ANYONE, Refused),
+        rule("review.list", Optional, ANYONE, Refused),
+        rule("review.create", Protected, AUTHOR, Hidden),
+        rule("review.update", Protected, AUTHOR, Hidden),
+        rule("review.reply", Protected, SUBJECT, Hidden),
+        rule("review.report", Protected, ANYONE, Refused),
+        rule("admin.listReviews", Protected, ADMIN, Refused),
+        rule("admin.hideReview", Protected, ADMIN, Refused),
+        rule("admin.restoreReview", Protected, ADMIN, Refused),
         rule("subscribe", Optional, ANYONE, Refused),
         rule("unsubscribe", Optional, ANYONE, Refused),
         rule(DRAFT, Optional, PRACTICE, Hidden),
@@ -145,7 +155,9 @@ pub const POLICY: &[Rule] = {
         rule(SESSION_PART, Protected, ADMIN, Hidden),
         rule(NOTES_PART, Protected, ITS_DOCTOR, Hidden),
         rule(OVERRIDE_PART, Protected, PRACTICE, Refused),
+        rule(HIDDEN_REVIEW, Protected, &[Grant::Patient, Grant::Admin], Hidden),
         rule(DOCTOR_TOPIC, Public, ANYONE, Refused),
+        rule(REVIEWS_TOPIC, Public, ANYONE, Refused),
         rule(SLOTS_TOPIC, Public, ANYONE, Refused),
         rule(CALENDAR_TOPIC, Protected, PRACTICE, Refused),
         rule(MY_APPOINTMENTS_TOPIC, Protected, ANYONE, Refused),
@@ -163,6 +175,10 @@ pub const SESSION_PART: &str = "part:history.session";
 pub const NOTES_PART: &str = "part:appointment.notes";
 /// Setting a service's rules aside with a reason, and seeing that; who is in it is bound neither by approval nor by cut-offs.
 pub const OVERRIDE_PART: &str = "part:appointment.override";
+/// A review that moderation keeps from the public, and why.
+pub const HIDDEN_REVIEW: &str = "part:review.hidden";
+/// Topic of a doctor's published reviews.
+pub const REVIEWS_TOPIC: &str = "topic:doctors/{id}/reviews";
 /// Topic of what a doctor shows to the public.
 pub const DOCTOR_TOPIC: &str = "topic:doctors/{id}";
 /// Topic of a doctor's slots.
@@ -302,6 +318,8 @@ mod tests {
             | "holidayCalendar.get"
             | "slot.search"
             | "slot.explain"
+            | "review.list"
+            | "topic:doctors/{id}/reviews"
             | "subscribe"
             | "unsubscribe"
             | "topic:doctors/{id}"
@@ -315,6 +333,7 @@ mod tests {
             | "me.export"
             | "me.delete"
             | "me.listAudit"
+            | "review.report"
             | "topic:me/appointments"
             | "topic:me/sessions" => (&["every user"], "-"),
             "doctor.update" | "doctor.history" | "service.create" | "service.update" | "service.archive"
@@ -337,6 +356,9 @@ mod tests {
             "appointment.setNotes" => (&["its doctor"], "forbidden to its parties"),
             "part:appointment.notes" => (&["its doctor"], "not_found"),
             "part:appointment.override" => (&["its doctor", "its staff", "admin"], "forbidden"),
+            "review.create" | "review.update" => (&["its patient"], "not_found"),
+            "review.reply" => (&["its doctor"], "not_found"),
+            "part:review.hidden" => (&["its patient", "admin"], "not_found"),
             "patient.find" | "staff.listDoctors" => (&["any staff", "admin"], "forbidden"),
             "draft" => (&["its doctor", "its staff", "admin"], "not_found or nothing"),
             "part:doctor.staff" => (&["its doctor", "its staff", "admin"], "not_found"),

@@ -105,10 +105,11 @@ pub enum Action {
     Undone,
     /// The doctor's notes were changed.
     Noted,
+    Reviewed,
 }
 
 impl Action {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Booked,
         Self::Requested,
         Self::Approved,
@@ -120,6 +121,7 @@ impl Action {
         Self::NoShow,
         Self::Undone,
         Self::Noted,
+        Self::Reviewed,
     ];
 
     /// The word for it, in documents and on the wire.
@@ -137,6 +139,7 @@ impl Action {
             Self::NoShow => "noShow",
             Self::Undone => "undone",
             Self::Noted => "noted",
+            Self::Reviewed => "reviewed",
         }
     }
 
@@ -183,6 +186,8 @@ pub struct Appointment {
     pub cancel_reason: Option<String>,
     /// For the doctor alone. Absent in what the feed tells.
     pub notes: Option<String>,
+    /// Its patient has reviewed the visit: what took place stays so.
+    pub reviewed: bool,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// The doctor's ticks that it takes, buffers included; empty when it takes nothing.
@@ -257,6 +262,7 @@ impl Booking<'_> {
             reason: self.reason,
             cancel_reason: None,
             notes: None,
+            reviewed: false,
             created_at: self.now,
             updated_at: self.now,
             claims: ticks(self.service.footprint(self.start)).collect(),
@@ -344,6 +350,21 @@ impl Appointment {
         next.status = Status::Cancelled;
         next.cancel_reason = reason;
         Ok(next.revised(action, by, now, None))
+    }
+
+    /// The next revision, once its patient has reviewed the visit.
+    ///
+    /// # Errors
+    /// `already_reviewed`; `not_reviewable` unless the visit took place, and was another's than the doctor's own.
+    pub fn as_reviewed(&self, by: Actor, now: Timestamp) -> Result<Self, Refusal> {
+        match self.status {
+            _ if self.reviewed => Err(Refusal::AlreadyReviewed),
+            Status::Fulfilled if self.patient_id != self.doctor_id => {
+                let next = Self { reviewed: true, freed: Vec::new(), freed_quotas: Vec::new(), ..self.clone() };
+                Ok(next.revised(Action::Reviewed, by, now, None))
+            }
+            _ => Err(Refusal::NotReviewable),
+        }
     }
 
     /// The next revision, without its patient: what stays is that somebody, of whom nothing is known but an id that

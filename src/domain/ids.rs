@@ -46,6 +46,10 @@ id! {
     /// Appointments that were booked together.
     SeriesId
 }
+id! {
+    /// A review of a visit.
+    ReviewId
+}
 
 /// A doctor: the id of the doctor's account.
 pub type DoctorId = UserId;

@@ -19,6 +19,7 @@ pub mod profile;
 pub mod proof;
 pub mod recurrence;
 pub mod refusal;
+pub mod review;
 pub mod secret;
 pub mod series;
 pub mod session;

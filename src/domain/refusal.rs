@@ -33,6 +33,9 @@ pub enum Refusal {
     IllegalTransition,
     /// It would be legal, but not for the patient and not any more.
     TooLate,
+    AlreadyReviewed,
+    /// The visit did not take place, or its review can no longer be changed.
+    NotReviewable,
     EmailTaken,
     StaleRev,
     Invalid(Vec<Violation>),

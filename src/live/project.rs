@@ -10,7 +10,8 @@ use crate::domain::appointment::Appointment;
 use crate::domain::change::{Change, Commit};
 use crate::domain::doctor::{Doctor, Service};
 use crate::domain::entry::{Entry, Period};
-use crate::domain::ids::{AppointmentId, DoctorId, ServiceId, SessionId, UserId};
+use crate::domain::ids::{AppointmentId, DoctorId, ReviewId, ServiceId, SessionId, UserId};
+use crate::domain::review::Review;
 use crate::domain::session::Session;
 use crate::domain::slots::{self, Candidate};
 use crate::domain::tick::Tick;
@@ -44,6 +45,10 @@ pub enum Update {
     },
     /// The one item of a doctor's topic.
     Doctor(Arc<Doctor>),
+    Reviews {
+        upserted: Vec<Arc<Review>>,
+        removed: Vec<ReviewId>,
+    },
     Sessions {
         upserted: Vec<Arc<Session>>,
         removed: Vec<SessionId>,
@@ -58,6 +63,7 @@ impl Update {
             Self::Slots { upserted, removed } => upserted.is_empty() && removed.is_empty(),
             Self::Appointments { upserted, removed } => upserted.is_empty() && removed.is_empty(),
             Self::Doctor(_) => false,
+            Self::Reviews { upserted, removed } => upserted.is_empty() && removed.is_empty(),
             Self::Sessions { upserted, removed } => upserted.is_empty() && removed.is_empty(),
         }
     }
@@ -82,7 +88,9 @@ pub fn appointments(topic: &Topic, commit: &Commit, now: Timestamp) -> Update {
             Topic::MyAppointments { user } => {
                 (appointment.patient_id == *user, appointment.status.is_open() || appointment.start >= kept_since(now))
             }
-            Topic::Slots { .. } | Topic::Doctor { .. } | Topic::MySessions { .. } => (false, false),
+            Topic::Slots { .. } | Topic::Doctor { .. } | Topic::Reviews { .. } | Topic::MySessions { .. } => {
+                (false, false)
+            }
         };
         if concerns && belongs {
             upserted.push(appointment.clone());
@@ -92,6 +100,22 @@ pub fn appointments(topic: &Topic, commit: &Commit, now: Timestamp) -> Update {
         }
     }
     Update::Appointments { upserted, removed }
+}
+
+/// What a commit changes in the published reviews of a doctor.
+#[must_use]
+pub fn reviews(doctor: DoctorId, commit: &Commit) -> Update {
+    let (mut upserted, mut removed) = (Vec::new(), Vec::new());
+    for change in &commit.changes {
+        match change {
+            Change::Review(review) if review.doctor_id == doctor && review.is_published() => {
+                upserted.push(review.clone());
+            }
+            Change::Review(review) if review.doctor_id == doctor => removed.push(review.id),
+            _ => {}
+        }
+    }
+    Update::Reviews { upserted, removed }
 }
 
 /// What a commit changes in the sessions of a user.

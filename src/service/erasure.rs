@@ -24,6 +24,7 @@ use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::appointments::AppointmentStore;
 use crate::store::cluster::Cluster;
 use crate::store::doctors::DoctorStore;
+use crate::store::reviews::ReviewStore;
 use crate::store::users::{self, Account};
 use crate::store::{audit, sessions};
 use crate::views::revocations::RETENTION;
@@ -42,6 +43,7 @@ pub struct Erasure {
     users: Cluster,
     appointments: AppointmentStore,
     doctors: DoctorStore,
+    reviews: ReviewStore,
     auth: Arc<Auth>,
     clock: Clock,
     due: Notify,
@@ -53,10 +55,11 @@ impl Erasure {
         users: Cluster,
         appointments: AppointmentStore,
         doctors: DoctorStore,
+        reviews: ReviewStore,
         auth: Arc<Auth>,
         clock: Clock,
     ) -> Self {
-        Self { users, appointments, doctors, auth, clock, due: Notify::new() }
+        Self { users, appointments, doctors, reviews, auth, clock, due: Notify::new() }
     }
 
     /// Closes the caller's account and ends all sessions. The rest is done beside the answer.
@@ -119,6 +122,7 @@ impl Erasure {
         self.erase_as_staff(person, now).await?;
         self.erase_as_patient(person, now).await?;
         self.erase_as_doctor(person, now).await?;
+        self.erase_from_reviews(person, now).await?;
         audit::forget_networks(&self.users, person).await?;
         if is_last {
             users::delete_closed(&self.users, person).await?;
@@ -178,6 +182,30 @@ impl Erasure {
                 let stranger = UserId(random::id(now)?);
                 let next = stored.appointment.without_patient(stranger, now);
                 self.appointments.rewrite(&stored, &next, person).await?;
+            }
+        }
+    }
+
+    /// The rating of a review stays, since the doctor's counts it; whose it was, and what they wrote, does not. Of a doctor goes
+    /// what they answered, and what was said of them.
+    async fn erase_from_reviews(&self, person: UserId, now: Timestamp) -> Result<()> {
+        loop {
+            let found = self.reviews.with_author(person, AT_ONCE).await?;
+            if found.is_empty() {
+                break;
+            }
+            for stored in found {
+                let next = stored.review.without_author(person, UserId(random::id(now)?), now);
+                self.reviews.rewrite(&stored, &next, person).await?;
+            }
+        }
+        loop {
+            let found = self.reviews.with_doctor(person, AT_ONCE).await?;
+            if found.is_empty() {
+                return Ok(());
+            }
+            for stored in found {
+                self.reviews.rewrite(&stored, &stored.review.without_doctor(now), person).await?;
             }
         }
     }

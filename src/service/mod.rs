@@ -22,6 +22,7 @@ mod places;
 mod random;
 mod refresh;
 pub mod request;
+pub mod reviews;
 pub mod series;
 pub mod sessions;
 pub mod setup;

@@ -2,6 +2,7 @@
 
 mod admin;
 mod hours;
+mod reviews;
 mod series;
 
 use cita_protocol::appointment::{Appointment as WireAppointment, AppointmentStatus, WalkIn as WireWalkIn};
@@ -24,6 +25,7 @@ pub use self::admin::{
     account, appointment_event, approval_of, audit_entry, doctor_event, doctor_for, role_of, staff_of,
 };
 pub use self::hours::{availability, holiday_calendar, holidays};
+pub use self::reviews::{exported_report, exported_review, moderated_review, review, review_for};
 pub use self::series::{occurrence, series};
 use crate::domain::access::{self, Object};
 use crate::domain::account::{Identity, Role, User, Viewer};
@@ -111,6 +113,11 @@ pub fn export(export: &Export) -> WireExport {
                     .collect(),
             }
         }),
+        reviews: complete(&export.reviews, |review| exported_review(export.user.id, review)),
+        review_reports: ExportList {
+            items: export.reported.items.iter().filter_map(|review| exported_report(export.user.id, review)).collect(),
+            truncated: export.reported.truncated,
+        },
         audit: complete(&export.audit, audit_entry),
     }
 }
@@ -372,6 +379,8 @@ fn refused(refusal: Refusal) -> Problem {
         }
         Refusal::IllegalTransition => plain(ErrorCode::IllegalTransition),
         Refusal::TooLate => Problem { rule: Some("cutoff".to_owned()), ..plain(ErrorCode::IllegalTransition) },
+        Refusal::AlreadyReviewed => plain(ErrorCode::AlreadyReviewed),
+        Refusal::NotReviewable => plain(ErrorCode::NotReviewable),
         Refusal::EmailTaken => plain(ErrorCode::EmailTaken),
         Refusal::StaleRev => plain(ErrorCode::StaleRev),
         Refusal::Invalid(violations) => {

@@ -24,6 +24,7 @@ use crate::service::auth::Auth;
 use crate::service::doctors::Doctors;
 use crate::service::erasure::Erasure;
 use crate::service::export::Exports;
+use crate::service::reviews::Reviews;
 use crate::service::series::SeriesOfAppointments;
 use crate::service::slots::Slots;
 
@@ -39,6 +40,7 @@ pub struct Services {
     pub slots: Arc<Slots>,
     pub appointments: Arc<Appointments>,
     pub series: SeriesOfAppointments,
+    pub reviews: Reviews,
     pub hub: Arc<Hub>,
     pub clock: Clock,
     pub limits: Limits,

@@ -100,6 +100,12 @@ impl Stored {
         }
     }
 
+    /// What guards the next revision, and its document, for a transaction that no request to the appointment asked for.
+    pub(super) fn rewritten(&self, next: &Appointment) -> (Document, AppointmentDoc) {
+        let document = AppointmentDoc::from_domain(next, self.document.keys.clone());
+        (self.guard(), document)
+    }
+
     pub(super) fn keys_with(&self, request: &Request, next: &Appointment) -> Vec<Remembered> {
         request.remember(&self.document.keys, Some(Outcome::of(next)))
     }

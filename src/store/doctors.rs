@@ -39,6 +39,11 @@ impl StoredDoctor {
         Ok(Self { document, doctor })
     }
 
+    /// What guards the next revision, and its document, for a transaction that no request to the doctor asked for.
+    pub(super) fn rewritten(document: &DoctorDoc, next: &Doctor) -> (Document, DoctorDoc) {
+        (doc! { "_id": document.id, "rev": document.rev }, DoctorDoc::from_domain(next, document.keys.clone()))
+    }
+
     /// Whether it remembers anything that a user has asked for.
     #[must_use]
     pub fn remembers(&self, user: UserId) -> bool {

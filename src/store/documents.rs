@@ -5,6 +5,7 @@
 
 mod doctor;
 mod entry;
+pub(super) mod review;
 
 use std::ops::Range;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use self::doctor::DoctorDoc;
 use self::entry::claims;
 pub use self::entry::{Claim, EntryDoc, TimeOffDoc, quota};
+pub use self::review::ReviewDoc;
 use super::value::{bson_id, bson_time, instant, uuid_of};
 use crate::domain::appointment::{Action, Appointment, HistoryEntry, Overridden, PartOf, Status, WalkIn};
 use crate::domain::history::Actor;
@@ -94,6 +96,8 @@ pub struct AppointmentDoc {
     /// For the doctor alone: left out by the feed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reviewed: bool,
     pub created_at: DateTime,
     pub updated_at: DateTime,
     /// Left out by the feed, as are `keys` and `shared`.
@@ -159,6 +163,7 @@ impl AppointmentDoc {
             reason: appointment.reason.clone(),
             cancel_reason: appointment.cancel_reason.clone(),
             notes: appointment.notes.clone(),
+            reviewed: appointment.reviewed,
             created_at: bson_time(appointment.created_at),
             updated_at: bson_time(appointment.updated_at),
             history: appointment.history.iter().map(HistoryDoc::from_domain).collect(),
@@ -193,6 +198,7 @@ impl AppointmentDoc {
             reason: self.reason.clone(),
             cancel_reason: self.cancel_reason.clone(),
             notes: self.notes.clone(),
+            reviewed: self.reviewed,
             created_at: instant(self.created_at).map_err(|_| bad("createdAt"))?,
             updated_at: instant(self.updated_at).map_err(|_| bad("updatedAt"))?,
             claims: entry::ticks_of(&self.claims),

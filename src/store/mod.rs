@@ -11,6 +11,7 @@ pub mod documents;
 pub mod failure;
 pub mod history;
 pub mod idempotency;
+pub mod reviews;
 pub mod series;
 pub mod sessions;
 pub mod signing_keys;
@@ -28,4 +29,5 @@ pub mod collection {
     pub const SIGNING_KEYS: &str = "signingKeys";
     pub const DOCTORS: &str = "doctors";
     pub const APPOINTMENTS: &str = "appointments";
+    pub const REVIEWS: &str = "reviews";
 }

@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use cita_protocol::operation::{Kind, Method};
-use cita_protocol::{CURSOR_HEADER, ErrorCode, Outcome, Problem};
+use cita_protocol::{CURSOR_HEADER, ErrorCode, Operation, Outcome, Problem};
 use http_body_util::LengthLimitError;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -185,6 +185,8 @@ struct Revised {
 fn location(door: &Door, uri: &Uri, created: &str) -> String {
     match door.operation.kind() {
         Kind::Connection => "/v1/me".to_owned(),
+        // It is made under its doctor, and lives on its own.
+        Kind::Mutation if door.operation == Operation::ReviewCreate => format!("/v1/reviews/{created}"),
         Kind::Read | Kind::Mutation => format!("{}/{created}", uri.path()),
     }
 }
@@ -198,8 +200,6 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 
 #[cfg(test)]
 mod tests {
-    use cita_protocol::Operation;
-
     use super::*;
 
     #[test]

@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use super::clinic::{Clinic, PASSWORD, Person, Practice, at, date, key, text};
 use super::office::Office;
+use super::visits::visit;
 
 /// Who calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,6 +163,18 @@ impl Cast {
         (text(&booked, "id"), text(&booked["appointments"][0], "id"))
     }
 
+    /// A new review by the patient of a visit to the doctor.
+    pub async fn review(&self) -> String {
+        let review = self.unwritten_review().await;
+        let connection = self.clinic.connect(&self.patient).await;
+        text(&connection.request("review.create", review, Some(key())).await.expect("a review").data, "id")
+    }
+
+    async fn unwritten_review(&self) -> Value {
+        let visit = visit(&self.clinic, &self.practice, &self.patient, &self.free_time()).await;
+        json!({ "doctorId": self.practice.doctor.id, "appointmentId": visit, "rating": 4, "text": "Escucha\ncon calma" })
+    }
+
     /// A good input for an operation. A new operation needs its case here.
     pub async fn valid_input(&self, operation: Operation) -> Value {
         let (doctor, service) = (&self.practice.doctor.id, &self.practice.service);
@@ -278,6 +291,17 @@ impl Cast {
             Operation::AdminApproveDoctor => json!({ "id": self.other_doctor.id, "approval": "approved" }),
             Operation::AdminSetStaff => json!({ "id": self.other_doctor.id, "staff": [self.other_staff.id] }),
             Operation::AdminListAudit => json!({ "userId": self.patient.id }),
+            Operation::ReviewList => json!({ "doctorId": doctor, "pageSize": 5 }),
+            Operation::ReviewCreate => self.unwritten_review().await,
+            Operation::ReviewUpdate => json!({ "id": self.review().await, "rating": 2, "text": "" }),
+            Operation::ReviewReply => json!({ "id": self.review().await, "text": "Gracias" }),
+            Operation::ReviewReport => json!({ "id": self.review().await, "reason": "Nombra a otra persona" }),
+            Operation::AdminListReviews => {
+                json!({ "reported": false, "status": "published", "doctorId": doctor, "pageSize": 5 })
+            }
+            Operation::AdminHideReview | Operation::AdminRestoreReview => {
+                json!({ "id": self.review().await, "reason": "Se ha revisado" })
+            }
             Operation::Subscribe => json!({ "topic": self.practice.calendar(), "from": date(0), "to": date(7) }),
             Operation::Unsubscribe => json!({ "topic": self.practice.slots(&date(1)) }),
         }

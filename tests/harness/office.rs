@@ -16,6 +16,7 @@ use cita::service::slots::Slots;
 use cita::store::appointments::AppointmentStore;
 use cita::store::cluster::Cluster;
 use cita::store::doctors::DoctorStore;
+use cita::store::reviews::ReviewStore;
 use cita::views::calendars::Calendars;
 use cita::views::committed::Committed;
 use cita::views::revocations::Revocations;
@@ -51,7 +52,14 @@ impl Office {
         let calendar = Arc::new(Doctors::new(doctors.clone(), slots, committed, true, Clock));
         Self {
             accounts: Accounts::new(users.clone(), auth.clone(), calendar, outbox, Clock),
-            erasure: Erasure::new(users.clone(), store, doctors, auth.clone(), Clock),
+            erasure: Erasure::new(
+                users.clone(),
+                store,
+                doctors,
+                ReviewStore::new(appointments.clone()),
+                auth.clone(),
+                Clock,
+            ),
             users,
             appointments,
             auth,

@@ -168,6 +168,26 @@ with the same key, so that it happens once.")]
         /// Id of the appointment
         id: String,
     },
+    /// Read what patients say of a doctor
+    #[command(after_help = "Example:\n  cita-cli reviews rojas")]
+    Reviews {
+        /// Id or part of the name
+        doctor: String,
+    },
+    /// Review a visit that took place
+    #[command(after_help = "Example:\n  cita-cli review 0193b0a2-… 5 'She explains everything'")]
+    Review {
+        /// Id of the appointment
+        appointment: String,
+        /// 1 to 5, the best
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=5))]
+        rating: u32,
+        /// What you have to say; everybody can read it
+        text: Option<String>,
+        /// Idempotency key; give that of an earlier attempt to learn its outcome
+        #[arg(long)]
+        key: Option<String>,
+    },
     /// Watch live: what there is, then every change, until Ctrl-C
     ///
     /// A lost connection is taken up again by itself, and nothing that happened meanwhile is missed.

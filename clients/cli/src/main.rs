@@ -17,6 +17,7 @@ mod failure;
 mod moves;
 mod output;
 mod password;
+mod reviews;
 mod screen;
 mod series;
 mod sessions;
@@ -86,6 +87,10 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         },
         Command::Appointments { all } => appointments::list(&mut open(Access::User)?, all).await,
         Command::Show { id } => appointments::show(&mut open(Access::User)?, &id).await,
+        Command::Reviews { doctor } => reviews::list(&mut open(Access::Known)?, &doctor).await,
+        Command::Review { appointment, rating, text, key } => {
+            reviews::write(&mut open(Access::User)?, &appointment, rating, text, key).await
+        }
         Command::Watch { what } => match what {
             Watched::Slots(range) => watch::slots(open(Access::Known)?, &range).await,
             Watched::Doctor { doctor } => watch::doctor(open(Access::Known)?, &doctor).await,

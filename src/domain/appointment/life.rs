@@ -172,6 +172,7 @@ mod tests {
             cancel_reason: None,
             series: None,
             notes: None,
+            reviewed: false,
             created_at: minute(0),
             updated_at: minute(0),
             claims: vec![Tick(1), Tick(2)],

@@ -108,6 +108,7 @@ fn appointment() -> Appointment {
         reason: None,
         cancel_reason: None,
         notes: None,
+        reviewed: false,
         created_at: Timestamp::UNIX_EPOCH,
         updated_at: Timestamp::UNIX_EPOCH,
         claims: Vec::new(),

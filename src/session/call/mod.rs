@@ -7,6 +7,7 @@ mod auth;
 mod doctors;
 mod holidays;
 mod life;
+mod reviews;
 mod series;
 mod services;
 mod sessions;
@@ -30,6 +31,7 @@ use crate::domain::secret::{AccessToken, RefreshToken};
 use crate::error::{Error, Result};
 use crate::live::cursor::Cursor;
 use crate::service::request::Done;
+use crate::service::reviews::Moderation;
 
 /// What a client asks for.
 #[derive(Clone, Copy, Debug)]
@@ -193,6 +195,14 @@ async fn carry_out(services: &Services, viewer: &Viewer, request: Request<'_>) -
             Operation::AdminApproveDoctor => call.admin_approve_doctor().await,
             Operation::AdminSetStaff => call.admin_set_staff().await,
             Operation::AdminListAudit => call.admin_list_audit().await,
+            Operation::ReviewList => call.review_list().await,
+            Operation::ReviewCreate => call.review_create().await,
+            Operation::ReviewUpdate => call.review_update().await,
+            Operation::ReviewReply => call.review_reply().await,
+            Operation::ReviewReport => call.review_report().await,
+            Operation::AdminListReviews => call.admin_list_reviews().await,
+            Operation::AdminHideReview => call.admin_moderate_review(Moderation::Hide).await,
+            Operation::AdminRestoreReview => call.admin_moderate_review(Moderation::Restore).await,
             // They need an open connection, which answers them itself.
             Operation::AuthRenew | Operation::Subscribe | Operation::Unsubscribe => {
                 Err(Problem::new(ErrorCode::UnknownType).into())
