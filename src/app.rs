@@ -35,6 +35,7 @@ use crate::service::doctors::Doctors;
 use crate::service::erasure::Erasure;
 use crate::service::export::Exports;
 use crate::service::keys;
+use crate::service::releases::Releases;
 use crate::service::reviews::Reviews;
 use crate::service::series::SeriesOfAppointments;
 use crate::service::slots::Slots;
@@ -278,7 +279,16 @@ async fn serve(
     let erasure = Arc::new(Erasure::new(users, store.clone(), rules, reviews.clone(), auth.clone(), clock));
     let audit = Audit::new(parts.users.clone(), clock);
     let reviews = Reviews::new(reviews, store, slots.clone(), audit.clone(), committed.clone(), clock);
-    let doctors = Doctors::new(parts.doctors, slots.clone(), committed.clone(), approve_at_once, clock);
+    let releases = Releases::new(parts.store.clone(), calendars.clone(), committed.clone());
+    let doctors = Doctors::new(
+        parts.doctors,
+        parts.store.clone(),
+        slots.clone(),
+        committed.clone(),
+        releases,
+        approve_at_once,
+        clock,
+    );
     let doctors = Arc::new(doctors);
     let appointments = Appointments::new(parts.store, auth.clone(), slots.clone(), calendars, committed, clock);
     let appointments = Arc::new(appointments);

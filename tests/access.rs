@@ -58,6 +58,7 @@ fn words(operation: Operation) -> (&'static [Caller], ErrorCode) {
         | O::ServiceUpdate
         | O::ServiceArchive
         | O::AvailabilitySet => (OWNER, forbidden),
+        O::TimeOffList | O::TimeOffCreate | O::TimeOffDelete | O::AppointmentListOutside => (PRACTICE, forbidden),
         // The topic is the doctor's calendar.
         O::Subscribe => (PRACTICE, forbidden),
         // They are between the patient and the doctor.

@@ -12,6 +12,7 @@ mod erasure;
 mod external;
 mod faults;
 mod harness;
+mod hours;
 mod identity;
 mod keys;
 mod life;

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::objects;
+use crate::time_off::KeptOfAppointments;
 use crate::value::{Cursor, Id, Instant, LocalDate, LocalTime, Money, TimeZone};
 
 /// Whether a doctor may be booked.
@@ -186,6 +187,9 @@ pub struct DoctorUpdateRequest {
     /// Zone of the doctor's calendar: the hours stay what they are on the clock, and become those of this zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<TimeZone>,
+    /// Required where the zone changes and appointments are still to come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub appointments: Option<KeptOfAppointments>,
     /// What is to have no value any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clear: Vec<Clearable>,
@@ -489,6 +493,9 @@ pub struct AvailabilitySetRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rev: Option<u32>,
     pub time_zone: TimeZone,
+    /// Required where the zone changes and appointments are still to come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub appointments: Option<KeptOfAppointments>,
     /// At most 100 ranges; those of one weekday do not overlap.
     #[serde(deserialize_with = "objects::list")]
     pub weekly: Vec<WeeklyRange>,

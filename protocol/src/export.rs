@@ -8,6 +8,7 @@ use crate::appointment::Appointment;
 use crate::auth::User;
 use crate::doctor::{Availability, Doctor, Service};
 use crate::review::Review;
+use crate::time_off::TimeOff;
 use crate::value::{Id, Instant};
 
 /// `me.export`.
@@ -94,6 +95,8 @@ pub struct ExportedDoctor {
     pub profile: Doctor,
     pub services: Vec<Service>,
     pub availability: Availability,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub time_off: Vec<TimeOff>,
     /// Changes of all that, the oldest first.
     pub history: Vec<HistoryEntry>,
 }

@@ -17,6 +17,7 @@ pub mod review;
 pub mod series;
 pub mod session;
 pub mod slot;
+pub mod time_off;
 pub mod topic;
 pub mod value;
 

@@ -5,7 +5,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::{admin, appointment, auth, doctor, export, holiday, review, series, session, slot, topic, value};
+use crate::{admin, appointment, auth, doctor, export, holiday, review, series, session, slot, time_off, topic, value};
 
 /// HTTP method of a REST route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -150,7 +150,7 @@ operations! {
         "The doctors who can be booked.";
     DoctorGet "doctor.get" Read [Get "/v1/doctors/{id}" 200] doctor::DoctorGetRequest => doctor::Doctor,
         "The public profile of a doctor.";
-    DoctorUpdate "doctor.update" Mutation [Patch "/v1/doctors/{id}" 200] doctor::DoctorUpdateRequest => doctor::Doctor,
+    DoctorUpdate "doctor.update" Mutation [Patch "/v1/doctors/{id}" 200] doctor::DoctorUpdateRequest => time_off::DoctorReply,
         "Change a doctor's profile.";
     ServiceList "service.list" Read [Get "/v1/doctors/{doctorId}/services" 200] doctor::ServiceListRequest => value::Page<doctor::Service>,
         "What a doctor offers.";
@@ -162,8 +162,14 @@ operations! {
         "Stop offering a service; its appointments stay.";
     AvailabilityGet "availability.get" Read [Get "/v1/doctors/{doctorId}/availability" 200] doctor::AvailabilityGetRequest => doctor::Availability,
         "When a doctor receives patients.";
-    AvailabilitySet "availability.set" Mutation [Put "/v1/doctors/{doctorId}/availability" 200] doctor::AvailabilitySetRequest => doctor::Availability,
+    AvailabilitySet "availability.set" Mutation [Put "/v1/doctors/{doctorId}/availability" 200] doctor::AvailabilitySetRequest => time_off::AvailabilityReply,
         "Replace a doctor's hours.";
+    TimeOffList "timeOff.list" Read [Get "/v1/doctors/{doctorId}/time-off" 200] time_off::TimeOffListRequest => value::Page<time_off::TimeOff>,
+        "When a doctor is away.";
+    TimeOffCreate "timeOff.create" Mutation [Post "/v1/doctors/{doctorId}/time-off" 201] time_off::TimeOffCreateRequest => time_off::TimeOffReply,
+        "Take time off: nothing can be booked into it from then on, and what was booked before is told.";
+    TimeOffDelete "timeOff.delete" Mutation [Delete "/v1/doctors/{doctorId}/time-off/{id}" 200] time_off::TimeOffDeleteRequest => value::Empty,
+        "Take a time off back.";
     HolidayCalendarList "holidayCalendar.list" Read [Get "/v1/holiday-calendars" 200] holiday::HolidayCalendarListRequest => value::Page<holiday::HolidayCalendar>,
         "The calendars of public holidays that a doctor can choose.";
     HolidayCalendarGet "holidayCalendar.get" Read [Get "/v1/holiday-calendars/{id}" 200] holiday::HolidayCalendarGetRequest => holiday::HolidayYear,
@@ -178,6 +184,8 @@ operations! {
         "One appointment.";
     AppointmentList "appointment.list" Read [Get "/v1/appointments" 200] appointment::AppointmentListRequest => value::Page<appointment::Appointment>,
         "Appointments by start.";
+    AppointmentListOutside "appointment.listOutside" Read [Get "/v1/doctors/{doctorId}/outside" 200] time_off::OutsideListRequest => time_off::OutsideList,
+        "Appointments that a doctor's present rules no longer allow, each with times to move it to.";
     AppointmentReschedule "appointment.reschedule" Mutation [Post "/v1/appointments/{id}/reschedule" 200] appointment::RescheduleRequest => appointment::Appointment,
         "Move an appointment; the old time is kept until the new one is won.";
     AppointmentCancel "appointment.cancel" Mutation [Post "/v1/appointments/{id}/cancel" 200] appointment::CancelRequest => appointment::Appointment,

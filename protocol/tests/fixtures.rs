@@ -20,6 +20,7 @@ use cita_protocol::review::{ModeratedReview, Review};
 use cita_protocol::series::{Series, SeriesPreviewReply};
 use cita_protocol::session::Session;
 use cita_protocol::slot::{SlotExplainReply, SlotSearchReply};
+use cita_protocol::time_off::{AvailabilityReply, DoctorReply, OutsideList, TimeOff, TimeOffReply};
 use cita_protocol::topic::{SubscribeReply, UnsubscribeReply};
 use cita_protocol::value::Empty;
 use cita_protocol::{ErrorCode, Operation, Page, Problem};
@@ -266,10 +267,16 @@ fn output(operation: Operation, name: &str, data: &Value) -> Value {
         O::MeGet | O::MeUpdate => again::<User>(name, data),
         O::MeExport => again::<Export>(name, data),
         O::DoctorSearch => again::<Page<Doctor>>(name, data),
-        O::DoctorGet | O::DoctorUpdate => again::<Doctor>(name, data),
+        O::DoctorGet => again::<Doctor>(name, data),
         O::ServiceList => again::<Page<Service>>(name, data),
         O::ServiceCreate | O::ServiceUpdate | O::ServiceArchive => again::<Service>(name, data),
-        O::AvailabilityGet | O::AvailabilitySet => again::<Availability>(name, data),
+        O::AvailabilityGet => again::<Availability>(name, data),
+        O::TimeOffList => again::<Page<TimeOff>>(name, data),
+        O::TimeOffCreate => again::<TimeOffReply>(name, data),
+        O::TimeOffDelete => again::<Empty>(name, data),
+        O::AppointmentListOutside => again::<OutsideList>(name, data),
+        O::AvailabilitySet => again::<AvailabilityReply>(name, data),
+        O::DoctorUpdate => again::<DoctorReply>(name, data),
         O::HolidayCalendarList => again::<Page<HolidayCalendar>>(name, data),
         O::HolidayCalendarGet => again::<HolidayYear>(name, data),
         O::SlotSearch => again::<SlotSearchReply>(name, data),

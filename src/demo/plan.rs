@@ -77,6 +77,7 @@ fn doctor(physician: &Physician, account: &User, now: Timestamp) -> Result<Docto
         rating: physician.rating.map(|(sum, count)| Rating { sum, count }).unwrap_or_default(),
         availability: availability(physician, now)?,
         services: services.collect::<Result<_>>()?,
+        time_off: Vec::new(),
         staff: Vec::new(),
         history: Vec::new(),
         updated_at: now,

@@ -109,6 +109,10 @@ pub const POLICY: &[Rule] = {
         rule("service.archive", Protected, OWNER, Refused),
         rule("availability.get", Public, ANYONE, Refused),
         rule("availability.set", Protected, OWNER, Refused),
+        rule("timeOff.list", Protected, PRACTICE, Refused),
+        rule("timeOff.create", Protected, PRACTICE, Refused),
+        rule("timeOff.delete", Protected, PRACTICE, Refused),
+        rule("appointment.listOutside", Protected, PRACTICE, Refused),
         rule("holidayCalendar.list", Public, ANYONE, Refused),
         rule("holidayCalendar.get", Public, ANYONE, Refused),
         rule("slot.search", Optional, ANYONE, Refused),
@@ -363,6 +367,9 @@ mod tests {
             "draft" => (&["its doctor", "its staff", "admin"], "not_found or nothing"),
             "part:doctor.staff" => (&["its doctor", "its staff", "admin"], "not_found"),
             "part:history.session" => (&["admin"], "not_found"),
+            "timeOff.list" | "timeOff.create" | "timeOff.delete" | "appointment.listOutside" => {
+                (&["its doctor", "its staff", "admin"], "forbidden")
+            }
             "topic:doctors/{id}/appointments" => (&["its doctor", "its staff", "admin"], "forbidden"),
             name if name.starts_with("admin.") => (&["admin"], "forbidden"),
             other => panic!("{other} has no words yet"),

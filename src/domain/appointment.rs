@@ -8,12 +8,14 @@
 //! ```
 
 mod life;
+mod zone;
 
 use std::ops::Range;
 
 use jiff::Timestamp;
 
 pub use self::life::{Move, Overridden};
+pub use self::zone::order_of_writing;
 use super::doctor::{Doctor, Service};
 use super::entry::Quota;
 use super::history::{self, Actor};

@@ -9,7 +9,7 @@ use std::ops::{Range, RangeInclusive};
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time, Weekday};
-use jiff::tz::{TimeZone, TimeZoneDatabase};
+use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 
 use super::doctor::{Availability, LocalRange, Season, Service};
 use super::holidays::{HolidayCalendar, MOST_CALENDARS};
@@ -85,6 +85,26 @@ pub(super) fn day_seconds(zone: &TimeZone, date: Date) -> Range<i64> {
     let midnight = midnight(date);
     let stretches = stretches(zone, midnight);
     first_from(midnight, &stretches)..first_from(midnight + DAY, &stretches)
+}
+
+/// The first instant of a date that shows a time of day, or a later one. In seconds of the epoch.
+pub(super) fn first_shown(zone: &TimeZone, date: Date, time: Time) -> i64 {
+    let midnight = midnight(date);
+    first_from(midnight + second_of_day(time), &stretches(zone, midnight))
+}
+
+/// The same, but the last instant that shows it where the clock shows it twice.
+pub(super) fn last_shown(zone: &TimeZone, date: Date, time: Time) -> i64 {
+    let local = zone.to_ambiguous_timestamp(date.to_datetime(time));
+    match (local.offset(), local.later()) {
+        (AmbiguousOffset::Fold { .. }, Ok(later)) => later.as_second(),
+        _ => first_shown(zone, date, time),
+    }
+}
+
+/// Whether a time of day is a multiple of 5 minutes.
+pub(super) fn on_grid(time: Time) -> bool {
+    second_of_day(time) % (i64::from(TICK_MINUTES) * 60) == 0 && time.subsec_nanosecond() == 0
 }
 
 /// An instant by its seconds of the epoch.
@@ -298,8 +318,7 @@ fn check_ranges(pointer: &str, mut ranges: Vec<(usize, LocalRange)>, found: &mut
 
 fn check_range(pointer: &str, range: LocalRange, found: &mut Vec<Violation>) {
     for (field, time) in [("from", range.from), ("to", range.to)] {
-        let on_grid = second_of_day(time) % (i64::from(TICK_MINUTES) * 60) == 0 && time.subsec_nanosecond() == 0;
-        if !on_grid {
+        if !on_grid(time) {
             found.push(Violation::new(format!("{pointer}/{field}"), "invalid", MULTIPLE));
         }
     }

@@ -8,6 +8,7 @@ use super::history::Actor;
 use super::holidays::HolidayCalendar;
 use super::ids::{DoctorId, ResourceId, ServiceId, UserId};
 use super::refusal::Refusal;
+use super::time_off::TimeOff;
 
 /// Everything that decides what a doctor offers, at one revision.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +21,8 @@ pub struct Doctor {
     pub rating: Rating,
     pub availability: Availability,
     pub services: Vec<Service>,
+    /// In order; see [`super::time_off::add`].
+    pub time_off: Vec<TimeOff>,
     /// Who acts for the doctor: users of the role staff, at most [`STAFF_LIMIT`].
     pub staff: Vec<UserId>,
     /// At most [`super::history::HISTORY_LIMIT`] entries. Empty in what the feed tells.
@@ -253,6 +256,7 @@ impl Doctor {
             approval: Approval::Rejected,
             profile: Profile::default(),
             services: self.services.iter().map(archived).collect(),
+            time_off: self.time_off.iter().map(|off| TimeOff { reason: None, ..off.clone() }).collect(),
             staff: Vec::new(),
             updated_at: now,
             ..self.clone()

@@ -170,6 +170,7 @@ mod tests {
             rating: Rating::default(),
             availability: Availability::closed(TimeZone::UTC),
             services: Vec::new(),
+            time_off: Vec::new(),
             staff: Vec::new(),
             history: Vec::new(),
             updated_at: Timestamp::UNIX_EPOCH,

@@ -12,6 +12,7 @@ pub use self::exception::except;
 use super::availability::{Opening, closed_by_holiday, day_seconds, openings, timestamp};
 use super::doctor::{Doctor, Service};
 use super::tick::{TICK_MINUTES, Tick};
+use super::time_off::is_off;
 
 /// Which rule keeps a time from being booked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +24,8 @@ pub enum Rule {
     Horizon,
     /// A public holiday, of a calendar that the doctor has chosen.
     Holiday,
+    /// The doctor is away.
+    TimeOff,
     Hours,
     Step,
     /// As many sessions of the service as there may be on the date.
@@ -44,6 +47,7 @@ impl Rule {
             Self::Notice => "notice",
             Self::Horizon => "horizon",
             Self::Holiday => "holiday",
+            Self::TimeOff => "time_off",
             Self::Hours => "hours",
             Self::Step => "step",
             Self::DailyLimit => "daily_limit",
@@ -80,6 +84,7 @@ pub fn candidates(doctor: &Doctor, service: &Service, date: Date) -> Vec<Candida
             footprint: service.footprint(start),
         })
         .collect();
+    candidates.retain(|candidate| !is_off(doctor, &candidate.footprint));
     candidates.sort_unstable_by_key(|candidate| candidate.start);
     candidates
 }
@@ -138,6 +143,9 @@ pub fn check(doctor: &Doctor, service: &Service, start: Timestamp, now: Timestam
     let date = doctor.availability.time_zone.to_datetime(start).date();
     if closed_by_holiday(&doctor.availability, date) {
         return Err(Rule::Holiday);
+    }
+    if is_off(doctor, &service.footprint(Tick::floor(start))) {
+        return Err(Rule::TimeOff);
     }
     let opening = openings(&doctor.availability, date).into_iter().find(|opening| admits(opening, service, start));
     let opening = opening.ok_or(Rule::Hours)?;

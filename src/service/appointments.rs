@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use self::terms::{allows, beyond, overridden, permits};
 use super::auth::Auth;
+use super::releases::Releases;
 use super::request::{self, Done};
 use super::slots::{self, Slots};
 use crate::clock::Clock;
@@ -41,6 +42,7 @@ pub struct Appointments {
     pub(super) slots: Arc<Slots>,
     pub(super) calendars: Arc<Calendars>,
     pub(super) committed: Arc<Committed>,
+    pub(super) releases: Releases,
     pub(super) clock: Clock,
 }
 
@@ -87,7 +89,8 @@ impl Appointments {
         committed: Arc<Committed>,
         clock: Clock,
     ) -> Self {
-        Self { store, auth, slots, calendars, committed, clock }
+        let releases = Releases::new(store.clone(), calendars.clone(), committed.clone());
+        Self { store, auth, slots, calendars, committed, releases, clock }
     }
 
     /// Books a slot.
@@ -312,8 +315,17 @@ impl Appointments {
                 return Err(Refusal::StaleRev.into());
             }
             let next = self.decide(current, change, practice, request, &lost).await.map_err(unchanged)?;
-            match self.store.replace(&stored, &next, request).await? {
-                Replaced::Done(at) => return Ok(self.acknowledged(next, at)),
+            let heirs = self.releases.heirs(next.doctor_id, &next.freed).await.map_err(unchanged)?;
+            let written = match heirs.is_empty() {
+                true => self.store.replace(&stored, &next, request).await?,
+                false => self.store.hand_over(&stored, &next, request, heirs).await?,
+            };
+            match written {
+                Replaced::Done(at) => {
+                    let done = self.acknowledged(next, at);
+                    self.releases.settle(done.value.doctor_id, &done.value.freed).await.map_err(unknown)?;
+                    return Ok(done);
+                }
                 Replaced::Stale => {}
                 Replaced::Outnumbered(place) => drop(lost.insert(place)),
                 Replaced::Refused(refusal) => {
@@ -366,7 +378,8 @@ impl Appointments {
                     Err(limit) => (Vec::new(), Some(beyond(limit, exception.as_deref())?)),
                 };
                 let overridden = overridden(rule.or(limit), exception.as_deref());
-                Ok(current.rescheduled(service, (start, quotas), overridden, by, now)?)
+                let next = current.rescheduled(service, (start, quotas), overridden, by, now)?;
+                Ok(Appointment { time_zone: calendar.doctor.zone_name().to_owned(), ..next })
             }
         }
     }

@@ -14,10 +14,13 @@ use tokio::sync::Notify;
 
 use super::auth::Auth;
 use super::random;
+use super::releases::heirs;
 use super::request::Done;
 use crate::clock::Clock;
 use crate::domain::account::{Identity, User};
+use crate::domain::appointment::Appointment;
 use crate::domain::audit::{Deed, Outcome as Audited};
+use crate::domain::entry::TimeOffDay;
 use crate::domain::ids::UserId;
 use crate::domain::refusal::Refusal;
 use crate::error::{ClusterName, Error, Outcome, Result};
@@ -181,9 +184,19 @@ impl Erasure {
             for stored in found {
                 let stranger = UserId(random::id(now)?);
                 let next = stored.appointment.without_patient(stranger, now);
-                self.appointments.rewrite(&stored, &next, person).await?;
+                let heirs = self.heirs(&next).await?;
+                self.appointments.rewrite(&stored, &next, person, heirs).await?;
             }
         }
+    }
+
+    /// The days of its doctor's time off that take over what an appointment gives up.
+    async fn heirs(&self, next: &Appointment) -> Result<Vec<TimeOffDay>> {
+        if next.freed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let doctor = self.doctors.find(next.doctor_id).await?;
+        Ok(doctor.map(|(stored, _)| heirs(&stored.doctor, &next.freed)).unwrap_or_default())
     }
 
     /// The rating of a review stays, since the doctor's counts it; whose it was, and what they wrote, does not. Of a doctor goes
@@ -218,7 +231,7 @@ impl Erasure {
             }
             for stored in found {
                 let next = stored.appointment.without_doctor(now);
-                self.appointments.rewrite(&stored, &next, person).await?;
+                self.appointments.rewrite(&stored, &next, person, Vec::new()).await?;
             }
         }
     }

@@ -21,6 +21,7 @@ mod passwords;
 mod places;
 mod random;
 mod refresh;
+pub mod releases;
 pub mod request;
 pub mod reviews;
 pub mod series;

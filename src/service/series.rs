@@ -260,8 +260,16 @@ impl SeriesOfAppointments {
             if backwards {
                 changes.reverse();
             }
-            match store.replace_together(&changes, request).await? {
-                Together::Done(at) => return self.acknowledged(next, at),
+            let freed = freed(&next);
+            let (releases, doctor) = (&self.appointments.releases, affected.first().map(|one| one.doctor_id));
+            let doctor = doctor.ok_or(Refusal::NotFound)?;
+            let heirs = releases.heirs(doctor, &freed).await.map_err(settle)?;
+            match store.replace_together(&changes, request, heirs).await? {
+                Together::Done(at) => {
+                    let done = self.acknowledged(next, at)?;
+                    releases.settle(doctor, &freed).await.map_err(unknown)?;
+                    return Ok(done);
+                }
                 Together::Stale => lost_to = affected.first().map(|one| one.id),
                 Together::Outnumbered(place) => drop(outnumbered.insert(place)),
                 Together::Refused { refusal, lost } => {
@@ -306,7 +314,11 @@ impl SeriesOfAppointments {
                     wanted.reverse();
                 }
                 let to = wanted.into_iter().map(|one| (one.start, one.quotas));
-                let next = affected.iter().zip(to).map(|(one, to)| one.rescheduled(&service, to, None, by, now));
+                let zone = calendar.doctor.zone_name();
+                let next = affected.iter().zip(to).map(|(one, to)| {
+                    let next = one.rescheduled(&service, to, None, by, now)?;
+                    Ok(Appointment { time_zone: zone.to_owned(), ..next })
+                });
                 Ok((next.collect::<Result<_, Refusal>>()?, later))
             }
         }
@@ -543,4 +555,11 @@ fn against(refusal: Refusal, lost: usize, mut judged: Vec<Judged>) -> Refusal {
         one.verdict = if refusal == Refusal::PatientBusy { Verdict::Busy } else { Verdict::Taken };
     }
     rules::refusal(&judged).unwrap_or(refusal)
+}
+
+/// The ticks that appointments give up together: one of them may take what another had.
+fn freed(next: &[Appointment]) -> Vec<Tick> {
+    let taken: HashSet<Tick> = next.iter().flat_map(|one| one.claims.iter().copied()).collect();
+    let freed: BTreeSet<Tick> = next.iter().flat_map(|one| one.freed.iter().copied()).collect();
+    freed.into_iter().filter(|tick| !taken.contains(tick)).collect()
 }

@@ -25,6 +25,8 @@ const ALTERNATIVES: usize = 5;
 /// How many days ahead they are looked for.
 const ALTERNATIVE_DAYS: i64 = 7;
 
+/// How many days ahead they are looked for when an appointment has to be moved: longer than any time off.
+const REBOOKING_DAYS: i64 = 200;
 /// Calendars that are read at the same time, where many are needed that are not in memory.
 const LOADS: usize = 16;
 
@@ -144,6 +146,23 @@ pub fn alternatives(
     free.truncate(ALTERNATIVES);
     free.sort();
     free
+}
+
+/// Free times for an appointment that has to be moved: near it, or else the first ones after it.
+#[must_use]
+pub fn rebookings(
+    calendar: &Calendar,
+    service: &Service,
+    start: Timestamp,
+    now: Timestamp,
+) -> Vec<(Timestamp, Timestamp)> {
+    let near = alternatives(calendar, service, start, now);
+    if !near.is_empty() {
+        return near;
+    }
+    let date = start.to_zoned(calendar.doctor.availability.time_zone.clone()).date();
+    let days = (ALTERNATIVE_DAYS..REBOOKING_DAYS).filter_map(|days| date.checked_add(days.days()).ok());
+    days.flat_map(|date| free_now(calendar, service, date, now)).take(ALTERNATIVES).collect()
 }
 
 /// The first time of any service that can be booked now.

@@ -24,7 +24,7 @@ use uuid::Uuid;
 pub use self::admin::{
     account, appointment_event, approval_of, audit_entry, doctor_event, doctor_for, role_of, staff_of,
 };
-pub use self::hours::{availability, holiday_calendar, holidays};
+pub use self::hours::{availability, holiday_calendar, holidays, keep_of, left, outside, time_off};
 pub use self::reviews::{exported_report, exported_review, moderated_review, review, review_for};
 pub use self::series::{occurrence, series};
 use crate::domain::access::{self, Object};
@@ -100,6 +100,7 @@ pub fn export(export: &Export) -> WireExport {
             profile: WireDoctor { staff: Some(staff_of(rules)), ..doctor(rules) },
             services: rules.services.iter().map(|offered| service(rules, offered)).collect(),
             availability: availability(rules),
+            time_off: rules.time_off.iter().map(|off| time_off(rules, off)).collect(),
             history: rules.history.iter().map(|entry| doctor_event(own, false, entry)).collect(),
         }),
         appointments: complete(&export.appointments, |found| {

@@ -10,13 +10,14 @@ use super::cluster::Cluster;
 use super::collection;
 use super::documents::{AppointmentDoc, DoctorDoc, EntryDoc, Outcome, Remembered, quota};
 use super::idempotency::{Recall, Request, without};
+use super::together::{Changes, Together};
 use super::value::{bson_id, bson_time, position};
 use super::whole::{self, reached};
 use super::write::{Verdict, linearizable, read, until_decided};
 use crate::domain::appointment::{Appointment, Status};
 use crate::domain::change::Position;
 use crate::domain::doctor::Doctor;
-use crate::domain::entry::{Entry, Quota};
+use crate::domain::entry::{Entry, Quota, TimeOffDay};
 use crate::domain::ids::{AppointmentId, DoctorId, PatientId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::error::{Error, Result};
@@ -186,12 +187,22 @@ impl AppointmentStore {
     }
 
     /// Writes the next revision of an appointment from which a person is erased: what they have asked for is no longer
-    /// remembered. `false`: the guard did not match.
+    /// remembered. What it gives up in days of time off, these take. `false`: somebody was faster.
     ///
     /// # Errors
     /// `unavailable` when the outcome could not be learnt.
-    pub async fn rewrite(&self, current: &Stored, next: &Appointment, person: UserId) -> Result<bool> {
+    pub async fn rewrite(
+        &self,
+        current: &Stored,
+        next: &Appointment,
+        person: UserId,
+        heirs: Vec<TimeOffDay>,
+    ) -> Result<bool> {
         let document = AppointmentDoc::from_domain(next, without(&current.document.keys, person));
+        if !heirs.is_empty() {
+            let changes = Changes::default().document(current.guard(), document).taken(heirs);
+            return Ok(matches!(self.write_together(changes).await?, Together::Done(_)));
+        }
         match whole::replace(&self.cluster, &self.collection, &current.guard(), &document).await? {
             Verdict::Done { value, .. } => Ok(value.is_some()),
             Verdict::Duplicate { index, .. } => {
@@ -249,6 +260,32 @@ impl AppointmentStore {
             ],
         };
         self.find_all(filter, limit).await
+    }
+
+    /// A doctor's appointments that are still to come and can be moved, by start, at most `limit`.
+    ///
+    /// # Errors
+    /// `unavailable` when the cluster does not answer.
+    pub async fn ahead_of(&self, doctor: DoctorId, now: Timestamp, limit: i64) -> Result<Vec<Stored>> {
+        let movable = [Status::Pending, Status::Booked].map(Status::as_str).to_vec();
+        let filter = doc! {
+            "doctorId": bson_id(doctor.0),
+            "kind": { "$exists": false },
+            "start": { "$gt": bson_time(now) },
+            "status": { "$in": movable },
+        };
+        self.find_all(filter, limit).await
+    }
+
+    /// The appointments of a doctor with these ids, by start.
+    ///
+    /// # Errors
+    /// `unavailable` when the cluster does not answer.
+    pub async fn with_ids(&self, doctor: DoctorId, ids: &[AppointmentId]) -> Result<Vec<Appointment>> {
+        let ids: Vec<Uuid> = ids.iter().map(|id| bson_id(id.0)).collect();
+        let limit = i64::try_from(ids.len()).unwrap_or(i64::MAX);
+        let found = self.find_all(doc! { "_id": { "$in": ids }, "doctorId": bson_id(doctor.0) }, limit.max(1)).await?;
+        Ok(found.into_iter().map(|stored| stored.appointment).collect())
     }
 
     async fn find_all(&self, filter: Document, limit: i64) -> Result<Vec<Stored>> {

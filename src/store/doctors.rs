@@ -50,6 +50,12 @@ impl StoredDoctor {
         without(&self.document.keys, user).len() < self.document.keys.len()
     }
 
+    /// What guards the next revision, and its document, which remembers the request.
+    pub(super) fn replacement(&self, next: &Doctor, request: &Request) -> (Document, DoctorDoc) {
+        let document = DoctorDoc::from_domain(next, request.remember(&self.document.keys, None));
+        (doc! { "_id": document.id, "rev": self.document.rev }, document)
+    }
+
     /// Whether the request succeeded before.
     ///
     /// # Errors

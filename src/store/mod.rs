@@ -15,6 +15,7 @@ pub mod reviews;
 pub mod series;
 pub mod sessions;
 pub mod signing_keys;
+pub mod together;
 mod transaction;
 pub mod users;
 pub mod value;

@@ -5,40 +5,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::TryStreamExt as _;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::doc;
 use mongodb::error::{Error as DriverError, ErrorKind};
 use serde::Deserialize;
 
-use super::appointments::{AppointmentStore, CLAIMS_INDEX, PRIMARY_INDEX, Stored, place_of, refusal_of};
+use super::appointments::{AppointmentStore, Stored};
 use super::documents::{AppointmentDoc, Outcome, patient_span, patient_tick};
 use super::idempotency::Request;
-use super::transaction::{self, in_transaction};
+pub use super::together::Together;
+use super::together::{Changes, together};
+use super::transaction::in_transaction;
 use super::value::bson_id;
 use super::whole::reached;
-use super::write::{Verdict, read};
+use super::write::read;
 use crate::domain::appointment::Appointment;
 use crate::domain::change::Position;
-use crate::domain::entry::Quota;
+use crate::domain::entry::TimeOffDay;
 use crate::domain::ids::{PatientId, SeriesId};
 use crate::domain::recurrence::MOST_OCCURRENCES;
-use crate::domain::refusal::Refusal;
 use crate::domain::tick::Tick;
 use crate::error::Result;
-
-/// What it came to that several appointments were written together.
-#[derive(Debug)]
-pub enum Together {
-    Done(Position),
-    /// New ones: a document with one of their ids exists. Changed ones: one is no longer at the revision that was replaced.
-    Stale,
-    /// Somebody has this place within a limit; the next one may be free.
-    Outnumbered(Quota),
-    /// Nothing was written; `lost` is the place of the one that was refused.
-    Refused {
-        refusal: Refusal,
-        lost: usize,
-    },
-}
 
 impl AppointmentStore {
     /// Books appointments, all or none.
@@ -69,32 +55,19 @@ impl AppointmentStore {
     }
 
     /// Writes the next revisions of appointments, all or none, in the given order, each guarded by the revision that it
-    /// replaces.
+    /// replaces. What they give up in days of time off, these take.
     ///
     /// # Errors
     /// `unavailable` when the outcome could not be learnt.
-    pub async fn replace_together(&self, changes: &[(&Stored, Appointment)], request: &Request) -> Result<Together> {
-        let replacement = |(current, next): &(&Stored, Appointment)| {
-            let document = AppointmentDoc::from_domain(next, current.keys_with(request, next));
-            (current.guard(), document)
-        };
-        let replacements: Arc<[(Document, AppointmentDoc)]> = changes.iter().map(replacement).collect();
-        let (collection, lost) = (self.collection.clone(), Arc::new(AtomicUsize::new(0)));
-        let at_fault = lost.clone();
-        let written = in_transaction(&self.cluster, move |session| {
-            let (collection, replacements, lost) = (collection.clone(), replacements.clone(), lost.clone());
-            Box::pin(async move {
-                for (place, (guard, document)) in replacements.iter().enumerate() {
-                    lost.store(place, Ordering::Relaxed);
-                    if !transaction::replace(session, &collection, guard.clone(), document).await? {
-                        return Ok(None);
-                    }
-                }
-                Ok(Some(()))
-            })
-        })
-        .await?;
-        together(written, at_fault.load(Ordering::Relaxed))
+    pub async fn replace_together(
+        &self,
+        changes: &[(&Stored, Appointment)],
+        request: &Request,
+        heirs: Vec<TimeOffDay>,
+    ) -> Result<Together> {
+        let all =
+            changes.iter().fold(Changes::default(), |all, (current, next)| all.appointment(current, next, request));
+        self.write_together(all.taken(heirs)).await
     }
 
     /// Every appointment of a series, by start, with the position of the read.
@@ -134,18 +107,6 @@ impl AppointmentStore {
 #[derive(Deserialize)]
 struct Shared {
     shared: Vec<String>,
-}
-
-fn together(written: Verdict<Option<((), Position)>>, lost: usize) -> Result<Together> {
-    Ok(match written {
-        Verdict::Done { value: Some(((), at)), .. } => Together::Done(at),
-        Verdict::Done { value: None, .. } => Together::Stale,
-        Verdict::Duplicate { index, .. } if index == PRIMARY_INDEX => Together::Stale,
-        Verdict::Duplicate { value: Some(place), index, .. } if index == CLAIMS_INDEX => {
-            Together::Outnumbered(place_of(&place)?)
-        }
-        Verdict::Duplicate { index, .. } => Together::Refused { refusal: refusal_of(&index)?, lost },
-    })
 }
 
 /// Place of the first document that a server refused.

@@ -63,6 +63,7 @@ pub fn somebody(dice: &mut Dice) -> Doctor {
         rating: Rating { sum: (0..count).map(|_| 1 + u32::try_from(dice.throw(5)).unwrap()).sum(), count },
         availability: Availability::closed(parse_zone("America/Bogota").unwrap()),
         services: Vec::new(),
+        time_off: Vec::new(),
         staff: Vec::new(),
         history: Vec::new(),
         updated_at: Timestamp::UNIX_EPOCH,

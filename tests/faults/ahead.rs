@@ -59,6 +59,7 @@ fn doctor(id: DoctorId) -> Doctor {
         profile: Profile::default(),
         availability: Availability { overrides: vec![(DAY, hours)], ..Availability::closed(time_zone) },
         services: vec![service()],
+        time_off: Vec::new(),
         staff: Vec::new(),
         history: Vec::new(),
         updated_at: Timestamp::UNIX_EPOCH,

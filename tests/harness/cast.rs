@@ -218,6 +218,13 @@ impl Cast {
                     "price": { "amountMinor": 9_000_000, "currency": "COP" }, "timeZone": "America/Bogota" })
             }
             Operation::ServiceList | Operation::AvailabilityGet => json!({ "doctorId": doctor }),
+            Operation::TimeOffList | Operation::AppointmentListOutside => json!({ "doctorId": doctor }),
+            // Far from the times that are given out.
+            Operation::TimeOffCreate => {
+                json!({ "doctorId": doctor, "from": { "date": date(340) }, "to": { "date": date(341), "time": "12:00" },
+                    "reason": "Congreso" })
+            }
+            Operation::TimeOffDelete => json!({ "doctorId": doctor, "id": self.time_off().await }),
             Operation::HolidayCalendarList => json!({}),
             Operation::HolidayCalendarGet => json!({ "id": "CO", "year": 2026 }),
             Operation::ServiceCreate => {
@@ -316,6 +323,13 @@ impl Cast {
             Caller::Staff | Caller::OtherStaff => Some(receptionist(&self.clinic, &self.admin, None).await),
             Caller::Admin => Some(admin(&self.clinic).await),
         }
+    }
+
+    async fn time_off(&self) -> String {
+        let connection = self.clinic.connect(&self.practice.doctor).await;
+        let data =
+            json!({ "doctorId": self.practice.doctor.id, "from": { "date": date(345) }, "to": { "date": date(345) } });
+        text(&connection.request("timeOff.create", data, Some(key())).await.expect("time off is taken").data, "id")
     }
 
     async fn service(&self) -> String {

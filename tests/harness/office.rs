@@ -12,6 +12,7 @@ use cita::service::accounts::Accounts;
 use cita::service::auth::Auth;
 use cita::service::doctors::Doctors;
 use cita::service::erasure::Erasure;
+use cita::service::releases::Releases;
 use cita::service::slots::Slots;
 use cita::store::appointments::AppointmentStore;
 use cita::store::cluster::Cluster;
@@ -47,9 +48,10 @@ impl Office {
         let auth = Arc::new(auth.expect("accounts"));
         let calendars = Arc::new(Calendars::new(Box::new(|_| Box::pin(std::future::ready(Ok(None)))), 1));
         let committed = Arc::new(Committed::default());
-        let slots = Arc::new(Slots::new(calendars, committed.clone(), Clock));
+        let slots = Arc::new(Slots::new(calendars.clone(), committed.clone(), Clock));
+        let releases = Releases::new(store.clone(), calendars, committed.clone());
         let (outbox, mails) = mpsc::channel(100);
-        let calendar = Arc::new(Doctors::new(doctors.clone(), slots, committed, true, Clock));
+        let calendar = Arc::new(Doctors::new(doctors.clone(), store.clone(), slots, committed, releases, true, Clock));
         Self {
             accounts: Accounts::new(users.clone(), auth.clone(), calendar, outbox, Clock),
             erasure: Erasure::new(

@@ -33,6 +33,7 @@ fn open(time_zone: TimeZone, date: Date, ranges: Vec<LocalRange>) -> Doctor {
         profile: Profile::default(),
         availability: Availability { overrides: vec![(date, ranges)], ..Availability::closed(time_zone) },
         services: Vec::new(),
+        time_off: Vec::new(),
         staff: Vec::new(),
         history: Vec::new(),
         updated_at: Timestamp::UNIX_EPOCH,

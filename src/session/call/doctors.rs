@@ -9,6 +9,7 @@ use cita_protocol::doctor::{
     AvailabilityGetRequest, AvailabilitySetRequest, Clearable, DoctorGetRequest, DoctorSearchRequest,
     DoctorUpdateRequest,
 };
+use cita_protocol::time_off::{AvailabilityReply, DoctorReply};
 use cita_protocol::value::Id;
 use uuid::Uuid;
 
@@ -85,8 +86,17 @@ impl Call<'_> {
             address: input.address.map(|text| fields.line("/address", &text, 0, 200)),
         };
         fields.finish()?;
-        let done = self.services.doctors.update(self.viewer, self.key()?, id, input.rev, &change).await?;
-        Ok(self.done(&done, |doctor| convert::doctor_for(self.viewer, doctor)))
+        let (doctors, keep) = (&self.services.doctors, input.appointments.map(convert::keep_of));
+        let done = doctors.update(self.viewer, self.key()?, id, input.rev, &change, keep).await?;
+        let left = match change.time_zone {
+            Some(_) => Some(convert::left(&doctors.outside_since(self.viewer, id, done.at).await?)),
+            None => None,
+        };
+        Ok(self.done(&done, |doctor| DoctorReply {
+            doctor: convert::doctor_for(self.viewer, doctor),
+            outside: left.as_ref().map(|left| left.outside.clone()),
+            more_outside: left.as_ref().is_some_and(|left| left.more_outside),
+        }))
     }
 
     pub(super) async fn availability_get(&self) -> Answered {
@@ -109,8 +119,13 @@ impl Call<'_> {
         };
         fields.finish()?;
         let doctors = &self.services.doctors;
-        let done = doctors.set_availability(self.viewer, self.key()?, id, input.rev, hours).await?;
-        Ok(self.done(&done, convert::availability))
+        let keep = input.appointments.map(convert::keep_of);
+        let done = doctors.set_availability(self.viewer, self.key()?, id, input.rev, hours, keep).await?;
+        let left = convert::left(&doctors.outside_since(self.viewer, id, done.at).await?);
+        Ok(self.done(&done, |doctor| AvailabilityReply {
+            availability: convert::availability(doctor),
+            left: left.clone(),
+        }))
     }
 
     /// The doctor of a read, once the point that it asks for has been seen.

@@ -12,6 +12,7 @@ mod series;
 mod services;
 mod sessions;
 mod slots;
+mod time_off;
 
 pub use auth::public_keys;
 
@@ -163,6 +164,10 @@ async fn carry_out(services: &Services, viewer: &Viewer, request: Request<'_>) -
             Operation::ServiceArchive => call.service_archive().await,
             Operation::AvailabilityGet => call.availability_get().await,
             Operation::AvailabilitySet => call.availability_set().await,
+            Operation::TimeOffList => call.time_off_list().await,
+            Operation::TimeOffCreate => call.time_off_create().await,
+            Operation::TimeOffDelete => call.time_off_delete().await,
+            Operation::AppointmentListOutside => call.outside().await,
             Operation::HolidayCalendarList => call.holiday_calendars().await,
             Operation::HolidayCalendarGet => call.holidays().await,
             Operation::SlotSearch => call.slot_search().await,

@@ -6,12 +6,17 @@ use cita_protocol::doctor::{
     Availability as WireAvailability, DayRange, Override, Season as WireSeason, Weekday as WireWeekday, WeeklyRange,
 };
 use cita_protocol::holiday::{Holiday, HolidayCalendar as WireCalendar, HolidayYear};
+use cita_protocol::time_off::{
+    KeptOfAppointments, LeftOutside, Outside as WireOutside, OutsideList, TimeOff as WireTimeOff,
+};
 use cita_protocol::value::{LocalTime, TimeZone};
 use jiff::civil::{Time, Weekday};
 
-use super::id;
+use super::{appointment, id, instant, slot};
 use crate::domain::doctor::{Doctor, LocalRange, Season};
 use crate::domain::holidays::{HolidayCalendar, Names};
+use crate::domain::time_off::TimeOff;
+use crate::service::doctors::{Keep, Outside, Task};
 
 pub fn availability(doctor: &Doctor) -> WireAvailability {
     let hours = &doctor.availability;
@@ -84,4 +89,41 @@ pub fn holidays(calendar: HolidayCalendar, year: i16) -> HolidayYear {
 
 fn names(names: &Names) -> BTreeMap<String, String> {
     names.iter().map(|(language, name)| ((*language).to_owned(), (*name).to_owned())).collect()
+}
+
+pub fn time_off(doctor: &Doctor, off: &TimeOff) -> WireTimeOff {
+    WireTimeOff {
+        id: id(off.id.0),
+        doctor_id: id(doctor.id.0),
+        rev: off.rev,
+        from: instant(off.from.instant()),
+        to: instant(off.to.instant()),
+        time_zone: TimeZone(doctor.zone_name().to_owned()),
+        reason: off.reason.clone(),
+    }
+}
+
+/// The domain's word for what stays of appointments.
+pub fn keep_of(kept: KeptOfAppointments) -> Keep {
+    match kept {
+        KeptOfAppointments::KeepInstants => Keep::Instants,
+        KeptOfAppointments::KeepLocalTimes => Keep::LocalTimes,
+    }
+}
+
+pub fn outside(outside: &Outside) -> OutsideList {
+    OutsideList { items: outside.tasks.iter().map(task).collect(), more: outside.more }
+}
+
+/// The same, within the answer to what left them outside.
+pub fn left(outside: &Outside) -> LeftOutside {
+    LeftOutside { outside: outside.tasks.iter().map(task).collect(), more_outside: outside.more }
+}
+
+fn task(task: &Task) -> WireOutside {
+    WireOutside {
+        appointment: appointment(&task.appointment),
+        rule: task.rule.as_str().to_owned(),
+        alternatives: task.alternatives.iter().map(slot).collect(),
+    }
 }

@@ -11,8 +11,10 @@ use crate::domain::doctor::{
 };
 use crate::domain::history::Actor;
 use crate::domain::holidays::HolidayCalendar;
-use crate::domain::ids::{ResourceId, ServiceId, SessionId, UserId};
+use crate::domain::ids::{ResourceId, ServiceId, SessionId, TimeOffId, UserId};
 use crate::domain::listing::{self, Sort};
+use crate::domain::tick::Tick;
+use crate::domain::time_off::TimeOff;
 use crate::store::value::{bson_id, bson_time, instant, uuid_of};
 
 /// A doctor.
@@ -53,6 +55,8 @@ pub struct DoctorDoc {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holiday_calendars: Vec<String>,
     pub services: Vec<ServiceDoc>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub time_off: Vec<RuleOfTimeOffDoc>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub staff: Vec<Uuid>,
     pub updated_at: DateTime,
@@ -102,6 +106,17 @@ pub struct SeasonDoc {
     pub to: String,
     /// Weekday 1 (Monday) to 7, minutes of the local day.
     pub weekly: Vec<(i32, i32, i32)>,
+}
+
+/// A time off, from a tick until another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RuleOfTimeOffDoc {
+    pub id: Uuid,
+    pub rev: i32,
+    pub from: i32,
+    pub to: i32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Hours of one date.
@@ -190,6 +205,7 @@ impl DoctorDoc {
             seasons: seasons.iter().map(SeasonDoc::from_domain).collect(),
             holiday_calendars: holiday_calendars.iter().map(|calendar| calendar.id().to_owned()).collect(),
             services: doctor.services.iter().map(ServiceDoc::from_domain).collect(),
+            time_off: doctor.time_off.iter().map(RuleOfTimeOffDoc::from_domain).collect(),
             staff: doctor.staff.iter().map(|person| bson_id(person.0)).collect(),
             updated_at: bson_time(doctor.updated_at),
             listing: ListingDoc::of(doctor),
@@ -234,6 +250,12 @@ impl DoctorDoc {
                 .map(ServiceDoc::to_domain)
                 .collect::<Option<_>>()
                 .ok_or_else(|| bad("services"))?,
+            time_off: self
+                .time_off
+                .iter()
+                .map(RuleOfTimeOffDoc::to_domain)
+                .collect::<Option<_>>()
+                .ok_or_else(|| bad("timeOff"))?,
             staff: self.staff.iter().map(|person| UserId(uuid_of(*person))).collect(),
             history: self
                 .history
@@ -262,6 +284,22 @@ impl DoctorDoc {
                 .iter()
                 .map(|id| HolidayCalendar::named(id))
                 .collect::<Option<_>>()?,
+        })
+    }
+}
+
+impl RuleOfTimeOffDoc {
+    fn from_domain(off: &TimeOff) -> Self {
+        Self { id: bson_id(off.id.0), rev: int(off.rev), from: off.from.0, to: off.to.0, reason: off.reason.clone() }
+    }
+
+    fn to_domain(&self) -> Option<TimeOff> {
+        Some(TimeOff {
+            id: TimeOffId(uuid_of(self.id)),
+            rev: u32::try_from(self.rev).ok()?,
+            from: Tick(self.from),
+            to: Tick(self.to),
+            reason: self.reason.clone(),
         })
     }
 }
@@ -429,6 +467,7 @@ mod tests {
             rating: Rating { sum: 9, count: 2 },
             availability: Availability::closed(TimeZone::UTC),
             services: Vec::new(),
+            time_off: Vec::new(),
             staff: vec![user; STAFF_LIMIT],
             history: vec![HistoryEntry { rev: 7, action: "availability.set".to_owned(), by, at }; HISTORY_LIMIT],
             updated_at: at,
