@@ -325,3 +325,35 @@ mod serde_bytes_array {
         binary.bytes.try_into().map_err(|_| D::Error::custom("not 32 bytes"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::{deserialize_from_document, doc};
+
+    use super::*;
+
+    /// What is stored are instants. The name of the zone stands beside them, for those who show them, and is never asked.
+    #[test]
+    fn other_zone_data_moves_no_appointment() {
+        let instant = DateTime::from_millis(1_796_133_600_000);
+        let in_zone = |zone: &str| {
+            let id = Uuid::from_bytes([7; 16]);
+            let document = doc! {
+                "_id": id, "doctorId": id, "bucket": 7, "rev": 1, "status": "booked", "claims": [5_987_112, 5_987_113],
+                "doctorName": "Ada", "patientId": id, "patientName": "Eva", "serviceId": id, "serviceName": "Consulta",
+                "start": instant, "end": DateTime::from_millis(1_796_134_200_000), "timeZone": zone,
+                "createdAt": instant, "updatedAt": instant,
+            };
+            let document: AppointmentDoc = deserialize_from_document(document).expect("a document");
+            document.to_domain().expect("an appointment")
+        };
+        let bogota = in_zone("America/Bogota");
+        assert_eq!((bogota.start.to_string(), bogota.claims.len()), ("2026-12-01T14:00:00Z".to_owned(), 2));
+        // Those of a zone whose rules have changed since, or that nobody knows any more, are when they were.
+        for zone in ["Europe/Madrid", "America/Nowhere"] {
+            let other = in_zone(zone);
+            assert_eq!(other.time_zone, zone);
+            assert_eq!(Appointment { time_zone: bogota.time_zone.clone(), ..other }, bogota);
+        }
+    }
+}

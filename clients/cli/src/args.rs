@@ -85,6 +85,32 @@ Examples:
         /// Id or part of the name
         doctor: String,
     },
+    /// Show when a doctor receives patients
+    #[command(after_help = "Example:\n  cita-cli hours rojas")]
+    Hours {
+        /// Id or part of the name
+        doctor: String,
+    },
+    /// List, take and take back a doctor's time off; for the doctor, their staff and admins
+    #[command(after_help = "\
+Examples:
+  cita-cli --profile doctor time-off list
+  cita-cli --profile doctor time-off add 2026-12-20 2027-01-06 --reason Vacation
+  cita-cli --profile desk time-off --doctor rojas add 2026-12-04T12:00 2026-12-04T15:30
+  cita-cli --profile doctor time-off remove 0193b0a2-…")]
+    TimeOff {
+        /// Id or part of the name; default: yourself
+        #[arg(long, value_name = "DOCTOR")]
+        doctor: Option<String>,
+        #[command(subcommand)]
+        what: TimeOffCommand,
+    },
+    /// List the appointments that a doctor's present hours and time off no longer allow, with times to move them to
+    #[command(after_help = "Example:\n  cita-cli --profile doctor outside")]
+    Outside {
+        /// Id or part of the name; default: yourself
+        doctor: Option<String>,
+    },
     /// List the times that can be booked, in the doctor's local time
     #[command(after_help = "\
 Examples:
@@ -200,6 +226,33 @@ Examples:
         #[command(subcommand)]
         what: Watched,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TimeOffCommand {
+    /// Those that are not over
+    List,
+    /// Take time off: nothing can be booked into it from then on
+    Add(TimeOffAdd),
+    /// Take one back: its time is free again
+    Remove {
+        /// Id of the time off
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct TimeOffAdd {
+    /// First day, 2026-12-20, or a local time of the doctor, 2026-12-20T12:00
+    pub from: String,
+    /// Last day, included, or a local time; default: the first day alone
+    pub to: Option<String>,
+    /// Why, for the practice alone
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Idempotency key; give that of an earlier attempt to learn its outcome
+    #[arg(long)]
+    pub key: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -14,6 +14,7 @@ mod client;
 mod credentials;
 mod directory;
 mod failure;
+mod hours;
 mod moves;
 mod output;
 mod password;
@@ -65,6 +66,9 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         Command::Doctors(search) => directory::doctors(&mut open(Access::Known)?, search).await,
         Command::Doctor { doctor } => directory::doctor(&mut open(Access::Known)?, &doctor).await,
         Command::Services { doctor } => directory::services(&mut open(Access::Known)?, &doctor).await,
+        Command::Hours { doctor } => hours::show(&mut open(Access::Known)?, &doctor).await,
+        Command::TimeOff { doctor, what } => hours::time_off(&mut open(Access::User)?, doctor, what).await,
+        Command::Outside { doctor } => hours::outside(&mut open(Access::User)?, doctor).await,
         Command::Slots(range) => directory::slots(&mut open(Access::Known)?, &range).await,
         Command::Book(book) => appointments::book(&mut open(Access::User)?, book).await,
         Command::Reschedule { id, start, key } => {
