@@ -17,7 +17,7 @@ use cita_protocol::frame::{ClientFrame, CloseCode, ServerFrame, ServerMessage};
 use cita_protocol::operation::{ClientMessage, Kind};
 use cita_protocol::review::{ModeratedReview, Review};
 use cita_protocol::session::Session;
-use cita_protocol::slot::SlotSearchReply;
+use cita_protocol::slot::{SlotExplainReply, SlotSearchReply};
 use cita_protocol::topic::{SubscribeReply, UnsubscribeReply};
 use cita_protocol::value::Empty;
 use cita_protocol::{ErrorCode, Operation, Page, Problem};
@@ -269,10 +269,19 @@ fn output(operation: Operation, name: &str, data: &Value) -> Value {
         O::ServiceCreate | O::ServiceUpdate | O::ServiceArchive => again::<Service>(name, data),
         O::AvailabilityGet | O::AvailabilitySet => again::<Availability>(name, data),
         O::SlotSearch => again::<SlotSearchReply>(name, data),
+        O::SlotExplain => again::<SlotExplainReply>(name, data),
         O::AppointmentList => again::<Page<Appointment>>(name, data),
-        O::AppointmentBook | O::AppointmentGet | O::AppointmentReschedule | O::AppointmentCancel => {
-            again::<Appointment>(name, data)
-        }
+        O::AppointmentBook
+        | O::AppointmentGet
+        | O::AppointmentReschedule
+        | O::AppointmentCancel
+        | O::AppointmentApprove
+        | O::AppointmentDecline
+        | O::AppointmentCheckIn
+        | O::AppointmentComplete
+        | O::AppointmentNoShow
+        | O::AppointmentUndo
+        | O::AppointmentSetNotes => again::<Appointment>(name, data),
         O::AppointmentHistory | O::DoctorHistory => again::<Page<HistoryEntry>>(name, data),
         O::PatientFind => again::<Patient>(name, data),
         O::StaffListDoctors | O::AdminListDoctors => again::<Page<Doctor>>(name, data),

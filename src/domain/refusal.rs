@@ -25,6 +25,8 @@ pub enum Refusal {
     },
     PatientBusy,
     IllegalTransition,
+    /// It would be legal, but not for the patient and not any more.
+    TooLate,
     AlreadyReviewed,
     /// The visit did not take place, or its review can no longer be changed.
     NotReviewable,

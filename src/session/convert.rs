@@ -7,7 +7,7 @@ use cita_protocol::appointment::{Appointment as WireAppointment, AppointmentStat
 use cita_protocol::auth::{AuthReply, ConnectedUser, Role as WireRole, User as WireUser};
 use cita_protocol::doctor::{
     AllowedPatients, Approval as WireApproval, Availability as WireAvailability, DayRange, Doctor as WireDoctor,
-    DoctorSort, LiveDoctor, Override, Rating as WireRating, Service as WireService, Weekday as WireWeekday,
+    DoctorSort, FirstSlot, LiveDoctor, Override, Rating as WireRating, Service as WireService, Weekday as WireWeekday,
     WeeklyRange,
 };
 use cita_protocol::export::{
@@ -25,7 +25,8 @@ pub use self::admin::{
     account, appointment_event, approval_of, audit_entry, doctor_event, doctor_for, role_of, staff_of,
 };
 pub use self::reviews::{exported_report, exported_review, moderated_review, review, review_for};
-use crate::domain::account::{Identity, Role, User};
+use crate::domain::access::{self, Object};
+use crate::domain::account::{Identity, Role, User, Viewer};
 use crate::domain::appointment::{Appointment, Status};
 use crate::domain::doctor::{Approval, Doctor, LocalRange, Patients, Rating, Service};
 use crate::domain::ids::SessionId;
@@ -36,6 +37,7 @@ use crate::error::{ClusterName, Error, Outcome};
 use crate::live::project::LiveSlot;
 use crate::service::auth::Grant;
 use crate::service::export::{Complete, Export};
+use crate::service::slots::First;
 
 pub fn id(id: Uuid) -> Id {
     Id(id.to_string())
@@ -102,9 +104,16 @@ pub fn export(export: &Export) -> WireExport {
             availability: availability(rules),
             history: rules.history.iter().map(|entry| doctor_event(own, false, entry)).collect(),
         }),
-        appointments: complete(&export.appointments, |found| ExportedAppointment {
-            appointment: appointment(found),
-            history: found.history.iter().map(|entry| appointment_event(own, false, entry)).collect(),
+        appointments: complete(&export.appointments, |found| {
+            let doctor = own == Some(found.doctor_id);
+            ExportedAppointment {
+                appointment: WireAppointment { notes: found.notes.clone().filter(|_| doctor), ..appointment(found) },
+                history: found
+                    .history_for(doctor, doctor)
+                    .iter()
+                    .map(|entry| appointment_event(own, false, entry))
+                    .collect(),
+            }
         }),
         reviews: complete(&export.reviews, |review| exported_review(export.user.id, review)),
         review_reports: ExportList {
@@ -167,8 +176,19 @@ pub fn doctor(doctor: &Doctor) -> WireDoctor {
         photo_url: doctor.profile.photo_url.clone(),
         price: doctor.profile.price.as_ref().map(money),
         rating: rating(doctor.rating),
+        first_slot: None,
         staff: None,
     }
+}
+
+/// A doctor with the first time that can be booked.
+pub fn available_doctor((found, first): &(Doctor, Option<First>)) -> WireDoctor {
+    let first_slot = first.map(|first| FirstSlot {
+        service_id: id(first.service.0),
+        start: instant(first.start),
+        end: instant(first.end),
+    });
+    WireDoctor { first_slot, ..doctor(found) }
 }
 
 /// To hundredths; nothing while nobody has said anything.
@@ -182,13 +202,14 @@ pub fn live_doctor(doctor: &Doctor) -> LiveDoctor {
     LiveDoctor { doctor: self::doctor(doctor), services }
 }
 
-/// The domain's word for a sort of the wire.
-pub fn sort_of(sort: DoctorSort) -> Sort {
+/// The domain's word for a sort of the wire; `None` for the one that is computed from calendars.
+pub fn sort_of(sort: DoctorSort) -> Option<Sort> {
     match sort {
-        DoctorSort::Name => Sort::Name,
-        DoctorSort::Rating => Sort::Rating,
-        DoctorSort::Price => Sort::Price,
-        DoctorSort::Experience => Sort::Experience,
+        DoctorSort::Name => Some(Sort::Name),
+        DoctorSort::Rating => Some(Sort::Rating),
+        DoctorSort::Price => Some(Sort::Price),
+        DoctorSort::Experience => Some(Sort::Experience),
+        DoctorSort::Available => None,
     }
 }
 
@@ -288,6 +309,13 @@ pub fn live_slot(slot: &LiveSlot) -> WireLiveSlot {
     }
 }
 
+/// An appointment with those parts that this viewer may see.
+pub fn appointment_for(viewer: &Viewer, of: &Appointment) -> WireAppointment {
+    let sees_notes = access::authorise(access::NOTES_PART, viewer, Object::of_doctor(of.doctor_id)).is_ok();
+    WireAppointment { notes: of.notes.clone().filter(|_| sees_notes), ..appointment(of) }
+}
+
+/// An appointment as all its parties see it, in lists and topics: without the notes.
 pub fn appointment(appointment: &Appointment) -> WireAppointment {
     WireAppointment {
         id: id(appointment.id.0),
@@ -305,6 +333,7 @@ pub fn appointment(appointment: &Appointment) -> WireAppointment {
         time_zone: TimeZone(appointment.time_zone.clone()),
         reason: appointment.reason.clone(),
         cancel_reason: appointment.cancel_reason.clone(),
+        notes: None,
         created_at: instant(appointment.created_at),
         updated_at: instant(appointment.updated_at),
     }
@@ -383,6 +412,7 @@ fn refused(refusal: Refusal) -> Problem {
         }
         Refusal::PatientBusy => plain(ErrorCode::PatientBusy),
         Refusal::IllegalTransition => plain(ErrorCode::IllegalTransition),
+        Refusal::TooLate => Problem { rule: Some("cutoff".to_owned()), ..plain(ErrorCode::IllegalTransition) },
         Refusal::AlreadyReviewed => plain(ErrorCode::AlreadyReviewed),
         Refusal::NotReviewable => plain(ErrorCode::NotReviewable),
         Refusal::EmailTaken => plain(ErrorCode::EmailTaken),

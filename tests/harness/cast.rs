@@ -17,6 +17,7 @@ use cita::views::revocations::Revocations;
 use cita_protocol::Operation;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::clinic::{Clinic, PASSWORD, Person, Practice, at, date, key, text};
@@ -62,6 +63,8 @@ pub struct Cast {
     pub admin: Person,
     /// How many of the doctor's times are given out.
     times: AtomicU32,
+    /// A service of the doctor that asks for approval.
+    with_approval: OnceCell<String>,
 }
 
 impl Cast {
@@ -87,6 +90,7 @@ impl Cast {
             other_staff,
             admin,
             times: AtomicU32::new(0),
+            with_approval: OnceCell::new(),
         }
     }
 
@@ -129,6 +133,34 @@ impl Cast {
     async fn unwritten_review(&self) -> Value {
         let visit = visit(&self.clinic, &self.practice, &self.patient, &self.free_time()).await;
         json!({ "doctorId": self.practice.doctor.id, "appointmentId": visit, "rating": 4, "text": "Escucha\ncon calma" })
+    }
+
+    /// A new request of the patient, which the practice has to approve.
+    pub async fn request(&self) -> String {
+        let service = self.with_approval.get_or_init(|| async {
+            let service = json!({ "doctorId": self.practice.doctor.id, "name": "Con aprobación", "durationMinutes": 30,
+                "horizonDays": 366, "requiresApproval": true });
+            let connection = self.clinic.connect(&self.practice.doctor).await;
+            text(
+                &connection.request("service.create", service, Some(key())).await.expect("a service is made").data,
+                "id",
+            )
+        });
+        let booking = json!({ "doctorId": self.practice.doctor.id, "serviceId": service.await,
+            "start": self.free_time() });
+        let connection = self.clinic.connect(&self.patient).await;
+        text(&connection.request("appointment.book", booking, Some(key())).await.expect("a free time").data, "id")
+    }
+
+    /// A new appointment that has come through moves of the practice, each by its verb.
+    pub async fn appointment_after(&self, moves: &[&str]) -> String {
+        let id = self.appointment().await;
+        let connection = self.clinic.connect(&self.practice.doctor).await;
+        for verb in moves {
+            let moved = connection.request(&format!("appointment.{verb}"), json!({ "id": id }), Some(key())).await;
+            moved.expect("the move is legal");
+        }
+        id
     }
 
     /// A good input for an operation. A new operation needs its case here.
@@ -191,6 +223,9 @@ impl Cast {
                 json!({ "doctorId": doctor, "serviceId": service, "from": date(1), "to": date(2),
                     "timeZone": "Europe/Madrid" })
             }
+            Operation::SlotExplain => {
+                json!({ "doctorId": doctor, "serviceId": service, "start": self.free_time() })
+            }
             Operation::AppointmentBook => {
                 json!({ "doctorId": doctor, "serviceId": service, "start": self.free_time(), "reason": "Dolor de cabeza",
                     "patientId": self.patient.id })
@@ -202,6 +237,13 @@ impl Cast {
             }
             Operation::AppointmentReschedule => json!({ "id": self.appointment().await, "start": self.free_time() }),
             Operation::AppointmentCancel => json!({ "id": self.appointment().await, "reason": "Ya no hace falta" }),
+            Operation::AppointmentApprove => json!({ "id": self.request().await }),
+            Operation::AppointmentDecline => json!({ "id": self.request().await, "reason": "Ese día no" }),
+            Operation::AppointmentCheckIn | Operation::AppointmentNoShow => json!({ "id": self.appointment().await }),
+            Operation::AppointmentComplete | Operation::AppointmentUndo => {
+                json!({ "id": self.appointment_after(&["checkIn"]).await })
+            }
+            Operation::AppointmentSetNotes => json!({ "id": self.appointment().await, "notes": "Reposo\ny agua" }),
             Operation::AppointmentHistory => json!({ "id": self.appointment().await }),
             Operation::DoctorHistory => json!({ "id": doctor }),
             Operation::PatientFind => json!({ "email": self.patient.email }),

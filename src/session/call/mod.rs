@@ -5,9 +5,11 @@ mod admin;
 mod appointments;
 mod auth;
 mod doctors;
+mod life;
 mod reviews;
 mod services;
 mod sessions;
+mod slots;
 
 pub use auth::public_keys;
 
@@ -20,6 +22,7 @@ use super::parse::{self, Fields};
 use super::{Services, convert, encode, input};
 use crate::domain::access;
 use crate::domain::account::Viewer;
+use crate::domain::appointment::Move;
 use crate::domain::peer::Peer;
 use crate::domain::refusal::Refusal;
 use crate::domain::secret::{AccessToken, RefreshToken};
@@ -159,11 +162,19 @@ async fn carry_out(services: &Services, viewer: &Viewer, request: Request<'_>) -
             Operation::AvailabilityGet => call.availability_get().await,
             Operation::AvailabilitySet => call.availability_set().await,
             Operation::SlotSearch => call.slot_search().await,
+            Operation::SlotExplain => call.slot_explain().await,
             Operation::AppointmentBook => call.book().await,
             Operation::AppointmentGet => call.appointment_get().await,
             Operation::AppointmentList => call.appointment_list().await,
             Operation::AppointmentReschedule => call.reschedule().await,
             Operation::AppointmentCancel => call.cancel().await,
+            Operation::AppointmentApprove => call.advance(Move::Approve).await,
+            Operation::AppointmentDecline => call.decline().await,
+            Operation::AppointmentCheckIn => call.advance(Move::CheckIn).await,
+            Operation::AppointmentComplete => call.advance(Move::Complete).await,
+            Operation::AppointmentNoShow => call.advance(Move::NoShow).await,
+            Operation::AppointmentUndo => call.advance(Move::Undo).await,
+            Operation::AppointmentSetNotes => call.set_notes().await,
             Operation::AppointmentHistory => call.appointment_history().await,
             Operation::DoctorHistory => call.doctor_history().await,
             Operation::PatientFind => call.find_patient().await,
