@@ -36,6 +36,7 @@ use crate::service::erasure::Erasure;
 use crate::service::export::Exports;
 use crate::service::keys;
 use crate::service::reviews::Reviews;
+use crate::service::series::SeriesOfAppointments;
 use crate::service::slots::Slots;
 use crate::session::limiter::{Limiter, Rates};
 use crate::session::{Limits, Services, encode};
@@ -279,6 +280,8 @@ async fn serve(
     let reviews = Reviews::new(reviews, store, slots.clone(), audit.clone(), committed.clone(), clock);
     let doctors = Doctors::new(parts.doctors, slots.clone(), committed.clone(), approve_at_once, clock);
     let doctors = Arc::new(doctors);
+    let appointments = Appointments::new(parts.store, auth.clone(), slots.clone(), calendars, committed, clock);
+    let appointments = Arc::new(appointments);
     let services = Arc::new(Services {
         auth: auth.clone(),
         accounts: Accounts::new(parts.users.clone(), auth.clone(), doctors.clone(), parts.mails, clock),
@@ -287,9 +290,10 @@ async fn serve(
         erasure: erasure.clone(),
         exports,
         doctors,
-        slots: slots.clone(),
+        slots,
         reviews,
-        appointments: Appointments::new(parts.store, auth.clone(), slots, calendars, committed, clock),
+        series: SeriesOfAppointments::new(appointments.clone()),
+        appointments,
         hub: hub.clone(),
         clock,
         limits: limits(config),

@@ -59,7 +59,8 @@ fn words(operation: Operation) -> (&'static [Caller], ErrorCode) {
         // The topic is the doctor's calendar.
         O::Subscribe => (PRACTICE, forbidden),
         // They are between the patient and the doctor.
-        O::AppointmentBook | O::AppointmentList => (PARTIES, forbidden),
+        O::AppointmentBook | O::AppointmentList | O::SeriesPreview | O::SeriesBook => (PARTIES, forbidden),
+        O::SeriesGet | O::SeriesReschedule | O::SeriesCancel => (PARTIES, hidden),
         O::AppointmentGet | O::AppointmentHistory | O::AppointmentReschedule | O::AppointmentCancel => {
             (PARTIES, hidden)
         }

@@ -62,6 +62,9 @@ pub struct Appointment {
     pub end: Instant,
     /// The doctor's zone.
     pub time_zone: TimeZone,
+    /// The series that it was booked with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series_id: Option<Id>,
     /// Why the patient comes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -13,6 +13,7 @@ pub mod frame;
 mod objects;
 pub mod operation;
 pub mod review;
+pub mod series;
 pub mod session;
 pub mod slot;
 pub mod topic;

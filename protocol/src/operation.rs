@@ -5,7 +5,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::{admin, appointment, auth, doctor, export, review, session, slot, topic, value};
+use crate::{admin, appointment, auth, doctor, export, review, series, session, slot, topic, value};
 
 /// HTTP method of a REST route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -192,6 +192,16 @@ operations! {
         "Take back the check-in, completion or no-show of the last ten minutes.";
     AppointmentSetNotes "appointment.setNotes" Mutation [Put "/v1/appointments/{id}/notes" 200] appointment::SetNotesRequest => appointment::Appointment,
         "Write what the doctor alone reads.";
+    SeriesPreview "series.preview" Read [Get "/v1/series/preview" 200] series::SeriesPreviewRequest => series::SeriesPreviewReply,
+        "Try a recurring appointment: a verdict for each occurrence.";
+    SeriesBook "series.book" Mutation [Post "/v1/series" 201] series::SeriesBookRequest => series::Series,
+        "Book a recurring appointment: all its occurrences, or those that are named, or none.";
+    SeriesGet "series.get" Read [Get "/v1/series/{id}" 200] series::SeriesGetRequest => series::Series,
+        "The appointments of a series.";
+    SeriesReschedule "series.reschedule" Mutation [Post "/v1/series/{id}/reschedule" 200] series::SeriesRescheduleRequest => series::Series,
+        "Move all appointments of a series that are still to come, or one and those that follow it.";
+    SeriesCancel "series.cancel" Mutation [Delete "/v1/series/{id}" 200] series::SeriesCancelRequest => series::Series,
+        "Cancel all appointments of a series that are still to come, or one and those that follow it.";
     AppointmentHistory "appointment.history" Read [Get "/v1/appointments/{id}/history" 200] admin::HistoryRequest => value::Page<admin::HistoryEntry>,
         "Who changed an appointment, when and how.";
     DoctorHistory "doctor.history" Read [Get "/v1/doctors/{id}/history" 200] admin::HistoryRequest => value::Page<admin::HistoryEntry>,

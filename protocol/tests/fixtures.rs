@@ -16,6 +16,7 @@ use cita_protocol::export::Export;
 use cita_protocol::frame::{ClientFrame, CloseCode, ServerFrame, ServerMessage};
 use cita_protocol::operation::{ClientMessage, Kind};
 use cita_protocol::review::{ModeratedReview, Review};
+use cita_protocol::series::{Series, SeriesPreviewReply};
 use cita_protocol::session::Session;
 use cita_protocol::slot::{SlotExplainReply, SlotSearchReply};
 use cita_protocol::topic::{SubscribeReply, UnsubscribeReply};
@@ -282,6 +283,8 @@ fn output(operation: Operation, name: &str, data: &Value) -> Value {
         | O::AppointmentNoShow
         | O::AppointmentUndo
         | O::AppointmentSetNotes => again::<Appointment>(name, data),
+        O::SeriesPreview => again::<SeriesPreviewReply>(name, data),
+        O::SeriesBook | O::SeriesGet | O::SeriesReschedule | O::SeriesCancel => again::<Series>(name, data),
         O::AppointmentHistory | O::DoctorHistory => again::<Page<HistoryEntry>>(name, data),
         O::PatientFind => again::<Patient>(name, data),
         O::StaffListDoctors | O::AdminListDoctors => again::<Page<Doctor>>(name, data),

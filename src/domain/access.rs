@@ -123,6 +123,11 @@ pub const POLICY: &[Rule] = {
         rule("appointment.noShow", Protected, PRACTICE, RefusedToParties),
         rule("appointment.undo", Protected, PRACTICE, RefusedToParties),
         rule("appointment.setNotes", Protected, ITS_DOCTOR, RefusedToParties),
+        rule("series.preview", Protected, PARTIES, Refused),
+        rule("series.book", Protected, PARTIES, Refused),
+        rule("series.get", Protected, PARTIES, Hidden),
+        rule("series.reschedule", Protected, PARTIES, Hidden),
+        rule("series.cancel", Protected, PARTIES, Hidden),
         rule("patient.find", Protected, RECEPTION, Refused),
         rule("staff.listDoctors", Protected, RECEPTION, Refused),
         rule("admin.listUsers", Protected, ADMIN, Refused),
@@ -328,8 +333,11 @@ mod tests {
             | "topic:me/sessions" => (&["every user"], "-"),
             "doctor.update" | "doctor.history" | "service.create" | "service.update" | "service.archive"
             | "availability.set" => (&["its doctor", "admin"], "forbidden"),
-            "appointment.book" | "appointment.list" => {
+            "appointment.book" | "appointment.list" | "series.preview" | "series.book" => {
                 (&["its patient", "its doctor", "its staff", "admin"], "forbidden")
+            }
+            "series.get" | "series.reschedule" | "series.cancel" => {
+                (&["its patient", "its doctor", "its staff", "admin"], "not_found")
             }
             "appointment.get" | "appointment.reschedule" | "appointment.cancel" | "appointment.history" => {
                 (&["its patient", "its doctor", "its staff", "admin"], "not_found")

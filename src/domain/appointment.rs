@@ -17,7 +17,7 @@ pub use self::life::{Move, Overridden};
 use super::doctor::{Doctor, Service};
 use super::entry::Quota;
 use super::history::{self, Actor};
-use super::ids::{AppointmentId, DoctorId, PatientId, ServiceId, UserId};
+use super::ids::{AppointmentId, DoctorId, PatientId, SeriesId, ServiceId, UserId};
 use super::refusal::Refusal;
 use super::tick::{Tick, ticks};
 
@@ -181,6 +181,8 @@ pub struct Appointment {
     pub end: Timestamp,
     /// The doctor's zone when it was booked.
     pub time_zone: String,
+    /// The series that it was booked with.
+    pub series: Option<PartOf>,
     pub reason: Option<String>,
     pub cancel_reason: Option<String>,
     /// For the doctor alone. Absent in what the feed tells.
@@ -199,6 +201,13 @@ pub struct Appointment {
     pub freed_quotas: Vec<Quota>,
     /// At most [`history::HISTORY_LIMIT`] entries, the oldest but the first dropped.
     pub history: Vec<HistoryEntry>,
+}
+
+/// A series of appointments, and the rule that it was booked by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartOf {
+    pub id: SeriesId,
+    pub rrule: String,
 }
 
 /// What is known of a patient without an account, beside the name.
@@ -250,6 +259,7 @@ impl Booking<'_> {
             start: self.start.instant(),
             end: end.instant(),
             time_zone: self.doctor.zone_name().to_owned(),
+            series: None,
             reason: self.reason,
             cancel_reason: None,
             notes: None,

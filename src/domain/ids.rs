@@ -46,6 +46,10 @@ id! {
     /// A review of a visit.
     ReviewId
 }
+id! {
+    /// Appointments that were booked together.
+    SeriesId
+}
 
 /// A doctor: the id of the doctor's account.
 pub type DoctorId = UserId;

@@ -30,18 +30,18 @@ use crate::views::calendars::Calendars;
 use crate::views::committed::Committed;
 
 /// How often a change is decided anew because somebody else changed the same appointment.
-const REPLACE_ATTEMPTS: usize = 16;
+pub(super) const REPLACE_ATTEMPTS: usize = 16;
 /// How many times a key can be used again, each more than a day after the one before.
-const GENERATIONS: u8 = 16;
+pub(super) const GENERATIONS: u8 = 16;
 
 /// Appointments between doctors and patients.
 pub struct Appointments {
-    store: AppointmentStore,
+    pub(super) store: AppointmentStore,
     auth: Arc<Auth>,
-    slots: Arc<Slots>,
-    calendars: Arc<Calendars>,
-    committed: Arc<Committed>,
-    clock: Clock,
+    pub(super) slots: Arc<Slots>,
+    pub(super) calendars: Arc<Calendars>,
+    pub(super) committed: Arc<Committed>,
+    pub(super) clock: Clock,
 }
 
 /// What is to be booked.
@@ -99,22 +99,12 @@ impl Appointments {
         let identity = viewer.identity()?;
         let now = self.clock.now();
         let request = book.request(identity, OPERATION, key, now);
-        let patient = match &book.patient {
-            For::Caller => identity.user,
-            For::User(patient) => *patient,
-            // The same for each repetition, and nobody's account.
-            For::WalkIn { .. } => UserId(request::derived_id(&request.of("appointment.book/patient"), 0)),
-        };
-        let staff = self.slots.staff(viewer, book.doctor).await.map_err(unchanged)?;
-        let object = Object::between(book.doctor, patient).with_staff(&staff);
-        access::authorise(OPERATION, viewer, object)?;
-        let practice = access::authorise(access::OVERRIDE_PART, viewer, object);
-        if book.exception.is_some() {
-            practice.clone()?;
-        }
-        if book.patient == For::Caller && staff.contains(&identity.user) {
-            // At the desk a forgotten patient would be the receptionist.
-            return Err(Violation::new("/patientId", "required", "say for whom: patientId or walkIn").into());
+        // Of a walk-in, the same for each repetition, and nobody's account.
+        let stranger = UserId(request::derived_id(&request.of("appointment.book/patient"), 0));
+        let patient = self.patient_of(OPERATION, viewer, book.doctor, &book.patient, stranger).await?;
+        let practice = self.is_practice(viewer, book.doctor).await.map_err(unchanged)?;
+        if book.exception.is_some() && !practice {
+            return Err(Refusal::Forbidden.into());
         }
         let mut calendar = self.calendar(viewer, book.doctor).await?;
         let mut allowed = allows(&calendar.doctor, &book, now);
@@ -131,10 +121,7 @@ impl Appointments {
         };
         let doctor = &calendar.doctor;
         let service = doctor.service(book.service)?;
-        let (patient_name, walk_in) = match &book.patient {
-            For::WalkIn { name, walk_in } => (name.clone(), Some(walk_in.clone())),
-            For::Caller | For::User(_) => (self.name_of(identity, patient).await?, None),
-        };
+        let (patient_name, walk_in) = self.written_of(identity, patient, &book.patient).await?;
         let date = rules::local_date(doctor, start);
         let mut lost = BTreeSet::new();
         let booking = |id, quotas, rule| Booking {
@@ -147,7 +134,7 @@ impl Appointments {
             start,
             quotas,
             reason: book.reason.clone(),
-            pending: service.terms.requires_approval && practice.is_err(),
+            pending: service.terms.requires_approval && !practice,
             overridden: overridden(rule, book.exception.as_deref()),
             by: request.actor(),
             now,
@@ -395,7 +382,44 @@ impl Appointments {
         Done { value, at }
     }
 
-    async fn calendar(&self, viewer: &Viewer, doctor: DoctorId) -> Result<Arc<Calendar>> {
+    /// Whom something is booked for, `stranger` if they have no account, once it is known that the viewer may.
+    pub(super) async fn patient_of(
+        &self,
+        operation: &str,
+        viewer: &Viewer,
+        doctor: DoctorId,
+        patient: &For,
+        stranger: PatientId,
+    ) -> Result<PatientId> {
+        let identity = viewer.identity()?;
+        let id = match patient {
+            For::Caller => identity.user,
+            For::User(patient) => *patient,
+            For::WalkIn { .. } => stranger,
+        };
+        let staff = self.slots.staff(viewer, doctor).await.map_err(unchanged)?;
+        access::authorise(operation, viewer, Object::between(doctor, id).with_staff(&staff))?;
+        if *patient == For::Caller && staff.contains(&identity.user) {
+            // At the desk a forgotten patient would be the receptionist.
+            return Err(Violation::new("/patientId", "required", "say for whom: patientId or walkIn").into());
+        }
+        Ok(id)
+    }
+
+    /// What is written down of a patient.
+    pub(super) async fn written_of(
+        &self,
+        identity: &Identity,
+        id: PatientId,
+        patient: &For,
+    ) -> Result<(String, Option<WalkIn>)> {
+        match patient {
+            For::WalkIn { name, walk_in } => Ok((name.clone(), Some(walk_in.clone()))),
+            For::Caller | For::User(_) => Ok((self.name_of(identity, id).await?, None)),
+        }
+    }
+
+    pub(super) async fn calendar(&self, viewer: &Viewer, doctor: DoctorId) -> Result<Arc<Calendar>> {
         let calendar = self.calendars.get(doctor).await.map_err(unchanged)?.ok_or(Refusal::NotFound)?;
         if !calendar.doctor.is_approved() {
             access::authorise(access::DRAFT, viewer, Object::of_calendar(&calendar.doctor))?;
@@ -409,6 +433,12 @@ impl Appointments {
         let object = Object::between(appointment.doctor_id, appointment.patient_id).with_staff(&staff);
         access::authorise(operation, viewer, object)?;
         Ok(access::authorise(access::OVERRIDE_PART, viewer, object).is_ok())
+    }
+
+    /// Whether the viewer acts for a doctor's practice.
+    pub(super) async fn is_practice(&self, viewer: &Viewer, doctor: DoctorId) -> Result<bool> {
+        let staff = self.slots.staff(viewer, doctor).await?;
+        Ok(access::authorise(access::OVERRIDE_PART, viewer, Object::of_doctor(doctor).with_staff(&staff)).is_ok())
     }
 
     async fn name_of(&self, identity: &Identity, patient: PatientId) -> Result<String> {
@@ -458,16 +488,11 @@ impl Appointments {
 
 impl Book {
     fn request(&self, identity: &Identity, operation: &'static str, key: &str, now: Timestamp) -> Request {
-        let patient = match &self.patient {
-            For::Caller => identity.user.to_string(),
-            For::User(patient) => patient.to_string(),
-            For::WalkIn { .. } => format!("{:?}", self.patient),
-        };
         let parts = [
             self.doctor.to_string(),
             self.service.to_string(),
             self.start.to_string(),
-            patient,
+            self.patient.told(identity),
             format!("{:?}", self.reason),
             format!("{:?}", self.exception),
         ];
@@ -475,12 +500,23 @@ impl Book {
     }
 }
 
+impl For {
+    /// For what tells requests apart.
+    pub(super) fn told(&self, identity: &Identity) -> String {
+        match self {
+            Self::Caller => identity.user.to_string(),
+            Self::User(patient) => patient.to_string(),
+            Self::WalkIn { .. } => format!("{self:?}"),
+        }
+    }
+}
+
 /// A read that failed before anything of a mutation was written.
-fn unchanged(error: Error) -> Error {
+pub(super) fn unchanged(error: Error) -> Error {
     error.with_outcome(Outcome::NotApplied)
 }
 
 /// A read that failed after a write whose success it was to confirm.
-fn unknown(error: Error) -> Error {
+pub(super) fn unknown(error: Error) -> Error {
     error.with_outcome(Outcome::Unknown)
 }

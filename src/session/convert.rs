@@ -2,6 +2,7 @@
 
 mod admin;
 mod reviews;
+mod series;
 
 use cita_protocol::appointment::{Appointment as WireAppointment, AppointmentStatus, WalkIn as WireWalkIn};
 use cita_protocol::auth::{AuthReply, ConnectedUser, Role as WireRole, User as WireUser};
@@ -25,6 +26,7 @@ pub use self::admin::{
     account, appointment_event, approval_of, audit_entry, doctor_event, doctor_for, role_of, staff_of,
 };
 pub use self::reviews::{exported_report, exported_review, moderated_review, review, review_for};
+pub use self::series::{occurrence, series};
 use crate::domain::access::{self, Object};
 use crate::domain::account::{Identity, Role, User, Viewer};
 use crate::domain::appointment::{Appointment, Status};
@@ -331,6 +333,7 @@ pub fn appointment(appointment: &Appointment) -> WireAppointment {
         start: instant(appointment.start),
         end: instant(appointment.end),
         time_zone: TimeZone(appointment.time_zone.clone()),
+        series_id: appointment.series.as_ref().map(|series| id(series.id.0)),
         reason: appointment.reason.clone(),
         cancel_reason: appointment.cancel_reason.clone(),
         notes: None,
@@ -411,6 +414,9 @@ fn refused(refusal: Refusal) -> Problem {
             Problem { rule: Some(rule.as_str().to_owned()), ..plain(ErrorCode::SlotUnavailable) }
         }
         Refusal::PatientBusy => plain(ErrorCode::PatientBusy),
+        Refusal::OfSeries { why, occurrences } => {
+            Problem { occurrences: occurrences.iter().map(occurrence).collect(), ..refused(*why) }
+        }
         Refusal::IllegalTransition => plain(ErrorCode::IllegalTransition),
         Refusal::TooLate => Problem { rule: Some("cutoff".to_owned()), ..plain(ErrorCode::IllegalTransition) },
         Refusal::AlreadyReviewed => plain(ErrorCode::AlreadyReviewed),

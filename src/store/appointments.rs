@@ -25,13 +25,13 @@ use crate::error::{Error, Result};
 pub const CLAIMS_INDEX: &str = "doctor_claims";
 /// Unique: no patient is in two places.
 pub const SHARED_INDEX: &str = "shared_claims";
-const PRIMARY_INDEX: &str = "_id_";
+pub(super) const PRIMARY_INDEX: &str = "_id_";
 
 /// The appointments collection.
 #[derive(Clone)]
 pub struct AppointmentStore {
-    cluster: Cluster,
-    collection: Collection<AppointmentDoc>,
+    pub(super) cluster: Cluster,
+    pub(super) collection: Collection<AppointmentDoc>,
 }
 
 /// An appointment with what its document remembers.
@@ -80,7 +80,7 @@ pub struct Query {
 const LONGEST: SignedDuration = SignedDuration::from_hours(24);
 
 impl Stored {
-    fn new(document: AppointmentDoc) -> Result<Self> {
+    pub(super) fn new(document: AppointmentDoc) -> Result<Self> {
         let appointment = document.to_domain().map_err(|error| Error::Internal(error.to_string()))?;
         Ok(Self { document, appointment })
     }
@@ -100,15 +100,18 @@ impl Stored {
         }
     }
 
-    /// What guards the next revision, and its document, for a transaction that no request to the appointment asked for.
-    pub(super) fn rewritten(&self, next: &Appointment) -> (Document, AppointmentDoc) {
-        let document = AppointmentDoc::from_domain(next, self.document.keys.clone());
-        let guard = doc! { "_id": document.id, "doctorId": document.doctor_id, "rev": self.document.rev };
-        (guard, document)
+    /// The document of a next revision that no request to the appointment asked for.
+    pub(super) fn rewritten(&self, next: &Appointment) -> AppointmentDoc {
+        AppointmentDoc::from_domain(next, self.document.keys.clone())
     }
 
-    fn keys_with(&self, request: &Request, next: &Appointment) -> Vec<Remembered> {
+    pub(super) fn keys_with(&self, request: &Request, next: &Appointment) -> Vec<Remembered> {
         request.remember(&self.document.keys, Some(Outcome::of(next)))
+    }
+
+    /// Finds the document as long as it is at this revision.
+    pub(super) fn guard(&self) -> Document {
+        doc! { "_id": self.document.id, "doctorId": self.document.doctor_id, "rev": self.document.rev }
     }
 }
 
@@ -132,6 +135,9 @@ impl AppointmentStore {
         let shared = unique(doc! { "shared": { "$exists": true } });
         self.cluster.ensure_index(name, SHARED_INDEX, doc! { "shared": 1 }, shared).await?;
         self.cluster.ensure_index(name, "doctor_start", doc! { "doctorId": 1, "start": 1, "_id": 1 }, plain()).await?;
+        let series =
+            IndexOptions::builder().partial_filter_expression(doc! { "seriesId": { "$exists": true } }).build();
+        self.cluster.ensure_index(name, "series", doc! { "seriesId": 1, "start": 1 }, series).await?;
         self.cluster.ensure_index(name, "patient_start", doc! { "patientId": 1, "start": 1, "_id": 1 }, plain()).await
     }
 
@@ -167,10 +173,7 @@ impl AppointmentStore {
     /// `unavailable` when the outcome could not be learnt.
     pub async fn replace(&self, current: &Stored, next: &Appointment, request: &Request) -> Result<Replaced> {
         let document = AppointmentDoc::from_domain(next, current.keys_with(request, next));
-        let guard = doc! {
-            "_id": document.id, "doctorId": document.doctor_id, "rev": current.document.rev,
-        };
-        let written = whole::replace(&self.cluster, &self.collection, &guard, &document).await?;
+        let written = whole::replace(&self.cluster, &self.collection, &current.guard(), &document).await?;
         Ok(match written {
             Verdict::Done { value: Some(at), .. } => Replaced::Done(at),
             Verdict::Done { value: None, .. } => Replaced::Stale,
@@ -188,10 +191,7 @@ impl AppointmentStore {
     /// `unavailable` when the outcome could not be learnt.
     pub async fn rewrite(&self, current: &Stored, next: &Appointment, person: UserId) -> Result<bool> {
         let document = AppointmentDoc::from_domain(next, without(&current.document.keys, person));
-        let guard = doc! {
-            "_id": document.id, "doctorId": document.doctor_id, "rev": current.document.rev,
-        };
-        match whole::replace(&self.cluster, &self.collection, &guard, &document).await? {
+        match whole::replace(&self.cluster, &self.collection, &current.guard(), &document).await? {
             Verdict::Done { value, .. } => Ok(value.is_some()),
             Verdict::Duplicate { index, .. } => {
                 Err(Error::Internal(format!("collision on {index} in an appointment that takes nothing new")))
@@ -409,12 +409,12 @@ impl Query {
     }
 }
 
-fn place_of(text: &str) -> Result<Quota> {
+pub(super) fn place_of(text: &str) -> Result<Quota> {
     quota(text).ok_or_else(|| Error::Internal("a place within a limit cannot be read".to_owned()))
 }
 
 /// Which refusal a unique index stands for.
-fn refusal_of(index: &str) -> Result<Refusal> {
+pub(super) fn refusal_of(index: &str) -> Result<Refusal> {
     match index {
         CLAIMS_INDEX => Ok(Refusal::SlotTaken { alternatives: Vec::new() }),
         SHARED_INDEX => Ok(Refusal::PatientBusy),

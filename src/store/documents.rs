@@ -7,6 +7,8 @@ mod doctor;
 mod entry;
 pub(super) mod review;
 
+use std::ops::Range;
+
 use mongodb::bson::{DateTime, Uuid};
 use serde::{Deserialize, Serialize};
 
@@ -15,10 +17,10 @@ use self::entry::claims;
 pub use self::entry::{Claim, EntryDoc, TimeOffDoc, quota};
 pub use self::review::ReviewDoc;
 use super::value::{bson_id, bson_time, instant, uuid_of};
-use crate::domain::appointment::{Action, Appointment, HistoryEntry, Overridden, Status, WalkIn};
+use crate::domain::appointment::{Action, Appointment, HistoryEntry, Overridden, PartOf, Status, WalkIn};
 use crate::domain::history::Actor;
-use crate::domain::ids::{AppointmentId, ServiceId, SessionId, UserId};
-use crate::domain::tick::ticks;
+use crate::domain::ids::{AppointmentId, PatientId, SeriesId, ServiceId, SessionId, UserId};
+use crate::domain::tick::{Tick, ticks};
 
 /// A document that does not read as what it should be.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +84,11 @@ pub struct AppointmentDoc {
     pub start: DateTime,
     pub end: DateTime,
     pub time_zone: String,
+    /// With `rrule`: the series that it was booked with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series_id: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rrule: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -151,6 +158,8 @@ impl AppointmentDoc {
             start: bson_time(appointment.start),
             end: bson_time(appointment.end),
             time_zone: appointment.time_zone.clone(),
+            series_id: appointment.series.as_ref().map(|series| bson_id(series.id.0)),
+            rrule: appointment.series.as_ref().map(|series| series.rrule.clone()),
             reason: appointment.reason.clone(),
             cancel_reason: appointment.cancel_reason.clone(),
             notes: appointment.notes.clone(),
@@ -182,6 +191,10 @@ impl AppointmentDoc {
             start: instant(self.start).map_err(|_| bad("start"))?,
             end: instant(self.end).map_err(|_| bad("end"))?,
             time_zone: self.time_zone.clone(),
+            series: self
+                .series_id
+                .zip(self.rrule.clone())
+                .map(|(id, rrule)| PartOf { id: SeriesId(uuid_of(id)), rrule }),
             reason: self.reason.clone(),
             cancel_reason: self.cancel_reason.clone(),
             notes: self.notes.clone(),
@@ -272,6 +285,24 @@ fn shared_claims(appointment: &Appointment) -> Option<Vec<String>> {
         let patient = appointment.patient_id.0.simple();
         ticks(appointment.patient_ticks()).map(|tick| format!("p:{patient}:{}", tick.0)).collect()
     })
+}
+
+/// Between which two values of `shared` a patient's ticks of a range lie, the second excluded.
+pub(super) fn patient_span(patient: PatientId, range: &Range<Tick>) -> (String, String) {
+    let patient = patient.0.simple();
+    let (from, to) = (range.start.0.to_string(), range.end.0.to_string());
+    // As text, numbers are in order as long as they have the same length; `;` follows `:`.
+    if from.len() == to.len() && !from.starts_with('-') {
+        (format!("p:{patient}:{from}"), format!("p:{patient}:{to}"))
+    } else {
+        (format!("p:{patient}:"), format!("p:{patient};"))
+    }
+}
+
+/// The tick of a value of `shared`, if it is this patient's.
+pub(super) fn patient_tick(patient: PatientId, claim: &str) -> Option<Tick> {
+    let rest = claim.strip_prefix("p:")?.strip_prefix(&*patient.0.simple().to_string())?;
+    rest.strip_prefix(':')?.parse().ok().map(Tick)
 }
 
 /// A revision as BSON has it: always an int32.

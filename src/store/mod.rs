@@ -12,6 +12,7 @@ pub mod failure;
 pub mod history;
 pub mod idempotency;
 pub mod reviews;
+pub mod series;
 pub mod sessions;
 pub mod signing_keys;
 mod transaction;

@@ -108,6 +108,26 @@ impl Calendar {
         own: &[Quota],
         lost: &BTreeSet<Quota>,
     ) -> Result<Vec<Quota>, Rule> {
+        self.places_where(service, date, own, |quota| !self.has_place(quota) && !lost.contains(quota))
+    }
+
+    /// Whether somebody has a place within a limit.
+    #[must_use]
+    pub fn has_place(&self, quota: &Quota) -> bool {
+        self.quotas.contains(quota)
+    }
+
+    /// The same as [`Self::places`], the first of those that `is_left` says are.
+    ///
+    /// # Errors
+    /// The limit that is reached.
+    pub fn places_where(
+        &self,
+        service: &Service,
+        date: Date,
+        own: &[Quota],
+        is_left: impl Fn(&Quota) -> bool,
+    ) -> Result<Vec<Quota>, Rule> {
         let limits = [
             (service.terms.daily_limit, Period::Day(date), Rule::DailyLimit),
             (service.terms.weekly_limit, Period::week_of(date), Rule::WeeklyLimit),
@@ -116,9 +136,7 @@ impl Calendar {
         for (limit, period, rule) in limits {
             let Some(limit) = limit.and_then(|limit| u32::try_from(limit).ok()) else { continue };
             let kept = own.iter().copied().find(|quota| (quota.service, quota.period) == (service.id, period));
-            let mut left = (1..=limit)
-                .map(|number| Quota { service: service.id, period, number })
-                .filter(|quota| !self.quotas.contains(quota) && !lost.contains(quota));
+            let mut left = (1..=limit).map(|number| Quota { service: service.id, period, number }).filter(&is_left);
             places.push(kept.or_else(|| left.next()).ok_or(rule)?);
         }
         Ok(places)

@@ -51,6 +51,9 @@ impl Caller {
     ];
 }
 
+/// Twice, half a year apart: where nobody else is given a time.
+const RRULE: &str = "FREQ=WEEKLY;INTERVAL=26;COUNT=2";
+
 /// A clinic with one of each.
 pub struct Cast {
     pub clinic: Clinic,
@@ -163,6 +166,15 @@ impl Cast {
         id
     }
 
+    /// A new series of the patient with the doctor, and its first appointment.
+    pub async fn series(&self) -> (String, String) {
+        let connection = self.clinic.connect(&self.patient).await;
+        let mut booking = self.practice.booking(&self.free_time());
+        booking["rrule"] = json!(RRULE);
+        let booked = connection.request("series.book", booking, Some(key())).await.expect("free times").data;
+        (text(&booked, "id"), text(&booked["appointments"][0], "id"))
+    }
+
     /// A good input for an operation. A new operation needs its case here.
     pub async fn valid_input(&self, operation: Operation) -> Value {
         let (doctor, service) = (&self.practice.doctor.id, &self.practice.service);
@@ -244,6 +256,24 @@ impl Cast {
                 json!({ "id": self.appointment_after(&["checkIn"]).await })
             }
             Operation::AppointmentSetNotes => json!({ "id": self.appointment().await, "notes": "Reposo\ny agua" }),
+            Operation::SeriesPreview => {
+                json!({ "doctorId": doctor, "serviceId": service, "start": self.free_time(), "rrule": RRULE,
+                    "patientId": self.patient.id })
+            }
+            Operation::SeriesBook => {
+                let start = self.free_time();
+                json!({ "doctorId": doctor, "serviceId": service, "start": start, "rrule": RRULE, "only": [start],
+                    "reason": "Control", "patientId": self.patient.id })
+            }
+            Operation::SeriesGet => json!({ "id": self.series().await.0 }),
+            Operation::SeriesReschedule => {
+                let (id, first) = self.series().await;
+                json!({ "id": id, "from": first, "start": self.free_time() })
+            }
+            Operation::SeriesCancel => {
+                let (id, first) = self.series().await;
+                json!({ "id": id, "from": first, "reason": "Ya no hace falta" })
+            }
             Operation::AppointmentHistory => json!({ "id": self.appointment().await }),
             Operation::DoctorHistory => json!({ "id": doctor }),
             Operation::PatientFind => json!({ "email": self.patient.email }),

@@ -5,5 +5,6 @@ pub mod doctor;
 mod limits;
 mod model;
 mod resume;
+mod series;
 mod sessions;
 mod topics;

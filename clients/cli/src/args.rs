@@ -152,6 +152,11 @@ with the same key, so that it happens once.")]
         /// Id of the appointment
         id: String,
     },
+    /// Try, book and cancel recurring appointments
+    Series {
+        #[command(subcommand)]
+        what: SeriesCommand,
+    },
     /// List your appointments, as a patient or as a doctor
     Appointments {
         /// Those of the past too
@@ -236,6 +241,61 @@ pub enum SessionsCommand {
         /// Id of the session, or `others`: all but this one
         id: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SeriesCommand {
+    /// Show for each occurrence whether it can be booked; books nothing
+    #[command(after_help = "Example:\n  cita-cli series preview rojas general 2026-12-01T09:30 'FREQ=WEEKLY;COUNT=10'")]
+    Preview(Plan),
+    /// Book all occurrences, or those given with --only; if one cannot be had, none is booked
+    #[command(after_help = "\
+Examples:
+  cita-cli series book rojas general 2026-12-01T09:30 'FREQ=WEEKLY;COUNT=10'
+  cita-cli series book rojas general 2026-12-01T09:30 'FREQ=WEEKLY;COUNT=3' --only 2026-12-01T09:30 --only 2026-12-15T09:30")]
+    Book(BookSeries),
+    /// Cancel all appointments that are still to come, or one and those that follow it
+    #[command(after_help = "Example:\n  cita-cli series cancel 0193b0a2-… --from 0193b0a9-…")]
+    Cancel {
+        /// Id of the series
+        id: String,
+        /// Id of the first appointment to cancel; default: all
+        #[arg(long, value_name = "APPOINTMENT")]
+        from: Option<String>,
+        /// Why
+        #[arg(long)]
+        reason: Option<String>,
+        /// Idempotency key; give that of an earlier attempt to learn its outcome
+        #[arg(long)]
+        key: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Id or part of the doctor's name
+    pub doctor: String,
+    /// Id or part of the service's name
+    pub service: String,
+    /// The first occurrence: RFC 3339, or local time of the doctor: 2026-12-01T09:30
+    pub start: String,
+    /// Rule of RFC 5545 with COUNT or UNTIL, such as FREQ=WEEKLY;BYDAY=MO,TH;COUNT=10
+    pub rrule: String,
+}
+
+#[derive(Debug, Args)]
+pub struct BookSeries {
+    #[command(flatten)]
+    pub plan: Plan,
+    /// Start of an occurrence that is wanted, may be repeated; default: all
+    #[arg(long, value_name = "START")]
+    pub only: Vec<String>,
+    /// Why you come
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Idempotency key; give that of an earlier attempt to learn its outcome
+    #[arg(long)]
+    pub key: Option<String>,
 }
 
 #[derive(Debug, Args)]

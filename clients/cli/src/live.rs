@@ -373,6 +373,7 @@ mod tests {
             end: "2".into(),
             time_zone: "UTC".into(),
             reason: Some(reason.into()),
+            series_id: None,
             cancel_reason: None,
             notes: None,
             created_at: "0".into(),

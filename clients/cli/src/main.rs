@@ -19,11 +19,12 @@ mod output;
 mod password;
 mod reviews;
 mod screen;
+mod series;
 mod sessions;
 mod times;
 mod watch;
 
-use args::{Arguments, Command, SessionsCommand, Watched};
+use args::{Arguments, Command, SeriesCommand, SessionsCommand, Watched};
 use client::{Access, Client};
 use failure::Failure;
 use output::Output;
@@ -77,6 +78,13 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         Command::NoShow(to) => moves::advance(&mut open(Access::User)?, Operation::AppointmentNoShow, to).await,
         Command::Undo(to) => moves::advance(&mut open(Access::User)?, Operation::AppointmentUndo, to).await,
         Command::History { id } => moves::history(&mut open(Access::User)?, &id).await,
+        Command::Series { what } => match what {
+            SeriesCommand::Preview(plan) => series::preview(&mut open(Access::User)?, plan).await,
+            SeriesCommand::Book(book) => series::book(&mut open(Access::User)?, book).await,
+            SeriesCommand::Cancel { id, from, reason, key } => {
+                series::cancel(&mut open(Access::User)?, &id, from, reason, key).await
+            }
+        },
         Command::Appointments { all } => appointments::list(&mut open(Access::User)?, all).await,
         Command::Show { id } => appointments::show(&mut open(Access::User)?, &id).await,
         Command::Reviews { doctor } => reviews::list(&mut open(Access::Known)?, &doctor).await,

@@ -175,6 +175,7 @@ mod tests {
             reason: None,
             cancel_reason: None,
             reviewed: false,
+            series: None,
             notes: None,
             created_at: minute(0),
             updated_at: minute(0),

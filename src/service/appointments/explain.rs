@@ -68,7 +68,12 @@ impl Appointments {
     }
 
     /// Whether a service is for the viewer; for all that is known, if they are not known.
-    pub(super) async fn is_for(&self, viewer: &Viewer, doctor: DoctorId, service: &Service) -> Result<bool> {
+    pub(in crate::service) async fn is_for(
+        &self,
+        viewer: &Viewer,
+        doctor: DoctorId,
+        service: &Service,
+    ) -> Result<bool> {
         match (service.terms.patients, viewer.identity()) {
             (Patients::Any, _) | (_, Err(_)) => Ok(true),
             (patients, Ok(identity)) => {

@@ -7,6 +7,7 @@ mod auth;
 mod doctors;
 mod life;
 mod reviews;
+mod series;
 mod services;
 mod sessions;
 mod slots;
@@ -175,6 +176,11 @@ async fn carry_out(services: &Services, viewer: &Viewer, request: Request<'_>) -
             Operation::AppointmentNoShow => call.advance(Move::NoShow).await,
             Operation::AppointmentUndo => call.advance(Move::Undo).await,
             Operation::AppointmentSetNotes => call.set_notes().await,
+            Operation::SeriesPreview => call.series_preview().await,
+            Operation::SeriesBook => call.series_book().await,
+            Operation::SeriesGet => call.series_get().await,
+            Operation::SeriesReschedule => call.series_reschedule().await,
+            Operation::SeriesCancel => call.series_cancel().await,
             Operation::AppointmentHistory => call.appointment_history().await,
             Operation::DoctorHistory => call.doctor_history().await,
             Operation::PatientFind => call.find_patient().await,
