@@ -43,12 +43,12 @@ id! {
     AppointmentId
 }
 id! {
-    /// A review of a visit.
-    ReviewId
-}
-id! {
     /// Appointments that were booked together.
     SeriesId
+}
+id! {
+    /// A review of a visit.
+    ReviewId
 }
 
 /// A doctor: the id of the doctor's account.

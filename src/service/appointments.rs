@@ -372,7 +372,7 @@ impl Appointments {
     }
 
     /// The present rules for an appointment, with everything that this node has acknowledged.
-    async fn calendar_of(&self, appointment: &Appointment) -> Result<Arc<Calendar>> {
+    pub(super) async fn calendar_of(&self, appointment: &Appointment) -> Result<Arc<Calendar>> {
         self.committed.catch_up().await;
         Ok(self.calendars.get(appointment.doctor_id).await?.ok_or(Refusal::NotFound)?)
     }

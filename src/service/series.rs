@@ -266,7 +266,7 @@ impl SeriesOfAppointments {
                 Together::Outnumbered(place) => drop(outnumbered.insert(place)),
                 Together::Refused { refusal, lost } => {
                     let lost = if backwards { changes.len() - 1 - lost } else { lost };
-                    return Err(self.in_the_way(viewer, &affected, change, refusal, lost).await);
+                    return Err(self.in_the_way(&affected, change, refusal, lost).await);
                 }
             }
         }
@@ -291,7 +291,7 @@ impl SeriesOfAppointments {
                 Ok((next.collect::<Result<_, Refusal>>()?, false))
             }
             Change::Reschedule { start } => {
-                let (calendar, service) = self.rules_of(viewer, affected).await?;
+                let (calendar, service) = self.rules_of(affected).await?;
                 let (moves, later) = rules::moved(affected, &calendar.doctor.availability.time_zone, *start);
                 // In the order of writing: the places of those that are gone by then are left.
                 let mut order: Vec<(Occurrence, &[Quota])> =
@@ -313,19 +313,12 @@ impl SeriesOfAppointments {
     }
 
     /// Why appointments cannot be moved, as far as it can be told.
-    async fn in_the_way(
-        &self,
-        viewer: &Viewer,
-        affected: &[&Appointment],
-        change: &Change,
-        refusal: Refusal,
-        lost: usize,
-    ) -> Error {
+    async fn in_the_way(&self, affected: &[&Appointment], change: &Change, refusal: Refusal, lost: usize) -> Error {
         let Change::Reschedule { start } = change else {
             return Error::Internal("a collision of appointments that take nothing new".to_owned());
         };
         let told = async {
-            let (calendar, service) = self.rules_of(viewer, affected).await?;
+            let (calendar, service) = self.rules_of(affected).await?;
             let (moves, _) = rules::moved(affected, &calendar.doctor.availability.time_zone, *start);
             let patient = affected.first().map_or(UserId(uuid::Uuid::nil()), |one| one.patient_id);
             let own = Own {
@@ -341,7 +334,6 @@ impl SeriesOfAppointments {
         }
     }
 
-    /// The calendar and the service of appointments, which have them in common.
     /// Patients are bound by the cut-offs of the service, for each appointment that they change.
     async fn before_cutoffs(
         &self,
@@ -350,7 +342,7 @@ impl SeriesOfAppointments {
         change: &Change,
         now: Timestamp,
     ) -> Result<()> {
-        let (_, service) = self.rules_of(viewer, affected).await?;
+        let (_, service) = self.rules_of(affected).await?;
         let minutes = match change {
             Change::Cancel { .. } => service.terms.cancel_cutoff_minutes,
             Change::Reschedule { .. } => service.terms.reschedule_cutoff_minutes,
@@ -364,9 +356,10 @@ impl SeriesOfAppointments {
         Ok(())
     }
 
-    async fn rules_of(&self, viewer: &Viewer, affected: &[&Appointment]) -> Result<(Arc<Calendar>, Service)> {
+    /// The calendar and the service of appointments, which have them in common.
+    async fn rules_of(&self, affected: &[&Appointment]) -> Result<(Arc<Calendar>, Service)> {
         let one = affected.first().ok_or(Refusal::NotFound)?;
-        let calendar = self.calendar(viewer, one.doctor_id).await?;
+        let calendar = self.appointments.calendar_of(one).await?;
         let service = calendar.doctor.service(one.service_id)?.clone();
         Ok((calendar, service))
     }

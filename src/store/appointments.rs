@@ -100,9 +100,10 @@ impl Stored {
         }
     }
 
-    /// The document of a next revision that no request to the appointment asked for.
-    pub(super) fn rewritten(&self, next: &Appointment) -> AppointmentDoc {
-        AppointmentDoc::from_domain(next, self.document.keys.clone())
+    /// What guards the next revision, and its document, for a transaction that no request to the appointment asked for.
+    pub(super) fn rewritten(&self, next: &Appointment) -> (Document, AppointmentDoc) {
+        let document = AppointmentDoc::from_domain(next, self.document.keys.clone());
+        (self.guard(), document)
     }
 
     pub(super) fn keys_with(&self, request: &Request, next: &Appointment) -> Vec<Remembered> {

@@ -129,7 +129,7 @@ impl ReviewStore {
         request: &Request,
     ) -> Result<Written> {
         let document = ReviewDoc::from_domain(review, request.remember(&[], None));
-        let (guard, marked) = (visit.guard(), visit.rewritten(marked));
+        let (guard, marked) = visit.rewritten(marked);
         let (doctor, shift, at) = (review.doctor_id, Shift::between(None, review), review.updated_at);
         let store = self.clone();
         let written = in_transaction(&self.cluster, move |session| {

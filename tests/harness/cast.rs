@@ -126,18 +126,6 @@ impl Cast {
         text(&connection.request("appointment.book", booking, Some(key())).await.expect("a free time").data, "id")
     }
 
-    /// A new review by the patient of a visit to the doctor.
-    pub async fn review(&self) -> String {
-        let review = self.unwritten_review().await;
-        let connection = self.clinic.connect(&self.patient).await;
-        text(&connection.request("review.create", review, Some(key())).await.expect("a review").data, "id")
-    }
-
-    async fn unwritten_review(&self) -> Value {
-        let visit = visit(&self.clinic, &self.practice, &self.patient, &self.free_time()).await;
-        json!({ "doctorId": self.practice.doctor.id, "appointmentId": visit, "rating": 4, "text": "Escucha\ncon calma" })
-    }
-
     /// A new request of the patient, which the practice has to approve.
     pub async fn request(&self) -> String {
         let service = self.with_approval.get_or_init(|| async {
@@ -173,6 +161,18 @@ impl Cast {
         booking["rrule"] = json!(RRULE);
         let booked = connection.request("series.book", booking, Some(key())).await.expect("free times").data;
         (text(&booked, "id"), text(&booked["appointments"][0], "id"))
+    }
+
+    /// A new review by the patient of a visit to the doctor.
+    pub async fn review(&self) -> String {
+        let review = self.unwritten_review().await;
+        let connection = self.clinic.connect(&self.patient).await;
+        text(&connection.request("review.create", review, Some(key())).await.expect("a review").data, "id")
+    }
+
+    async fn unwritten_review(&self) -> Value {
+        let visit = visit(&self.clinic, &self.practice, &self.patient, &self.free_time()).await;
+        json!({ "doctorId": self.practice.doctor.id, "appointmentId": visit, "rating": 4, "text": "Escucha\ncon calma" })
     }
 
     /// A good input for an operation. A new operation needs its case here.

@@ -177,6 +177,7 @@ mod tests {
             reviewed: false,
             series: None,
             notes: None,
+            reviewed: false,
             created_at: minute(0),
             updated_at: minute(0),
             claims: vec![Tick(1), Tick(2)],

@@ -109,6 +109,7 @@ fn appointment() -> Appointment {
         cancel_reason: None,
         reviewed: false,
         notes: None,
+        reviewed: false,
         created_at: Timestamp::UNIX_EPOCH,
         updated_at: Timestamp::UNIX_EPOCH,
         claims: Vec::new(),

@@ -48,7 +48,10 @@ impl Appointments {
             Ok((tick, _)) => tick,
             Err(refusal) => return Ok(Explained { refusal: Some(refusal), ..explained }),
         };
-        if !self.is_for(viewer, doctor, offered).await? {
+        let is_practice =
+            access::authorise(access::CALENDAR_TOPIC, viewer, Object::of_calendar(&calendar.doctor)).is_ok();
+        // The practice asks for others.
+        if !is_practice && !self.is_for(viewer, doctor, offered).await? {
             return Ok(Explained { refusal: Some(Refusal::SlotUnavailable { rule: Rule::Patients }), ..explained });
         }
         if let Err(rule) = within_limits(&calendar, offered, tick) {
@@ -57,8 +60,7 @@ impl Appointments {
         let takers = calendar.takers(offered.footprint(tick));
         if !takers.is_empty() {
             explained.refusal = Some(Refusal::SlotTaken { alternatives: Vec::new() });
-            let practice = Object::of_calendar(&calendar.doctor);
-            if access::authorise(access::CALENDAR_TOPIC, viewer, practice).is_ok() {
+            if is_practice {
                 explained.taken_by = takers;
             }
         } else if self.is_busy(viewer, tick, offered).await? {
