@@ -174,7 +174,6 @@ mod tests {
             time_zone: "America/Bogota".to_owned(),
             reason: None,
             cancel_reason: None,
-            reviewed: false,
             series: None,
             notes: None,
             reviewed: false,

@@ -107,7 +107,6 @@ fn appointment() -> Appointment {
         series: None,
         reason: None,
         cancel_reason: None,
-        reviewed: false,
         notes: None,
         reviewed: false,
         created_at: Timestamp::UNIX_EPOCH,
