@@ -149,9 +149,9 @@ pub struct AvailabilityReply {
 pub struct DoctorReply {
     #[serde(flatten)]
     pub doctor: Doctor,
-    /// As in the answer to `availability.set`, where the request named a zone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outside: Option<Vec<Outside>>,
+    /// As in the answer to `availability.set`, where the request names a zone; absent when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outside: Vec<Outside>,
     /// There are others: `appointment.listOutside`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub more_outside: bool,

@@ -88,7 +88,7 @@ impl fmt::Debug for HolidayCalendar {
 
 /// Reads what the generator wrote: `years|…`, then for each country its `calendar|…` lines and the `day|…` lines of these.
 fn parse(text: &'static str) -> Option<Almanac> {
-    let mut almanac = Almanac { years: 1..=0, calendars: BTreeMap::new() };
+    let mut almanac = Almanac { years: 0..=0, calendars: BTreeMap::new() };
     let mut country = "";
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let (kind, rest) = line.split_once('|')?;

@@ -9,7 +9,7 @@ use cita_protocol::doctor::{
     AvailabilityGetRequest, AvailabilitySetRequest, Clearable, DoctorGetRequest, DoctorSearchRequest,
     DoctorUpdateRequest,
 };
-use cita_protocol::time_off::{AvailabilityReply, DoctorReply};
+use cita_protocol::time_off::{AvailabilityReply, DoctorReply, LeftOutside};
 use cita_protocol::value::Id;
 use uuid::Uuid;
 
@@ -89,13 +89,13 @@ impl Call<'_> {
         let (doctors, keep) = (&self.services.doctors, input.appointments.map(convert::keep_of));
         let done = doctors.update(self.viewer, self.key()?, id, input.rev, &change, keep).await?;
         let left = match change.time_zone {
-            Some(_) => Some(convert::left(&doctors.outside_since(self.viewer, id, done.at).await?)),
-            None => None,
+            Some(_) => convert::left(&doctors.outside_since(self.viewer, id, done.at).await?),
+            None => LeftOutside::default(),
         };
         Ok(self.done(&done, |doctor| DoctorReply {
             doctor: convert::doctor_for(self.viewer, doctor),
-            outside: left.as_ref().map(|left| left.outside.clone()),
-            more_outside: left.as_ref().is_some_and(|left| left.more_outside),
+            outside: left.outside.clone(),
+            more_outside: left.more_outside,
         }))
     }
 
