@@ -200,6 +200,25 @@ async fn what_another_time_off_covers_stays_off() {
     assert!(claimed(&clinic, &practice).await.is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_a_year_is_one_time_off_and_its_tasks_have_times_beyond_it() {
+    let clinic = Clinic::open().await;
+    let practice = clinic.practice().await;
+    let patient = clinic.patient().await;
+    ask(&clinic, &patient, "appointment.book", practice.booking(&at(&date(4), "10:00"))).await.unwrap();
+    let made = ask(&clinic, &practice.doctor, "timeOff.create", days(&practice, 3, 186)).await.unwrap();
+    assert_eq!(taken(&clinic, &practice, span(3, 186)).await, (184 * 288 - 6, 6));
+    let alternatives = made["outside"][0]["alternatives"].as_array().unwrap();
+    assert!(
+        alternatives.len() == 5
+            && alternatives.iter().all(|slot| slot["start"].as_str() < Some(&at(&date(3), "00:00"))
+                || slot["start"].as_str() >= Some(&at(&date(187), "00:00")))
+    );
+    let delete = json!({ "doctorId": practice.doctor.id, "id": made["id"] });
+    ask(&clinic, &practice.doctor, "timeOff.delete", delete).await.unwrap();
+    assert_eq!(claimed(&clinic, &practice).await.len(), 6);
+}
+
 /// Books what it can of three days, until it has asked once more after the time off was acknowledged. Returns what it was
 /// acknowledged, each with whether it had asked after that.
 async fn booker(
