@@ -283,7 +283,15 @@ async fn serve(
         exports,
         doctors,
         slots: slots.clone(),
-        appointments: Appointments::new(parts.store, auth.clone(), slots, calendars, committed, clock),
+        appointments: Appointments::new(
+            parts.store,
+            auth.clone(),
+            slots,
+            calendars,
+            committed,
+            clock,
+            jiff::SignedDuration::from_secs(i64::from(config.hold_seconds)),
+        ),
         hub: hub.clone(),
         clock,
         limits: limits(config),
@@ -297,6 +305,8 @@ async fn serve(
             limited.limiter.drop_full();
         }
     });
+    let holding = services.clone();
+    beside.spawn(async move { holding.appointments.keep_ending_holds().await });
     let to_hub = hub.clone();
     let appointments = follow(&parts.appointments, state, beside, move |event| {
         to_hub.appointments(event);

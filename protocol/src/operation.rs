@@ -166,6 +166,10 @@ operations! {
         "Replace a doctor's hours.";
     SlotSearch "slot.search" Read [Get "/v1/doctors/{doctorId}/slots" 200] slot::SlotSearchRequest => slot::SlotSearchReply,
         "What can be booked now.";
+    SlotHold "slot.hold" Mutation [Post "/v1/holds" 201] slot::HoldRequest => appointment::Appointment,
+        "Take a slot for some minutes, while the form is filled in.";
+    HoldRelease "hold.release" Mutation [Delete "/v1/holds/{id}" 200] slot::HoldReleaseRequest => appointment::Appointment,
+        "Give back a slot that you hold.";
     AppointmentBook "appointment.book" Mutation [Post "/v1/appointments" 201] appointment::BookRequest => appointment::Appointment,
         "Book a slot.";
     AppointmentGet "appointment.get" Read [Get "/v1/appointments/{id}" 200] appointment::AppointmentGetRequest => appointment::Appointment,

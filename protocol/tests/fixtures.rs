@@ -269,9 +269,12 @@ fn output(operation: Operation, name: &str, data: &Value) -> Value {
         O::AvailabilityGet | O::AvailabilitySet => again::<Availability>(name, data),
         O::SlotSearch => again::<SlotSearchReply>(name, data),
         O::AppointmentList => again::<Page<Appointment>>(name, data),
-        O::AppointmentBook | O::AppointmentGet | O::AppointmentReschedule | O::AppointmentCancel => {
-            again::<Appointment>(name, data)
-        }
+        O::SlotHold
+        | O::HoldRelease
+        | O::AppointmentBook
+        | O::AppointmentGet
+        | O::AppointmentReschedule
+        | O::AppointmentCancel => again::<Appointment>(name, data),
         O::AppointmentHistory | O::DoctorHistory => again::<Page<HistoryEntry>>(name, data),
         O::PatientFind => again::<Patient>(name, data),
         O::StaffListDoctors | O::AdminListDoctors => again::<Page<Doctor>>(name, data),

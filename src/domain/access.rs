@@ -64,6 +64,7 @@ pub struct Object<'a> {
 const ANYONE: &[Grant] = &[Grant::Anyone];
 const OWNER: &[Grant] = &[Grant::Doctor, Grant::Admin];
 const PRACTICE: &[Grant] = &[Grant::Doctor, Grant::Staff, Grant::Admin];
+const PATIENT: &[Grant] = &[Grant::Patient];
 const PARTIES: &[Grant] = &[Grant::Patient, Grant::Doctor, Grant::Staff, Grant::Admin];
 const RECEPTION: &[Grant] = &[Grant::AnyStaff, Grant::Admin];
 const ADMIN: &[Grant] = &[Grant::Admin];
@@ -105,6 +106,9 @@ pub const POLICY: &[Rule] = {
         rule("availability.get", Public, ANYONE, Refused),
         rule("availability.set", Protected, OWNER, Refused),
         rule("slot.search", Optional, ANYONE, Refused),
+        rule("slot.hold", Protected, PARTIES, Refused),
+        // Its patient is whoever holds it.
+        rule("hold.release", Protected, PATIENT, Hidden),
         rule("appointment.book", Protected, PARTIES, Refused),
         rule("appointment.get", Protected, PARTIES, Hidden),
         rule("appointment.list", Protected, PARTIES, Refused),
@@ -289,7 +293,8 @@ mod tests {
             | "topic:me/sessions" => (&["every user"], "-"),
             "doctor.update" | "doctor.history" | "service.create" | "service.update" | "service.archive"
             | "availability.set" => (&["its doctor", "admin"], "forbidden"),
-            "appointment.book" | "appointment.list" => {
+            "hold.release" => (&["its patient"], "not_found"),
+            "slot.hold" | "appointment.book" | "appointment.list" => {
                 (&["its patient", "its doctor", "its staff", "admin"], "forbidden")
             }
             "appointment.get" | "appointment.reschedule" | "appointment.cancel" | "appointment.history" => {

@@ -24,6 +24,8 @@ pub enum Refusal {
         rule: Rule,
     },
     PatientBusy,
+    /// The hold has run out, was released, or was booked before.
+    HoldExpired,
     IllegalTransition,
     EmailTaken,
     StaleRev,

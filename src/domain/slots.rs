@@ -20,6 +20,8 @@ pub enum Rule {
     Horizon,
     Hours,
     Step,
+    /// Not of the time but of the person: no more holds than these.
+    Holds,
 }
 
 impl Rule {
@@ -34,6 +36,7 @@ impl Rule {
             Self::Horizon => "horizon",
             Self::Hours => "hours",
             Self::Step => "step",
+            Self::Holds => "holds",
         }
     }
 }

@@ -1,8 +1,15 @@
 //! Booking, moving and cancelling appointments. One write decides each.
 
+mod holds;
+
+pub use self::holds::Hold;
+
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use self::holds::{ATTEMPTS, Over, Way};
 
 use super::auth::Auth;
 use super::request::{self, Done};
@@ -10,7 +17,7 @@ use super::slots::{self, Slots};
 use crate::clock::Clock;
 use crate::domain::access::{self, Object};
 use crate::domain::account::{Identity, Role, Viewer};
-use crate::domain::appointment::{Appointment, Booking, HistoryEntry, WalkIn};
+use crate::domain::appointment::{Action, Appointment, Booking, HistoryEntry, WalkIn};
 use crate::domain::change::Position;
 use crate::domain::doctor::Doctor;
 use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId, UserId};
@@ -18,7 +25,7 @@ use crate::domain::refusal::{Refusal, Violation};
 use crate::domain::slots as rules;
 use crate::domain::tick::Tick;
 use crate::error::{ClusterName, Error, Outcome, Result};
-use crate::store::appointments::{AppointmentStore, Inserted, Query, Replaced};
+use crate::store::appointments::{AppointmentStore, Inserted, Query, Replaced, Stored};
 use crate::store::idempotency::Request;
 use crate::views::calendar::Calendar;
 use crate::views::calendars::Calendars;
@@ -26,6 +33,7 @@ use crate::views::committed::Committed;
 
 /// How often a change is decided anew because somebody else changed the same appointment.
 const REPLACE_ATTEMPTS: usize = 16;
+const RELEASE: &str = "hold.release";
 /// How many times a key can be used again, each more than a day after the one before.
 const GENERATIONS: u8 = 16;
 
@@ -37,6 +45,7 @@ pub struct Appointments {
     calendars: Arc<Calendars>,
     committed: Arc<Committed>,
     clock: Clock,
+    hold_length: SignedDuration,
 }
 
 /// What is to be booked.
@@ -47,6 +56,8 @@ pub struct Book {
     pub start: Timestamp,
     pub reason: Option<String>,
     pub patient: For,
+    /// The caller's hold on this time; one that they have is found without it too.
+    pub hold: Option<AppointmentId>,
 }
 
 /// Whom something is booked for.
@@ -65,6 +76,7 @@ pub enum For {
 enum Change {
     Reschedule { start: Timestamp },
     Cancel { reason: Option<String> },
+    Release,
 }
 
 impl Appointments {
@@ -76,14 +88,15 @@ impl Appointments {
         calendars: Arc<Calendars>,
         committed: Arc<Committed>,
         clock: Clock,
+        hold_length: SignedDuration,
     ) -> Self {
-        Self { store, auth, slots, calendars, committed, clock }
+        Self { store, auth, slots, calendars, committed, clock, hold_length }
     }
 
-    /// Books a slot.
+    /// Books a slot, over the caller's own hold if there is one.
     ///
     /// # Errors
-    /// `not_found`, `forbidden`, `slot_unavailable`, `slot_taken`, `patient_busy`, `idempotency_key_reused`, `unavailable`.
+    /// `not_found`, `forbidden`, `hold_expired`, `slot_unavailable`, `slot_taken`, `patient_busy`, `idempotency_key_reused`, `unavailable`.
     pub async fn book(&self, viewer: &Viewer, key: &str, book: Book) -> Result<Done<Appointment>> {
         const OPERATION: &str = "appointment.book";
         let identity = viewer.identity()?;
@@ -101,53 +114,87 @@ impl Appointments {
             // At the desk a forgotten patient would be the receptionist.
             return Err(Violation::new("/patientId", "required", "say for whom: patientId or walkIn").into());
         }
-        let mut calendar = self.calendar(viewer, book.doctor).await?;
-        let mut allowed = allows(&calendar.doctor, book.service, book.start, now);
-        if allowed.is_err() {
-            // The rules may have changed in what this node has acknowledged and not seen yet.
-            self.committed.catch_up().await;
-            calendar = self.calendar(viewer, book.doctor).await?;
-            allowed = allows(&calendar.doctor, book.service, book.start, now);
-        }
+        let calendar = self.calendar(viewer, book.doctor).await?;
+        let hold = match self.over(&book, &request, &calendar).await? {
+            Over::Original(done) => return Ok(done),
+            Over::Hold(hold) => Some(hold),
+            Over::Nothing => None,
+        };
+        // A time that could be held stays one that can be booked: by then it may be too late for others.
+        let asked_at = hold.as_ref().map_or(now, |hold| hold.appointment.created_at);
+        let (calendar, allowed) = self.offered(viewer, calendar, book.service, book.start, asked_at).await?;
         let start = match allowed {
             Ok(start) => start,
             // A success that is remembered stays one, whatever the rules say by now.
             Err(refusal) => return self.remembered(&request).await?.ok_or(refusal.into()),
         };
-        let doctor = &calendar.doctor;
-        let service = doctor.service(book.service)?;
         let (patient_name, walk_in) = match &book.patient {
             For::WalkIn { name, walk_in } => (name.clone(), Some(walk_in.clone())),
             For::Caller | For::User(_) => (self.name_of(identity, patient).await?, None),
         };
-        let booking = |id| Booking {
-            id,
-            doctor,
-            service,
+        let booking = Booking {
+            id: AppointmentId(Uuid::nil()),
+            doctor: &calendar.doctor,
+            service: calendar.doctor.service(book.service)?,
             patient_id: patient,
             patient_name: &patient_name,
-            walk_in: walk_in.clone(),
+            walk_in,
             start,
             reason: book.reason.clone(),
             by: request.actor(),
             now,
         };
+        if let Some(hold) = hold {
+            if let Some(done) = self.confirm(&hold, &booking, &request).await? {
+                return Ok(done);
+            }
+            if book.hold.is_some() {
+                return Err(Refusal::HoldExpired.into());
+            }
+            // It has run out, so the time is anybody's, at the rules of now.
+            allows(&calendar.doctor, book.service, book.start, now)?;
+        }
         for generation in 0..GENERATIONS {
-            let id = AppointmentId(request::derived_id(&request, generation));
-            let appointment = booking(id).into_appointment();
-            match self.store.insert(&appointment, &request).await? {
-                Inserted::Done(at) => return Ok(self.acknowledged(appointment, at)),
-                Inserted::Refused(refusal) => {
-                    return Err(self.with_alternatives(refusal, &calendar, book.service, book.start));
-                }
-                Inserted::Exists => {
-                    if let Some(done) = self.recall(id, &request).await? {
-                        return Ok(done);
-                    }
-                }
+            let booking = Booking { id: AppointmentId(request::derived_id(&request, generation)), ..booking.clone() };
+            if let Some(done) = self.try_book(&calendar, &booking, &request).await? {
+                return Ok(done);
             }
         }
         Err(Refusal::IdempotencyKeyReused.into())
+    }
+
+    /// One insert, again when what was in the way has run out. `None`: the key was used more than a day ago.
+    async fn try_book(
+        &self,
+        calendar: &Calendar,
+        booking: &Booking<'_>,
+        request: &Request,
+    ) -> Result<Option<Done<Appointment>>> {
+        let appointment = booking.clone().into_appointment();
+        let (service, start) = (appointment.service_id, appointment.start);
+        for _ in 0..ATTEMPTS {
+            let refusal = match self.store.insert(&appointment, request).await? {
+                Inserted::Done(at) => return Ok(Some(self.acknowledged(appointment, at))),
+                Inserted::Exists => return self.recall(appointment.id, request).await,
+                Inserted::Refused(refusal) => refusal,
+            };
+            let way = match refusal {
+                Refusal::SlotTaken { .. } => {
+                    self.make_way(calendar, &appointment.claims, Some((service, start)), request).await?
+                }
+                _ => Way::Taken,
+            };
+            match way {
+                Way::Taken => return Err(self.with_alternatives(refusal, calendar, service, start)),
+                Way::Freed => {}
+                // One that this node had not seen.
+                Way::Own(hold) => match self.confirm(&hold, booking, request).await? {
+                    Some(done) => return Ok(Some(done)),
+                    None => drop(self.store.expire(&hold, request.at).await?),
+                },
+            }
+        }
+        Err(self.with_alternatives(Refusal::SlotTaken { alternatives: Vec::new() }, calendar, service, start))
     }
 
     /// One appointment.
@@ -240,6 +287,24 @@ impl Appointments {
         self.change(viewer, &request, id, rev, &Change::Cancel { reason }).await
     }
 
+    /// Gives back a hold.
+    ///
+    /// # Errors
+    /// `not_found`, also for those of others; `hold_expired`, `illegal_transition` once it is booked, `stale_rev`,
+    /// `idempotency_key_reused`, `unavailable`.
+    pub async fn release(
+        &self,
+        viewer: &Viewer,
+        key: &str,
+        id: AppointmentId,
+        rev: Option<u32>,
+    ) -> Result<Done<Appointment>> {
+        let parts = [&id.to_string(), &format!("{rev:?}")];
+        let parts = parts.map(String::as_str);
+        let request = request::request(viewer.identity()?, RELEASE, key, &parts, self.clock.now());
+        self.change(viewer, &request, id, rev, &Change::Release).await
+    }
+
     /// A patient's appointments that are open or not older than `since`, with the position at which that is true.
     ///
     /// # Errors
@@ -295,6 +360,11 @@ impl Appointments {
                 Replaced::Stale => {}
                 Replaced::Refused(refusal) => {
                     let calendar = self.calendar(viewer, next.doctor_id).await?;
+                    if let Refusal::SlotTaken { .. } = refusal
+                        && let Way::Freed = self.make_way(&calendar, &next.claims, None, request).await?
+                    {
+                        continue;
+                    }
                     return Err(self.with_alternatives(refusal, &calendar, next.service_id, next.start));
                 }
             }
@@ -305,6 +375,7 @@ impl Appointments {
     /// The next revision, or why there is none.
     async fn decide(&self, current: &Appointment, change: &Change, request: &Request) -> Result<Appointment> {
         match change {
+            Change::Release => Ok(current.hold_ended(Action::Released, request.actor(), request.at)?),
             Change::Cancel { reason } => Ok(current.cancelled(reason.clone(), request.actor(), request.at)?),
             Change::Reschedule { start } => {
                 self.committed.catch_up().await;
@@ -333,6 +404,11 @@ impl Appointments {
     }
 
     async fn authorise(&self, operation: &str, viewer: &Viewer, appointment: &Appointment) -> Result<()> {
+        if operation == RELEASE {
+            // Whoever holds the time, whomever it is for.
+            let owner = appointment.held.map(|held| held.by);
+            return Ok(access::authorise(operation, viewer, Object { patient: owner, ..Object::default() })?);
+        }
         let staff = self.slots.staff(viewer, appointment.doctor_id).await?;
         let object = Object::between(appointment.doctor_id, appointment.patient_id).with_staff(&staff);
         Ok(access::authorise(operation, viewer, object)?)
@@ -353,7 +429,7 @@ impl Appointments {
         for generation in 0..GENERATIONS {
             let id = AppointmentId(request::derived_id(request, generation));
             let Some((stored, at)) = self.store.find_latest(id).await.map_err(unchanged)? else { return Ok(None) };
-            if let Some(original) = stored.recall(request)? {
+            if let Some(original) = self.original(&stored, request).await? {
                 return Ok(Some(Done { value: original, at }));
             }
         }
@@ -366,7 +442,15 @@ impl Appointments {
             // The collision was with a write that did not last.
             return Err(Error::Unavailable { cluster: ClusterName::Appointments, outcome: Some(Outcome::Unknown) });
         };
-        Ok(stored.recall(request)?.map(|original| self.acknowledged(original, at)))
+        Ok(self.original(&stored, request).await?.map(|original| self.acknowledged(original, at)))
+    }
+
+    /// What a document of a request's own id remembers of it, there or in the appointment that it has become.
+    async fn original(&self, stored: &Stored, request: &Request) -> Result<Option<Appointment>> {
+        let Some(id) = stored.elsewhere() else { return stored.recall(request) };
+        let found = self.store.find_latest(id).await.map_err(unknown)?;
+        let (became, _) = found.ok_or_else(|| Error::Internal("a trace leads nowhere".to_owned()))?;
+        became.recall_by(stored, request)
     }
 
     fn with_alternatives(&self, refusal: Refusal, calendar: &Calendar, service: ServiceId, start: Timestamp) -> Error {
@@ -396,6 +480,7 @@ impl Book {
             self.start.to_string(),
             patient,
             format!("{:?}", self.reason),
+            self.hold.map(|hold| hold.to_string()).unwrap_or_default(),
         ];
         request::request(identity, operation, key, &parts.each_ref().map(String::as_str), now)
     }

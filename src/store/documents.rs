@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::doctor::DoctorDoc;
 use super::value::{bson_id, bson_time, instant, uuid_of};
-use crate::domain::appointment::{Action, Appointment, HistoryEntry, Status, WalkIn};
+use crate::domain::appointment::{Action, Appointment, Held, HistoryEntry, Status, WalkIn};
 use crate::domain::history::Actor;
 use crate::domain::ids::{AppointmentId, ServiceId, SessionId, UserId};
 use crate::domain::tick::{Tick, ticks};
@@ -85,6 +85,17 @@ pub struct AppointmentDoc {
     pub cancel_reason: Option<String>,
     pub created_at: DateTime,
     pub updated_at: DateTime,
+    /// Whose hold it is or was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<Uuid>,
+    /// When that ends by itself, as the database's clock has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<DateTime>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_place: Option<i32>,
+    /// This document only remembers a request; what came of it is the document with this id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub see: Option<Uuid>,
     /// Left out by the feed, as are `keys` and `shared`.
     #[serde(default)]
     pub history: Vec<HistoryDoc>,
@@ -112,7 +123,8 @@ pub struct HistoryDoc {
 }
 
 impl AppointmentDoc {
-    /// The document of an appointment. `shared` holds what its patient takes: `p:<patient>:<tick>`.
+    /// The document of an appointment. `shared` holds what its patient takes: `p:<patient>:<tick>`; of a hold, the place among
+    /// those of its owner: `h:<user>:<place>`.
     #[must_use]
     pub fn from_domain(appointment: &Appointment, keys: Vec<Remembered>) -> Self {
         Self {
@@ -137,6 +149,10 @@ impl AppointmentDoc {
             cancel_reason: appointment.cancel_reason.clone(),
             created_at: bson_time(appointment.created_at),
             updated_at: bson_time(appointment.updated_at),
+            held_by: appointment.held.map(|held| bson_id(held.by.0)),
+            expires_at: appointment.held.map(|held| bson_time(held.until)),
+            held_place: appointment.held.map(|held| i32::from(held.place)),
+            see: None,
             history: appointment.history.iter().map(HistoryDoc::from_domain).collect(),
             keys,
         }
@@ -166,6 +182,7 @@ impl AppointmentDoc {
             cancel_reason: self.cancel_reason.clone(),
             created_at: instant(self.created_at).map_err(|_| bad("createdAt"))?,
             updated_at: instant(self.updated_at).map_err(|_| bad("updatedAt"))?,
+            held: self.held().map_err(bad)?,
             claims: self.claims.iter().flatten().copied().map(Tick).collect(),
             freed: self.freed.iter().flatten().copied().map(Tick).collect(),
             history: self
@@ -175,6 +192,45 @@ impl AppointmentDoc {
                 .collect::<Option<_>>()
                 .ok_or_else(|| bad("history"))?,
         })
+    }
+
+    fn held(&self) -> Result<Option<Held>, &'static str> {
+        let (Some(by), Some(until), Some(place)) = (self.held_by, self.expires_at, self.held_place) else {
+            return Ok(None);
+        };
+        Ok(Some(Held {
+            by: UserId(uuid_of(by)),
+            until: instant(until).map_err(|_| "expiresAt")?,
+            place: u8::try_from(place).map_err(|_| "heldPlace")?,
+        }))
+    }
+
+    /// What remembers, under an id of its own, a request that has become another document. It takes nothing and names nobody but
+    /// whoever asked.
+    #[must_use]
+    pub fn trace(&self, id: Uuid, remembered: &Remembered) -> Self {
+        Self {
+            id,
+            rev: 1,
+            status: Status::Expired.as_str().to_owned(),
+            claims: None,
+            shared: None,
+            freed: None,
+            doctor_name: String::new(),
+            patient_id: remembered.user,
+            patient_name: String::new(),
+            walk_in: None,
+            service_name: String::new(),
+            reason: None,
+            cancel_reason: None,
+            held_by: None,
+            expires_at: None,
+            held_place: None,
+            see: Some(self.id),
+            history: Vec::new(),
+            keys: vec![remembered.clone()],
+            ..self.clone()
+        }
     }
 
     /// The appointment as it was right after a remembered success.
@@ -231,8 +287,16 @@ impl HistoryDoc {
     }
 }
 
-/// What the patient of an appointment takes, in the order of time; `None` once it takes nothing.
+/// The name of a place among somebody's holds.
+pub(super) fn hold_place(user: UserId, place: u8) -> String {
+    format!("h:{}:{place}", user.0.simple())
+}
+
+/// What the patient of an appointment takes, in the order of time, or the owner of a hold; `None` once it takes nothing.
 fn shared_claims(appointment: &Appointment) -> Option<Vec<String>> {
+    if let (Status::Held, Some(held)) = (appointment.status, appointment.held) {
+        return Some(vec![hold_place(held.by, held.place)]);
+    }
     (!appointment.claims.is_empty()).then(|| {
         let patient = appointment.patient_id.0.simple();
         ticks(appointment.patient_ticks()).map(|tick| format!("p:{patient}:{}", tick.0)).collect()

@@ -4,14 +4,24 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::domain::appointment::Appointment;
+use crate::domain::appointment::{Appointment, Status};
 use crate::domain::change::{Change, Commit, Position};
 use crate::domain::doctor::{Doctor, Service};
-use crate::domain::ids::AppointmentId;
+use crate::domain::ids::{AppointmentId, ServiceId, UserId};
 use crate::domain::slots::{self, Candidate};
 use crate::domain::tick::Tick;
+
+/// What has a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occupancy {
+    Free,
+    /// Live holds alone, the last of which ends by itself then.
+    Held(Timestamp),
+    Taken,
+}
 
 /// A doctor's calendar at one position.
 #[derive(Clone, Debug)]
@@ -20,16 +30,16 @@ pub struct Calendar {
     /// Changes up to this position are part of it.
     at: Position,
     taken: BTreeMap<Tick, AppointmentId>,
-    claims: HashMap<AppointmentId, Vec<Tick>>,
+    entries: HashMap<AppointmentId, Arc<Appointment>>,
 }
 
 impl Calendar {
     /// The calendar of a snapshot.
     #[must_use]
     pub fn new(at: Position, doctor: Doctor, appointments: Vec<Appointment>) -> Self {
-        let mut calendar = Self { doctor: Arc::new(doctor), at, taken: BTreeMap::new(), claims: HashMap::new() };
-        for appointment in &appointments {
-            calendar.set_claims(appointment);
+        let mut calendar = Self { doctor: Arc::new(doctor), at, taken: BTreeMap::new(), entries: HashMap::new() };
+        for appointment in appointments {
+            calendar.set_entry(&Arc::new(appointment));
         }
         calendar
     }
@@ -43,7 +53,7 @@ impl Calendar {
         for change in &commit.changes {
             match change {
                 Change::Appointment(appointment) if appointment.doctor_id == self.doctor.id => {
-                    self.set_claims(appointment);
+                    self.set_entry(appointment);
                 }
                 Change::Doctor(doctor) if doctor.id == self.doctor.id => self.doctor = doctor.clone(),
                 Change::Appointment(_) | Change::Doctor(_) | Change::Session(_) | Change::SigningKey => {}
@@ -51,18 +61,18 @@ impl Calendar {
         }
     }
 
-    fn set_claims(&mut self, appointment: &Appointment) {
-        for tick in self.claims.remove(&appointment.id).into_iter().flatten() {
+    fn set_entry(&mut self, appointment: &Arc<Appointment>) {
+        for tick in self.entries.remove(&appointment.id).iter().flat_map(|before| &before.claims) {
             // Within one commit, the time may have a new owner already.
-            if self.taken.get(&tick) == Some(&appointment.id) {
-                self.taken.remove(&tick);
+            if self.taken.get(tick) == Some(&appointment.id) {
+                self.taken.remove(tick);
             }
         }
         for tick in &appointment.claims {
             self.taken.insert(*tick, appointment.id);
         }
         if !appointment.claims.is_empty() {
-            self.claims.insert(appointment.id, appointment.claims.clone());
+            self.entries.insert(appointment.id, appointment.clone());
         }
     }
 
@@ -72,16 +82,33 @@ impl Calendar {
         self.at
     }
 
-    /// Whether nothing takes any of these ticks.
+    /// What has any of these ticks.
     #[must_use]
-    pub fn is_free(&self, footprint: Range<Tick>) -> bool {
-        self.taken.range(footprint).next().is_none()
+    pub fn occupancy(&self, footprint: Range<Tick>) -> Occupancy {
+        let mut all = Occupancy::Free;
+        for (_, id) in self.taken.range(footprint) {
+            let entry = self.entries.get(id).filter(|entry| entry.status == Status::Held);
+            let Some(held) = entry.and_then(|entry| entry.held) else { return Occupancy::Taken };
+            all = match all {
+                Occupancy::Held(until) => Occupancy::Held(until.max(held.until)),
+                Occupancy::Free | Occupancy::Taken => Occupancy::Held(held.until),
+            };
+        }
+        all
     }
 
-    /// The starts of a local date that are offered and not taken.
-    pub fn free(&self, service: &Service, date: Date) -> impl Iterator<Item = Candidate> {
-        slots::candidates(&self.doctor, service, date)
-            .into_iter()
-            .filter(|candidate| self.is_free(candidate.footprint.clone()))
+    /// The starts of a local date that are offered, and what has them.
+    pub fn offered(&self, service: &Service, date: Date) -> impl Iterator<Item = (Candidate, Occupancy)> {
+        slots::candidates(&self.doctor, service, date).into_iter().map(|candidate| {
+            let occupancy = self.occupancy(candidate.footprint.clone());
+            (candidate, occupancy)
+        })
+    }
+
+    /// Somebody's hold on exactly this time.
+    #[must_use]
+    pub fn hold_of(&self, user: UserId, service: ServiceId, start: Timestamp) -> Option<&Appointment> {
+        let entry = self.taken.get(&Tick::floor(start)).and_then(|id| self.entries.get(id))?;
+        entry.is_hold_of(user, service, start).then_some(entry)
     }
 }

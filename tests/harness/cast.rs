@@ -118,6 +118,13 @@ impl Cast {
         text(&connection.request("appointment.book", booking, Some(key())).await.expect("a free time").data, "id")
     }
 
+    /// The patient's hold on a time of its own: the same until it is released, since there may not be many.
+    pub async fn hold(&self) -> String {
+        let connection = self.clinic.connect(&self.patient).await;
+        let slot = self.practice.booking(&at(&date(50), "09:00"));
+        text(&connection.request("slot.hold", slot, Some(key())).await.expect("a free time").data, "id")
+    }
+
     /// A good input for an operation. A new operation needs its case here.
     pub async fn valid_input(&self, operation: Operation) -> Value {
         let (doctor, service) = (&self.practice.doctor.id, &self.practice.service);
@@ -182,6 +189,10 @@ impl Cast {
                 json!({ "doctorId": doctor, "serviceId": service, "start": self.free_time(), "reason": "Dolor de cabeza",
                     "patientId": self.patient.id })
             }
+            Operation::SlotHold => {
+                json!({ "doctorId": doctor, "serviceId": service, "start": self.free_time(), "patientId": self.patient.id })
+            }
+            Operation::HoldRelease => json!({ "id": self.hold().await }),
             Operation::AppointmentGet => json!({ "id": self.appointment().await }),
             Operation::AppointmentList => {
                 json!({ "doctorId": doctor, "patientId": self.patient.id, "from": at(&date(0), "00:00"),

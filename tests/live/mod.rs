@@ -2,6 +2,7 @@
 
 mod contest;
 pub mod doctor;
+mod holds;
 mod model;
 mod resume;
 mod sessions;

@@ -376,6 +376,7 @@ mod tests {
             cancel_reason: None,
             created_at: "0".into(),
             updated_at: "0".into(),
+            expires_at: None,
         };
         let upsert = |item| Change { topic: "t".into(), upserted: vec![item], removed: Vec::new() };
         let mut model = Model::default();

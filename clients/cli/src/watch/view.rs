@@ -327,6 +327,7 @@ mod tests {
             cancel_reason: None,
             created_at: "2026-11-30T12:00:00Z".into(),
             updated_at: "2026-11-30T12:00:00Z".into(),
+            expires_at: None,
         }
     }
 
