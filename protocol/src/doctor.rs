@@ -285,7 +285,7 @@ pub struct ServiceCreateRequest {
     /// 1 to 366; default 90.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub horizon_days: Option<u32>,
-    /// 1 to 50, and times the duration at most 3,000 minutes; default 1. More than 1: a group session.
+    /// Only 1 so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u32>,
     /// 1 to 288; default: none.
@@ -309,7 +309,7 @@ pub struct ServiceCreateRequest {
     /// Default `any`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patients: Option<AllowedPatients>,
-    /// At most 5.
+    /// Only none so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_ids: Option<Vec<Id>>,
 }
@@ -342,7 +342,7 @@ pub struct ServiceUpdateRequest {
     pub min_notice_minutes: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub horizon_days: Option<u32>,
-    /// 1 to 50, and times the duration at most 3,000 minutes; default 1. More than 1: a group session.
+    /// Only 1 so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u32>,
     /// 1 to 288; default: none.
@@ -366,7 +366,7 @@ pub struct ServiceUpdateRequest {
     /// Default `any`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patients: Option<AllowedPatients>,
-    /// At most 5.
+    /// Only none so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_ids: Option<Vec<Id>>,
     /// What is to have no value any more.

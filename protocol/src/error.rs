@@ -138,7 +138,8 @@ pub struct Problem {
     /// `slot_taken`: free times near the one that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alternatives: Option<Vec<Slot>>,
-    /// `slot_unavailable`: `archived`, `not_approved`, `past`, `notice`, `horizon`, `hours`, `step`, `holds`.
+    /// `slot_unavailable`: `archived`, `not_approved`, `past`, `notice`, `horizon`, `hours`, `step`, `daily_limit`,
+    /// `weekly_limit`, `holds`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
     /// `rate_limited`: when to try again.

@@ -200,6 +200,7 @@ fn planned(number: usize, doctor: &Doctor, drawn: &Drawn<'_>, dice: &mut Dice, n
         patient_name: &drawn.patient.name,
         walk_in: None,
         start: drawn.start,
+        quotas: Vec::new(),
         reason: dice.one_of(data::REASONS).copied().flatten().map(str::to_owned),
         by: Actor { user: drawn.patient.id, session: NO_SESSION },
         now: now.min(drawn.start.instant() - lead),

@@ -12,6 +12,7 @@ use std::ops::Range;
 use jiff::Timestamp;
 
 use super::doctor::{Doctor, Service};
+use super::entry::Quota;
 use super::history::{self, Actor};
 use super::ids::{AppointmentId, DoctorId, PatientId, ServiceId, UserId};
 use super::refusal::Refusal;
@@ -161,6 +162,10 @@ pub struct Appointment {
     pub claims: Vec<Tick>,
     /// The ticks that this revision gave up: with `claims`, all that a change of this document touches.
     pub freed: Vec<Tick>,
+    /// The places within limits of the service that it takes.
+    pub quotas: Vec<Quota>,
+    /// Those that this revision gave up.
+    pub freed_quotas: Vec<Quota>,
     /// At most [`history::HISTORY_LIMIT`] entries, the oldest but the first dropped.
     pub history: Vec<HistoryEntry>,
 }
@@ -194,6 +199,8 @@ pub struct Booking<'a> {
     pub patient_name: &'a str,
     pub walk_in: Option<WalkIn>,
     pub start: Tick,
+    /// The places that it takes where the service is limited.
+    pub quotas: Vec<Quota>,
     pub reason: Option<String>,
     pub by: Actor,
     pub now: Timestamp,
@@ -225,6 +232,8 @@ impl Booking<'_> {
             held: None,
             claims: ticks(self.service.footprint(self.start)).collect(),
             freed: Vec::new(),
+            quotas: self.quotas,
+            freed_quotas: Vec::new(),
             history: vec![HistoryEntry {
                 rev: 1,
                 action: Action::Booked,
@@ -262,6 +271,7 @@ impl Booking<'_> {
         next.created_at = hold.created_at;
         next.held = hold.held;
         next.claims.clone_from(&hold.claims);
+        next.quotas.clone_from(&hold.quotas);
         next.history.clone_from(&hold.history);
         Ok(next.revised(action, by, now))
     }
@@ -298,12 +308,20 @@ impl Appointment {
     ///
     /// # Errors
     /// `illegal_transition` unless it is pending or booked.
-    pub fn rescheduled(&self, service: &Service, start: Tick, by: Actor, now: Timestamp) -> Result<Self, Refusal> {
+    pub fn rescheduled(
+        &self,
+        service: &Service,
+        (start, quotas): (Tick, Vec<Quota>),
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Self, Refusal> {
         self.movable()?;
         let claims: Vec<Tick> = ticks(service.footprint(start)).collect();
         let mut next = self.clone();
         next.freed = self.claims.iter().copied().filter(|tick| !claims.contains(tick)).collect();
         next.claims = claims;
+        next.freed_quotas = self.quotas.iter().copied().filter(|quota| !quotas.contains(quota)).collect();
+        next.quotas = quotas;
         next.start = start.instant();
         next.end = start.plus_minutes(service.duration_minutes).instant();
         Ok(next.revised(Action::Rescheduled, by, now))
@@ -319,6 +337,7 @@ impl Appointment {
         }
         let mut next = self.clone();
         next.freed = std::mem::take(&mut next.claims);
+        next.freed_quotas = std::mem::take(&mut next.quotas);
         next.status = Status::Cancelled;
         next.cancel_reason = reason;
         Ok(next.revised(Action::Cancelled, by, now))
@@ -345,6 +364,7 @@ impl Appointment {
         }
         let mut next = self.clone();
         next.freed = std::mem::take(&mut next.claims);
+        next.freed_quotas = std::mem::take(&mut next.quotas);
         next.status = Status::Expired;
         Ok(next.revised(action, by, now))
     }
@@ -390,7 +410,7 @@ impl Appointment {
         {
             return cancelled;
         }
-        Self { rev: self.rev + 1, updated_at: now, freed: Vec::new(), ..self.clone() }
+        Self { rev: self.rev + 1, updated_at: now, freed: Vec::new(), freed_quotas: Vec::new(), ..self.clone() }
     }
 
     fn revised(mut self, action: Action, by: Actor, now: Timestamp) -> Self {

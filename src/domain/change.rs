@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::appointment::Appointment;
 use super::doctor::Doctor;
+use super::entry::Entry;
 use super::ids::DoctorId;
 use super::session::Session;
 
@@ -14,7 +14,8 @@ pub struct Position(pub u64);
 /// A committed change of one entity, whole.
 #[derive(Clone, Debug)]
 pub enum Change {
-    Appointment(Arc<Appointment>),
+    /// Of what takes a doctor's time.
+    Entry(Entry),
     Doctor(Arc<Doctor>),
     /// A session began, was refreshed or was ended. What is kept of its refresh tokens does not travel: `refresh` is `None`.
     Session(Arc<Session>),
@@ -27,7 +28,7 @@ impl Change {
     #[must_use]
     pub fn doctor(&self) -> Option<DoctorId> {
         match self {
-            Self::Appointment(appointment) => Some(appointment.doctor_id),
+            Self::Entry(entry) => Some(entry.doctor()),
             Self::Doctor(doctor) => Some(doctor.id),
             Self::Session(_) | Self::SigningKey => None,
         }

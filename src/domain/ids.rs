@@ -31,6 +31,10 @@ id! {
     ServiceId
 }
 id! {
+    /// Days on which a doctor is away.
+    TimeOffId
+}
+id! {
     /// A room or a device that visits share.
     ResourceId
 }

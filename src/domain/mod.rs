@@ -7,6 +7,7 @@ pub mod audit;
 pub mod availability;
 pub mod change;
 pub mod doctor;
+pub mod entry;
 pub mod history;
 pub mod ids;
 pub mod listing;

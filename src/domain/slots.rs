@@ -20,6 +20,10 @@ pub enum Rule {
     Horizon,
     Hours,
     Step,
+    /// As many sessions of the service as there may be on the date.
+    DailyLimit,
+    /// As many as there may be in the week.
+    WeeklyLimit,
     /// Not of the time but of the person: no more holds than these.
     Holds,
 }
@@ -36,6 +40,8 @@ impl Rule {
             Self::Horizon => "horizon",
             Self::Hours => "hours",
             Self::Step => "step",
+            Self::DailyLimit => "daily_limit",
+            Self::WeeklyLimit => "weekly_limit",
             Self::Holds => "holds",
         }
     }

@@ -8,7 +8,7 @@ use super::time_of;
 use crate::domain::change::{Change, Commit, Position};
 use crate::domain::session::Session;
 use crate::store::collection;
-use crate::store::documents::{AppointmentDoc, DoctorDoc};
+use crate::store::documents::{DoctorDoc, EntryDoc};
 use crate::store::sessions::SessionDoc;
 use crate::store::value::position;
 
@@ -89,8 +89,8 @@ fn id_of(event: &RawDocument) -> Option<String> {
 fn read(name: &str, document: &RawDocument) -> Result<Option<Change>, Poison> {
     match name {
         collection::APPOINTMENTS => {
-            let document: AppointmentDoc = deserialize_from_slice(document.as_bytes()).map_err(poison)?;
-            Ok(Some(Change::Appointment(Arc::new(document.to_domain().map_err(poison)?))))
+            let document = EntryDoc::read(document).map_err(poison)?;
+            Ok(Some(Change::Entry(document.to_domain().map_err(poison)?)))
         }
         collection::DOCTORS => {
             let document: DoctorDoc = deserialize_from_slice(document.as_bytes()).map_err(poison)?;

@@ -26,6 +26,7 @@ use crate::domain::account::{Role, Viewer};
 use crate::domain::appointment::Appointment;
 use crate::domain::change::{Change, Commit, FeedEvent, Position};
 use crate::domain::doctor::Doctor;
+use crate::domain::entry::Entry;
 use crate::domain::ids::{DoctorId, ServiceId, SessionId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::views::calendar::Calendar;
@@ -400,7 +401,7 @@ impl Hub {
         let now = self.clock.now();
         let (mut doctors, mut patients) = (Vec::new(), Vec::new());
         for change in &commit.changes {
-            let Change::Appointment(appointment) = change else { continue };
+            let Change::Entry(Entry::Appointment(appointment)) = change else { continue };
             doctors.push(appointment.doctor_id);
             patients.push(appointment.patient_id);
             patients.extend(appointment.held.map(|held| held.by));
@@ -429,8 +430,9 @@ impl Hub {
                 Some(calendar) => {
                     let touched = project::touched(doctor, [commit]);
                     let other_rules = changes_rules(std::slice::from_ref(commit), doctor);
-                    let concerned =
-                        groups.keys().filter(|(_, date)| other_rules || project::reaches(&calendar, *date, &touched));
+                    let concerned = groups.keys().filter(|(service, date)| {
+                        other_rules || project::reaches(&calendar, *service, *date, &touched)
+                    });
                     let slots = concerned.map(|view| (*view, free(&calendar, view.0, view.1))).collect();
                     Before::Slots { zone: calendar.doctor.zone_name().to_owned(), slots }
                 }

@@ -9,7 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::domain::appointment::{Appointment, Status};
 use crate::domain::change::{Change, Commit};
 use crate::domain::doctor::{Doctor, Service};
-use crate::domain::ids::{AppointmentId, DoctorId, SessionId, UserId};
+use crate::domain::entry::{Entry, Period};
+use crate::domain::ids::{AppointmentId, DoctorId, ServiceId, SessionId, UserId};
 use crate::domain::session::Session;
 use crate::domain::slots::{self, Candidate};
 use crate::domain::tick::Tick;
@@ -75,7 +76,7 @@ pub fn kept_since(now: Timestamp) -> Timestamp {
 pub fn appointments(topic: &Topic, commit: &Commit, now: Timestamp) -> Update {
     let (mut upserted, mut removed) = (Vec::new(), Vec::new());
     for change in &commit.changes {
-        let Change::Appointment(appointment) = change else { continue };
+        let Change::Entry(Entry::Appointment(appointment)) = change else { continue };
         let (concerns, belongs) = match topic {
             Topic::Calendar { doctor, window } => {
                 let reaches = appointment.start < window.1 && appointment.end > window.0;
@@ -122,21 +123,42 @@ pub fn sessions(user: UserId, commit: &Commit) -> Update {
     Update::Sessions { upserted, removed }
 }
 
-/// The ticks of a doctor that commits have touched.
-pub fn touched<'a>(doctor: DoctorId, commits: impl IntoIterator<Item = &'a Arc<Commit>>) -> BTreeSet<Tick> {
-    let changes = commits.into_iter().flat_map(|commit| &commit.changes);
-    let appointments = changes.filter_map(|change| match change {
-        Change::Appointment(appointment) if appointment.doctor_id == doctor => Some(appointment),
-        _ => None,
-    });
-    appointments.flat_map(|appointment| appointment.claims.iter().chain(&appointment.freed)).copied().collect()
+/// What commits have touched of a doctor's time.
+#[derive(Debug, Default)]
+pub struct Touched {
+    ticks: BTreeSet<Tick>,
+    /// What places within limits were taken or given up of.
+    counted: BTreeSet<(ServiceId, Period)>,
 }
 
-/// Whether any of the ticks may matter to a service's slots on a date.
+/// What commits have touched of a doctor's time.
+pub fn touched<'a>(doctor: DoctorId, commits: impl IntoIterator<Item = &'a Arc<Commit>>) -> Touched {
+    let changes = commits.into_iter().flat_map(|commit| &commit.changes);
+    let entries = changes.filter_map(|change| match change {
+        Change::Entry(entry) if entry.doctor() == doctor => Some(entry),
+        _ => None,
+    });
+    let mut touched = Touched::default();
+    for entry in entries {
+        touched.ticks.extend(entry.claims().iter().chain(entry.freed()));
+        let quotas = entry.quotas().iter().chain(entry.freed_quotas());
+        touched.counted.extend(quotas.map(|quota| (quota.service, quota.period)));
+    }
+    touched
+}
+
+impl Touched {
+    fn counts(&self, service: ServiceId, date: Date) -> bool {
+        self.counted.iter().any(|(counted, period)| *counted == service && period.contains(date))
+    }
+}
+
+/// Whether any of it may matter to a service's slots on a date.
 #[must_use]
-pub fn reaches(calendar: &Calendar, date: Date, touched: &BTreeSet<Tick>) -> bool {
+pub fn reaches(calendar: &Calendar, service: ServiceId, date: Date, touched: &Touched) -> bool {
     let day = slots::day(&calendar.doctor, date);
-    touched.range(Tick(day.start.0 - BUFFER_TICKS)..Tick(day.end.0 + BUFFER_TICKS)).next().is_some()
+    touched.counts(service, date)
+        || touched.ticks.range(Tick(day.start.0 - BUFFER_TICKS)..Tick(day.end.0 + BUFFER_TICKS)).next().is_some()
 }
 
 /// Every slot of a service on a date that is free or held.
@@ -159,10 +181,11 @@ pub fn difference(before: Option<Vec<LiveSlot>>, after: Option<Vec<LiveSlot>>) -
 
 /// What became of every start that touched ticks concern, whatever it was before: the net of many changes.
 #[must_use]
-pub fn net(calendar: &Calendar, service: &Service, date: Date, touched: &BTreeSet<Tick>) -> Update {
+pub fn net(calendar: &Calendar, service: &Service, date: Date, touched: &Touched) -> Update {
+    let all = touched.counts(service.id, date);
     let (mut upserted, mut removed) = (Vec::new(), Vec::new());
     for (candidate, occupancy) in calendar.offered(service, date) {
-        if touched.range(candidate.footprint.clone()).next().is_none() {
+        if !all && touched.ticks.range(candidate.footprint.clone()).next().is_none() {
             continue;
         }
         match live_slot(service, &candidate, occupancy) {

@@ -4,6 +4,7 @@ mod holds;
 
 pub use self::holds::Hold;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -20,6 +21,7 @@ use crate::domain::account::{Identity, Role, Viewer};
 use crate::domain::appointment::{Action, Appointment, Booking, HistoryEntry, WalkIn};
 use crate::domain::change::Position;
 use crate::domain::doctor::Doctor;
+use crate::domain::entry::Quota;
 use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId, UserId};
 use crate::domain::refusal::{Refusal, Violation};
 use crate::domain::slots as rules;
@@ -140,6 +142,7 @@ impl Appointments {
             patient_name: &patient_name,
             walk_in,
             start,
+            quotas: Vec::new(),
             reason: book.reason.clone(),
             by: request.actor(),
             now,
@@ -170,12 +173,25 @@ impl Appointments {
         booking: &Booking<'_>,
         request: &Request,
     ) -> Result<Option<Done<Appointment>>> {
-        let appointment = booking.clone().into_appointment();
-        let (service, start) = (appointment.service_id, appointment.start);
-        for _ in 0..ATTEMPTS {
+        let (service, start) = (booking.service.id, booking.start.instant());
+        let date = rules::local_date(booking.doctor, booking.start);
+        let (mut attempt, mut lost) = (0, BTreeSet::new());
+        while attempt < ATTEMPTS + lost.len() {
+            attempt += 1;
+            let quotas = match calendar.places(booking.service, date, &[], &lost) {
+                Ok(quotas) => quotas,
+                Err(rule) => {
+                    return self.remembered(request).await?.map(Some).ok_or(Refusal::SlotUnavailable { rule }.into());
+                }
+            };
+            let appointment = Booking { quotas, ..booking.clone() }.into_appointment();
             let refusal = match self.store.insert(&appointment, request).await? {
                 Inserted::Done(at) => return Ok(Some(self.acknowledged(appointment, at))),
                 Inserted::Exists => return self.recall(appointment.id, request).await,
+                Inserted::Outnumbered(place) => {
+                    lost.insert(place);
+                    continue;
+                }
                 Inserted::Refused(refusal) => refusal,
             };
             let way = match refusal {
@@ -339,12 +355,14 @@ impl Appointments {
         change: &Change,
     ) -> Result<Done<Appointment>> {
         access::admit(request.operation, viewer)?;
-        for attempt in 0..REPLACE_ATTEMPTS {
+        let (mut attempt, mut lost) = (0, BTreeSet::new());
+        while attempt < REPLACE_ATTEMPTS + lost.len() {
             // The first look may be a moment old, since the guard decides. What follows a lost guard must know why.
             let found = match attempt {
                 0 => self.store.find(id).await.map_err(unchanged)?,
                 _ => self.store.find_latest(id).await.map_err(unknown)?,
             };
+            attempt += 1;
             let (stored, at) = found.ok_or(Refusal::NotFound)?;
             let current = &stored.appointment;
             self.authorise(request.operation, viewer, current).await.map_err(unchanged)?;
@@ -354,10 +372,11 @@ impl Appointments {
             if rev.is_some_and(|rev| rev != current.rev) {
                 return Err(Refusal::StaleRev.into());
             }
-            let next = self.decide(current, change, request).await.map_err(unchanged)?;
+            let next = self.decide(current, change, request, &lost).await.map_err(unchanged)?;
             match self.store.replace(&stored, &next, request).await? {
                 Replaced::Done(at) => return Ok(self.acknowledged(next, at)),
                 Replaced::Stale => {}
+                Replaced::Outnumbered(place) => drop(lost.insert(place)),
                 Replaced::Refused(refusal) => {
                     let calendar = self.calendar(viewer, next.doctor_id).await?;
                     if let Refusal::SlotTaken { .. } = refusal
@@ -373,7 +392,13 @@ impl Appointments {
     }
 
     /// The next revision, or why there is none.
-    async fn decide(&self, current: &Appointment, change: &Change, request: &Request) -> Result<Appointment> {
+    async fn decide(
+        &self,
+        current: &Appointment,
+        change: &Change,
+        request: &Request,
+        lost: &BTreeSet<Quota>,
+    ) -> Result<Appointment> {
         match change {
             Change::Release => Ok(current.hold_ended(Action::Released, request.actor(), request.at)?),
             Change::Cancel { reason } => Ok(current.cancelled(reason.clone(), request.actor(), request.at)?),
@@ -385,7 +410,10 @@ impl Appointments {
                 current.movable()?;
                 let start = rules::check(&calendar.doctor, service, *start, request.at)
                     .map_err(|rule| Refusal::SlotUnavailable { rule })?;
-                Ok(current.rescheduled(service, start, request.actor(), request.at)?)
+                let date = rules::local_date(&calendar.doctor, start);
+                let places = calendar.places(service, date, &current.quotas, lost);
+                let quotas = places.map_err(|rule| Refusal::SlotUnavailable { rule })?;
+                Ok(current.rescheduled(service, (start, quotas), request.actor(), request.at)?)
             }
         }
     }

@@ -4,15 +4,15 @@ mod holds;
 
 pub use self::holds::{Confirmed, Holding};
 
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
-use mongodb::bson::{Document, Uuid, doc};
+use mongodb::bson::{Document, RawDocumentBuf, Uuid, doc};
 use mongodb::options::{IndexOptions, ReadConcern};
 use mongodb::{ClientSession, Collection};
 
 use super::cluster::Cluster;
 use super::collection;
-use super::documents::{AppointmentDoc, DoctorDoc, Outcome, Remembered};
+use super::documents::{AppointmentDoc, DoctorDoc, EntryDoc, Outcome, Remembered, quota};
 use super::idempotency::{Recall, Request, without};
 use super::value::{bson_id, bson_time, position, uuid_of};
 use super::whole::{self, reached};
@@ -20,6 +20,7 @@ use super::write::{Verdict, linearizable, read, until_decided};
 use crate::domain::appointment::{Appointment, Status};
 use crate::domain::change::Position;
 use crate::domain::doctor::Doctor;
+use crate::domain::entry::{Entry, Quota};
 use crate::domain::ids::{AppointmentId, DoctorId, PatientId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::error::{Error, Result};
@@ -52,6 +53,8 @@ pub enum Inserted {
     Done(Position),
     /// A document of this id exists: the same request came before.
     Exists,
+    /// Somebody has this place within a limit; the next one may be free.
+    Outnumbered(Quota),
     Refused(Refusal),
 }
 
@@ -61,6 +64,8 @@ pub enum Replaced {
     Done(Position),
     /// The document is no longer at the revision that was replaced.
     Stale,
+    /// Somebody has this place within a limit; the next one may be free.
+    Outnumbered(Quota),
     Refused(Refusal),
 }
 
@@ -172,6 +177,9 @@ impl AppointmentStore {
         Ok(match written {
             Verdict::Done { value: at, .. } => Inserted::Done(at),
             Verdict::Duplicate { index, .. } if index == PRIMARY_INDEX => Inserted::Exists,
+            Verdict::Duplicate { value: Some(place), index, .. } if index == CLAIMS_INDEX => {
+                Inserted::Outnumbered(place_of(&place)?)
+            }
             Verdict::Duplicate { index, .. } => Inserted::Refused(refusal_of(&index)?),
         })
     }
@@ -189,6 +197,9 @@ impl AppointmentStore {
         Ok(match written {
             Verdict::Done { value: Some(at), .. } => Replaced::Done(at),
             Verdict::Done { value: None, .. } => Replaced::Stale,
+            Verdict::Duplicate { value: Some(place), index, .. } if index == CLAIMS_INDEX => {
+                Replaced::Outnumbered(place_of(&place)?)
+            }
             Verdict::Duplicate { index, .. } => Replaced::Refused(refusal_of(&index)?),
         })
     }
@@ -221,7 +232,10 @@ impl AppointmentStore {
     /// `unavailable` when the cluster does not answer.
     pub async fn of_person(&self, person: UserId, limit: i64) -> Result<Vec<Appointment>> {
         let id = bson_id(person.0);
-        let filter = doc! { "$or": [{ "patientId": id }, { "doctorId": id }], "see": { "$exists": false } };
+        let filter = doc! {
+            "kind": { "$exists": false }, "see": { "$exists": false },
+            "$or": [{ "patientId": id }, { "doctorId": id }],
+        };
         let found = self.find_all(filter, limit).await?;
         Ok(found.into_iter().map(|stored| stored.appointment).collect())
     }
@@ -243,6 +257,7 @@ impl AppointmentStore {
         let open: Vec<&str> = Status::ALL.into_iter().filter(|status| status.is_open()).map(Status::as_str).collect();
         let filter = doc! {
             "doctorId": bson_id(doctor.0),
+            "kind": { "$exists": false },
             "$or": [
                 { "doctorName": { "$ne": "" } },
                 { "serviceName": { "$ne": "" } },
@@ -355,11 +370,7 @@ impl AppointmentStore {
     ///
     /// # Errors
     /// `unavailable` when the cluster does not answer.
-    pub async fn calendar(
-        &self,
-        doctor: DoctorId,
-        since: Timestamp,
-    ) -> Result<Option<(Position, Doctor, Vec<Appointment>)>> {
+    pub async fn calendar(&self, doctor: DoctorId, since: Timestamp) -> Result<Option<(Position, Doctor, Vec<Entry>)>> {
         let store = self.clone();
         let id: Uuid = bson_id(doctor.0);
         let (at, rules, documents) = read(&self.cluster, async move {
@@ -369,15 +380,17 @@ impl AppointmentStore {
             let rules = rules.read_concern(ReadConcern::snapshot()).session(&mut session).await?;
             let start = bson_time(since.saturating_sub(LONGEST).unwrap_or(Timestamp::MIN));
             let filter = doc! { "doctorId": id, "start": { "$gte": start }, "claims": { "$exists": true } };
-            let found = store.collection.find(filter).read_concern(ReadConcern::snapshot());
+            let entries: Collection<RawDocumentBuf> = store.collection.clone_with_type();
+            let found = entries.find(filter).read_concern(ReadConcern::snapshot());
             let mut cursor = found.session(&mut session).await?;
-            let documents: Vec<AppointmentDoc> = cursor.stream(&mut session).try_collect().await?;
+            let read = cursor.stream(&mut session).map(|document| EntryDoc::read(&document?));
+            let documents: Vec<EntryDoc> = read.try_collect().await?;
             Ok((snapshot_position(&session)?, rules, documents))
         })
         .await?;
         let internal = |error: super::documents::Undecodable| Error::Internal(error.to_string());
         let Some(rules) = rules else { return Ok(None) };
-        let taken: Result<Vec<Appointment>> =
+        let taken: Result<Vec<Entry>> =
             documents.iter().map(|document| document.to_domain().map_err(internal)).collect();
         Ok(Some((at, rules.to_domain().map_err(internal)?, taken?)))
     }
@@ -389,6 +402,7 @@ impl Query {
         let mut start = Document::new();
         if let Some(doctor) = self.doctor {
             filter.insert("doctorId", bson_id(doctor.0));
+            filter.insert("kind", doc! { "$exists": false });
         }
         if let Some(patient) = self.patient {
             filter.insert("patientId", bson_id(patient.0));
@@ -421,6 +435,10 @@ impl Query {
         }
         filter
     }
+}
+
+fn place_of(text: &str) -> Result<Quota> {
+    quota(text).ok_or_else(|| Error::Internal("a place within a limit cannot be read".to_owned()))
 }
 
 /// Which refusal a unique index stands for.

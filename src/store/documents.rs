@@ -4,16 +4,19 @@
 //! index. Ticks are `i32`: a partial index on `$type: "int"` would let an int64 through.
 
 mod doctor;
+mod entry;
 
 use mongodb::bson::{DateTime, Uuid};
 use serde::{Deserialize, Serialize};
 
 pub use self::doctor::DoctorDoc;
+use self::entry::claims;
+pub use self::entry::{Claim, EntryDoc, TimeOffDoc, quota};
 use super::value::{bson_id, bson_time, instant, uuid_of};
 use crate::domain::appointment::{Action, Appointment, Held, HistoryEntry, Status, WalkIn};
 use crate::domain::history::Actor;
 use crate::domain::ids::{AppointmentId, ServiceId, SessionId, UserId};
-use crate::domain::tick::{Tick, ticks};
+use crate::domain::tick::ticks;
 
 /// A document that does not read as what it should be.
 #[derive(Debug, thiserror::Error)]
@@ -64,11 +67,11 @@ pub struct AppointmentDoc {
     pub rev: i32,
     pub status: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub claims: Option<Vec<i32>>,
+    pub claims: Option<Vec<Claim>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub freed: Option<Vec<i32>>,
+    pub freed: Option<Vec<Claim>>,
     pub doctor_name: String,
     pub patient_id: Uuid,
     pub patient_name: String,
@@ -133,9 +136,9 @@ impl AppointmentDoc {
             bucket: i32::from(appointment.doctor_id.bucket()),
             rev: int(appointment.rev),
             status: appointment.status.as_str().to_owned(),
-            claims: non_empty(&appointment.claims),
+            claims: claims(&appointment.claims, &appointment.quotas),
             shared: shared_claims(appointment),
-            freed: non_empty(&appointment.freed),
+            freed: claims(&appointment.freed, &appointment.freed_quotas),
             doctor_name: appointment.doctor_name.clone(),
             patient_id: bson_id(appointment.patient_id.0),
             patient_name: appointment.patient_name.clone(),
@@ -183,8 +186,10 @@ impl AppointmentDoc {
             created_at: instant(self.created_at).map_err(|_| bad("createdAt"))?,
             updated_at: instant(self.updated_at).map_err(|_| bad("updatedAt"))?,
             held: self.held().map_err(bad)?,
-            claims: self.claims.iter().flatten().copied().map(Tick).collect(),
-            freed: self.freed.iter().flatten().copied().map(Tick).collect(),
+            claims: entry::ticks_of(&self.claims),
+            freed: entry::ticks_of(&self.freed),
+            quotas: entry::quotas_of(&self.claims).ok_or_else(|| bad("claims"))?,
+            freed_quotas: entry::quotas_of(&self.freed).ok_or_else(|| bad("freed"))?,
             history: self
                 .history
                 .iter()
@@ -301,10 +306,6 @@ fn shared_claims(appointment: &Appointment) -> Option<Vec<String>> {
         let patient = appointment.patient_id.0.simple();
         ticks(appointment.patient_ticks()).map(|tick| format!("p:{patient}:{}", tick.0)).collect()
     })
-}
-
-fn non_empty(list: &[Tick]) -> Option<Vec<i32>> {
-    (!list.is_empty()).then(|| list.iter().map(|tick| tick.0).collect())
 }
 
 /// A revision as BSON has it: always an int32.

@@ -10,8 +10,8 @@ pub(super) const DUPLICATE_KEY: i32 = 11000;
 /// What is known after a write has failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// A unique index decided against it; the name of the index.
-    Duplicate { index: String },
+    /// A unique index decided against it: its name, and the value that collided where that is a text.
+    Duplicate { index: String, value: Option<String> },
     /// It never reached a server.
     NotSent,
     /// A transaction met another one, or lost its server before it was committed: nothing was changed, begin anew.
@@ -27,16 +27,12 @@ pub enum Failure {
 pub fn of_write(error: &DriverError) -> Failure {
     match error.kind.as_ref() {
         _ if error.contains_label(TRANSIENT_TRANSACTION_ERROR) => Failure::Conflict,
-        ErrorKind::Write(WriteFailure::WriteError(write)) if write.code == DUPLICATE_KEY => {
-            Failure::Duplicate { index: index_name(&write.message) }
-        }
+        ErrorKind::Write(WriteFailure::WriteError(write)) if write.code == DUPLICATE_KEY => duplicate(&write.message),
         ErrorKind::InsertMany(many) => {
             let first = many.write_errors.iter().flatten().find(|write| write.code == DUPLICATE_KEY);
-            first.map_or(Failure::Unknown, |write| Failure::Duplicate { index: index_name(&write.message) })
+            first.map_or(Failure::Unknown, |write| duplicate(&write.message))
         }
-        ErrorKind::Command(command) if command.code == DUPLICATE_KEY => {
-            Failure::Duplicate { index: index_name(&command.message) }
-        }
+        ErrorKind::Command(command) if command.code == DUPLICATE_KEY => duplicate(&command.message),
         ErrorKind::Write(WriteFailure::WriteError(_))
         | ErrorKind::BsonSerialization(..)
         | ErrorKind::InvalidArgument { .. }
@@ -44,6 +40,13 @@ pub fn of_write(error: &DriverError) -> Failure {
         ErrorKind::ServerSelection { .. } | ErrorKind::DnsResolve { .. } => Failure::NotSent,
         _ => Failure::Unknown,
     }
+}
+
+fn duplicate(message: &str) -> Failure {
+    // The value stands last: `dup key: { doctorId: BinData(4, …), claims: "day:…" }`. Ticks have no quotes.
+    let value = message.rsplit_once(": ").and_then(|(_, last)| last.strip_prefix('"')?.split_once('"'));
+    let value = value.map(|(value, _)| value.to_owned());
+    Failure::Duplicate { index: index_name(message), value }
 }
 
 /// `E11000 duplicate key error collection: db.coll index: NAME dup key: { … }`
@@ -59,5 +62,27 @@ pub fn brief(error: &DriverError) -> String {
         ErrorKind::Io(error) => error.to_string(),
         ErrorKind::Command(command) => format!("{} ({})", command.message, command.code),
         kind => kind.to_string().chars().take(BRIEF).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_collision_tells_its_index_and_a_text_that_collided() {
+        let message = |value: &str| {
+            format!(
+                "E11000 duplicate key error collection: cita.appointments index: doctor_claims dup key: {{ doctorId: \
+                 UUID(\"01a2036c-8691-7d27-ba6e-22ba5bbe78fd\"), claims: {value} }}"
+            )
+        };
+        let collided = |value: Option<&str>| Failure::Duplicate {
+            index: "doctor_claims".to_owned(),
+            value: value.map(str::to_owned),
+        };
+        let place = "day:084194c0-c299-8532-aef6-4cc9ea756e6e:2026-12-01:3";
+        assert_eq!(duplicate(&message(&format!("\"{place}\""))), collided(Some(place)));
+        assert_eq!(duplicate(&message("5953112")), collided(None));
     }
 }

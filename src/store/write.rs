@@ -26,7 +26,8 @@ pub(super) enum Verdict<T> {
     /// The server did it. `repeated`: an attempt before may have done it already, so a count of nothing proves nothing.
     Done { value: T, repeated: bool },
     /// A unique index was against it. `repeated`: an attempt before may have been what it collided with.
-    Duplicate { index: String, repeated: bool },
+    /// `value`: what collided, where that is a text.
+    Duplicate { index: String, value: Option<String>, repeated: bool },
 }
 
 /// Runs a read within its deadline.
@@ -64,7 +65,7 @@ where
     loop {
         match one_attempt(deadline, attempt()).await {
             Ok(value) => return Ok(Verdict::Done { value, repeated }),
-            Err(Failure::Duplicate { index }) => return Ok(Verdict::Duplicate { index, repeated }),
+            Err(Failure::Duplicate { index, value }) => return Ok(Verdict::Duplicate { index, value, repeated }),
             Err(Failure::Refused) => return Err(Error::Internal(format!("{} refused a write", cluster.name))),
             Err(Failure::Unknown) => repeated = true,
             Err(Failure::Conflict) => {

@@ -1,17 +1,18 @@
 //! One doctor's calendar: the rules, and which ticks are taken by what.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::domain::appointment::{Appointment, Status};
+use crate::domain::appointment::{Appointment, Held, Status};
 use crate::domain::change::{Change, Commit, Position};
 use crate::domain::doctor::{Doctor, Service};
+use crate::domain::entry::{Entry, Period, Quota};
 use crate::domain::ids::{AppointmentId, ServiceId, UserId};
-use crate::domain::slots::{self, Candidate};
+use crate::domain::slots::{self, Candidate, Rule};
 use crate::domain::tick::Tick;
 
 /// What has a time.
@@ -23,6 +24,30 @@ pub enum Occupancy {
     Taken,
 }
 
+impl Occupancy {
+    /// Both have it.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Taken, _) | (_, Self::Taken) => Self::Taken,
+            (Self::Free, other) | (other, Self::Free) => other,
+            (Self::Held(one), Self::Held(two)) => Self::Held(one.max(two)),
+        }
+    }
+}
+
+/// The places of each limit of a service that a date counts in, and the rule that they stand for.
+fn limits(service: &Service, date: Date) -> Vec<(Vec<Quota>, Rule)> {
+    let limits = [
+        (service.terms.daily_limit, Period::Day(date), Rule::DailyLimit),
+        (service.terms.weekly_limit, Period::week_of(date), Rule::WeeklyLimit),
+    ];
+    let places = |limit, period| (1..=limit).map(move |number| Quota { service: service.id, period, number }).collect();
+    let given = limits
+        .into_iter()
+        .filter_map(|(limit, period, rule)| Some((places(u32::try_from(limit?).ok()?, period), rule)));
+    given.collect()
+}
+
 /// A doctor's calendar at one position.
 #[derive(Clone, Debug)]
 pub struct Calendar {
@@ -30,16 +55,20 @@ pub struct Calendar {
     /// Changes up to this position are part of it.
     at: Position,
     taken: BTreeMap<Tick, AppointmentId>,
-    entries: HashMap<AppointmentId, Arc<Appointment>>,
+    /// Whatever takes time.
+    entries: HashMap<AppointmentId, Entry>,
+    /// Who takes which place within a limit.
+    quotas: BTreeMap<Quota, AppointmentId>,
 }
 
 impl Calendar {
     /// The calendar of a snapshot.
     #[must_use]
-    pub fn new(at: Position, doctor: Doctor, appointments: Vec<Appointment>) -> Self {
-        let mut calendar = Self { doctor: Arc::new(doctor), at, taken: BTreeMap::new(), entries: HashMap::new() };
-        for appointment in appointments {
-            calendar.set_entry(&Arc::new(appointment));
+    pub fn new(at: Position, doctor: Doctor, entries: Vec<Entry>) -> Self {
+        let (taken, quotas) = (BTreeMap::new(), BTreeMap::new());
+        let mut calendar = Self { doctor: Arc::new(doctor), at, taken, entries: HashMap::new(), quotas };
+        for entry in &entries {
+            calendar.set(entry);
         }
         calendar
     }
@@ -52,27 +81,31 @@ impl Calendar {
         self.at = commit.at;
         for change in &commit.changes {
             match change {
-                Change::Appointment(appointment) if appointment.doctor_id == self.doctor.id => {
-                    self.set_entry(appointment);
-                }
+                Change::Entry(entry) if entry.doctor() == self.doctor.id => self.set(entry),
                 Change::Doctor(doctor) if doctor.id == self.doctor.id => self.doctor = doctor.clone(),
-                Change::Appointment(_) | Change::Doctor(_) | Change::Session(_) | Change::SigningKey => {}
+                Change::Entry(_) | Change::Doctor(_) | Change::Session(_) | Change::SigningKey => {}
             }
         }
     }
 
-    fn set_entry(&mut self, appointment: &Arc<Appointment>) {
-        for tick in self.entries.remove(&appointment.id).iter().flat_map(|before| &before.claims) {
-            // Within one commit, the time may have a new owner already.
-            if self.taken.get(tick) == Some(&appointment.id) {
-                self.taken.remove(tick);
+    fn set(&mut self, entry: &Entry) {
+        if let Some(before) = self.entries.remove(&entry.id()) {
+            // Within one commit, what it had may have a new owner already.
+            for tick in before.claims() {
+                if self.taken.get(tick) == Some(&entry.id()) {
+                    self.taken.remove(tick);
+                }
+            }
+            for quota in before.quotas() {
+                if self.quotas.get(quota) == Some(&entry.id()) {
+                    self.quotas.remove(quota);
+                }
             }
         }
-        for tick in &appointment.claims {
-            self.taken.insert(*tick, appointment.id);
-        }
-        if !appointment.claims.is_empty() {
-            self.entries.insert(appointment.id, appointment.clone());
+        self.taken.extend(entry.claims().iter().map(|tick| (*tick, entry.id())));
+        self.quotas.extend(entry.quotas().iter().map(|quota| (*quota, entry.id())));
+        if !entry.claims().is_empty() {
+            self.entries.insert(entry.id(), entry.clone());
         }
     }
 
@@ -85,22 +118,63 @@ impl Calendar {
     /// What has any of these ticks.
     #[must_use]
     pub fn occupancy(&self, footprint: Range<Tick>) -> Occupancy {
-        let mut all = Occupancy::Free;
-        for (_, id) in self.taken.range(footprint) {
-            let entry = self.entries.get(id).filter(|entry| entry.status == Status::Held);
-            let Some(held) = entry.and_then(|entry| entry.held) else { return Occupancy::Taken };
-            all = match all {
-                Occupancy::Held(until) => Occupancy::Held(until.max(held.until)),
-                Occupancy::Free | Occupancy::Taken => Occupancy::Held(held.until),
-            };
+        let owners = self
+            .taken
+            .range(footprint)
+            .map(|(_, id)| self.hold(*id).map_or(Occupancy::Taken, |(_, held)| Occupancy::Held(held.until)));
+        owners.fold(Occupancy::Free, Occupancy::and)
+    }
+
+    /// The live hold that an entry is.
+    fn hold(&self, id: AppointmentId) -> Option<(&Appointment, Held)> {
+        let appointment = self.entries.get(&id)?.appointment()?;
+        Some((appointment, appointment.held.filter(|_| appointment.status == Status::Held)?))
+    }
+
+    /// Whatever takes time, in no order.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// The places that a session on a date takes within the limits of its service: those in `own`, else the first that are
+    /// neither taken nor `lost`.
+    ///
+    /// # Errors
+    /// The limit that is reached.
+    pub fn places(
+        &self,
+        service: &Service,
+        date: Date,
+        own: &[Quota],
+        lost: &BTreeSet<Quota>,
+    ) -> Result<Vec<Quota>, Rule> {
+        let mut places = Vec::new();
+        for (limit, rule) in limits(service, date) {
+            let period = limit.first().map(|quota| quota.period);
+            let kept = own.iter().copied().find(|quota| quota.service == service.id && Some(quota.period) == period);
+            let mut left = limit.into_iter().filter(|quota| !self.quotas.contains_key(quota) && !lost.contains(quota));
+            places.push(kept.or_else(|| left.next()).ok_or(rule)?);
         }
-        all
+        Ok(places)
+    }
+
+    /// What keeps further sessions of a service from a date: where places are only held, the first of them that ends makes way.
+    fn within_limits(&self, service: &Service, date: Date) -> Occupancy {
+        let occupancy = limits(service, date).into_iter().map(|(limit, _)| {
+            let owners: Option<Vec<AppointmentId>> =
+                limit.iter().map(|quota| self.quotas.get(quota).copied()).collect();
+            let Some(owners) = owners else { return Occupancy::Free };
+            let ends = owners.into_iter().filter_map(|id| self.hold(id)).map(|(_, held)| held.until);
+            ends.min().map_or(Occupancy::Taken, Occupancy::Held)
+        });
+        occupancy.fold(Occupancy::Free, Occupancy::and)
     }
 
     /// The starts of a local date that are offered, and what has them.
     pub fn offered(&self, service: &Service, date: Date) -> impl Iterator<Item = (Candidate, Occupancy)> {
-        slots::candidates(&self.doctor, service, date).into_iter().map(|candidate| {
-            let occupancy = self.occupancy(candidate.footprint.clone());
+        let within_limits = self.within_limits(service, date);
+        slots::candidates(&self.doctor, service, date).into_iter().map(move |candidate| {
+            let occupancy = within_limits.and(self.occupancy(candidate.footprint.clone()));
             (candidate, occupancy)
         })
     }
@@ -108,7 +182,7 @@ impl Calendar {
     /// Somebody's hold on exactly this time.
     #[must_use]
     pub fn hold_of(&self, user: UserId, service: ServiceId, start: Timestamp) -> Option<&Appointment> {
-        let entry = self.taken.get(&Tick::floor(start)).and_then(|id| self.entries.get(id))?;
-        entry.is_hold_of(user, service, start).then_some(entry)
+        let (hold, _) = self.hold(*self.taken.get(&Tick::floor(start))?)?;
+        hold.is_hold_of(user, service, start).then_some(hold)
     }
 }

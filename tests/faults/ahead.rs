@@ -8,6 +8,7 @@ use cita::domain::appointment::{Appointment, Booking};
 use cita::domain::availability::parse_zone;
 use cita::domain::change::{Change, Commit, FeedEvent, Position};
 use cita::domain::doctor::{Approval, Availability, Doctor, LocalRange, Profile, Rating, Service, Terms};
+use cita::domain::entry::Entry;
 use cita::domain::history::Actor;
 use cita::domain::ids::{AppointmentId, DoctorId, ServiceId, SessionId, UserId};
 use cita::domain::tick::Tick;
@@ -75,6 +76,7 @@ fn booked(doctor: &Doctor) -> Appointment {
         patient_name: "Paula Pérez",
         walk_in: None,
         start: Tick::at(NINE.parse().unwrap()).unwrap(),
+        quotas: Vec::new(),
         reason: None,
         by: Actor { user: patient, session: SessionId(Uuid::nil()) },
         now: Timestamp::UNIX_EPOCH,
@@ -99,7 +101,7 @@ impl Alone {
         let loader: Loader = Box::new(move |id| {
             let (doctor, is_booked) = (doctor(id), is_booked.load(Ordering::SeqCst));
             let at = if is_booked { BOOKED_AT } else { BEGINNING };
-            let taken = if is_booked { vec![booked(&doctor)] } else { Vec::new() };
+            let taken = if is_booked { vec![Entry::Appointment(Arc::new(booked(&doctor)))] } else { Vec::new() };
             std::future::ready(Ok(Some(Calendar::new(at, doctor, taken)))).boxed()
         });
         let calendars = Arc::new(Calendars::new(loader, 1024 * 1024));
@@ -115,7 +117,7 @@ impl Alone {
 
     /// The stream tells what the database has.
     fn tell(&self) {
-        let changes = vec![Change::Appointment(Arc::new(booked(&self.doctor)))];
+        let changes = vec![Change::Entry(Entry::Appointment(Arc::new(booked(&self.doctor))))];
         self.hub.appointments(FeedEvent::Commit(Commit { at: BOOKED_AT, changes, bytes: 1 }));
     }
 

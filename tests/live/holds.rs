@@ -313,6 +313,28 @@ async fn erasing_a_patient_ends_their_holds() {
     slots.until(|view| view.items == free).await;
 }
 
+/// A hold takes its place within the limits of a service, and the others of the day wait for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hold_counts_within_limits() {
+    let clinic = Clinic::open().await;
+    let service = json!({ "name": "Única", "durationMinutes": 30, "dailyLimit": 1 });
+    let practice = clinic.practice_with(service).await;
+    let (day, patient) = (date(2), clinic.patient().await);
+    let (mine, stranger) = (clinic.connect(&patient).await, clinic.connect(&clinic.patient().await).await);
+    let mut slots = Watcher::start(clinic.anon().await, &practice.slots(&day), None).await;
+    let free = slots.view.items.clone();
+    let (start, later) = (at(&day, "09:00"), at(&day, "15:00"));
+    let hold = ask(&mine, "slot.hold", &practice.booking(&start)).await.unwrap();
+    slots.until(|view| standing(&view.items, &later) == "held" && standing(&view.items, &start) == "held").await;
+    let refused = ask(&stranger, "appointment.book", &practice.booking(&later)).await;
+    assert_eq!(code(&refused), Some(ErrorCode::SlotUnavailable));
+    ask(&mine, "hold.release", &json!({ "id": hold["id"] })).await.unwrap();
+    slots.until(|view| view.items == free).await;
+    ask(&mine, "slot.hold", &practice.booking(&start)).await.unwrap();
+    ask(&mine, "appointment.book", &practice.booking(&start)).await.unwrap();
+    slots.until(|view| view.items.is_empty()).await;
+}
+
 /// The store of a clinic, and a hold of a person at it that lasts as long as is said.
 struct Desk {
     store: AppointmentStore,
@@ -362,6 +384,7 @@ impl Owned {
             patient_name: &self.patient.name,
             walk_in: None,
             start: self.start,
+            quotas: Vec::new(),
             reason: None,
             by: Actor { user, session: SessionId(Uuid::nil()) },
             now: Clock.now(),

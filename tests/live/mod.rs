@@ -3,6 +3,7 @@
 mod contest;
 pub mod doctor;
 mod holds;
+mod limits;
 mod model;
 mod resume;
 mod sessions;

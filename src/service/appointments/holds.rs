@@ -1,6 +1,7 @@
 //! Holds: a time that somebody keeps while filling in the form. They end by being booked or released, or by running out, which the
 //! database's clock decides in the write itself; a lost connection ends none.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::domain::account::Viewer;
 use crate::domain::appointment::{Appointment, Booking, HOLDS, Held, Status};
 use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId, UserId};
 use crate::domain::refusal::{Refusal, Violation};
-use crate::domain::slots::Rule;
+use crate::domain::slots::{self as rules, Rule};
 use crate::domain::tick::Tick;
 use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::service::request::{self, Done};
@@ -92,6 +93,7 @@ impl Appointments {
             patient_name: &patient_name,
             walk_in: None,
             start,
+            quotas: Vec::new(),
             reason: None,
             by: request.actor(),
             now,
@@ -115,14 +117,24 @@ impl Appointments {
         request: &Request,
     ) -> Result<Option<Done<Appointment>>> {
         let (service, start) = (booking.service.id, booking.start.instant());
+        let date = rules::local_date(booking.doctor, booking.start);
+        let (mut attempt, mut lost) = (0, BTreeSet::new());
         let (mut place, until) = (0, booking.now.saturating_add(self.hold_length).unwrap_or(Timestamp::MAX));
-        for _ in 0..ATTEMPTS {
-            let hold = booking.clone().into_hold(Held { by: request.user, until, place });
+        while attempt < ATTEMPTS + lost.len() {
+            attempt += 1;
+            let quotas = match calendar.places(booking.service, date, &[], &lost) {
+                Ok(quotas) => quotas,
+                Err(rule) => {
+                    return self.remembered(request).await?.map(Some).ok_or(Refusal::SlotUnavailable { rule }.into());
+                }
+            };
+            let hold = Booking { quotas, ..booking.clone() }.into_hold(Held { by: request.user, until, place });
             match self.store.hold(&hold, self.hold_length, request).await? {
                 Holding::Done(stored, at) => {
                     return Ok(stored.recall(request)?.map(|hold| self.acknowledged(hold, at)));
                 }
                 Holding::Exists => return self.recall(hold.id, request).await,
+                Holding::Outnumbered(place) => drop(lost.insert(place)),
                 Holding::PlaceTaken if place + 1 < HOLDS => place += 1,
                 Holding::PlaceTaken => {
                     let run_out = self.store.run_out_of(request.user).await.map_err(unchanged)?;

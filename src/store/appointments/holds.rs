@@ -5,9 +5,10 @@ use jiff::{SignedDuration, Timestamp};
 use mongodb::bson::{Document, doc, serialize_to_document};
 use mongodb::options::ReturnDocument;
 
-use super::{AppointmentStore, PRIMARY_INDEX, SHARED_INDEX, Stored, refusal_of};
+use super::{AppointmentStore, CLAIMS_INDEX, PRIMARY_INDEX, SHARED_INDEX, Stored, place_of, refusal_of};
 use crate::domain::appointment::{Action, Appointment, HOLDS, Status};
 use crate::domain::change::Position;
+use crate::domain::entry::Quota;
 use crate::domain::history::Actor;
 use crate::domain::ids::{AppointmentId, DoctorId, UserId};
 use crate::domain::refusal::Refusal;
@@ -32,6 +33,8 @@ pub enum Holding {
     Exists,
     /// Another live hold of this person has this place.
     PlaceTaken,
+    /// Somebody has this place within a limit of the service; the next one may be free.
+    Outnumbered(Quota),
     Refused(Refusal),
 }
 
@@ -92,6 +95,9 @@ impl AppointmentStore {
             }
             Verdict::Duplicate { index, .. } if index == PRIMARY_INDEX => Holding::Exists,
             Verdict::Duplicate { index, .. } if index == SHARED_INDEX => Holding::PlaceTaken,
+            Verdict::Duplicate { value: Some(place), index, .. } if index == CLAIMS_INDEX => {
+                Holding::Outnumbered(place_of(&place)?)
+            }
             Verdict::Duplicate { index, .. } => Holding::Refused(refusal_of(&index)?),
         })
     }
