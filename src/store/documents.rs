@@ -250,6 +250,10 @@ impl AppointmentDoc {
         then.end = outcome.end;
         then.cancel_reason.clone_from(&outcome.cancel_reason);
         then.updated_at = outcome.updated_at;
+        if then.status == Status::Held.as_str() {
+            // That was said when it was booked.
+            then.reason = None;
+        }
         then.to_domain()
     }
 }

@@ -16,6 +16,7 @@ use cita_cli::{ClientError, Connection};
 use cita_protocol::ErrorCode;
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
+use mongodb::bson::doc;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -333,6 +334,45 @@ async fn a_hold_counts_within_limits() {
     ask(&mine, "slot.hold", &practice.booking(&start)).await.unwrap();
     ask(&mine, "appointment.book", &practice.booking(&start)).await.unwrap();
     slots.until(|view| view.items.is_empty()).await;
+}
+
+/// What is asked every second, and by everybody who comes too late, goes along an index.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn looking_for_holds_reads_nothing_else() {
+    let clinic = Clinic::open().await;
+    let practice = clinic.practice().await;
+    let patient = clinic.patient().await;
+    let mine = clinic.connect(&patient).await;
+    for number in 0..40 {
+        let start = at(&date(2 + number / 10), &format!("{:02}:00", 8 + number % 10));
+        ask(&mine, "appointment.book", &practice.booking(&start)).await.unwrap();
+    }
+    ask(&mine, "slot.hold", &practice.booking(&at(&date(9), "09:00"))).await.unwrap();
+    let db = Cluster::new(ClusterName::Appointments, &clinic.appointments_uri).await.expect("a good address").db;
+    let id = |text: &str| mongodb::bson::Uuid::parse_str(text).unwrap();
+    let run_out = doc! { "$lte": ["$expiresAt", "$$NOW"] };
+    let place = format!("h:{}:0", patient.id.replace('-', ""));
+    let tick = Tick::at(at(&date(9), "09:00").parse().unwrap()).unwrap().0;
+    for (index, filter) in [
+        ("held_until", doc! { "status": "held", "$expr": &run_out }),
+        ("shared_claims", doc! { "shared": { "$in": [place] }, "$expr": &run_out }),
+        (
+            "doctor_claims",
+            doc! {
+                "doctorId": id(&practice.doctor.id), "claims": { "$in": [tick, tick + 1] }, "status": "held",
+                "$or": [{ "heldBy": id(&patient.id) }, { "$expr": &run_out }],
+            },
+        ),
+    ] {
+        let find = doc! { "find": "appointments", "filter": filter, "sort": { "start": 1, "_id": 1 }, "limit": 8 };
+        let explain = doc! { "explain": find, "verbosity": "executionStats" };
+        let explained = db.run_command(explain).await.expect("it is explained");
+        let plan = explained.get_document("queryPlanner").unwrap().get_document("winningPlan").unwrap().to_string();
+        let read = explained.get_document("executionStats").unwrap().get_i32("totalDocsExamined").unwrap();
+        // Holds are few: a plan that walks them all is as good.
+        assert!(plan.contains(index) || plan.contains("held_until"), "{index}: {plan}");
+        assert!(read <= 1, "{index}: {read}: {plan}");
+    }
 }
 
 /// The store of a clinic, and a hold of a person at it that lasts as long as is said.
