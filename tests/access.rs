@@ -182,6 +182,7 @@ async fn what_is_refused_is_not_done() {
         }
         state
     };
+    cast.hold().await;
     let before = state().await;
     for caller in [Caller::Anonymous, Caller::OtherPatient, Caller::OtherDoctor, Caller::OtherStaff] {
         let token = cast.person(caller).map(|person| person.token.as_str());

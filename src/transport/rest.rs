@@ -183,9 +183,11 @@ struct Revised {
 
 /// Where what was created can be read; an account is read by its owner alone.
 fn location(door: &Door, uri: &Uri, created: &str) -> String {
-    match door.operation.kind() {
-        Kind::Connection => "/v1/me".to_owned(),
-        Kind::Read | Kind::Mutation => format!("{}/{created}", uri.path()),
+    match (door.operation, door.operation.kind()) {
+        // It is read as what it will become.
+        (Operation::SlotHold, _) => format!("/v1/appointments/{created}"),
+        (_, Kind::Connection) => "/v1/me".to_owned(),
+        (_, Kind::Read | Kind::Mutation) => format!("{}/{created}", uri.path()),
     }
 }
 

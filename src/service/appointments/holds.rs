@@ -138,7 +138,8 @@ impl Appointments {
                 Holding::PlaceTaken if place + 1 < HOLDS => place += 1,
                 Holding::PlaceTaken => {
                     let run_out = self.store.run_out_of(request.user).await.map_err(unchanged)?;
-                    if !self.end_run_out(&run_out, request.at).await? {
+                    self.end_run_out(&run_out, request.at).await?;
+                    if run_out.is_empty() {
                         return Err(Refusal::SlotUnavailable { rule: Rule::Holds }.into());
                     }
                     place = 0;
@@ -239,7 +240,8 @@ impl Appointments {
         let newer = self.calendars.kept(doctor);
         let (Some(first), Some(last)) = (claims.first(), claims.last()) else { return Ok(Way::Taken) };
         // A crowd after a booked time costs the database nothing but its inserts.
-        if newer.as_deref().unwrap_or(calendar).occupancy(*first..Tick(last.0 + 1)) == Occupancy::Taken {
+        let known = newer.as_deref().unwrap_or(calendar).occupancy(*first..Tick(last.0 + 1));
+        if known == Occupancy::Taken {
             return Ok(Way::Taken);
         }
         let found = self.store.holds_over(doctor, claims, request.user).await.map_err(unchanged)?;
@@ -250,7 +252,11 @@ impl Appointments {
         if let Some(own) = own.pop() {
             return Ok(Way::Own(Box::new(own)));
         }
-        Ok(if self.end_run_out(&others, request.at).await? { Way::Freed } else { Way::Taken })
+        let ended = self.end_run_out(&others, request.at).await?;
+        // Somebody else may have been faster to end what has run out: just now, or before it was looked for.
+        let of_others = others.iter().any(|hold| hold.appointment.held.is_some_and(|held| held.by != request.user));
+        let before = matches!(known, Occupancy::Held(until) if until <= self.clock.now());
+        Ok(if ended || of_others || before { Way::Freed } else { Way::Taken })
     }
 
     /// Ends those of some holds that have run out. Returns whether there were any.
