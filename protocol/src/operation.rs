@@ -166,6 +166,8 @@ operations! {
         "Replace a doctor's hours.";
     SlotSearch "slot.search" Read [Get "/v1/doctors/{doctorId}/slots" 200] slot::SlotSearchRequest => slot::SlotSearchReply,
         "What can be booked now.";
+    SlotExplain "slot.explain" Read [Get "/v1/doctors/{doctorId}/slots/explain" 200] slot::SlotExplainRequest => slot::SlotExplainReply,
+        "Whether a time can be booked, and which rule is against it.";
     SlotHold "slot.hold" Mutation [Post "/v1/holds" 201] slot::HoldRequest => appointment::Appointment,
         "Take a slot for some minutes, while the form is filled in.";
     HoldRelease "hold.release" Mutation [Delete "/v1/holds/{id}" 200] slot::HoldReleaseRequest => appointment::Appointment,

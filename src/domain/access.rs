@@ -106,6 +106,7 @@ pub const POLICY: &[Rule] = {
         rule("availability.get", Public, ANYONE, Refused),
         rule("availability.set", Protected, OWNER, Refused),
         rule("slot.search", Optional, ANYONE, Refused),
+        rule("slot.explain", Optional, ANYONE, Refused),
         rule("slot.hold", Protected, PARTIES, Refused),
         // Its patient is whoever holds it.
         rule("hold.release", Protected, PATIENT, Hidden),
@@ -276,6 +277,7 @@ mod tests {
             | "service.list"
             | "availability.get"
             | "slot.search"
+            | "slot.explain"
             | "subscribe"
             | "unsubscribe"
             | "topic:doctors/{id}"

@@ -1,5 +1,6 @@
 //! Booking, moving and cancelling appointments. One write decides each.
 
+mod explain;
 mod holds;
 
 pub use self::holds::Hold;

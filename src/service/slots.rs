@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan as _};
 
 use crate::clock::Clock;
 use crate::domain::access::{self, Object};
 use crate::domain::account::{Role, Viewer};
-use crate::domain::doctor::Service;
+use crate::domain::doctor::{Doctor, Service};
 use crate::domain::ids::{DoctorId, ServiceId, UserId};
 use crate::domain::refusal::{Refusal, Violation};
 use crate::domain::slots;
@@ -24,6 +25,9 @@ const ALTERNATIVES: usize = 5;
 /// How many days ahead they are looked for.
 const ALTERNATIVE_DAYS: i64 = 7;
 
+/// Calendars that are read at the same time, where many are needed that are not in memory.
+const LOADS: usize = 16;
+
 /// A time that can be booked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
@@ -31,6 +35,14 @@ pub struct Found {
     pub end: Timestamp,
     /// By whoever searches.
     pub held: bool,
+}
+
+/// The first time of a doctor that can be booked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct First {
+    pub service: ServiceId,
+    pub start: Timestamp,
+    pub end: Timestamp,
 }
 
 /// Free time in doctors' calendars.
@@ -65,6 +77,20 @@ impl Slots {
         let found = dates.iter().flat_map(|date| open_now(&calendar, offered, *date, now));
         let found = found.filter(|slot| !slot.held || is_own(slot.start)).collect();
         Ok((calendar.doctor.zone_name().to_owned(), found))
+    }
+
+    /// The first time of each of these doctors that can be booked now, within [`LONGEST_WINDOW_DAYS`].
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn first_of(&self, doctors: Vec<Doctor>) -> Result<Vec<(Doctor, Option<First>)>> {
+        self.committed.catch_up().await;
+        let now = self.clock.now();
+        let firsts = futures::stream::iter(doctors.into_iter().map(|doctor| async move {
+            let first = self.calendars.get(doctor.id).await?.and_then(|calendar| first(&calendar, now));
+            Ok((doctor, first))
+        }));
+        firsts.buffered(LOADS).try_collect().await
     }
 
     /// The calendar of a doctor whom the viewer may know of, with everything that this node has acknowledged.
@@ -143,5 +169,19 @@ fn open_now(calendar: &Calendar, service: &Service, date: Date, now: Timestamp) 
         start: candidate.start.instant(),
         end: candidate.end.instant(),
         held: occupancy != Occupancy::Free,
+    })
+}
+
+/// The first time of any service that can be booked now.
+fn first(calendar: &Calendar, now: Timestamp) -> Option<First> {
+    let today = calendar.doctor.availability.time_zone.to_datetime(now).date();
+    let mut days = (0..=i64::from(LONGEST_WINDOW_DAYS)).filter_map(|days| today.checked_add(days.days()).ok());
+    days.find_map(|date| {
+        let services = calendar.doctor.services.iter();
+        let firsts = services.filter_map(|service| {
+            let free = open_now(calendar, service, date, now).find(|slot| !slot.held)?;
+            Some(First { service: service.id, start: free.start, end: free.end })
+        });
+        firsts.min_by_key(|first| first.start)
     })
 }

@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use cita_protocol::operation::{Kind, Method};
-use cita_protocol::{CURSOR_HEADER, ErrorCode, Outcome, Problem};
+use cita_protocol::{CURSOR_HEADER, ErrorCode, Operation, Outcome, Problem};
 use http_body_util::LengthLimitError;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -200,7 +200,6 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 
 #[cfg(test)]
 mod tests {
-    use cita_protocol::Operation;
 
     use super::*;
 

@@ -131,6 +131,14 @@ impl Calendar {
         Some((appointment, appointment.held.filter(|_| appointment.status == Status::Held)?))
     }
 
+    /// What takes any of these ticks, in the order of time.
+    #[must_use]
+    pub fn takers(&self, footprint: Range<Tick>) -> Vec<AppointmentId> {
+        let mut takers: Vec<AppointmentId> = self.taken.range(footprint).map(|(_, id)| *id).collect();
+        takers.dedup();
+        takers
+    }
+
     /// Whatever takes time, in no order.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.values()

@@ -90,6 +90,12 @@ async fn a_hold_is_seen_by_everybody_until_it_is_released_or_has_run_out() {
     };
     assert_eq!(found(&mine).await.as_deref(), Some("held"), "who holds it can book it");
     assert_eq!(found(&clinic.anon().await).await, None);
+    let explained = async |connection: &Connection| {
+        let reply = connection.request("slot.explain", practice.booking(&start), None).await.unwrap().data;
+        (reply["bookable"].as_bool().unwrap(), reply["code"].as_str().map(str::to_owned))
+    };
+    assert_eq!(explained(&mine).await, (true, None));
+    assert_eq!(explained(&clinic.anon().await).await, (false, Some("slot_taken".to_owned())));
 
     let stranger = clinic.connect(&clinic.patient().await).await;
     let taken = ask(&stranger, "appointment.book", &practice.booking(&start)).await.unwrap_err();

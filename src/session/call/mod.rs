@@ -8,6 +8,7 @@ mod doctors;
 mod holds;
 mod services;
 mod sessions;
+mod slots;
 
 pub use auth::public_keys;
 
@@ -158,6 +159,7 @@ async fn carry_out(services: &Services, viewer: &Viewer, request: Request<'_>) -
             Operation::AvailabilityGet => call.availability_get().await,
             Operation::AvailabilitySet => call.availability_set().await,
             Operation::SlotSearch => call.slot_search().await,
+            Operation::SlotExplain => call.slot_explain().await,
             Operation::SlotHold => call.hold().await,
             Operation::HoldRelease => call.release().await,
             Operation::AppointmentBook => call.book().await,
