@@ -119,7 +119,7 @@ impl Appointments {
         }
         let calendar = self.calendar(viewer, book.doctor).await?;
         let hold = match self.over(&book, &request, &calendar).await? {
-            Over::Original(done) => return Ok(done),
+            Over::Original(done) => return Ok(*done),
             Over::Hold(hold) => Some(hold),
             Over::Nothing => None,
         };

@@ -46,7 +46,7 @@ pub(super) enum Over {
     /// A hold of the caller, perhaps run out by now.
     Hold(Box<Stored>),
     /// It has been made before.
-    Original(Done<Appointment>),
+    Original(Box<Done<Appointment>>),
 }
 
 /// What was in the way of a time.
@@ -172,7 +172,7 @@ impl Appointments {
             return refuse(Refusal::NotFound);
         }
         if let Some(original) = stored.recall(request)? {
-            return Ok(Over::Original(self.acknowledged(original, at)));
+            return Ok(Over::Original(Box::new(self.acknowledged(original, at))));
         }
         if (hold.doctor_id, hold.service_id, hold.start) != (book.doctor, book.service, book.start) {
             let other = Violation::new("/holdId", "invalid", "is the hold of another time");

@@ -348,6 +348,7 @@ mod tests {
             photo_url: None,
             price: None,
             rating: None,
+            first_slot: None,
             staff: None,
         };
         let old = LiveDoctor { doctor, services: Vec::new() };
