@@ -35,6 +35,7 @@ use crate::service::doctors::Doctors;
 use crate::service::erasure::Erasure;
 use crate::service::export::Exports;
 use crate::service::keys;
+use crate::service::series::SeriesOfAppointments;
 use crate::service::slots::Slots;
 use crate::session::limiter::{Limiter, Rates};
 use crate::session::{Limits, Services, encode};
@@ -274,6 +275,16 @@ async fn serve(
     let exports = Exports::new(parts.users.clone(), parts.store.clone(), parts.doctors.clone(), clock);
     let doctors = Doctors::new(parts.doctors, slots.clone(), committed.clone(), approve_at_once, clock);
     let doctors = Arc::new(doctors);
+    let appointments = Appointments::new(
+        parts.store,
+        auth.clone(),
+        slots.clone(),
+        calendars,
+        committed,
+        clock,
+        jiff::SignedDuration::from_secs(i64::from(config.hold_seconds)),
+    );
+    let appointments = Arc::new(appointments);
     let services = Arc::new(Services {
         auth: auth.clone(),
         accounts: Accounts::new(parts.users.clone(), auth.clone(), doctors.clone(), parts.mails, clock),
@@ -282,16 +293,9 @@ async fn serve(
         erasure: erasure.clone(),
         exports,
         doctors,
-        slots: slots.clone(),
-        appointments: Appointments::new(
-            parts.store,
-            auth.clone(),
-            slots,
-            calendars,
-            committed,
-            clock,
-            jiff::SignedDuration::from_secs(i64::from(config.hold_seconds)),
-        ),
+        slots,
+        series: SeriesOfAppointments::new(appointments.clone()),
+        appointments,
         hub: hub.clone(),
         clock,
         limits: limits(config),

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::series::Occurrence;
 use crate::slot::Slot;
 
 macro_rules! registry {
@@ -139,9 +140,12 @@ pub struct Problem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alternatives: Option<Vec<Slot>>,
     /// `slot_unavailable`: `archived`, `not_approved`, `past`, `notice`, `horizon`, `hours`, `step`, `daily_limit`,
-    /// `weekly_limit`, `holds`.
+    /// `weekly_limit`, `patients`, `holds`. `illegal_transition`: `cutoff`, when a patient is too late to cancel or move.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
+    /// Of a series: the occurrences that cannot be booked, as `series.preview` has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub occurrences: Vec<Occurrence>,
     /// `rate_limited`: when to try again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
@@ -166,6 +170,7 @@ impl Problem {
             errors: Vec::new(),
             alternatives: None,
             rule: None,
+            occurrences: Vec::new(),
             retry_after_ms: None,
             outcome: None,
             topic: None,

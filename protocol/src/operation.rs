@@ -5,7 +5,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::{admin, appointment, auth, doctor, export, session, slot, topic, value};
+use crate::{admin, appointment, auth, doctor, export, series, session, slot, topic, value};
 
 /// HTTP method of a REST route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -182,6 +182,30 @@ operations! {
         "Move an appointment; the old time is kept until the new one is won.";
     AppointmentCancel "appointment.cancel" Mutation [Post "/v1/appointments/{id}/cancel" 200] appointment::CancelRequest => appointment::Appointment,
         "Cancel an appointment and free its time.";
+    AppointmentApprove "appointment.approve" Mutation [Post "/v1/appointments/{id}/approve" 200] appointment::MoveRequest => appointment::Appointment,
+        "Approve a request: it is booked.";
+    AppointmentDecline "appointment.decline" Mutation [Post "/v1/appointments/{id}/decline" 200] appointment::DeclineRequest => appointment::Appointment,
+        "Decline a request and free its time.";
+    AppointmentCheckIn "appointment.checkIn" Mutation [Post "/v1/appointments/{id}/check-in" 200] appointment::MoveRequest => appointment::Appointment,
+        "The patient is there.";
+    AppointmentComplete "appointment.complete" Mutation [Post "/v1/appointments/{id}/complete" 200] appointment::MoveRequest => appointment::Appointment,
+        "The visit took place.";
+    AppointmentNoShow "appointment.noShow" Mutation [Post "/v1/appointments/{id}/no-show" 200] appointment::MoveRequest => appointment::Appointment,
+        "The patient did not come.";
+    AppointmentUndo "appointment.undo" Mutation [Post "/v1/appointments/{id}/undo" 200] appointment::MoveRequest => appointment::Appointment,
+        "Take back the check-in, completion or no-show of the last ten minutes.";
+    AppointmentSetNotes "appointment.setNotes" Mutation [Put "/v1/appointments/{id}/notes" 200] appointment::SetNotesRequest => appointment::Appointment,
+        "Write what the doctor alone reads.";
+    SeriesPreview "series.preview" Read [Get "/v1/series/preview" 200] series::SeriesPreviewRequest => series::SeriesPreviewReply,
+        "Try a recurring appointment: a verdict for each occurrence.";
+    SeriesBook "series.book" Mutation [Post "/v1/series" 201] series::SeriesBookRequest => series::Series,
+        "Book a recurring appointment: all its occurrences, or those that are named, or none.";
+    SeriesGet "series.get" Read [Get "/v1/series/{id}" 200] series::SeriesGetRequest => series::Series,
+        "The appointments of a series.";
+    SeriesReschedule "series.reschedule" Mutation [Post "/v1/series/{id}/reschedule" 200] series::SeriesRescheduleRequest => series::Series,
+        "Move all appointments of a series that are still to come, or one and those that follow it.";
+    SeriesCancel "series.cancel" Mutation [Delete "/v1/series/{id}" 200] series::SeriesCancelRequest => series::Series,
+        "Cancel all appointments of a series that are still to come, or one and those that follow it.";
     AppointmentHistory "appointment.history" Read [Get "/v1/appointments/{id}/history" 200] admin::HistoryRequest => value::Page<admin::HistoryEntry>,
         "Who changed an appointment, when and how.";
     DoctorHistory "doctor.history" Read [Get "/v1/doctors/{id}/history" 200] admin::HistoryRequest => value::Page<admin::HistoryEntry>,

@@ -15,6 +15,7 @@ use cita_protocol::doctor::{Availability, Doctor, Service};
 use cita_protocol::export::Export;
 use cita_protocol::frame::{ClientFrame, CloseCode, ServerFrame, ServerMessage};
 use cita_protocol::operation::{ClientMessage, Kind};
+use cita_protocol::series::{Series, SeriesPreviewReply};
 use cita_protocol::session::Session;
 use cita_protocol::slot::{SlotExplainReply, SlotSearchReply};
 use cita_protocol::topic::{SubscribeReply, UnsubscribeReply};
@@ -275,7 +276,16 @@ fn output(operation: Operation, name: &str, data: &Value) -> Value {
         | O::AppointmentBook
         | O::AppointmentGet
         | O::AppointmentReschedule
-        | O::AppointmentCancel => again::<Appointment>(name, data),
+        | O::AppointmentCancel
+        | O::AppointmentApprove
+        | O::AppointmentDecline
+        | O::AppointmentCheckIn
+        | O::AppointmentComplete
+        | O::AppointmentNoShow
+        | O::AppointmentUndo
+        | O::AppointmentSetNotes => again::<Appointment>(name, data),
+        O::SeriesPreview => again::<SeriesPreviewReply>(name, data),
+        O::SeriesBook | O::SeriesGet | O::SeriesReschedule | O::SeriesCancel => again::<Series>(name, data),
         O::AppointmentHistory | O::DoctorHistory => again::<Page<HistoryEntry>>(name, data),
         O::PatientFind => again::<Patient>(name, data),
         O::StaffListDoctors | O::AdminListDoctors => again::<Page<Doctor>>(name, data),

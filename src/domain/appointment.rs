@@ -7,14 +7,17 @@
 //! expired    └► …   noshow       (from anything open but a hold)
 //! ```
 
+mod life;
+
 use std::ops::Range;
 
 use jiff::Timestamp;
 
+pub use self::life::{Move, Overridden};
 use super::doctor::{Doctor, Service};
 use super::entry::Quota;
 use super::history::{self, Actor};
-use super::ids::{AppointmentId, DoctorId, PatientId, ServiceId, UserId};
+use super::ids::{AppointmentId, DoctorId, PatientId, SeriesId, ServiceId, UserId};
 use super::refusal::Refusal;
 use super::tick::{Tick, ticks};
 
@@ -94,16 +97,41 @@ pub enum Action {
     Released,
     /// A hold has run out.
     Expired,
+    /// Booked at once.
     Booked,
+    /// Asked for, where the practice has to approve.
+    Requested,
+    Approved,
+    Declined,
     Rescheduled,
     Cancelled,
+    CheckedIn,
+    Completed,
+    NoShow,
+    Undone,
+    /// The doctor's notes were changed.
+    Noted,
 }
 
 impl Action {
-    const ALL: [Self; 6] =
-        [Self::Held, Self::Released, Self::Expired, Self::Booked, Self::Rescheduled, Self::Cancelled];
+    const ALL: [Self; 14] = [
+        Self::Held,
+        Self::Released,
+        Self::Expired,
+        Self::Booked,
+        Self::Requested,
+        Self::Approved,
+        Self::Declined,
+        Self::Rescheduled,
+        Self::Cancelled,
+        Self::CheckedIn,
+        Self::Completed,
+        Self::NoShow,
+        Self::Undone,
+        Self::Noted,
+    ];
 
-    /// The word for it, in documents.
+    /// The word for it, in documents and on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -111,8 +139,16 @@ impl Action {
             Self::Released => "released",
             Self::Expired => "expired",
             Self::Booked => "booked",
+            Self::Requested => "requested",
+            Self::Approved => "approved",
+            Self::Declined => "declined",
             Self::Rescheduled => "rescheduled",
             Self::Cancelled => "cancelled",
+            Self::CheckedIn => "checkedIn",
+            Self::Completed => "completed",
+            Self::NoShow => "noShow",
+            Self::Undone => "undone",
+            Self::Noted => "noted",
         }
     }
 
@@ -132,6 +168,7 @@ pub struct HistoryEntry {
     pub at: Timestamp,
     /// The start at this revision.
     pub start: Timestamp,
+    pub overridden: Option<Overridden>,
 }
 
 /// A document that takes, or took, a doctor's time.
@@ -152,8 +189,12 @@ pub struct Appointment {
     pub end: Timestamp,
     /// The doctor's zone when it was booked.
     pub time_zone: String,
+    /// The series that it was booked with.
+    pub series: Option<PartOf>,
     pub reason: Option<String>,
     pub cancel_reason: Option<String>,
+    /// For the doctor alone. Absent in what the feed tells.
+    pub notes: Option<String>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// Who holds or held the time while filling in the form: stays when the hold has become the appointment.
@@ -183,6 +224,13 @@ pub struct Held {
     pub place: u8,
 }
 
+/// A series of appointments, and the rule that it was booked by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartOf {
+    pub id: SeriesId,
+    pub rrule: String,
+}
+
 /// What is known of a patient without an account, beside the name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WalkIn {
@@ -202,6 +250,9 @@ pub struct Booking<'a> {
     /// The places that it takes where the service is limited.
     pub quotas: Vec<Quota>,
     pub reason: Option<String>,
+    /// The practice has to approve it first.
+    pub pending: bool,
+    pub overridden: Option<Overridden>,
     pub by: Actor,
     pub now: Timestamp,
 }
@@ -211,10 +262,14 @@ impl Booking<'_> {
     #[must_use]
     pub fn into_appointment(self) -> Appointment {
         let end = self.start.plus_minutes(self.service.duration_minutes);
+        let (status, action) = match self.pending {
+            true => (Status::Pending, Action::Requested),
+            false => (Status::Booked, Action::Booked),
+        };
         Appointment {
             id: self.id,
             rev: 1,
-            status: Status::Booked,
+            status,
             doctor_id: self.doctor.id,
             doctor_name: self.doctor.name.clone(),
             patient_id: self.patient_id,
@@ -225,8 +280,10 @@ impl Booking<'_> {
             start: self.start.instant(),
             end: end.instant(),
             time_zone: self.doctor.zone_name().to_owned(),
+            series: None,
             reason: self.reason,
             cancel_reason: None,
+            notes: None,
             created_at: self.now,
             updated_at: self.now,
             held: None,
@@ -236,10 +293,11 @@ impl Booking<'_> {
             freed_quotas: Vec::new(),
             history: vec![HistoryEntry {
                 rev: 1,
-                action: Action::Booked,
+                action,
                 by: self.by,
                 at: self.now,
                 start: self.start.instant(),
+                overridden: self.overridden,
             }],
         }
     }
@@ -264,7 +322,8 @@ impl Booking<'_> {
         if !hold.status.may_become(next.status) {
             return Err(Refusal::HoldExpired);
         }
-        let action = next.history.first().map_or(Action::Booked, |entry| entry.action);
+        let entry = next.history.pop();
+        let (action, overridden) = entry.map_or((Action::Booked, None), |entry| (entry.action, entry.overridden));
         next.id = hold.id;
         next.rev = hold.rev;
         (next.start, next.end) = (hold.start, hold.end);
@@ -273,7 +332,7 @@ impl Booking<'_> {
         next.claims.clone_from(&hold.claims);
         next.quotas.clone_from(&hold.quotas);
         next.history.clone_from(&hold.history);
-        Ok(next.revised(action, by, now))
+        Ok(next.revised(action, by, now, overridden))
     }
 }
 
@@ -312,6 +371,7 @@ impl Appointment {
         &self,
         service: &Service,
         (start, quotas): (Tick, Vec<Quota>),
+        overridden: Option<Overridden>,
         by: Actor,
         now: Timestamp,
     ) -> Result<Self, Refusal> {
@@ -324,7 +384,7 @@ impl Appointment {
         next.quotas = quotas;
         next.start = start.instant();
         next.end = start.plus_minutes(service.duration_minutes).instant();
-        Ok(next.revised(Action::Rescheduled, by, now))
+        Ok(next.revised(Action::Rescheduled, by, now, overridden))
     }
 
     /// The next revision, which takes no time any more.
@@ -332,6 +392,10 @@ impl Appointment {
     /// # Errors
     /// `illegal_transition` unless it is open.
     pub fn cancelled(&self, reason: Option<String>, by: Actor, now: Timestamp) -> Result<Self, Refusal> {
+        self.ended(Action::Cancelled, reason, by, now)
+    }
+
+    fn ended(&self, action: Action, reason: Option<String>, by: Actor, now: Timestamp) -> Result<Self, Refusal> {
         if !self.status.may_become(Status::Cancelled) {
             return Err(Refusal::IllegalTransition);
         }
@@ -340,7 +404,7 @@ impl Appointment {
         next.freed_quotas = std::mem::take(&mut next.quotas);
         next.status = Status::Cancelled;
         next.cancel_reason = reason;
-        Ok(next.revised(Action::Cancelled, by, now))
+        Ok(next.revised(action, by, now, None))
     }
 
     /// Whether somebody holds exactly this time, as far as is known: until when, the database says.
@@ -366,7 +430,7 @@ impl Appointment {
         next.freed = std::mem::take(&mut next.claims);
         next.freed_quotas = std::mem::take(&mut next.quotas);
         next.status = Status::Expired;
-        Ok(next.revised(action, by, now))
+        Ok(next.revised(action, by, now, None))
     }
 
     /// The next revision, without its patient: what stays is that somebody, of whom nothing is known but an id that
@@ -380,6 +444,8 @@ impl Appointment {
         next.patient_name.clear();
         next.reason = None;
         next.cancel_reason = None;
+        next.notes = None;
+        next.forget_reasons(None);
         for entry in next.history.iter_mut().filter(|entry| entry.by.user == person) {
             entry.by = Actor::system(stranger);
         }
@@ -393,7 +459,10 @@ impl Appointment {
         let mut next = self.called_off(doctor, now);
         next.doctor_name.clear();
         next.service_name.clear();
-        let cancelled = next.history.iter().rfind(|entry| entry.action == Action::Cancelled);
+        next.notes = None;
+        next.forget_reasons(Some(doctor));
+        let ended = |entry: &&HistoryEntry| matches!(entry.action, Action::Cancelled | Action::Declined);
+        let cancelled = next.history.iter().rfind(ended);
         if cancelled.is_some_and(|entry| entry.by.user == doctor) {
             next.cancel_reason = None;
         }
@@ -413,11 +482,12 @@ impl Appointment {
         Self { rev: self.rev + 1, updated_at: now, freed: Vec::new(), freed_quotas: Vec::new(), ..self.clone() }
     }
 
-    fn revised(mut self, action: Action, by: Actor, now: Timestamp) -> Self {
+    fn revised(mut self, action: Action, by: Actor, now: Timestamp, overridden: Option<Overridden>) -> Self {
         self.rev += 1;
         self.updated_at = now;
-        let entry = HistoryEntry { rev: self.rev, action, by, at: now, start: self.start };
+        let entry = HistoryEntry { rev: self.rev, action, by, at: now, start: self.start, overridden };
         history::append(&mut self.history, entry);
+        self.forget_old_reasons();
         self
     }
 }

@@ -42,6 +42,10 @@ id! {
     /// A document of the appointments collection.
     AppointmentId
 }
+id! {
+    /// Appointments that were booked together.
+    SeriesId
+}
 
 /// A doctor: the id of the doctor's account.
 pub type DoctorId = UserId;

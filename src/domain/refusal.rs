@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 
+use super::series::Judged;
 use super::slots::Rule;
 
 /// A definite refusal: nothing was changed.
@@ -26,7 +27,14 @@ pub enum Refusal {
     PatientBusy,
     /// The hold has run out, was released, or was booked before.
     HoldExpired,
+    /// One of the three above, of a series: with every occurrence that is against it.
+    OfSeries {
+        why: Box<Refusal>,
+        occurrences: Vec<Judged>,
+    },
     IllegalTransition,
+    /// It would be legal, but not for the patient and not any more.
+    TooLate,
     EmailTaken,
     StaleRev,
     Invalid(Vec<Violation>),

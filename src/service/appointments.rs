@@ -1,85 +1,65 @@
 //! Booking, moving and cancelling appointments. One write decides each.
 
+mod booking;
 mod explain;
 mod holds;
+mod life;
+mod terms;
 
+pub use self::booking::{Book, For};
 pub use self::holds::Hold;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use uuid::Uuid;
 
-use self::holds::{ATTEMPTS, Over, Way};
-
+use self::holds::Way;
+use self::terms::{beyond, overridden, permits};
 use super::auth::Auth;
 use super::request::{self, Done};
 use super::slots::{self, Slots};
 use crate::clock::Clock;
 use crate::domain::access::{self, Object};
 use crate::domain::account::{Identity, Role, Viewer};
-use crate::domain::appointment::{Action, Appointment, Booking, HistoryEntry, WalkIn};
+use crate::domain::appointment::{Action, Appointment, HistoryEntry, Move, WalkIn};
 use crate::domain::change::Position;
-use crate::domain::doctor::Doctor;
 use crate::domain::entry::Quota;
-use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId, UserId};
+use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId};
 use crate::domain::refusal::{Refusal, Violation};
 use crate::domain::slots as rules;
-use crate::domain::tick::Tick;
 use crate::error::{ClusterName, Error, Outcome, Result};
-use crate::store::appointments::{AppointmentStore, Inserted, Query, Replaced, Stored};
+use crate::store::appointments::{AppointmentStore, Query, Replaced, Stored};
 use crate::store::idempotency::Request;
 use crate::views::calendar::Calendar;
 use crate::views::calendars::Calendars;
 use crate::views::committed::Committed;
 
 /// How often a change is decided anew because somebody else changed the same appointment.
-const REPLACE_ATTEMPTS: usize = 16;
+pub(super) const REPLACE_ATTEMPTS: usize = 16;
 const RELEASE: &str = "hold.release";
 /// How many times a key can be used again, each more than a day after the one before.
-const GENERATIONS: u8 = 16;
+pub(super) const GENERATIONS: u8 = 16;
 
 /// Appointments between doctors and patients.
 pub struct Appointments {
-    store: AppointmentStore,
+    pub(super) store: AppointmentStore,
     auth: Arc<Auth>,
-    slots: Arc<Slots>,
-    calendars: Arc<Calendars>,
-    committed: Arc<Committed>,
-    clock: Clock,
+    pub(super) slots: Arc<Slots>,
+    pub(super) calendars: Arc<Calendars>,
+    pub(super) committed: Arc<Committed>,
+    pub(super) clock: Clock,
     hold_length: SignedDuration,
-}
-
-/// What is to be booked.
-#[derive(Clone, Debug)]
-pub struct Book {
-    pub doctor: DoctorId,
-    pub service: ServiceId,
-    pub start: Timestamp,
-    pub reason: Option<String>,
-    pub patient: For,
-    /// The caller's hold on this time; one that they have is found without it too.
-    pub hold: Option<AppointmentId>,
-}
-
-/// Whom something is booked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum For {
-    Caller,
-    User(PatientId),
-    /// Somebody without an account.
-    WalkIn {
-        name: String,
-        walk_in: WalkIn,
-    },
 }
 
 /// What is to become of an appointment.
 enum Change {
-    Reschedule { start: Timestamp },
+    Reschedule { start: Timestamp, exception: Option<String> },
     Cancel { reason: Option<String> },
     Release,
+    Move(Move),
+    Decline { reason: Option<String> },
+    Note { notes: Option<String> },
 }
 
 impl Appointments {
@@ -96,124 +76,6 @@ impl Appointments {
         Self { store, auth, slots, calendars, committed, clock, hold_length }
     }
 
-    /// Books a slot, over the caller's own hold if there is one.
-    ///
-    /// # Errors
-    /// `not_found`, `forbidden`, `hold_expired`, `slot_unavailable`, `slot_taken`, `patient_busy`, `idempotency_key_reused`, `unavailable`.
-    pub async fn book(&self, viewer: &Viewer, key: &str, book: Book) -> Result<Done<Appointment>> {
-        const OPERATION: &str = "appointment.book";
-        let identity = viewer.identity()?;
-        let now = self.clock.now();
-        let request = book.request(identity, OPERATION, key, now);
-        let patient = match &book.patient {
-            For::Caller => identity.user,
-            For::User(patient) => *patient,
-            // The same for each repetition, and nobody's account.
-            For::WalkIn { .. } => UserId(request::derived_id(&request.of("appointment.book/patient"), 0)),
-        };
-        let staff = self.slots.staff(viewer, book.doctor).await.map_err(unchanged)?;
-        access::authorise(OPERATION, viewer, Object::between(book.doctor, patient).with_staff(&staff))?;
-        if book.patient == For::Caller && staff.contains(&identity.user) {
-            // At the desk a forgotten patient would be the receptionist.
-            return Err(Violation::new("/patientId", "required", "say for whom: patientId or walkIn").into());
-        }
-        let calendar = self.calendar(viewer, book.doctor).await?;
-        let hold = match self.over(&book, &request, &calendar).await? {
-            Over::Original(done) => return Ok(*done),
-            Over::Hold(hold) => Some(hold),
-            Over::Nothing => None,
-        };
-        // A time that could be held stays one that can be booked: by then it may be too late for others.
-        let asked_at = hold.as_ref().map_or(now, |hold| hold.appointment.created_at);
-        let (calendar, allowed) = self.offered(viewer, calendar, book.service, book.start, asked_at).await?;
-        let start = match allowed {
-            Ok(start) => start,
-            // A success that is remembered stays one, whatever the rules say by now.
-            Err(refusal) => return self.remembered(&request).await?.ok_or(refusal.into()),
-        };
-        let (patient_name, walk_in) = match &book.patient {
-            For::WalkIn { name, walk_in } => (name.clone(), Some(walk_in.clone())),
-            For::Caller | For::User(_) => (self.name_of(identity, patient).await?, None),
-        };
-        let booking = Booking {
-            id: AppointmentId(Uuid::nil()),
-            doctor: &calendar.doctor,
-            service: calendar.doctor.service(book.service)?,
-            patient_id: patient,
-            patient_name: &patient_name,
-            walk_in,
-            start,
-            quotas: Vec::new(),
-            reason: book.reason.clone(),
-            by: request.actor(),
-            now,
-        };
-        if let Some(hold) = hold {
-            if let Some(done) = self.confirm(&hold, &booking, &request).await? {
-                return Ok(done);
-            }
-            if book.hold.is_some() {
-                return Err(Refusal::HoldExpired.into());
-            }
-            // It has run out, so the time is anybody's, at the rules of now.
-            allows(&calendar.doctor, book.service, book.start, now)?;
-        }
-        for generation in 0..GENERATIONS {
-            let booking = Booking { id: AppointmentId(request::derived_id(&request, generation)), ..booking.clone() };
-            if let Some(done) = self.try_book(&calendar, &booking, &request).await? {
-                return Ok(done);
-            }
-        }
-        Err(Refusal::IdempotencyKeyReused.into())
-    }
-
-    /// One insert, again when what was in the way has run out. `None`: the key was used more than a day ago.
-    async fn try_book(
-        &self,
-        calendar: &Calendar,
-        booking: &Booking<'_>,
-        request: &Request,
-    ) -> Result<Option<Done<Appointment>>> {
-        let (service, start) = (booking.service.id, booking.start.instant());
-        let date = rules::local_date(booking.doctor, booking.start);
-        let (mut attempt, mut lost) = (0, BTreeSet::new());
-        while attempt < ATTEMPTS + lost.len() {
-            attempt += 1;
-            let quotas = match calendar.places(booking.service, date, &[], &lost) {
-                Ok(quotas) => quotas,
-                Err(rule) => {
-                    return self.remembered(request).await?.map(Some).ok_or(Refusal::SlotUnavailable { rule }.into());
-                }
-            };
-            let appointment = Booking { quotas, ..booking.clone() }.into_appointment();
-            let refusal = match self.store.insert(&appointment, request).await? {
-                Inserted::Done(at) => return Ok(Some(self.acknowledged(appointment, at))),
-                Inserted::Exists => return self.recall(appointment.id, request).await,
-                Inserted::Outnumbered(place) => {
-                    lost.insert(place);
-                    continue;
-                }
-                Inserted::Refused(refusal) => refusal,
-            };
-            let way = match refusal {
-                Refusal::SlotTaken { .. } => {
-                    self.make_way(calendar, &appointment.claims, Some((service, start)), request).await?
-                }
-                _ => Way::Taken,
-            };
-            match way {
-                Way::Taken => return Err(self.with_alternatives(refusal, calendar, service, start)),
-                Way::Freed => {}
-                // One that this node had not seen.
-                Way::Own(hold) => match self.confirm(&hold, booking, request).await? {
-                    Some(done) => return Ok(Some(done)),
-                    None => drop(self.store.expire(&hold, request.at).await?),
-                },
-            }
-        }
-        Err(self.with_alternatives(Refusal::SlotTaken { alternatives: Vec::new() }, calendar, service, start))
-    }
-
     /// One appointment.
     ///
     /// # Errors
@@ -225,15 +87,17 @@ impl Appointments {
         Ok(stored.appointment)
     }
 
-    /// Who changed an appointment, the oldest first.
+    /// Who changed an appointment, the oldest first, as far as the viewer may see it.
     ///
     /// # Errors
     /// `not_found`, also for those of others; `unavailable`.
     pub async fn history(&self, viewer: &Viewer, id: AppointmentId) -> Result<Vec<HistoryEntry>> {
         access::admit("appointment.history", viewer)?;
         let (stored, _) = self.store.find(id).await?.ok_or(Refusal::NotFound)?;
-        self.authorise("appointment.history", viewer, &stored.appointment).await?;
-        Ok(stored.appointment.history)
+        let appointment = &stored.appointment;
+        let practice = self.authorise("appointment.history", viewer, appointment).await?;
+        let doctor = access::authorise(access::NOTES_PART, viewer, Object::of_doctor(appointment.doctor_id)).is_ok();
+        Ok(appointment.history_for(doctor, practice))
     }
 
     /// Appointments by start: a patient's own, a doctor's calendar, one that staff act for, whatever an admin asks for.
@@ -269,7 +133,7 @@ impl Appointments {
     /// Moves an appointment to another time.
     ///
     /// # Errors
-    /// As [`Self::book`], and `illegal_transition`, `stale_rev`.
+    /// As [`Self::book`], and `illegal_transition`, `stale_rev`. `forbidden` to a patient who sets rules aside.
     pub async fn reschedule(
         &self,
         viewer: &Viewer,
@@ -277,12 +141,13 @@ impl Appointments {
         id: AppointmentId,
         rev: Option<u32>,
         start: Timestamp,
+        exception: Option<String>,
     ) -> Result<Done<Appointment>> {
         const OPERATION: &str = "appointment.reschedule";
         let identity = viewer.identity()?;
-        let parts = [&id.to_string(), &format!("{rev:?}"), &start.to_string()];
+        let parts = [&id.to_string(), &format!("{rev:?}"), &start.to_string(), &format!("{exception:?}")];
         let request = request::request(identity, OPERATION, key, &parts.map(String::as_str), self.clock.now());
-        self.change(viewer, &request, id, rev, &Change::Reschedule { start }).await
+        self.change(viewer, &request, id, rev, &Change::Reschedule { start, exception }).await
     }
 
     /// Cancels an appointment and frees its time.
@@ -366,14 +231,14 @@ impl Appointments {
             attempt += 1;
             let (stored, at) = found.ok_or(Refusal::NotFound)?;
             let current = &stored.appointment;
-            self.authorise(request.operation, viewer, current).await.map_err(unchanged)?;
+            let practice = self.authorise(request.operation, viewer, current).await.map_err(unchanged)?;
             if let Some(original) = stored.recall(request)? {
                 return Ok(self.acknowledged(original, at));
             }
             if rev.is_some_and(|rev| rev != current.rev) {
                 return Err(Refusal::StaleRev.into());
             }
-            let next = self.decide(current, change, request, &lost).await.map_err(unchanged)?;
+            let next = self.decide(current, change, practice, request, &lost).await.map_err(unchanged)?;
             match self.store.replace(&stored, &next, request).await? {
                 Replaced::Done(at) => return Ok(self.acknowledged(next, at)),
                 Replaced::Stale => {}
@@ -392,31 +257,57 @@ impl Appointments {
         Err(Error::Unavailable { cluster: ClusterName::Appointments, outcome: Some(Outcome::Unknown) })
     }
 
-    /// The next revision, or why there is none.
+    /// The next revision, or why there is none. Who acts for the practice is not bound by cut-offs.
     async fn decide(
         &self,
         current: &Appointment,
         change: &Change,
+        practice: bool,
         request: &Request,
         lost: &BTreeSet<Quota>,
     ) -> Result<Appointment> {
+        let (by, now) = (request.actor(), request.at);
         match change {
-            Change::Release => Ok(current.hold_ended(Action::Released, request.actor(), request.at)?),
-            Change::Cancel { reason } => Ok(current.cancelled(reason.clone(), request.actor(), request.at)?),
-            Change::Reschedule { start } => {
-                self.committed.catch_up().await;
-                let calendar = self.calendars.get(current.doctor_id).await?.ok_or(Refusal::NotFound)?;
+            Change::Release => Ok(current.hold_ended(Action::Released, by, now)?),
+            Change::Move(to) => Ok(current.moved(*to, by, now)?),
+            Change::Decline { reason } => Ok(current.declined(reason.clone(), by, now)?),
+            Change::Note { notes } => Ok(current.noted(notes.clone(), by, now)?),
+            Change::Cancel { reason } => {
+                let next = current.cancelled(reason.clone(), by, now)?;
+                if !practice {
+                    let calendar = self.calendar_of(current).await?;
+                    let service = calendar.doctor.service(current.service_id)?;
+                    current.before_cutoff(service.terms.cancel_cutoff_minutes, now)?;
+                }
+                Ok(next)
+            }
+            Change::Reschedule { start, exception } => {
+                if exception.is_some() && !practice {
+                    return Err(Refusal::Forbidden.into());
+                }
+                let calendar = self.calendar_of(current).await?;
                 let service = calendar.doctor.service(current.service_id)?;
                 // Moving what cannot be moved is refused as such, whatever the time.
                 current.movable()?;
-                let start = rules::check(&calendar.doctor, service, *start, request.at)
-                    .map_err(|rule| Refusal::SlotUnavailable { rule })?;
+                if !practice {
+                    current.before_cutoff(service.terms.reschedule_cutoff_minutes, now)?;
+                }
+                let (start, rule) = permits(&calendar.doctor, service, *start, exception.is_some(), now)?;
                 let date = rules::local_date(&calendar.doctor, start);
-                let places = calendar.places(service, date, &current.quotas, lost);
-                let quotas = places.map_err(|rule| Refusal::SlotUnavailable { rule })?;
-                Ok(current.rescheduled(service, (start, quotas), request.actor(), request.at)?)
+                let (quotas, limit) = match calendar.places(service, date, &current.quotas, lost) {
+                    Ok(quotas) => (quotas, None),
+                    Err(limit) => (Vec::new(), Some(beyond(limit, exception.as_deref())?)),
+                };
+                let overridden = overridden(rule.or(limit), exception.as_deref());
+                Ok(current.rescheduled(service, (start, quotas), overridden, by, now)?)
             }
         }
+    }
+
+    /// The present rules for an appointment, with everything that this node has acknowledged.
+    async fn calendar_of(&self, appointment: &Appointment) -> Result<Arc<Calendar>> {
+        self.committed.catch_up().await;
+        Ok(self.calendars.get(appointment.doctor_id).await?.ok_or(Refusal::NotFound)?)
     }
 
     fn acknowledged(&self, value: Appointment, at: Position) -> Done<Appointment> {
@@ -424,7 +315,44 @@ impl Appointments {
         Done { value, at }
     }
 
-    async fn calendar(&self, viewer: &Viewer, doctor: DoctorId) -> Result<Arc<Calendar>> {
+    /// Whom something is booked for, `stranger` if they have no account, once it is known that the viewer may.
+    pub(super) async fn patient_of(
+        &self,
+        operation: &str,
+        viewer: &Viewer,
+        doctor: DoctorId,
+        patient: &For,
+        stranger: PatientId,
+    ) -> Result<PatientId> {
+        let identity = viewer.identity()?;
+        let id = match patient {
+            For::Caller => identity.user,
+            For::User(patient) => *patient,
+            For::WalkIn { .. } => stranger,
+        };
+        let staff = self.slots.staff(viewer, doctor).await.map_err(unchanged)?;
+        access::authorise(operation, viewer, Object::between(doctor, id).with_staff(&staff))?;
+        if *patient == For::Caller && staff.contains(&identity.user) {
+            // At the desk a forgotten patient would be the receptionist.
+            return Err(Violation::new("/patientId", "required", "say for whom: patientId or walkIn").into());
+        }
+        Ok(id)
+    }
+
+    /// What is written down of a patient.
+    pub(super) async fn written_of(
+        &self,
+        identity: &Identity,
+        id: PatientId,
+        patient: &For,
+    ) -> Result<(String, Option<WalkIn>)> {
+        match patient {
+            For::WalkIn { name, walk_in } => Ok((name.clone(), Some(walk_in.clone()))),
+            For::Caller | For::User(_) => Ok((self.name_of(identity, id).await?, None)),
+        }
+    }
+
+    pub(super) async fn calendar(&self, viewer: &Viewer, doctor: DoctorId) -> Result<Arc<Calendar>> {
         let calendar = self.calendars.get(doctor).await.map_err(unchanged)?.ok_or(Refusal::NotFound)?;
         if !calendar.doctor.is_approved() {
             access::authorise(access::DRAFT, viewer, Object::of_calendar(&calendar.doctor))?;
@@ -432,15 +360,24 @@ impl Appointments {
         Ok(calendar)
     }
 
-    async fn authorise(&self, operation: &str, viewer: &Viewer, appointment: &Appointment) -> Result<()> {
+    /// Asks the policy. Returns whether the viewer acts for the practice.
+    async fn authorise(&self, operation: &str, viewer: &Viewer, appointment: &Appointment) -> Result<bool> {
         if operation == RELEASE {
             // Whoever holds the time, whomever it is for.
             let owner = appointment.held.map(|held| held.by);
-            return Ok(access::authorise(operation, viewer, Object { patient: owner, ..Object::default() })?);
+            access::authorise(operation, viewer, Object { patient: owner, ..Object::default() })?;
+            return Ok(false);
         }
         let staff = self.slots.staff(viewer, appointment.doctor_id).await?;
         let object = Object::between(appointment.doctor_id, appointment.patient_id).with_staff(&staff);
-        Ok(access::authorise(operation, viewer, object)?)
+        access::authorise(operation, viewer, object)?;
+        Ok(access::authorise(access::OVERRIDE_PART, viewer, object).is_ok())
+    }
+
+    /// Whether the viewer acts for a doctor's practice.
+    pub(super) async fn is_practice(&self, viewer: &Viewer, doctor: DoctorId) -> Result<bool> {
+        let staff = self.slots.staff(viewer, doctor).await?;
+        Ok(access::authorise(access::OVERRIDE_PART, viewer, Object::of_doctor(doctor).with_staff(&staff)).is_ok())
     }
 
     async fn name_of(&self, identity: &Identity, patient: PatientId) -> Result<String> {
@@ -496,37 +433,12 @@ impl Appointments {
     }
 }
 
-impl Book {
-    fn request(&self, identity: &Identity, operation: &'static str, key: &str, now: Timestamp) -> Request {
-        let patient = match &self.patient {
-            For::Caller => identity.user.to_string(),
-            For::User(patient) => patient.to_string(),
-            For::WalkIn { .. } => format!("{:?}", self.patient),
-        };
-        let parts = [
-            self.doctor.to_string(),
-            self.service.to_string(),
-            self.start.to_string(),
-            patient,
-            format!("{:?}", self.reason),
-            self.hold.map(|hold| hold.to_string()).unwrap_or_default(),
-        ];
-        request::request(identity, operation, key, &parts.each_ref().map(String::as_str), now)
-    }
-}
-
-/// Whether the rules allow an appointment at a time.
-fn allows(doctor: &Doctor, service: ServiceId, start: Timestamp, now: Timestamp) -> Result<Tick, Refusal> {
-    let service = doctor.service(service)?;
-    rules::check(doctor, service, start, now).map_err(|rule| Refusal::SlotUnavailable { rule })
-}
-
 /// A read that failed before anything of a mutation was written.
-fn unchanged(error: Error) -> Error {
+pub(super) fn unchanged(error: Error) -> Error {
     error.with_outcome(Outcome::NotApplied)
 }
 
 /// A read that failed after a write whose success it was to confirm.
-fn unknown(error: Error) -> Error {
+pub(super) fn unknown(error: Error) -> Error {
     error.with_outcome(Outcome::Unknown)
 }

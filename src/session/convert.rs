@@ -1,6 +1,7 @@
 //! From the domain to the wire: the entities, and the errors of the registry.
 
 mod admin;
+mod series;
 
 use cita_protocol::appointment::{Appointment as WireAppointment, AppointmentStatus, WalkIn as WireWalkIn};
 use cita_protocol::auth::{AuthReply, ConnectedUser, Role as WireRole, User as WireUser};
@@ -23,7 +24,9 @@ use uuid::Uuid;
 pub use self::admin::{
     account, appointment_event, approval_of, audit_entry, doctor_event, doctor_for, role_of, staff_of,
 };
-use crate::domain::account::{Identity, Role, User};
+pub use self::series::{occurrence, series};
+use crate::domain::access::{self, Object};
+use crate::domain::account::{Identity, Role, User, Viewer};
 use crate::domain::appointment::{Appointment, Status};
 use crate::domain::doctor::{Approval, Doctor, LocalRange, Patients, Rating, Service};
 use crate::domain::ids::SessionId;
@@ -101,9 +104,16 @@ pub fn export(export: &Export) -> WireExport {
             availability: availability(rules),
             history: rules.history.iter().map(|entry| doctor_event(own, false, entry)).collect(),
         }),
-        appointments: complete(&export.appointments, |found| ExportedAppointment {
-            appointment: appointment(found),
-            history: found.history.iter().map(|entry| appointment_event(own, false, entry)).collect(),
+        appointments: complete(&export.appointments, |found| {
+            let doctor = own == Some(found.doctor_id);
+            ExportedAppointment {
+                appointment: WireAppointment { notes: found.notes.clone().filter(|_| doctor), ..appointment(found) },
+                history: found
+                    .history_for(doctor, doctor)
+                    .iter()
+                    .map(|entry| appointment_event(own, false, entry))
+                    .collect(),
+            }
         }),
         audit: complete(&export.audit, audit_entry),
     }
@@ -279,7 +289,7 @@ fn weekday(weekday: Weekday) -> WireWeekday {
     }
 }
 
-fn free_slot((start, end): &(Timestamp, Timestamp)) -> Slot {
+pub fn free_slot((start, end): &(Timestamp, Timestamp)) -> Slot {
     Slot { start: instant(*start), end: instant(*end), status: SlotStatus::Free }
 }
 
@@ -302,6 +312,13 @@ pub fn live_slot(slot: &LiveSlot) -> WireLiveSlot {
     }
 }
 
+/// An appointment with those parts that this viewer may see.
+pub fn appointment_for(viewer: &Viewer, of: &Appointment) -> WireAppointment {
+    let sees_notes = access::authorise(access::NOTES_PART, viewer, Object::of_doctor(of.doctor_id)).is_ok();
+    WireAppointment { notes: of.notes.clone().filter(|_| sees_notes), ..appointment(of) }
+}
+
+/// An appointment as all its parties see it, in lists and topics: without the notes.
 pub fn appointment(appointment: &Appointment) -> WireAppointment {
     WireAppointment {
         id: id(appointment.id.0),
@@ -317,8 +334,10 @@ pub fn appointment(appointment: &Appointment) -> WireAppointment {
         start: instant(appointment.start),
         end: instant(appointment.end),
         time_zone: TimeZone(appointment.time_zone.clone()),
+        series_id: appointment.series.as_ref().map(|series| id(series.id.0)),
         reason: appointment.reason.clone(),
         cancel_reason: appointment.cancel_reason.clone(),
+        notes: None,
         created_at: instant(appointment.created_at),
         updated_at: instant(appointment.updated_at),
         expires_at: appointment.held.filter(|_| appointment.status == Status::Held).map(|held| instant(held.until)),
@@ -398,7 +417,11 @@ fn refused(refusal: Refusal) -> Problem {
         }
         Refusal::HoldExpired => plain(ErrorCode::HoldExpired),
         Refusal::PatientBusy => plain(ErrorCode::PatientBusy),
+        Refusal::OfSeries { why, occurrences } => {
+            Problem { occurrences: occurrences.iter().map(occurrence).collect(), ..refused(*why) }
+        }
         Refusal::IllegalTransition => plain(ErrorCode::IllegalTransition),
+        Refusal::TooLate => Problem { rule: Some("cutoff".to_owned()), ..plain(ErrorCode::IllegalTransition) },
         Refusal::EmailTaken => plain(ErrorCode::EmailTaken),
         Refusal::StaleRev => plain(ErrorCode::StaleRev),
         Refusal::Invalid(violations) => {

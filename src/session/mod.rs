@@ -24,6 +24,7 @@ use crate::service::auth::Auth;
 use crate::service::doctors::Doctors;
 use crate::service::erasure::Erasure;
 use crate::service::export::Exports;
+use crate::service::series::SeriesOfAppointments;
 use crate::service::slots::Slots;
 
 /// Everything that a session can reach.
@@ -36,7 +37,8 @@ pub struct Services {
     pub exports: Exports,
     pub doctors: Arc<Doctors>,
     pub slots: Arc<Slots>,
-    pub appointments: Appointments,
+    pub appointments: Arc<Appointments>,
+    pub series: SeriesOfAppointments,
     pub hub: Arc<Hub>,
     pub clock: Clock,
     pub limits: Limits,

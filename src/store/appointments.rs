@@ -31,13 +31,13 @@ pub const CLAIMS_INDEX: &str = "doctor_claims";
 pub const SHARED_INDEX: &str = "shared_claims";
 /// The live holds, by their end.
 const HELD_INDEX: &str = "held_until";
-const PRIMARY_INDEX: &str = "_id_";
+pub(super) const PRIMARY_INDEX: &str = "_id_";
 
 /// The appointments collection.
 #[derive(Clone)]
 pub struct AppointmentStore {
-    cluster: Cluster,
-    collection: Collection<AppointmentDoc>,
+    pub(super) cluster: Cluster,
+    pub(super) collection: Collection<AppointmentDoc>,
 }
 
 /// An appointment with what its document remembers.
@@ -86,7 +86,7 @@ pub struct Query {
 const LONGEST: SignedDuration = SignedDuration::from_hours(24);
 
 impl Stored {
-    fn new(document: AppointmentDoc) -> Result<Self> {
+    pub(super) fn new(document: AppointmentDoc) -> Result<Self> {
         let appointment = document.to_domain().map_err(|error| Error::Internal(error.to_string()))?;
         Ok(Self { document, appointment })
     }
@@ -126,8 +126,13 @@ impl Stored {
         }
     }
 
-    fn keys_with(&self, request: &Request, next: &Appointment) -> Vec<Remembered> {
+    pub(super) fn keys_with(&self, request: &Request, next: &Appointment) -> Vec<Remembered> {
         request.remember(&self.document.keys, Some(Outcome::of(next)))
+    }
+
+    /// Finds the document as long as it is at this revision.
+    pub(super) fn guard(&self) -> Document {
+        doc! { "_id": self.document.id, "doctorId": self.document.doctor_id, "rev": self.document.rev }
     }
 }
 
@@ -151,6 +156,9 @@ impl AppointmentStore {
         let shared = unique(doc! { "shared": { "$exists": true } });
         self.cluster.ensure_index(name, SHARED_INDEX, doc! { "shared": 1 }, shared).await?;
         self.cluster.ensure_index(name, "doctor_start", doc! { "doctorId": 1, "start": 1, "_id": 1 }, plain()).await?;
+        let series =
+            IndexOptions::builder().partial_filter_expression(doc! { "seriesId": { "$exists": true } }).build();
+        self.cluster.ensure_index(name, "series", doc! { "seriesId": 1, "start": 1 }, series).await?;
         let patient = doc! { "patientId": 1, "start": 1, "_id": 1 };
         self.cluster.ensure_index(name, "patient_start", patient, plain()).await?;
         let held = doc! { "status": Status::Held.as_str() };
@@ -190,10 +198,7 @@ impl AppointmentStore {
     /// `unavailable` when the outcome could not be learnt.
     pub async fn replace(&self, current: &Stored, next: &Appointment, request: &Request) -> Result<Replaced> {
         let document = AppointmentDoc::from_domain(next, current.keys_with(request, next));
-        let guard = doc! {
-            "_id": document.id, "doctorId": document.doctor_id, "rev": current.document.rev,
-        };
-        let written = whole::replace(&self.cluster, &self.collection, &guard, &document).await?;
+        let written = whole::replace(&self.cluster, &self.collection, &current.guard(), &document).await?;
         Ok(match written {
             Verdict::Done { value: Some(at), .. } => Replaced::Done(at),
             Verdict::Done { value: None, .. } => Replaced::Stale,
@@ -205,25 +210,30 @@ impl AppointmentStore {
     }
 
     /// Writes the next revision of an appointment from which a person is erased: what they have asked for is no longer
-    /// remembered, and of what others have, no text. `false`: the guard did not match.
+    /// remembered. `false`: the guard did not match.
     ///
     /// # Errors
     /// `unavailable` when the outcome could not be learnt.
     pub async fn rewrite(&self, current: &Stored, next: &Appointment, person: UserId) -> Result<bool> {
-        let mut keys = without(&current.document.keys, person);
-        for outcome in keys.iter_mut().filter_map(|entry| entry.outcome.as_mut()) {
-            outcome.cancel_reason = None;
-        }
+        let keys = without(&current.document.keys, person);
         let document = AppointmentDoc { see: current.document.see, ..AppointmentDoc::from_domain(next, keys) };
-        let guard = doc! {
-            "_id": document.id, "doctorId": document.doctor_id, "rev": current.document.rev,
-        };
-        match whole::replace(&self.cluster, &self.collection, &guard, &document).await? {
+        match whole::replace(&self.cluster, &self.collection, &current.guard(), &document).await? {
             Verdict::Done { value, .. } => Ok(value.is_some()),
             Verdict::Duplicate { index, .. } => {
                 Err(Error::Internal(format!("collision on {index} in an appointment that takes nothing new")))
             }
         }
+    }
+
+    /// Whether a patient has been at a doctor's.
+    ///
+    /// # Errors
+    /// `unavailable` when the cluster does not answer.
+    pub async fn is_known(&self, doctor: DoctorId, patient: PatientId) -> Result<bool> {
+        let filter = doc! {
+            "patientId": bson_id(patient.0), "doctorId": bson_id(doctor.0), "status": Status::Fulfilled.as_str(),
+        };
+        Ok(!self.find_all(filter, 1).await?.is_empty())
     }
 
     /// Every appointment of a person, as a patient or as a doctor, by start, at most `limit`.
@@ -437,12 +447,12 @@ impl Query {
     }
 }
 
-fn place_of(text: &str) -> Result<Quota> {
+pub(super) fn place_of(text: &str) -> Result<Quota> {
     quota(text).ok_or_else(|| Error::Internal("a place within a limit cannot be read".to_owned()))
 }
 
 /// Which refusal a unique index stands for.
-fn refusal_of(index: &str) -> Result<Refusal> {
+pub(super) fn refusal_of(index: &str) -> Result<Refusal> {
     match index {
         CLAIMS_INDEX => Ok(Refusal::SlotTaken { alternatives: Vec::new() }),
         SHARED_INDEX => Ok(Refusal::PatientBusy),

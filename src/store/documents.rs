@@ -6,6 +6,8 @@
 mod doctor;
 mod entry;
 
+use std::ops::Range;
+
 use mongodb::bson::{DateTime, Uuid};
 use serde::{Deserialize, Serialize};
 
@@ -13,10 +15,10 @@ pub use self::doctor::DoctorDoc;
 use self::entry::claims;
 pub use self::entry::{Claim, EntryDoc, TimeOffDoc, quota};
 use super::value::{bson_id, bson_time, instant, uuid_of};
-use crate::domain::appointment::{Action, Appointment, Held, HistoryEntry, Status, WalkIn};
+use crate::domain::appointment::{Action, Appointment, Held, HistoryEntry, Overridden, PartOf, Status, WalkIn};
 use crate::domain::history::Actor;
-use crate::domain::ids::{AppointmentId, ServiceId, SessionId, UserId};
-use crate::domain::tick::ticks;
+use crate::domain::ids::{AppointmentId, PatientId, SeriesId, ServiceId, SessionId, UserId};
+use crate::domain::tick::{Tick, ticks};
 
 /// A document that does not read as what it should be.
 #[derive(Debug, thiserror::Error)]
@@ -50,8 +52,6 @@ pub struct Outcome {
     pub status: String,
     pub start: DateTime,
     pub end: DateTime,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cancel_reason: Option<String>,
     pub updated_at: DateTime,
 }
 
@@ -82,10 +82,18 @@ pub struct AppointmentDoc {
     pub start: DateTime,
     pub end: DateTime,
     pub time_zone: String,
+    /// With `rrule`: the series that it was booked with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series_id: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rrule: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel_reason: Option<String>,
+    /// For the doctor alone: left out by the feed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
     pub created_at: DateTime,
     pub updated_at: DateTime,
     /// Whose hold it is or was.
@@ -123,6 +131,16 @@ pub struct HistoryDoc {
     pub session: Uuid,
     pub at: DateTime,
     pub start: DateTime,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<OverriddenDoc>,
+}
+
+/// A rule that the practice has set aside.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OverriddenDoc {
+    pub rule: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl AppointmentDoc {
@@ -148,8 +166,11 @@ impl AppointmentDoc {
             start: bson_time(appointment.start),
             end: bson_time(appointment.end),
             time_zone: appointment.time_zone.clone(),
+            series_id: appointment.series.as_ref().map(|series| bson_id(series.id.0)),
+            rrule: appointment.series.as_ref().map(|series| series.rrule.clone()),
             reason: appointment.reason.clone(),
             cancel_reason: appointment.cancel_reason.clone(),
+            notes: appointment.notes.clone(),
             created_at: bson_time(appointment.created_at),
             updated_at: bson_time(appointment.updated_at),
             held_by: appointment.held.map(|held| bson_id(held.by.0)),
@@ -181,8 +202,13 @@ impl AppointmentDoc {
             start: instant(self.start).map_err(|_| bad("start"))?,
             end: instant(self.end).map_err(|_| bad("end"))?,
             time_zone: self.time_zone.clone(),
+            series: self
+                .series_id
+                .zip(self.rrule.clone())
+                .map(|(id, rrule)| PartOf { id: SeriesId(uuid_of(id)), rrule }),
             reason: self.reason.clone(),
             cancel_reason: self.cancel_reason.clone(),
+            notes: self.notes.clone(),
             created_at: instant(self.created_at).map_err(|_| bad("createdAt"))?,
             updated_at: instant(self.updated_at).map_err(|_| bad("updatedAt"))?,
             held: self.held().map_err(bad)?,
@@ -226,8 +252,11 @@ impl AppointmentDoc {
             patient_name: String::new(),
             walk_in: None,
             service_name: String::new(),
+            series_id: None,
+            rrule: None,
             reason: None,
             cancel_reason: None,
+            notes: None,
             held_by: None,
             expires_at: None,
             held_place: None,
@@ -238,7 +267,7 @@ impl AppointmentDoc {
         }
     }
 
-    /// The appointment as it was right after a remembered success.
+    /// The appointment as it was right after a remembered success, with the notes of now: no second copy of them is kept.
     ///
     /// # Errors
     /// When a field holds what Cita never writes.
@@ -248,13 +277,17 @@ impl AppointmentDoc {
         then.status.clone_from(&outcome.status);
         then.start = outcome.start;
         then.end = outcome.end;
-        then.cancel_reason.clone_from(&outcome.cancel_reason);
         then.updated_at = outcome.updated_at;
         if then.status == Status::Held.as_str() {
             // That was said when it was booked.
             then.reason = None;
         }
-        then.to_domain()
+        let mut then = then.to_domain()?;
+        if then.status != Status::Cancelled {
+            // There is one from the end on, and it stays.
+            then.cancel_reason = None;
+        }
+        Ok(then)
     }
 }
 
@@ -267,7 +300,6 @@ impl Outcome {
             status: appointment.status.as_str().to_owned(),
             start: bson_time(appointment.start),
             end: bson_time(appointment.end),
-            cancel_reason: appointment.cancel_reason.clone(),
             updated_at: bson_time(appointment.updated_at),
         }
     }
@@ -282,6 +314,10 @@ impl HistoryDoc {
             session: bson_id(entry.by.session.0),
             at: bson_time(entry.at),
             start: bson_time(entry.start),
+            overridden: entry
+                .overridden
+                .as_ref()
+                .map(|Overridden { rule, reason }| OverriddenDoc { rule: rule.clone(), reason: reason.clone() }),
         }
     }
 
@@ -292,6 +328,10 @@ impl HistoryDoc {
             by: Actor { user: UserId(uuid_of(self.by)), session: SessionId(uuid_of(self.session)) },
             at: instant(self.at).ok()?,
             start: instant(self.start).ok()?,
+            overridden: self
+                .overridden
+                .as_ref()
+                .map(|OverriddenDoc { rule, reason }| Overridden { rule: rule.clone(), reason: reason.clone() }),
         })
     }
 }
@@ -310,6 +350,24 @@ fn shared_claims(appointment: &Appointment) -> Option<Vec<String>> {
         let patient = appointment.patient_id.0.simple();
         ticks(appointment.patient_ticks()).map(|tick| format!("p:{patient}:{}", tick.0)).collect()
     })
+}
+
+/// Between which two values of `shared` a patient's ticks of a range lie, the second excluded.
+pub(super) fn patient_span(patient: PatientId, range: &Range<Tick>) -> (String, String) {
+    let patient = patient.0.simple();
+    let (from, to) = (range.start.0.to_string(), range.end.0.to_string());
+    // As text, numbers are in order as long as they have the same length; `;` follows `:`.
+    if from.len() == to.len() && !from.starts_with('-') {
+        (format!("p:{patient}:{from}"), format!("p:{patient}:{to}"))
+    } else {
+        (format!("p:{patient}:"), format!("p:{patient};"))
+    }
+}
+
+/// The tick of a value of `shared`, if it is this patient's.
+pub(super) fn patient_tick(patient: PatientId, claim: &str) -> Option<Tick> {
+    let rest = claim.strip_prefix("p:")?.strip_prefix(&*patient.0.simple().to_string())?;
+    rest.strip_prefix(':')?.parse().ok().map(Tick)
 }
 
 /// A revision as BSON has it: always an int32.

@@ -11,6 +11,7 @@ pub mod documents;
 pub mod failure;
 pub mod history;
 pub mod idempotency;
+pub mod series;
 pub mod sessions;
 pub mod signing_keys;
 mod transaction;

@@ -156,11 +156,31 @@ impl Calendar {
         own: &[Quota],
         lost: &BTreeSet<Quota>,
     ) -> Result<Vec<Quota>, Rule> {
+        self.places_where(service, date, own, |quota| !self.has_place(quota) && !lost.contains(quota))
+    }
+
+    /// Whether somebody has a place within a limit.
+    #[must_use]
+    pub fn has_place(&self, quota: &Quota) -> bool {
+        self.quotas.contains_key(quota)
+    }
+
+    /// The same as [`Self::places`], the first of those that `is_left` says are.
+    ///
+    /// # Errors
+    /// The limit that is reached.
+    pub fn places_where(
+        &self,
+        service: &Service,
+        date: Date,
+        own: &[Quota],
+        is_left: impl Fn(&Quota) -> bool,
+    ) -> Result<Vec<Quota>, Rule> {
         let mut places = Vec::new();
         for (limit, rule) in limits(service, date) {
             let period = limit.first().map(|quota| quota.period);
             let kept = own.iter().copied().find(|quota| quota.service == service.id && Some(quota.period) == period);
-            let mut left = limit.into_iter().filter(|quota| !self.quotas.contains_key(quota) && !lost.contains(quota));
+            let mut left = limit.into_iter().filter(&is_left);
             places.push(kept.or_else(|| left.next()).ok_or(rule)?);
         }
         Ok(places)

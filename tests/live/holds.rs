@@ -432,6 +432,8 @@ impl Owned {
             start: self.start,
             quotas: Vec::new(),
             reason: None,
+            pending: false,
+            overridden: None,
             by: Actor { user, session: SessionId(Uuid::nil()) },
             now: Clock.now(),
         }

@@ -6,5 +6,6 @@ mod holds;
 mod limits;
 mod model;
 mod resume;
+mod series;
 mod sessions;
 mod topics;

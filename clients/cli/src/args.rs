@@ -138,6 +138,40 @@ Examples:
         #[arg(long)]
         key: Option<String>,
     },
+    /// Approve a request: it is booked
+    #[command(after_help = "Example:\n  cita-cli --profile doctor approve 0193b0a2-…")]
+    Approve(Move),
+    /// Decline a request and free its time
+    #[command(after_help = "Example:\n  cita-cli --profile doctor decline 0193b0a2-… --reason 'Not on Fridays'")]
+    Decline {
+        /// Id of the appointment
+        id: String,
+        /// Why; the patient reads it
+        #[arg(long)]
+        reason: Option<String>,
+        /// Idempotency key; give that of an earlier attempt to learn its outcome
+        #[arg(long)]
+        key: Option<String>,
+    },
+    /// The patient is there
+    CheckIn(Move),
+    /// The visit took place
+    Complete(Move),
+    /// The patient did not come
+    NoShow(Move),
+    /// Take back a check-in, completion or no-show of the last ten minutes
+    Undo(Move),
+    /// Show who changed an appointment, when and how
+    #[command(after_help = "Example:\n  cita-cli history 0193b0a2-…")]
+    History {
+        /// Id of the appointment
+        id: String,
+    },
+    /// Try, book and cancel recurring appointments
+    Series {
+        #[command(subcommand)]
+        what: SeriesCommand,
+    },
     /// List your appointments, as a patient or as a doctor
     Appointments {
         /// Those of the past too
@@ -202,6 +236,61 @@ pub enum SessionsCommand {
         /// Id of the session, or `others`: all but this one
         id: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SeriesCommand {
+    /// Show for each occurrence whether it can be booked; books nothing
+    #[command(after_help = "Example:\n  cita-cli series preview rojas general 2026-12-01T09:30 'FREQ=WEEKLY;COUNT=10'")]
+    Preview(Plan),
+    /// Book all occurrences, or those given with --only; if one cannot be had, none is booked
+    #[command(after_help = "\
+Examples:
+  cita-cli series book rojas general 2026-12-01T09:30 'FREQ=WEEKLY;COUNT=10'
+  cita-cli series book rojas general 2026-12-01T09:30 'FREQ=WEEKLY;COUNT=3' --only 2026-12-01T09:30 --only 2026-12-15T09:30")]
+    Book(BookSeries),
+    /// Cancel all appointments that are still to come, or one and those that follow it
+    #[command(after_help = "Example:\n  cita-cli series cancel 0193b0a2-… --from 0193b0a9-…")]
+    Cancel {
+        /// Id of the series
+        id: String,
+        /// Id of the first appointment to cancel; default: all
+        #[arg(long, value_name = "APPOINTMENT")]
+        from: Option<String>,
+        /// Why
+        #[arg(long)]
+        reason: Option<String>,
+        /// Idempotency key; give that of an earlier attempt to learn its outcome
+        #[arg(long)]
+        key: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Id or part of the doctor's name
+    pub doctor: String,
+    /// Id or part of the service's name
+    pub service: String,
+    /// The first occurrence: RFC 3339, or local time of the doctor: 2026-12-01T09:30
+    pub start: String,
+    /// Rule of RFC 5545 with COUNT or UNTIL, such as FREQ=WEEKLY;BYDAY=MO,TH;COUNT=10
+    pub rrule: String,
+}
+
+#[derive(Debug, Args)]
+pub struct BookSeries {
+    #[command(flatten)]
+    pub plan: Plan,
+    /// Start of an occurrence that is wanted, may be repeated; default: all
+    #[arg(long, value_name = "START")]
+    pub only: Vec<String>,
+    /// Why you come
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Idempotency key; give that of an earlier attempt to learn its outcome
+    #[arg(long)]
+    pub key: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -283,6 +372,15 @@ pub struct SlotRange {
     /// Last day, included; default: 7 days after the first
     #[arg(long, value_name = "DATE")]
     pub to: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Move {
+    /// Id of the appointment
+    pub id: String,
+    /// Idempotency key; give that of an earlier attempt to learn its outcome
+    #[arg(long)]
+    pub key: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@
 
 use std::process::exit;
 
+use cita_protocol::Operation;
 use clap::Parser;
 
 mod account;
@@ -13,14 +14,16 @@ mod client;
 mod credentials;
 mod directory;
 mod failure;
+mod moves;
 mod output;
 mod password;
 mod screen;
+mod series;
 mod sessions;
 mod times;
 mod watch;
 
-use args::{Arguments, Command, SessionsCommand, Watched};
+use args::{Arguments, Command, SeriesCommand, SessionsCommand, Watched};
 use client::{Access, Client};
 use failure::Failure;
 use output::Output;
@@ -69,6 +72,20 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
             appointments::reschedule(&mut open(Access::User)?, &id, &start, key).await
         }
         Command::Cancel { id, reason, key } => appointments::cancel(&mut open(Access::User)?, &id, reason, key).await,
+        Command::Approve(to) => moves::advance(&mut open(Access::User)?, Operation::AppointmentApprove, to).await,
+        Command::Decline { id, reason, key } => moves::decline(&mut open(Access::User)?, &id, reason, key).await,
+        Command::CheckIn(to) => moves::advance(&mut open(Access::User)?, Operation::AppointmentCheckIn, to).await,
+        Command::Complete(to) => moves::advance(&mut open(Access::User)?, Operation::AppointmentComplete, to).await,
+        Command::NoShow(to) => moves::advance(&mut open(Access::User)?, Operation::AppointmentNoShow, to).await,
+        Command::Undo(to) => moves::advance(&mut open(Access::User)?, Operation::AppointmentUndo, to).await,
+        Command::History { id } => moves::history(&mut open(Access::User)?, &id).await,
+        Command::Series { what } => match what {
+            SeriesCommand::Preview(plan) => series::preview(&mut open(Access::User)?, plan).await,
+            SeriesCommand::Book(book) => series::book(&mut open(Access::User)?, book).await,
+            SeriesCommand::Cancel { id, from, reason, key } => {
+                series::cancel(&mut open(Access::User)?, &id, from, reason, key).await
+            }
+        },
         Command::Appointments { all } => appointments::list(&mut open(Access::User)?, all).await,
         Command::Show { id } => appointments::show(&mut open(Access::User)?, &id).await,
         Command::Watch { what } => match what {

@@ -2,14 +2,15 @@
 
 use jiff::Timestamp;
 
-use super::{Appointments, allows};
+use super::Appointments;
+use super::terms::permits;
 use crate::domain::access::{self, Object};
 use crate::domain::account::Viewer;
 use crate::domain::appointment::Status;
-use crate::domain::doctor::Service;
+use crate::domain::doctor::{Patients, Service};
 use crate::domain::ids::{AppointmentId, DoctorId, ServiceId};
 use crate::domain::refusal::Refusal;
-use crate::domain::slots as rules;
+use crate::domain::slots::{self as rules, Rule};
 use crate::domain::tick::Tick;
 use crate::error::Result;
 use crate::store::appointments::Query;
@@ -47,10 +48,13 @@ impl Appointments {
         // What somebody holds themselves, they can book.
         let own = viewer.identity().ok().and_then(|identity| calendar.hold_of(identity.user, service, start));
         let asked_at = own.map_or(self.clock.now(), |hold| hold.created_at);
-        let tick = match allows(&calendar.doctor, service, start, asked_at) {
-            Ok(tick) => tick,
+        let tick = match permits(&calendar.doctor, offered, start, false, asked_at) {
+            Ok((tick, _)) => tick,
             Err(refusal) => return Ok(Explained { refusal: Some(refusal), ..explained }),
         };
+        if !self.is_for(viewer, doctor, offered).await? {
+            return Ok(Explained { refusal: Some(Refusal::SlotUnavailable { rule: Rule::Patients }), ..explained });
+        }
         if own.is_none()
             && let Err(rule) = within_limits(&calendar, offered, tick)
         {
@@ -69,6 +73,21 @@ impl Appointments {
         Ok(explained)
     }
 
+    /// Whether a service is for the viewer; for all that is known, if they are not known.
+    pub(in crate::service) async fn is_for(
+        &self,
+        viewer: &Viewer,
+        doctor: DoctorId,
+        service: &Service,
+    ) -> Result<bool> {
+        match (service.terms.patients, viewer.identity()) {
+            (Patients::Any, _) | (_, Err(_)) => Ok(true),
+            (patients, Ok(identity)) => {
+                Ok(self.store.is_known(doctor, identity.user).await? == (patients == Patients::Known))
+            }
+        }
+    }
+
     /// Whether the viewer has another appointment then.
     async fn is_busy(&self, viewer: &Viewer, start: Tick, service: &Service) -> Result<bool> {
         let Ok(identity) = viewer.identity() else { return Ok(false) };
@@ -84,7 +103,7 @@ impl Appointments {
     }
 }
 
-fn within_limits(calendar: &Calendar, service: &Service, start: Tick) -> Result<(), rules::Rule> {
+fn within_limits(calendar: &Calendar, service: &Service, start: Tick) -> Result<(), Rule> {
     let date = rules::local_date(&calendar.doctor, start);
     calendar.places(service, date, &[], &std::collections::BTreeSet::new()).map(drop)
 }

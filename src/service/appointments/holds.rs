@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
-use super::{Appointments, Book, GENERATIONS, REPLACE_ATTEMPTS, allows, unchanged, unknown};
+use super::terms::{Asked, Permitted, allows};
+use super::{Appointments, Book, GENERATIONS, REPLACE_ATTEMPTS, unchanged, unknown};
 use crate::domain::access::{self, Object};
 use crate::domain::account::Viewer;
 use crate::domain::appointment::{Appointment, Booking, HOLDS, Held, Status};
@@ -79,22 +80,32 @@ impl Appointments {
         {
             return Ok(done);
         }
-        let (calendar, allowed) = self.offered(viewer, calendar, hold.service, hold.start, now).await?;
+        let asked = Asked { service: hold.service, start: hold.start, exception: false, at: now };
+        let (calendar, allowed) = self.offered(viewer, calendar, asked).await?;
         let start = match allowed {
-            Ok(start) => start,
+            Ok((start, _)) => start,
             Err(refusal) => return self.remembered(&request).await?.ok_or(refusal.into()),
         };
+        let service = calendar.doctor.service(hold.service)?;
+        // The practice may say for whom when it books.
+        let is_said = hold.patient.is_some() || !self.is_practice(viewer, hold.doctor).await.map_err(unchanged)?;
+        if is_said && !self.takes(hold.doctor, service, Some(patient)).await? {
+            let refusal = Refusal::SlotUnavailable { rule: Rule::Patients };
+            return self.remembered(&request).await?.ok_or(refusal.into());
+        }
         let patient_name = self.name_of(identity, patient).await?;
         let booking = Booking {
             id: AppointmentId(Uuid::nil()),
             doctor: &calendar.doctor,
-            service: calendar.doctor.service(hold.service)?,
+            service,
             patient_id: patient,
             patient_name: &patient_name,
             walk_in: None,
             start,
             quotas: Vec::new(),
             reason: None,
+            pending: false,
+            overridden: None,
             by: request.actor(),
             now,
         };
@@ -274,23 +285,21 @@ impl Appointments {
         Ok(found.map(|(stored, at)| Done { value: stored.appointment, at }))
     }
 
-    /// The calendar, newer if need be, and whether its rules offer a time to somebody who asks at `at`.
+    /// The calendar, newer if need be, and whether its rules offer what is asked for.
     pub(super) async fn offered(
         &self,
         viewer: &Viewer,
         calendar: Arc<Calendar>,
-        service: ServiceId,
-        start: Timestamp,
-        at: Timestamp,
-    ) -> Result<(Arc<Calendar>, Result<Tick, Refusal>)> {
-        let allowed = allows(&calendar.doctor, service, start, at);
+        asked: Asked,
+    ) -> Result<(Arc<Calendar>, Result<Permitted, Refusal>)> {
+        let allowed = allows(&calendar.doctor, asked);
         if allowed.is_ok() {
             return Ok((calendar, allowed));
         }
         // The rules may have changed in what this node has acknowledged and not seen yet.
         self.committed.catch_up().await;
         let calendar = self.calendar(viewer, calendar.doctor.id).await?;
-        let allowed = allows(&calendar.doctor, service, start, at);
+        let allowed = allows(&calendar.doctor, asked);
         Ok((calendar, allowed))
     }
 

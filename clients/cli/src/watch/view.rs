@@ -324,7 +324,9 @@ mod tests {
             end: "2026-12-01T14:30:00Z".into(),
             time_zone: "America/Bogota".into(),
             reason: None,
+            series_id: None,
             cancel_reason: None,
+            notes: None,
             created_at: "2026-11-30T12:00:00Z".into(),
             updated_at: "2026-11-30T12:00:00Z".into(),
             expires_at: None,
@@ -350,6 +352,7 @@ mod tests {
             rating: None,
             first_slot: None,
             staff: None,
+            first_slot: None,
         };
         let old = LiveDoctor { doctor, services: Vec::new() };
         let mut new = old.clone();
