@@ -67,6 +67,8 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         Command::Services { doctor } => directory::services(&mut open(Access::Known)?, &doctor).await,
         Command::Slots(range) => directory::slots(&mut open(Access::Known)?, &range).await,
         Command::Book(book) => appointments::book(&mut open(Access::User)?, book).await,
+        Command::Hold(hold) => appointments::hold(&mut open(Access::User)?, hold).await,
+        Command::Release { id, key } => appointments::release(&mut open(Access::User)?, &id, key).await,
         Command::Reschedule { id, start, key } => {
             appointments::reschedule(&mut open(Access::User)?, &id, &start, key).await
         }
