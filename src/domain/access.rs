@@ -72,7 +72,6 @@ const PARTIES: &[Grant] = &[Grant::Patient, Grant::Doctor, Grant::Staff, Grant::
 const RECEPTION: &[Grant] = &[Grant::AnyStaff, Grant::Admin];
 const ADMIN: &[Grant] = &[Grant::Admin];
 const AUTHOR: &[Grant] = &[Grant::Patient];
-const SUBJECT: &[Grant] = &[Grant::Doctor];
 
 const fn rule(operation: &'static str, tier: Tier, grants: &'static [Grant], otherwise: Otherwise) -> Rule {
     Rule { operation, tier, grants, otherwise }
@@ -145,7 +144,7 @@ pub const POLICY: &[Rule] = {
         rule("review.list", Optional, ANYONE, Refused),
         rule("review.create", Protected, AUTHOR, Hidden),
         rule("review.update", Protected, AUTHOR, Hidden),
-        rule("review.reply", Protected, SUBJECT, Hidden),
+        rule("review.reply", Protected, ITS_DOCTOR, Hidden),
         rule("review.report", Protected, ANYONE, Refused),
         rule("admin.listReviews", Protected, ADMIN, Refused),
         rule("admin.hideReview", Protected, ADMIN, Refused),

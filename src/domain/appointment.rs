@@ -111,6 +111,7 @@ pub enum Action {
     Undone,
     /// The doctor's notes were changed.
     Noted,
+    /// Its patient has reviewed the visit.
     Reviewed,
 }
 

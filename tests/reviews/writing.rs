@@ -64,6 +64,35 @@ async fn a_patient_reviews_a_visit_that_took_place_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_reviewed_stays_what_it_is() {
+    let scene = Scene::set().await;
+    let (patient, doctor) = (&scene.patient, &scene.practice.doctor);
+    let booking = scene.practice.booking(&at(&date(1), "16:00"));
+    let visit = text(&scene.ask(patient, Operation::AppointmentBook, booking).await.json(), "id");
+    let review = json!({ "doctorId": doctor.id, "appointmentId": visit, "rating": 5 });
+    let moves = [Operation::AppointmentCheckIn, Operation::AppointmentComplete];
+    for operation in moves {
+        let refused = scene.ask(patient, Operation::ReviewCreate, review.clone()).await;
+        assert_eq!(refused.code(), code(ErrorCode::NotReviewable), "before {}", operation.name());
+        assert_eq!(scene.ask(doctor, operation, json!({ "id": visit })).await.code(), None);
+    }
+    // While nobody has reviewed it, a slip can be taken back.
+    let undo = json!({ "id": visit });
+    assert_eq!(scene.ask(doctor, Operation::AppointmentUndo, undo.clone()).await.code(), None);
+    assert_eq!(scene.ask(doctor, Operation::AppointmentComplete, undo.clone()).await.code(), None);
+    assert_eq!(scene.ask(patient, Operation::ReviewCreate, review).await.status, 201);
+    let refused = scene.ask(doctor, Operation::AppointmentUndo, undo.clone()).await;
+    assert_eq!(refused.code(), code(ErrorCode::IllegalTransition));
+    let history = scene.rest(Some(patient)).call(Operation::AppointmentHistory, &undo, None).await.json();
+    assert_eq!(history["items"].as_array().unwrap().last().unwrap()["action"], "reviewed");
+    // What is noted afterwards takes nothing of that away.
+    let notes = json!({ "id": visit, "notes": "Control en un mes" });
+    assert_eq!(scene.ask(doctor, Operation::AppointmentSetNotes, notes).await.code(), None);
+    let refused = scene.ask(doctor, Operation::AppointmentUndo, undo).await;
+    assert_eq!(refused.code(), code(ErrorCode::IllegalTransition));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_who_review_one_visit_at_once_one_succeeds() {
     let scene = Scene::set().await;
     let other = scene.clinic.node().await;

@@ -63,6 +63,10 @@ impl Appointment {
 
     /// The state before the latest move, if that may still be taken back. Whatever keeps it from that is said here.
     fn before_latest(&self, now: Timestamp) -> Option<Status> {
+        // A review is of a visit that took place.
+        if self.reviewed {
+            return None;
+        }
         // Who notes something meanwhile moves nothing.
         let latest = self.history.iter().rfind(|entry| entry.action != Action::Noted)?;
         let before = match (latest.action, self.status) {

@@ -352,7 +352,6 @@ mod tests {
             rating: None,
             first_slot: None,
             staff: None,
-            first_slot: None,
         };
         let old = LiveDoctor { doctor, services: Vec::new() };
         let mut new = old.clone();
