@@ -290,7 +290,15 @@ async fn serve(
         clock,
     );
     let doctors = Arc::new(doctors);
-    let appointments = Appointments::new(parts.store, auth.clone(), slots.clone(), calendars, committed, clock);
+    let appointments = Appointments::new(
+        parts.store,
+        auth.clone(),
+        slots.clone(),
+        calendars,
+        committed,
+        clock,
+        jiff::SignedDuration::from_secs(i64::from(config.hold_seconds)),
+    );
     let appointments = Arc::new(appointments);
     let services = Arc::new(Services {
         auth: auth.clone(),
@@ -317,6 +325,8 @@ async fn serve(
             limited.limiter.drop_full();
         }
     });
+    let holding = services.clone();
+    beside.spawn(async move { holding.appointments.keep_ending_holds().await });
     let to_hub = hub.clone();
     let appointments = follow(&parts.appointments, state, beside, move |event| {
         to_hub.appointments(event);

@@ -62,7 +62,11 @@ fn words(operation: Operation) -> (&'static [Caller], ErrorCode) {
         // The topic is the doctor's calendar.
         O::Subscribe => (PRACTICE, forbidden),
         // They are between the patient and the doctor.
-        O::AppointmentBook | O::AppointmentList | O::SeriesPreview | O::SeriesBook => (PARTIES, forbidden),
+        O::SlotHold | O::AppointmentBook | O::AppointmentList | O::SeriesPreview | O::SeriesBook => {
+            (PARTIES, forbidden)
+        }
+        // The hold is the patient's.
+        O::HoldRelease => (&[Patient], hidden),
         O::SeriesGet | O::SeriesReschedule | O::SeriesCancel => (PARTIES, hidden),
         O::AppointmentGet | O::AppointmentHistory | O::AppointmentReschedule | O::AppointmentCancel => {
             (PARTIES, hidden)
@@ -217,6 +221,7 @@ async fn what_is_refused_is_not_done() {
         }
         state
     };
+    cast.hold().await;
     let before = state().await;
     for caller in [Caller::Anonymous, Caller::OtherPatient, Caller::OtherDoctor, Caller::OtherStaff] {
         let token = cast.person(caller).map(|person| person.token.as_str());
@@ -227,6 +232,8 @@ async fn what_is_refused_is_not_done() {
             (Operation::ServiceUpdate, cast.valid_input(Operation::ServiceUpdate).await),
             (Operation::ServiceArchive, json!({ "doctorId": cast.practice.doctor.id, "id": cast.practice.service })),
             (Operation::AvailabilitySet, cast.valid_input(Operation::AvailabilitySet).await),
+            (Operation::SlotHold, cast.valid_input(Operation::SlotHold).await),
+            (Operation::HoldRelease, cast.valid_input(Operation::HoldRelease).await),
             (Operation::AppointmentBook, cast.valid_input(Operation::AppointmentBook).await),
             (Operation::AppointmentReschedule, json!({ "id": appointment, "start": cast.free_time() })),
             (Operation::AppointmentCancel, json!({ "id": appointment })),

@@ -75,6 +75,9 @@ pub struct Appointment {
     pub notes: Option<String>,
     pub created_at: Instant,
     pub updated_at: Instant,
+    /// `held`: when it ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Instant>,
 }
 
 /// Why the practice sets a service's rules aside.
@@ -93,6 +96,9 @@ pub struct BookRequest {
     pub service_id: Id,
     /// A start that `slot.search` offers.
     pub start: Instant,
+    /// Your hold on this time. It is used without this too; with it, a hold that has ended is `hold_expired`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_id: Option<Id>,
     /// Why the patient comes, at most 1,000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -178,6 +178,10 @@ operations! {
         "What can be booked now.";
     SlotExplain "slot.explain" Read [Get "/v1/doctors/{doctorId}/slots/explain" 200] slot::SlotExplainRequest => slot::SlotExplainReply,
         "Whether a time can be booked, and which rule is against it.";
+    SlotHold "slot.hold" Mutation [Post "/v1/holds" 201] slot::HoldRequest => appointment::Appointment,
+        "Take a slot for some minutes, while the form is filled in.";
+    HoldRelease "hold.release" Mutation [Delete "/v1/holds/{id}" 200] slot::HoldReleaseRequest => appointment::Appointment,
+        "Give back a slot that you hold.";
     AppointmentBook "appointment.book" Mutation [Post "/v1/appointments" 201] appointment::BookRequest => appointment::Appointment,
         "Book a slot.";
     AppointmentGet "appointment.get" Read [Get "/v1/appointments/{id}" 200] appointment::AppointmentGetRequest => appointment::Appointment,

@@ -282,7 +282,9 @@ fn output(operation: Operation, name: &str, data: &Value) -> Value {
         O::SlotSearch => again::<SlotSearchReply>(name, data),
         O::SlotExplain => again::<SlotExplainReply>(name, data),
         O::AppointmentList => again::<Page<Appointment>>(name, data),
-        O::AppointmentBook
+        O::SlotHold
+        | O::HoldRelease
+        | O::AppointmentBook
         | O::AppointmentGet
         | O::AppointmentReschedule
         | O::AppointmentCancel

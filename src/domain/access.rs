@@ -67,6 +67,7 @@ const ANYONE: &[Grant] = &[Grant::Anyone];
 const OWNER: &[Grant] = &[Grant::Doctor, Grant::Admin];
 const ITS_DOCTOR: &[Grant] = &[Grant::Doctor];
 const PRACTICE: &[Grant] = &[Grant::Doctor, Grant::Staff, Grant::Admin];
+const PATIENT: &[Grant] = &[Grant::Patient];
 const PARTIES: &[Grant] = &[Grant::Patient, Grant::Doctor, Grant::Staff, Grant::Admin];
 const RECEPTION: &[Grant] = &[Grant::AnyStaff, Grant::Admin];
 const ADMIN: &[Grant] = &[Grant::Admin];
@@ -116,6 +117,9 @@ pub const POLICY: &[Rule] = {
         rule("holidayCalendar.get", Public, ANYONE, Refused),
         rule("slot.search", Optional, ANYONE, Refused),
         rule("slot.explain", Optional, ANYONE, Refused),
+        rule("slot.hold", Protected, PARTIES, Refused),
+        // Its patient is whoever holds it.
+        rule("hold.release", Protected, PATIENT, Hidden),
         rule("appointment.book", Protected, PARTIES, Refused),
         rule("appointment.get", Protected, PARTIES, Hidden),
         rule("appointment.list", Protected, PARTIES, Refused),
@@ -341,7 +345,8 @@ mod tests {
             | "topic:me/sessions" => (&["every user"], "-"),
             "doctor.update" | "doctor.history" | "service.create" | "service.update" | "service.archive"
             | "availability.set" => (&["its doctor", "admin"], "forbidden"),
-            "appointment.book" | "appointment.list" | "series.preview" | "series.book" => {
+            "hold.release" => (&["its patient"], "not_found"),
+            "slot.hold" | "appointment.book" | "appointment.list" | "series.preview" | "series.book" => {
                 (&["its patient", "its doctor", "its staff", "admin"], "forbidden")
             }
             "series.get" | "series.reschedule" | "series.cancel" => {

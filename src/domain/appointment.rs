@@ -4,7 +4,7 @@
 //! held ──► booked ──► arrived ──► fulfilled
 //!   │  └─► pending ─┘ │  │
 //!   ▼        │        ▼  └──────────────► cancelled
-//! expired    └► …   noshow       (from anything open)
+//! expired    └► …   noshow       (from anything open but a hold)
 //! ```
 
 mod life;
@@ -70,7 +70,7 @@ impl Status {
         Self::ALL.into_iter().find(|status| status.as_str() == word)
     }
 
-    /// Still to come or under way: what `cancel` may end.
+    /// Still to come or under way.
     #[must_use]
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Held | Self::Pending | Self::Booked | Self::Arrived)
@@ -85,7 +85,8 @@ impl Status {
             Self::Booked => matches!(self, Self::Held | Self::Pending),
             Self::Arrived | Self::Noshow => matches!(self, Self::Booked),
             Self::Fulfilled => matches!(self, Self::Arrived),
-            Self::Cancelled => self.is_open(),
+            // A hold is released.
+            Self::Cancelled => self.is_open() && !matches!(self, Self::Held),
         }
     }
 }
@@ -93,6 +94,11 @@ impl Status {
 /// What happened to an appointment, in the history that it carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
+    Held,
+    /// A hold was given back.
+    Released,
+    /// A hold has run out.
+    Expired,
     /// Booked at once.
     Booked,
     /// Asked for, where the practice has to approve.
@@ -112,7 +118,10 @@ pub enum Action {
 }
 
 impl Action {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 15] = [
+        Self::Held,
+        Self::Released,
+        Self::Expired,
         Self::Booked,
         Self::Requested,
         Self::Approved,
@@ -131,6 +140,9 @@ impl Action {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Held => "held",
+            Self::Released => "released",
+            Self::Expired => "expired",
             Self::Booked => "booked",
             Self::Requested => "requested",
             Self::Approved => "approved",
@@ -193,6 +205,8 @@ pub struct Appointment {
     pub reviewed: bool,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    /// Who holds or held the time while filling in the form: stays when the hold has become the appointment.
+    pub held: Option<Held>,
     /// The doctor's ticks that it takes, buffers included; empty when it takes nothing.
     pub claims: Vec<Tick>,
     /// The ticks that this revision gave up: with `claims`, all that a change of this document touches.
@@ -203,6 +217,19 @@ pub struct Appointment {
     pub freed_quotas: Vec<Quota>,
     /// At most [`history::HISTORY_LIMIT`] entries, the oldest but the first dropped.
     pub history: Vec<HistoryEntry>,
+}
+
+/// Most live holds of a person.
+pub const HOLDS: u8 = 3;
+
+/// Whose hold it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    pub by: UserId,
+    /// When it ends by itself, by the database's clock.
+    pub until: Timestamp,
+    /// Which of its owner's [`HOLDS`] holds it is.
+    pub place: u8,
 }
 
 /// A series of appointments, and the rule that it was booked by.
@@ -268,6 +295,7 @@ impl Booking<'_> {
             reviewed: false,
             created_at: self.now,
             updated_at: self.now,
+            held: None,
             claims: ticks(self.service.footprint(self.start)).collect(),
             freed: Vec::new(),
             quotas: self.quotas,
@@ -281,6 +309,39 @@ impl Booking<'_> {
                 overridden: self.overridden,
             }],
         }
+    }
+
+    /// The hold of whoever asks for it, at revision 1.
+    #[must_use]
+    pub fn into_hold(self, held: Held) -> Appointment {
+        let mut hold = self.into_appointment();
+        hold.status = Status::Held;
+        hold.held = Some(held);
+        hold.history.iter_mut().for_each(|entry| entry.action = Action::Held);
+        hold
+    }
+
+    /// What a hold becomes: the same document at the same time, with all the rest as it is booked now.
+    ///
+    /// # Errors
+    /// `hold_expired` when it holds nothing any more.
+    pub fn over(self, hold: &Appointment) -> Result<Appointment, Refusal> {
+        let (by, now) = (self.by, self.now);
+        let mut next = self.into_appointment();
+        if !hold.status.may_become(next.status) {
+            return Err(Refusal::HoldExpired);
+        }
+        let entry = next.history.pop();
+        let (action, overridden) = entry.map_or((Action::Booked, None), |entry| (entry.action, entry.overridden));
+        next.id = hold.id;
+        next.rev = hold.rev;
+        (next.start, next.end) = (hold.start, hold.end);
+        next.created_at = hold.created_at;
+        next.held = hold.held;
+        next.claims.clone_from(&hold.claims);
+        next.quotas.clone_from(&hold.quotas);
+        next.history.clone_from(&hold.history);
+        Ok(next.revised(action, by, now, overridden))
     }
 }
 
@@ -370,12 +431,39 @@ impl Appointment {
         }
     }
 
+    /// Whether somebody holds exactly this time, as far as is known: until when, the database says.
+    #[must_use]
+    pub fn is_hold_of(&self, user: UserId, service: ServiceId, start: Timestamp) -> bool {
+        self.status == Status::Held
+            && self.held.is_some_and(|held| held.by == user)
+            && self.service_id == service
+            && self.start == start
+    }
+
+    /// The next revision of a hold, which takes no time any more.
+    ///
+    /// # Errors
+    /// `hold_expired` when it has ended before, `illegal_transition` when it became an appointment.
+    pub fn hold_ended(&self, action: Action, by: Actor, now: Timestamp) -> Result<Self, Refusal> {
+        match self.status {
+            Status::Held => {}
+            Status::Expired => return Err(Refusal::HoldExpired),
+            _ => return Err(Refusal::IllegalTransition),
+        }
+        let mut next = self.clone();
+        next.freed = std::mem::take(&mut next.claims);
+        next.freed_quotas = std::mem::take(&mut next.quotas);
+        next.status = Status::Expired;
+        Ok(next.revised(action, by, now, None))
+    }
+
     /// The next revision, without its patient: what stays is that somebody, of whom nothing is known but an id that
     /// stands nowhere else, took the time. One that is still to come is cancelled.
     #[must_use]
     pub fn without_patient(&self, stranger: PatientId, now: Timestamp) -> Self {
         let person = self.patient_id;
         let mut next = self.called_off(stranger, now);
+        next.held = next.held.filter(|held| held.by != person);
         next.patient_id = stranger;
         next.patient_name.clear();
         next.reason = None;
@@ -405,8 +493,11 @@ impl Appointment {
         next
     }
 
-    /// The next revision: cancelled when it was still to come, otherwise as it was.
+    /// The next revision: cancelled when it was still to come, ended when it was a hold, otherwise as it was.
     fn called_off(&self, by: UserId, now: Timestamp) -> Self {
+        if let Ok(ended) = self.hold_ended(Action::Released, Actor::system(by), now) {
+            return ended;
+        }
         if self.start > now
             && let Ok(cancelled) = self.cancelled(None, Actor::system(by), now)
         {

@@ -25,6 +25,8 @@ pub enum Refusal {
         rule: Rule,
     },
     PatientBusy,
+    /// The hold has run out, was released, or was booked before.
+    HoldExpired,
     /// One of the three above, of a series: with every occurrence that is against it.
     OfSeries {
         why: Box<Refusal>,

@@ -34,6 +34,8 @@ pub enum Rule {
     WeeklyLimit,
     /// Only new patients are taken, or only known ones.
     Patients,
+    /// Not of the time but of the person: no more holds than these.
+    Holds,
 }
 
 impl Rule {
@@ -53,6 +55,7 @@ impl Rule {
             Self::DailyLimit => "daily_limit",
             Self::WeeklyLimit => "weekly_limit",
             Self::Patients => "patients",
+            Self::Holds => "holds",
         }
     }
 }

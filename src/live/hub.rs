@@ -407,6 +407,7 @@ impl Hub {
             let Change::Entry(Entry::Appointment(appointment)) = change else { continue };
             doctors.push(appointment.doctor_id);
             patients.push(appointment.patient_id);
+            patients.extend(appointment.held.map(|held| held.by));
         }
         doctors.sort_unstable();
         doctors.dedup();
@@ -497,7 +498,7 @@ impl Hub {
 }
 
 fn free(calendar: &Calendar, service: ServiceId, date: Date) -> Option<Vec<project::LiveSlot>> {
-    calendar.doctor.service(service).ok().map(|service| project::free_slots(calendar, service, date))
+    calendar.doctor.service(service).ok().map(|service| project::open_slots(calendar, service, date))
 }
 
 fn changes_rules(commits: &[Arc<Commit>], doctor: DoctorId) -> bool {

@@ -1,15 +1,21 @@
 //! Booking, moving and cancelling appointments. One write decides each.
 
+mod booking;
 mod explain;
+mod holds;
 mod life;
 mod terms;
+
+pub use self::booking::{Book, For};
+pub use self::holds::Hold;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use self::terms::{allows, beyond, overridden, permits};
+use self::holds::Way;
+use self::terms::{beyond, overridden, permits};
 use super::auth::Auth;
 use super::releases::Releases;
 use super::request::{self, Done};
@@ -17,14 +23,14 @@ use super::slots::{self, Slots};
 use crate::clock::Clock;
 use crate::domain::access::{self, Object};
 use crate::domain::account::{Identity, Role, Viewer};
-use crate::domain::appointment::{Appointment, Booking, HistoryEntry, Move, WalkIn};
+use crate::domain::appointment::{Action, Appointment, HistoryEntry, Move, WalkIn};
 use crate::domain::change::Position;
 use crate::domain::entry::Quota;
-use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId, UserId};
+use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId};
 use crate::domain::refusal::{Refusal, Violation};
 use crate::domain::slots as rules;
 use crate::error::{ClusterName, Error, Outcome, Result};
-use crate::store::appointments::{AppointmentStore, Inserted, Query, Replaced};
+use crate::store::appointments::{AppointmentStore, Query, Replaced, Stored};
 use crate::store::idempotency::Request;
 use crate::views::calendar::Calendar;
 use crate::views::calendars::Calendars;
@@ -32,6 +38,7 @@ use crate::views::committed::Committed;
 
 /// How often a change is decided anew because somebody else changed the same appointment.
 pub(super) const REPLACE_ATTEMPTS: usize = 16;
+const RELEASE: &str = "hold.release";
 /// How many times a key can be used again, each more than a day after the one before.
 pub(super) const GENERATIONS: u8 = 16;
 
@@ -44,36 +51,14 @@ pub struct Appointments {
     pub(super) committed: Arc<Committed>,
     pub(super) releases: Releases,
     pub(super) clock: Clock,
-}
-
-/// What is to be booked.
-#[derive(Clone, Debug)]
-pub struct Book {
-    pub doctor: DoctorId,
-    pub service: ServiceId,
-    pub start: Timestamp,
-    pub reason: Option<String>,
-    pub patient: For,
-    /// Why the practice sets the rules aside, if it does.
-    pub exception: Option<String>,
-}
-
-/// Whom something is booked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum For {
-    Caller,
-    User(PatientId),
-    /// Somebody without an account.
-    WalkIn {
-        name: String,
-        walk_in: WalkIn,
-    },
+    hold_length: SignedDuration,
 }
 
 /// What is to become of an appointment.
 enum Change {
     Reschedule { start: Timestamp, exception: Option<String> },
     Cancel { reason: Option<String> },
+    Release,
     Move(Move),
     Decline { reason: Option<String> },
     Note { notes: Option<String> },
@@ -88,86 +73,10 @@ impl Appointments {
         calendars: Arc<Calendars>,
         committed: Arc<Committed>,
         clock: Clock,
+        hold_length: SignedDuration,
     ) -> Self {
         let releases = Releases::new(store.clone(), calendars.clone(), committed.clone());
-        Self { store, auth, slots, calendars, committed, releases, clock }
-    }
-
-    /// Books a slot.
-    ///
-    /// # Errors
-    /// `not_found`, `forbidden`, `slot_unavailable`, `slot_taken`, `patient_busy`, `idempotency_key_reused`, `unavailable`.
-    pub async fn book(&self, viewer: &Viewer, key: &str, book: Book) -> Result<Done<Appointment>> {
-        const OPERATION: &str = "appointment.book";
-        let identity = viewer.identity()?;
-        let now = self.clock.now();
-        let request = book.request(identity, OPERATION, key, now);
-        // Of a walk-in, the same for each repetition, and nobody's account.
-        let stranger = UserId(request::derived_id(&request.of("appointment.book/patient"), 0));
-        let patient = self.patient_of(OPERATION, viewer, book.doctor, &book.patient, stranger).await?;
-        let practice = self.is_practice(viewer, book.doctor).await.map_err(unchanged)?;
-        if book.exception.is_some() && !practice {
-            return Err(Refusal::Forbidden.into());
-        }
-        let mut calendar = self.calendar(viewer, book.doctor).await?;
-        let mut allowed = allows(&calendar.doctor, &book, now);
-        if allowed.is_err() {
-            // The rules may have changed in what this node has acknowledged and not seen yet.
-            self.committed.catch_up().await;
-            calendar = self.calendar(viewer, book.doctor).await?;
-            allowed = allows(&calendar.doctor, &book, now);
-        }
-        let (start, rule) = match self.admits(&calendar.doctor, &book, patient, allowed).await? {
-            Ok(allowed) => allowed,
-            // A success that is remembered stays one, whatever the rules say by now.
-            Err(refusal) => return self.remembered(&request).await?.ok_or(refusal.into()),
-        };
-        let doctor = &calendar.doctor;
-        let service = doctor.service(book.service)?;
-        let (patient_name, walk_in) = self.written_of(identity, patient, &book.patient).await?;
-        let date = rules::local_date(doctor, start);
-        let mut lost = BTreeSet::new();
-        let booking = |id, quotas, rule| Booking {
-            id,
-            doctor,
-            service,
-            patient_id: patient,
-            patient_name: &patient_name,
-            walk_in: walk_in.clone(),
-            start,
-            quotas,
-            reason: book.reason.clone(),
-            pending: service.terms.requires_approval && !practice,
-            overridden: overridden(rule, book.exception.as_deref()),
-            by: request.actor(),
-            now,
-        };
-        let mut generation = 0;
-        while generation < GENERATIONS {
-            let id = AppointmentId(request::derived_id(&request, generation));
-            let (quotas, limit) = match calendar.places(service, date, &[], &lost) {
-                Ok(quotas) => (quotas, None),
-                Err(limit) => match beyond(limit, book.exception.as_deref()) {
-                    Ok(limit) => (Vec::new(), Some(limit)),
-                    Err(refusal) => return self.remembered(&request).await?.ok_or(refusal.into()),
-                },
-            };
-            let appointment = booking(id, quotas, rule.or(limit)).into_appointment();
-            match self.store.insert(&appointment, &request).await? {
-                Inserted::Done(at) => return Ok(self.acknowledged(appointment, at)),
-                Inserted::Refused(refusal) => {
-                    return Err(self.with_alternatives(refusal, &calendar, book.service, book.start));
-                }
-                Inserted::Exists => {
-                    if let Some(done) = self.recall(id, &request).await? {
-                        return Ok(done);
-                    }
-                    generation += 1;
-                }
-                Inserted::Outnumbered(place) => drop(lost.insert(place)),
-            }
-        }
-        Err(Refusal::IdempotencyKeyReused.into())
+        Self { store, auth, slots, calendars, committed, releases, clock, hold_length }
     }
 
     /// One appointment.
@@ -263,6 +172,24 @@ impl Appointments {
         self.change(viewer, &request, id, rev, &Change::Cancel { reason }).await
     }
 
+    /// Gives back a hold.
+    ///
+    /// # Errors
+    /// `not_found`, also for those of others; `hold_expired`, `illegal_transition` once it is booked, `stale_rev`,
+    /// `idempotency_key_reused`, `unavailable`.
+    pub async fn release(
+        &self,
+        viewer: &Viewer,
+        key: &str,
+        id: AppointmentId,
+        rev: Option<u32>,
+    ) -> Result<Done<Appointment>> {
+        let parts = [&id.to_string(), &format!("{rev:?}")];
+        let parts = parts.map(String::as_str);
+        let request = request::request(viewer.identity()?, RELEASE, key, &parts, self.clock.now());
+        self.change(viewer, &request, id, rev, &Change::Release).await
+    }
+
     /// A patient's appointments that are open or not older than `since`, with the position at which that is true.
     ///
     /// # Errors
@@ -330,6 +257,11 @@ impl Appointments {
                 Replaced::Outnumbered(place) => drop(lost.insert(place)),
                 Replaced::Refused(refusal) => {
                     let calendar = self.calendar(viewer, next.doctor_id).await?;
+                    if let Refusal::SlotTaken { .. } = refusal
+                        && let Way::Freed = self.make_way(&calendar, &next.claims, None, request).await?
+                    {
+                        continue;
+                    }
                     return Err(self.with_alternatives(refusal, &calendar, next.service_id, next.start));
                 }
             }
@@ -348,6 +280,7 @@ impl Appointments {
     ) -> Result<Appointment> {
         let (by, now) = (request.actor(), request.at);
         match change {
+            Change::Release => Ok(current.hold_ended(Action::Released, by, now)?),
             Change::Move(to) => Ok(current.moved(*to, by, now)?),
             Change::Decline { reason } => Ok(current.declined(reason.clone(), by, now)?),
             Change::Note { notes } => Ok(current.noted(notes.clone(), by, now)?),
@@ -442,6 +375,12 @@ impl Appointments {
 
     /// Asks the policy. Returns whether the viewer acts for the practice.
     async fn authorise(&self, operation: &str, viewer: &Viewer, appointment: &Appointment) -> Result<bool> {
+        if operation == RELEASE {
+            // Whoever holds the time, whomever it is for.
+            let owner = appointment.held.map(|held| held.by);
+            access::authorise(operation, viewer, Object { patient: owner, ..Object::default() })?;
+            return Ok(false);
+        }
         let staff = self.slots.staff(viewer, appointment.doctor_id).await?;
         let object = Object::between(appointment.doctor_id, appointment.patient_id).with_staff(&staff);
         access::authorise(operation, viewer, object)?;
@@ -469,7 +408,7 @@ impl Appointments {
         for generation in 0..GENERATIONS {
             let id = AppointmentId(request::derived_id(request, generation));
             let Some((stored, at)) = self.store.find_latest(id).await.map_err(unchanged)? else { return Ok(None) };
-            if let Some(original) = stored.recall(request)? {
+            if let Some(original) = self.original(&stored, request).await? {
                 return Ok(Some(Done { value: original, at }));
             }
         }
@@ -482,7 +421,15 @@ impl Appointments {
             // The collision was with a write that did not last.
             return Err(Error::Unavailable { cluster: ClusterName::Appointments, outcome: Some(Outcome::Unknown) });
         };
-        Ok(stored.recall(request)?.map(|original| self.acknowledged(original, at)))
+        Ok(self.original(&stored, request).await?.map(|original| self.acknowledged(original, at)))
+    }
+
+    /// What a document of a request's own id remembers of it, there or in the appointment that it has become.
+    async fn original(&self, stored: &Stored, request: &Request) -> Result<Option<Appointment>> {
+        let Some(id) = stored.elsewhere() else { return stored.recall(request) };
+        let found = self.store.find_latest(id).await.map_err(unknown)?;
+        let (became, _) = found.ok_or_else(|| Error::Internal("a trace leads nowhere".to_owned()))?;
+        became.recall_by(stored, request)
     }
 
     fn with_alternatives(&self, refusal: Refusal, calendar: &Calendar, service: ServiceId, start: Timestamp) -> Error {
@@ -495,31 +442,6 @@ impl Appointments {
                 Refusal::SlotTaken { alternatives }.into()
             }
             (refusal, _) => refusal.into(),
-        }
-    }
-}
-
-impl Book {
-    fn request(&self, identity: &Identity, operation: &'static str, key: &str, now: Timestamp) -> Request {
-        let parts = [
-            self.doctor.to_string(),
-            self.service.to_string(),
-            self.start.to_string(),
-            self.patient.told(identity),
-            format!("{:?}", self.reason),
-            format!("{:?}", self.exception),
-        ];
-        request::request(identity, operation, key, &parts.each_ref().map(String::as_str), now)
-    }
-}
-
-impl For {
-    /// For what tells requests apart.
-    pub(super) fn told(&self, identity: &Identity) -> String {
-        match self {
-            Self::Caller => identity.user.to_string(),
-            Self::User(patient) => patient.to_string(),
-            Self::WalkIn { .. } => format!("{self:?}"),
         }
     }
 }

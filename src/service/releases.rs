@@ -14,7 +14,7 @@ use crate::domain::time_off::shares;
 use crate::error::Result;
 use crate::store::appointments::AppointmentStore;
 use crate::store::together::Changes;
-use crate::views::calendar::Calendar;
+use crate::views::calendar::{Calendar, Occupancy};
 use crate::views::calendars::Calendars;
 use crate::views::committed::Committed;
 
@@ -84,5 +84,5 @@ impl Releases {
 }
 
 fn free_of(calendar: &Calendar, ticks: &[Tick]) -> Vec<Tick> {
-    ticks.iter().copied().filter(|tick| calendar.is_free(*tick..Tick(tick.0 + 1))).collect()
+    ticks.iter().copied().filter(|tick| calendar.occupancy(*tick..Tick(tick.0 + 1)) == Occupancy::Free).collect()
 }

@@ -27,7 +27,7 @@ use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::appointments::Stored;
 use crate::store::idempotency::Request;
 use crate::store::series::Together;
-use crate::views::calendar::Calendar;
+use crate::views::calendar::{Calendar, Occupancy};
 
 /// Recurring appointments.
 pub struct SeriesOfAppointments {
@@ -424,7 +424,9 @@ impl SeriesOfAppointments {
             let taken = Taken {
                 places: |date| left.look(date, &[]).map(drop),
                 doctor: |range: Range<Tick>| {
-                    ticks(range).any(|tick| !own.doctor.contains(&tick) && !calendar.is_free(tick..Tick(tick.0 + 1)))
+                    ticks(range).any(|tick| {
+                        !own.doctor.contains(&tick) && calendar.occupancy(tick..Tick(tick.0 + 1)) != Occupancy::Free
+                    })
                 },
                 patient: |range: Range<Tick>| {
                     ticks(range).any(|tick| !own.patient.contains(&tick) && spent.contains(&tick))

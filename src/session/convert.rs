@@ -39,7 +39,7 @@ use crate::error::{ClusterName, Error, Outcome};
 use crate::live::project::LiveSlot;
 use crate::service::auth::Grant;
 use crate::service::export::{Complete, Export};
-use crate::service::slots::First;
+use crate::service::slots::{First, Found};
 
 pub fn id(id: Uuid) -> Id {
     Id(id.to_string())
@@ -257,16 +257,24 @@ pub fn patients_of(patients: AllowedPatients) -> Patients {
     }
 }
 
-pub fn slot((start, end): &(Timestamp, Timestamp)) -> Slot {
+pub fn free_slot((start, end): &(Timestamp, Timestamp)) -> Slot {
     Slot { start: instant(*start), end: instant(*end), status: SlotStatus::Free }
+}
+
+pub fn slot(slot: &Found) -> Slot {
+    Slot { start: instant(slot.start), end: instant(slot.end), status: slot_status(slot.held) }
+}
+
+fn slot_status(held: bool) -> SlotStatus {
+    if held { SlotStatus::Held } else { SlotStatus::Free }
 }
 
 pub fn live_slot(slot: &LiveSlot) -> WireLiveSlot {
     WireLiveSlot {
         start: instant(slot.start),
         end: instant(slot.end),
-        status: SlotStatus::Free,
-        held_until: None,
+        status: slot_status(slot.held_until.is_some()),
+        held_until: slot.held_until.map(instant),
         bookable_from: instant(slot.bookable_from),
         bookable_until: instant(slot.bookable_until),
     }
@@ -300,6 +308,7 @@ pub fn appointment(appointment: &Appointment) -> WireAppointment {
         notes: None,
         created_at: instant(appointment.created_at),
         updated_at: instant(appointment.updated_at),
+        expires_at: appointment.held.filter(|_| appointment.status == Status::Held).map(|held| instant(held.until)),
     }
 }
 
@@ -369,11 +378,12 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::Forbidden => plain(ErrorCode::Forbidden),
         Refusal::NotFound => plain(ErrorCode::NotFound),
         Refusal::SlotTaken { alternatives } => {
-            Problem { alternatives: Some(alternatives.iter().map(slot).collect()), ..plain(ErrorCode::SlotTaken) }
+            Problem { alternatives: Some(alternatives.iter().map(free_slot).collect()), ..plain(ErrorCode::SlotTaken) }
         }
         Refusal::SlotUnavailable { rule } => {
             Problem { rule: Some(rule.as_str().to_owned()), ..plain(ErrorCode::SlotUnavailable) }
         }
+        Refusal::HoldExpired => plain(ErrorCode::HoldExpired),
         Refusal::PatientBusy => plain(ErrorCode::PatientBusy),
         Refusal::OfSeries { why, occurrences } => {
             Problem { occurrences: occurrences.iter().map(occurrence).collect(), ..refused(*why) }

@@ -1,5 +1,9 @@
 //! The appointments collection: everything that takes a doctor's time, under the index that makes overlap impossible.
 
+mod holds;
+
+pub use self::holds::{Confirmed, Holding};
+
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use mongodb::bson::{Document, RawDocumentBuf, Uuid, doc};
@@ -11,7 +15,7 @@ use super::collection;
 use super::documents::{AppointmentDoc, DoctorDoc, EntryDoc, Outcome, Remembered, quota};
 use super::idempotency::{Recall, Request, without};
 use super::together::{Changes, Together};
-use super::value::{bson_id, bson_time, position};
+use super::value::{bson_id, bson_time, position, uuid_of};
 use super::whole::{self, reached};
 use super::write::{Verdict, linearizable, read, until_decided};
 use crate::domain::appointment::{Appointment, Status};
@@ -26,6 +30,8 @@ use crate::error::{Error, Result};
 pub const CLAIMS_INDEX: &str = "doctor_claims";
 /// Unique: no patient is in two places.
 pub const SHARED_INDEX: &str = "shared_claims";
+/// The live holds, by their end.
+const HELD_INDEX: &str = "held_until";
 pub(super) const PRIMARY_INDEX: &str = "_id_";
 
 /// The appointments collection.
@@ -107,6 +113,26 @@ impl Stored {
         (self.guard(), document)
     }
 
+    /// Where the result of the request is, which this document only remembers; and the way back from there.
+    #[must_use]
+    pub fn elsewhere(&self) -> Option<AppointmentId> {
+        self.document.see.map(|id| AppointmentId(uuid_of(id)))
+    }
+
+    /// The original result of a request that another document remembers.
+    ///
+    /// # Errors
+    /// `idempotency_key_reused` when the key was used for something else.
+    pub fn recall_by(&self, trace: &Self, request: &Request) -> Result<Option<Appointment>> {
+        match request.recall(&trace.document.keys) {
+            Recall::New | Recall::Done(None) => Ok(None),
+            Recall::Different => Err(Refusal::IdempotencyKeyReused.into()),
+            Recall::Done(Some(outcome)) => {
+                self.document.at_outcome(outcome).map(Some).map_err(|error| Error::Internal(error.to_string()))
+            }
+        }
+    }
+
     pub(super) fn keys_with(&self, request: &Request, next: &Appointment) -> Vec<Remembered> {
         request.remember(&self.document.keys, Some(Outcome::of(next)))
     }
@@ -140,7 +166,11 @@ impl AppointmentStore {
         let series =
             IndexOptions::builder().partial_filter_expression(doc! { "seriesId": { "$exists": true } }).build();
         self.cluster.ensure_index(name, "series", doc! { "seriesId": 1, "start": 1 }, series).await?;
-        self.cluster.ensure_index(name, "patient_start", doc! { "patientId": 1, "start": 1, "_id": 1 }, plain()).await
+        let patient = doc! { "patientId": 1, "start": 1, "_id": 1 };
+        self.cluster.ensure_index(name, "patient_start", patient, plain()).await?;
+        let held = doc! { "status": Status::Held.as_str() };
+        let held = IndexOptions::builder().partial_filter_expression(held).build();
+        self.cluster.ensure_index(name, HELD_INDEX, doc! { "status": 1, "expiresAt": 1 }, held).await
     }
 
     /// Books: one insert, decided by the unique indexes.
@@ -198,7 +228,8 @@ impl AppointmentStore {
         person: UserId,
         heirs: Vec<TimeOffDay>,
     ) -> Result<bool> {
-        let document = AppointmentDoc::from_domain(next, without(&current.document.keys, person));
+        let keys = without(&current.document.keys, person);
+        let document = AppointmentDoc { see: current.document.see, ..AppointmentDoc::from_domain(next, keys) };
         if !heirs.is_empty() {
             let changes = Changes::default().document(current.guard(), document).taken(heirs);
             return Ok(matches!(self.write_together(changes).await?, Together::Done(_)));
@@ -228,9 +259,11 @@ impl AppointmentStore {
     /// `unavailable` when the cluster does not answer.
     pub async fn of_person(&self, person: UserId, limit: i64) -> Result<Vec<Appointment>> {
         let id = bson_id(person.0);
-        let found = self
-            .find_all(doc! { "kind": { "$exists": false }, "$or": [{ "patientId": id }, { "doctorId": id }] }, limit)
-            .await?;
+        let filter = doc! {
+            "kind": { "$exists": false }, "see": { "$exists": false },
+            "$or": [{ "patientId": id }, { "doctorId": id }],
+        };
+        let found = self.find_all(filter, limit).await?;
         Ok(found.into_iter().map(|stored| stored.appointment).collect())
     }
 
@@ -331,7 +364,8 @@ impl AppointmentStore {
         documents.into_iter().map(|document| Stored::new(document).map(|stored| stored.appointment)).collect()
     }
 
-    /// Every appointment of a patient that is open or not older than `since`, and the position at which that is true.
+    /// Every appointment of a patient that is open or not older than `since`, and their own holds, with the position at which that is
+    /// true.
     ///
     /// # Errors
     /// `unavailable` when the cluster does not answer.
@@ -341,11 +375,14 @@ impl AppointmentStore {
         since: Timestamp,
     ) -> Result<(Position, Vec<Appointment>)> {
         let open: Vec<&str> = Status::ALL.into_iter().filter(|status| status.is_open()).map(Status::as_str).collect();
-        let filter = doc! {
+        // Somebody's holds are theirs, whomever they are for.
+        let ended_or_held = [Status::Expired.as_str(), Status::Held.as_str()];
+        let appointments = doc! {
             "patientId": bson_id(patient.0),
+            "status": { "$nin": ended_or_held.to_vec() },
             "$or": [{ "start": { "$gte": bson_time(since) } }, { "status": { "$in": open } }],
         };
-        self.snapshot(filter).await
+        self.snapshot(doc! { "$or": [appointments, { "shared": { "$in": holds::places(patient) } }] }).await
     }
 
     /// Every appointment of a doctor that lies in a window, and the position at which that is true.
@@ -425,6 +462,12 @@ impl Query {
         }
         if let Some(status) = self.status {
             filter.insert("status", status.as_str());
+        } else {
+            // Ended holds are no appointments: only who asks for them gets them.
+            filter.insert("status", doc! { "$ne": Status::Expired.as_str() });
+        }
+        if self.status == Some(Status::Expired) {
+            filter.insert("see", doc! { "$exists": false });
         }
         if let Some(before) = self.starts_before {
             start.insert("$lt", bson_time(before));

@@ -17,7 +17,7 @@ use self::entry::claims;
 pub use self::entry::{Claim, EntryDoc, TimeOffDoc, quota};
 pub use self::review::ReviewDoc;
 use super::value::{bson_id, bson_time, instant, uuid_of};
-use crate::domain::appointment::{Action, Appointment, HistoryEntry, Overridden, PartOf, Status, WalkIn};
+use crate::domain::appointment::{Action, Appointment, Held, HistoryEntry, Overridden, PartOf, Status, WalkIn};
 use crate::domain::history::Actor;
 use crate::domain::ids::{AppointmentId, PatientId, SeriesId, ServiceId, SessionId, UserId};
 use crate::domain::tick::{Tick, ticks};
@@ -100,6 +100,17 @@ pub struct AppointmentDoc {
     pub reviewed: bool,
     pub created_at: DateTime,
     pub updated_at: DateTime,
+    /// Whose hold it is or was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<Uuid>,
+    /// When that ends by itself, as the database's clock has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<DateTime>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_place: Option<i32>,
+    /// This document only remembers a request; what came of it is the document with this id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub see: Option<Uuid>,
     /// Left out by the feed, as are `keys` and `shared`.
     #[serde(default)]
     pub history: Vec<HistoryDoc>,
@@ -137,7 +148,8 @@ pub struct OverriddenDoc {
 }
 
 impl AppointmentDoc {
-    /// The document of an appointment. `shared` holds what its patient takes: `p:<patient>:<tick>`.
+    /// The document of an appointment. `shared` holds what its patient takes: `p:<patient>:<tick>`; of a hold, the place among
+    /// those of its owner: `h:<user>:<place>`.
     #[must_use]
     pub fn from_domain(appointment: &Appointment, keys: Vec<Remembered>) -> Self {
         Self {
@@ -166,6 +178,10 @@ impl AppointmentDoc {
             reviewed: appointment.reviewed,
             created_at: bson_time(appointment.created_at),
             updated_at: bson_time(appointment.updated_at),
+            held_by: appointment.held.map(|held| bson_id(held.by.0)),
+            expires_at: appointment.held.map(|held| bson_time(held.until)),
+            held_place: appointment.held.map(|held| i32::from(held.place)),
+            see: None,
             history: appointment.history.iter().map(HistoryDoc::from_domain).collect(),
             keys,
         }
@@ -201,6 +217,7 @@ impl AppointmentDoc {
             reviewed: self.reviewed,
             created_at: instant(self.created_at).map_err(|_| bad("createdAt"))?,
             updated_at: instant(self.updated_at).map_err(|_| bad("updatedAt"))?,
+            held: self.held().map_err(bad)?,
             claims: entry::ticks_of(&self.claims),
             freed: entry::ticks_of(&self.freed),
             quotas: entry::quotas_of(&self.claims).ok_or_else(|| bad("claims"))?,
@@ -214,6 +231,48 @@ impl AppointmentDoc {
         })
     }
 
+    fn held(&self) -> Result<Option<Held>, &'static str> {
+        let (Some(by), Some(until), Some(place)) = (self.held_by, self.expires_at, self.held_place) else {
+            return Ok(None);
+        };
+        Ok(Some(Held {
+            by: UserId(uuid_of(by)),
+            until: instant(until).map_err(|_| "expiresAt")?,
+            place: u8::try_from(place).map_err(|_| "heldPlace")?,
+        }))
+    }
+
+    /// What remembers, under an id of its own, a request that has become another document. It takes nothing and names nobody but
+    /// whoever asked.
+    #[must_use]
+    pub fn trace(&self, id: Uuid, remembered: &Remembered) -> Self {
+        Self {
+            id,
+            rev: 1,
+            status: Status::Expired.as_str().to_owned(),
+            claims: None,
+            shared: None,
+            freed: None,
+            doctor_name: String::new(),
+            patient_id: remembered.user,
+            patient_name: String::new(),
+            walk_in: None,
+            service_name: String::new(),
+            series_id: None,
+            rrule: None,
+            reason: None,
+            cancel_reason: None,
+            notes: None,
+            held_by: None,
+            expires_at: None,
+            held_place: None,
+            see: Some(self.id),
+            history: Vec::new(),
+            keys: vec![remembered.clone()],
+            ..self.clone()
+        }
+    }
+
     /// The appointment as it was right after a remembered success, with the notes of now: no second copy of them is kept.
     ///
     /// # Errors
@@ -225,6 +284,10 @@ impl AppointmentDoc {
         then.start = outcome.start;
         then.end = outcome.end;
         then.updated_at = outcome.updated_at;
+        if then.status == Status::Held.as_str() {
+            // That was said when it was booked.
+            then.reason = None;
+        }
         let mut then = then.to_domain()?;
         if then.status != Status::Cancelled {
             // There is one from the end on, and it stays.
@@ -279,8 +342,16 @@ impl HistoryDoc {
     }
 }
 
-/// What the patient of an appointment takes, in the order of time; `None` once it takes nothing.
+/// The name of a place among somebody's holds.
+pub(super) fn hold_place(user: UserId, place: u8) -> String {
+    format!("h:{}:{place}", user.0.simple())
+}
+
+/// What the patient of an appointment takes, in the order of time, or the owner of a hold; `None` once it takes nothing.
 fn shared_claims(appointment: &Appointment) -> Option<Vec<String>> {
+    if let (Status::Held, Some(held)) = (appointment.status, appointment.held) {
+        return Some(vec![hold_place(held.by, held.place)]);
+    }
     (!appointment.claims.is_empty()).then(|| {
         let patient = appointment.patient_id.0.simple();
         ticks(appointment.patient_ticks()).map(|tick| format!("p:{patient}:{}", tick.0)).collect()

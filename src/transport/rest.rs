@@ -183,11 +183,13 @@ struct Revised {
 
 /// Where what was created can be read; an account is read by its owner alone.
 fn location(door: &Door, uri: &Uri, created: &str) -> String {
-    match door.operation.kind() {
-        Kind::Connection => "/v1/me".to_owned(),
+    match (door.operation, door.operation.kind()) {
+        // It is read as what it will become.
+        (Operation::SlotHold, _) => format!("/v1/appointments/{created}"),
         // It is made under its doctor, and lives on its own.
-        Kind::Mutation if door.operation == Operation::ReviewCreate => format!("/v1/reviews/{created}"),
-        Kind::Read | Kind::Mutation => format!("{}/{created}", uri.path()),
+        (Operation::ReviewCreate, _) => format!("/v1/reviews/{created}"),
+        (_, Kind::Connection) => "/v1/me".to_owned(),
+        (_, Kind::Read | Kind::Mutation) => format!("{}/{created}", uri.path()),
     }
 }
 

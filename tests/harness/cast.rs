@@ -126,6 +126,13 @@ impl Cast {
         text(&connection.request("appointment.book", booking, Some(key())).await.expect("a free time").data, "id")
     }
 
+    /// The patient's hold on a time of its own: the same until it is released, since there may not be many.
+    pub async fn hold(&self) -> String {
+        let connection = self.clinic.connect(&self.patient).await;
+        let slot = self.practice.booking(&at(&date(50), "09:00"));
+        text(&connection.request("slot.hold", slot, Some(key())).await.expect("a free time").data, "id")
+    }
+
     /// A new request of the patient, which the practice has to approve.
     pub async fn request(&self) -> String {
         let service = self.with_approval.get_or_init(|| async {
@@ -254,6 +261,10 @@ impl Cast {
                 json!({ "doctorId": doctor, "serviceId": service, "start": self.free_time(), "reason": "Dolor de cabeza",
                     "patientId": self.patient.id })
             }
+            Operation::SlotHold => {
+                json!({ "doctorId": doctor, "serviceId": service, "start": self.free_time(), "patientId": self.patient.id })
+            }
+            Operation::HoldRelease => json!({ "id": self.hold().await }),
             Operation::AppointmentGet => json!({ "id": self.appointment().await }),
             Operation::AppointmentList => {
                 json!({ "doctorId": doctor, "patientId": self.patient.id, "from": at(&date(0), "00:00"),

@@ -183,6 +183,26 @@ async fn what_is_given_up_within_is_taken_over_at_once() {
     assert_eq!(starts(&clinic, &practice, &date(3)).await.len(), 20, "all of it is free again");
 }
 
+/// However a hold ends but by booking, its time goes to the time off that began meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_holds_give_up_within_is_taken_over() {
+    let clinic = Clinic::open_with(&["--hold-seconds", "20"]).await;
+    let practice = clinic.practice().await;
+    let patient = clinic.patient().await;
+    let slot = |time: &str| practice.booking(&at(&date(3), time));
+    let released = ask(&clinic, &patient, "slot.hold", slot("09:00")).await.unwrap();
+    ask(&clinic, &patient, "slot.hold", slot("10:00")).await.unwrap();
+    let mut calendar = Watcher::start(clinic.connect(&practice.doctor).await, &practice.calendar(), None).await;
+    calendar.until(|view| view.items.len() == 2).await;
+    ask(&clinic, &practice.doctor, "timeOff.create", days(&practice, 3, 3)).await.unwrap();
+    assert_eq!(taken(&clinic, &practice, span(3, 3)).await, (288 - 12, 12));
+    ask(&clinic, &patient, "hold.release", json!({ "id": released["id"] })).await.unwrap();
+    assert_eq!(taken(&clinic, &practice, span(3, 3)).await, (288 - 6, 6));
+    // The sweeper ends the other one, which is seen in the calendar.
+    calendar.until(|view| view.items.is_empty()).await;
+    assert_eq!(taken(&clinic, &practice, span(3, 3)).await, (288, 0));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_another_time_off_covers_stays_off() {
     let clinic = Clinic::open().await;

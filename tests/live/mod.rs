@@ -2,6 +2,7 @@
 
 mod contest;
 pub mod doctor;
+mod holds;
 mod limits;
 mod model;
 mod resume;

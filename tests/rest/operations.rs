@@ -18,6 +18,7 @@ async fn every_operation_answers_at_its_route() {
         let token = match operation {
             Operation::AuthLogout => login(url, &cast.admin).await.token,
             Operation::MeDelete => cast.spare(Caller::Admin).await.unwrap().token,
+            Operation::HoldRelease => cast.patient.token.clone(),
             // Which no admin may.
             Operation::AppointmentSetNotes => cast.practice.doctor.token.clone(),
             Operation::ReviewCreate | Operation::ReviewUpdate => cast.patient.token.clone(),
@@ -51,7 +52,7 @@ async fn every_operation_answers_at_its_route() {
             assert_eq!(again.header("location"), location, "{name}");
             check_after(&rest, &answer).await;
         }
-        if operation == Operation::AppointmentBook {
+        if matches!(operation, Operation::AppointmentBook | Operation::SlotHold) {
             assert_eq!(location, format!("/v1/appointments/{}", output["id"].as_str().unwrap()));
             let read = rest.send("GET", location, &[], None).await;
             assert_eq!((read.json(), read.header("etag")), (output, etag.as_str()));

@@ -126,6 +126,21 @@ Examples:
 When the time has just been taken, free times nearby are printed. When the connection breaks, the booking is sent again
 with the same key, so that it happens once.")]
     Book(Book),
+    /// Keep a time for some minutes, before you book it
+    #[command(after_help = "\
+Examples:
+  cita-cli hold rojas general 2026-12-01T09:30
+  cita-cli book rojas general 2026-12-01T09:30      (uses the hold)")]
+    Hold(Hold),
+    /// Give back a time that you hold
+    #[command(after_help = "Example:\n  cita-cli release 0193b0a2-…")]
+    Release {
+        /// Id of the hold
+        id: String,
+        /// Idempotency key; give that of an earlier attempt to learn its outcome
+        #[arg(long)]
+        key: Option<String>,
+    },
     /// Move an appointment; the old time is kept until the new one is won
     #[command(after_help = "Example:\n  cita-cli reschedule 0193b0a2-… 2026-12-02T10:00")]
     Reschedule {
@@ -452,6 +467,19 @@ pub struct Book {
     /// Why you come
     #[arg(long)]
     pub reason: Option<String>,
+    /// Idempotency key; give that of an earlier attempt to learn its outcome
+    #[arg(long)]
+    pub key: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Hold {
+    /// Id or part of the doctor's name
+    pub doctor: String,
+    /// Id or part of the service's name
+    pub service: String,
+    /// RFC 3339, or local time of the doctor: 2026-12-01T09:30
+    pub start: String,
     /// Idempotency key; give that of an earlier attempt to learn its outcome
     #[arg(long)]
     pub key: Option<String>,

@@ -378,6 +378,7 @@ mod tests {
             notes: None,
             created_at: "0".into(),
             updated_at: "0".into(),
+            expires_at: None,
         };
         let upsert = |item| Change { topic: "t".into(), upserted: vec![item], removed: Vec::new() };
         let mut model = Model::default();

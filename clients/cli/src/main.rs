@@ -71,6 +71,8 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         Command::Outside { doctor } => hours::outside(&mut open(Access::User)?, doctor).await,
         Command::Slots(range) => directory::slots(&mut open(Access::Known)?, &range).await,
         Command::Book(book) => appointments::book(&mut open(Access::User)?, book).await,
+        Command::Hold(hold) => appointments::hold(&mut open(Access::User)?, hold).await,
+        Command::Release { id, key } => appointments::release(&mut open(Access::User)?, &id, key).await,
         Command::Reschedule { id, start, key } => {
             appointments::reschedule(&mut open(Access::User)?, &id, &start, key).await
         }

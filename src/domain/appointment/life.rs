@@ -179,6 +179,7 @@ mod tests {
             reviewed: false,
             created_at: minute(0),
             updated_at: minute(0),
+            held: None,
             claims: vec![Tick(1), Tick(2)],
             freed: vec![Tick(9)],
             quotas: Vec::new(),

@@ -67,6 +67,7 @@ mod tests {
             end: Tick(tick.0 + 6).instant(),
             time_zone: "America/Bogota".to_owned(),
             series: None,
+            held: None,
             reason: None,
             cancel_reason: None,
             notes: None,

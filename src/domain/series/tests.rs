@@ -111,6 +111,7 @@ fn appointment() -> Appointment {
         reviewed: false,
         created_at: Timestamp::UNIX_EPOCH,
         updated_at: Timestamp::UNIX_EPOCH,
+        held: None,
         claims: Vec::new(),
         freed: Vec::new(),
         quotas: Vec::new(),

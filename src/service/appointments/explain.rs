@@ -6,6 +6,7 @@ use super::Appointments;
 use super::terms::permits;
 use crate::domain::access::{self, Object};
 use crate::domain::account::Viewer;
+use crate::domain::appointment::Status;
 use crate::domain::doctor::{Patients, Service};
 use crate::domain::ids::{AppointmentId, DoctorId, ServiceId};
 use crate::domain::refusal::Refusal;
@@ -44,7 +45,10 @@ impl Appointments {
         let offered = calendar.doctor.service(service)?;
         let mut explained =
             Explained { time_zone: calendar.doctor.zone_name().to_owned(), refusal: None, taken_by: Vec::new() };
-        let tick = match permits(&calendar.doctor, offered, start, false, self.clock.now()) {
+        // What somebody holds themselves, they can book.
+        let own = viewer.identity().ok().and_then(|identity| calendar.hold_of(identity.user, service, start));
+        let asked_at = own.map_or(self.clock.now(), |hold| hold.created_at);
+        let tick = match permits(&calendar.doctor, offered, start, false, asked_at) {
             Ok((tick, _)) => tick,
             Err(refusal) => return Ok(Explained { refusal: Some(refusal), ..explained }),
         };
@@ -54,10 +58,12 @@ impl Appointments {
         if !is_practice && !self.is_for(viewer, doctor, offered).await? {
             return Ok(Explained { refusal: Some(Refusal::SlotUnavailable { rule: Rule::Patients }), ..explained });
         }
-        if let Err(rule) = within_limits(&calendar, offered, tick) {
+        if own.is_none()
+            && let Err(rule) = within_limits(&calendar, offered, tick)
+        {
             return Ok(Explained { refusal: Some(Refusal::SlotUnavailable { rule }), ..explained });
         }
-        let takers = calendar.takers(offered.footprint(tick));
+        let takers = if own.is_some() { Vec::new() } else { calendar.takers(offered.footprint(tick)) };
         if !takers.is_empty() {
             explained.refusal = Some(Refusal::SlotTaken { alternatives: Vec::new() });
             if is_practice {
@@ -93,7 +99,9 @@ impl Appointments {
             starts_before: Some(start.plus_minutes(service.duration_minutes).instant()),
             ..Query::default()
         };
-        Ok(self.store.list(&query).await?.iter().any(|appointment| !appointment.claims.is_empty()))
+        let found = self.store.list(&query).await?;
+        let takes_their_time = |status| status != Status::Held;
+        Ok(found.iter().any(|other| takes_their_time(other.status) && !other.claims.is_empty()))
     }
 }
 

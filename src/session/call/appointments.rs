@@ -27,6 +27,7 @@ impl Call<'_> {
             start: fields.instant("/start", &input.start),
             reason: input.reason.map(|reason| fields.text("/reason", &reason, 0, 1_000)),
             patient,
+            hold: input.hold_id.map(|hold| AppointmentId(fields.id("/holdId", &hold))),
             exception: exception(&mut fields, input.r#override),
         };
         fields.finish()?;

@@ -5,6 +5,7 @@ mod admin;
 mod appointments;
 mod auth;
 mod doctors;
+mod holds;
 mod holidays;
 mod life;
 mod reviews;
@@ -172,6 +173,8 @@ async fn carry_out(services: &Services, viewer: &Viewer, request: Request<'_>) -
             Operation::HolidayCalendarGet => call.holidays().await,
             Operation::SlotSearch => call.slot_search().await,
             Operation::SlotExplain => call.slot_explain().await,
+            Operation::SlotHold => call.hold().await,
+            Operation::HoldRelease => call.release().await,
             Operation::AppointmentBook => call.book().await,
             Operation::AppointmentGet => call.appointment_get().await,
             Operation::AppointmentList => call.appointment_list().await,

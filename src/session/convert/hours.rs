@@ -12,7 +12,7 @@ use cita_protocol::time_off::{
 use cita_protocol::value::{LocalTime, TimeZone};
 use jiff::civil::{Time, Weekday};
 
-use super::{appointment, id, instant, slot};
+use super::{appointment, free_slot, id, instant};
 use crate::domain::doctor::{Doctor, LocalRange, Season};
 use crate::domain::holidays::{HolidayCalendar, Names};
 use crate::domain::time_off::TimeOff;
@@ -124,6 +124,6 @@ fn task(task: &Task) -> WireOutside {
     WireOutside {
         appointment: appointment(&task.appointment),
         rule: task.rule.as_str().to_owned(),
-        alternatives: task.alternatives.iter().map(slot).collect(),
+        alternatives: task.alternatives.iter().map(free_slot).collect(),
     }
 }

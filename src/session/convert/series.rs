@@ -3,7 +3,7 @@
 use cita_protocol::series::{Occurrence, OccurrenceStatus, Series};
 use cita_protocol::value::LocalDateTime;
 
-use super::{appointment, id, instant, slot};
+use super::{appointment, free_slot, id, instant};
 use crate::domain::series::{Judged, Verdict};
 use crate::service::series::Booked;
 
@@ -28,6 +28,6 @@ pub fn occurrence(judged: &Judged) -> Occurrence {
         local_start: LocalDateTime(judged.local.to_string()),
         status,
         rule,
-        alternatives: judged.alternatives.iter().map(slot).collect(),
+        alternatives: judged.alternatives.iter().map(free_slot).collect(),
     }
 }

@@ -329,6 +329,7 @@ mod tests {
             notes: None,
             created_at: "2026-11-30T12:00:00Z".into(),
             updated_at: "2026-11-30T12:00:00Z".into(),
+            expires_at: None,
         }
     }
 
@@ -349,8 +350,8 @@ mod tests {
             photo_url: None,
             price: None,
             rating: None,
-            staff: None,
             first_slot: None,
+            staff: None,
         };
         let old = LiveDoctor { doctor, services: Vec::new() };
         let mut new = old.clone();
