@@ -271,7 +271,8 @@ async fn serve(
         let complaint = "the databases hold the demo clinic, whose passwords everybody knows: give production its own";
         return Err(StartError::Configuration(complaint.to_owned()));
     }
-    let seed = || demo::seed(&auth, &parts.doctors, &parts.store).boxed();
+    let demo_reviews = ReviewStore::new(parts.appointments.clone());
+    let seed = || demo::seed(&auth, &parts.doctors, &parts.store, &demo_reviews).boxed();
     let logins = if config.demo { until_available(seed).await? } else { None };
     let (users, store, rules) = (parts.users.clone(), parts.store.clone(), parts.doctors.clone());
     let reviews = ReviewStore::new(parts.appointments.clone());

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use cita::clock::Clock;
 use cita::demo::{DemoLogins, seed};
 use cita::domain::account::{NewAccount, Role};
+use cita::domain::listing::{Filter, Sort};
 use cita::domain::peer::Peer;
 use cita::error::{ClusterName, Result};
 use cita::service::auth::{Auth, Device, Registration};
 use cita::store::appointments::AppointmentStore;
 use cita::store::cluster::Cluster;
-use cita::store::doctors::DoctorStore;
+use cita::store::doctors::{DoctorStore, Search};
+use cita::store::reviews::{self, ReviewStore};
 use cita::store::{collection, users};
 use cita::views::revocations::Revocations;
 use mongodb::bson::{Document, doc};
@@ -41,6 +43,7 @@ async fn node() -> Node {
     users::ensure_indexes(&users).await.unwrap();
     DoctorStore::new(appointments.clone()).ensure_indexes().await.unwrap();
     AppointmentStore::new(appointments.clone()).ensure_indexes().await.unwrap();
+    ReviewStore::new(appointments.clone()).ensure_indexes().await.unwrap();
     let auth = Auth::open(users.clone(), &trust(), Arc::new(Revocations::default()), Clock).await.unwrap();
     Node { users, appointments, auth }
 }
@@ -48,7 +51,8 @@ async fn node() -> Node {
 impl Node {
     async fn seed(&self) -> Result<Option<DemoLogins>> {
         let doctors = DoctorStore::new(self.appointments.clone());
-        seed(&self.auth, &doctors, &AppointmentStore::new(self.appointments.clone())).await
+        let reviews = ReviewStore::new(self.appointments.clone());
+        seed(&self.auth, &doctors, &AppointmentStore::new(self.appointments.clone()), &reviews).await
     }
 
     /// How many users, doctors and appointments there are.
@@ -100,6 +104,25 @@ async fn the_logins_work() {
         let grant = node.auth.login(&login.email, &logins.password.into(), device()).await.unwrap();
         assert_eq!((grant.user.role, grant.user.name.as_str()), (login.role, login.name));
     }
+}
+
+/// Two nodes at once, so that each review is written twice.
+#[tokio::test]
+async fn a_rating_is_what_the_reviews_come_to() {
+    let node = node().await;
+    let (one, other) = tokio::join!(node.seed(), node.seed());
+    assert!(one.unwrap().is_some() && other.unwrap().is_some());
+    let doctors = DoctorStore::new(node.appointments.clone());
+    let everybody = Search { which: Filter::default(), sort: Sort::Name, after: None, limit: 100 };
+    let mut written = 0;
+    for doctor in doctors.search(&everybody).await.unwrap() {
+        let query = reviews::Query { doctor: Some(doctor.id), published: Some(true), limit: 100, ..Default::default() };
+        let found = ReviewStore::new(node.appointments.clone()).list(&query).await.unwrap();
+        let points: u32 = found.iter().map(|review| review.rating).sum();
+        assert_eq!((doctor.rating.sum, doctor.rating.count as usize), (points, found.len()), "{}", doctor.name);
+        written += found.len();
+    }
+    assert!(written > 12, "{written}");
 }
 
 #[tokio::test]

@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use super::data::{self, Exception, Offer, Physician};
 use crate::domain::account::User;
-use crate::domain::appointment::{Appointment, Booking};
+
+use crate::domain::appointment::{Appointment, Booking, Move};
 use crate::domain::availability::{parse_zone, validate_availability, validate_service};
 use crate::domain::doctor::{Approval, Availability, Doctor, LocalRange, Profile, Rating, Service, Terms};
 use crate::domain::history::Actor;
@@ -50,6 +51,8 @@ const LEAD_DAYS: (usize, usize) = (2, 8);
 pub(super) struct Planned {
     pub appointment: Appointment,
     pub request: Request,
+    /// What the patient says of it.
+    pub review: Option<(u32, Option<&'static str>)>,
 }
 
 /// The doctors of the clinic, for the accounts of [`data::DOCTORS`] in their order.
@@ -74,7 +77,7 @@ fn doctor(physician: &Physician, account: &User, now: Timestamp) -> Result<Docto
             photo_url: None,
             price: physician.services.first().map(|offer| (offer.pesos * 100, "COP".to_owned())),
         },
-        rating: physician.rating.map(|(sum, count)| Rating { sum, count }).unwrap_or_default(),
+        rating: Rating::default(),
         availability: availability(physician, now)?,
         services: services.collect::<Result<_>>()?,
         time_off: Vec::new(),
@@ -207,7 +210,20 @@ fn planned(number: usize, doctor: &Doctor, drawn: &Drawn<'_>, dice: &mut Dice, n
         by: Actor { user: drawn.patient.id, session: NO_SESSION },
         now: now.min(drawn.start.instant() - lead),
     };
-    Planned { appointment: booking.into_appointment(), request }
+    let booked = booking.into_appointment();
+    // Thrown for every one, so that what is drawn next does not hang on the time of day.
+    let review = dice.one_of(data::REVIEWS).copied().flatten();
+    match fulfilled(&booked, doctor.id).filter(|visit| visit.end <= now) {
+        Some(visit) => Planned { appointment: visit, request, review },
+        None => Planned { appointment: booked, request, review: None },
+    }
+}
+
+/// A visit that took place at its time.
+fn fulfilled(booked: &Appointment, doctor: DoctorId) -> Option<Appointment> {
+    let by = Actor { user: doctor, session: NO_SESSION };
+    let arrived = booked.moved(Move::CheckIn, by, booked.start).ok()?;
+    arrived.moved(Move::Complete, by, booked.end).ok()
 }
 
 /// What the seed asks for a doctor. The key alone says what that is.

@@ -335,7 +335,8 @@ impl Reviews {
 }
 
 /// The id of the review of a visit: there cannot be a second one.
-fn review_of(appointment: AppointmentId) -> ReviewId {
+#[must_use]
+pub fn review_of(appointment: AppointmentId) -> ReviewId {
     let digest = request::digest([&b"review"[..], appointment.0.as_bytes()]);
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest.as_ref()[..16]);
