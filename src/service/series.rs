@@ -104,8 +104,19 @@ impl SeriesOfAppointments {
         let calendar = self.calendar(viewer, plan.doctor).await?;
         let service = calendar.doctor.service(plan.service)?;
         let occurrences = self.expand(&calendar, plan)?;
-        let judged = self.judge(&calendar, service, who, occurrences, &Own::default()).await?;
+        let mut judged = self.judge(&calendar, service, who, occurrences, &Own::default()).await?;
+        if !self.is_for(plan, service, who).await? {
+            for one in judged.iter_mut().filter(|one| !matches!(one.verdict, Verdict::Unavailable(_))) {
+                one.verdict = Verdict::Unavailable(Rule::Patients);
+            }
+        }
         Ok((calendar.doctor.zone_name().to_owned(), judged))
+    }
+
+    /// Whether a service is for the patient of a plan.
+    async fn is_for(&self, plan: &Plan, service: &Service, patient: PatientId) -> Result<bool> {
+        let known_by = (!matches!(plan.patient, For::WalkIn { .. })).then_some(patient);
+        self.appointments.takes(plan.doctor, service, known_by).await
     }
 
     /// Books all occurrences that are wanted, or none.
@@ -122,7 +133,7 @@ impl SeriesOfAppointments {
         let calendar = self.calendar(viewer, plan.doctor).await.map_err(unchanged)?;
         let service = calendar.doctor.service(plan.service)?;
         let practice = self.appointments.is_practice(viewer, plan.doctor).await.map_err(unchanged)?;
-        if !practice && !self.appointments.is_for(viewer, plan.doctor, service).await.map_err(unchanged)? {
+        if !self.is_for(plan, service, patient).await.map_err(unchanged)? {
             let refusal = Refusal::SlotUnavailable { rule: Rule::Patients };
             return self.remembered(&request).await?.ok_or(refusal.into());
         }

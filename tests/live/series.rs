@@ -439,3 +439,48 @@ async fn limits_of_a_service_hold_for_all_of_a_series() {
         assert_eq!((lost.code, lost.rule.as_deref()), (ErrorCode::SlotUnavailable, Some("daily_limit")));
     }
 }
+
+/// What a service asks for a single appointment, it asks for each of a series.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_terms_of_a_service_hold_for_all_of_a_series() {
+    let clinic = Clinic::open().await;
+    let service = json!({
+        "name": "Terapia", "durationMinutes": 30, "horizonDays": 90, "requiresApproval": true, "patients": "known",
+        "cancelCutoffMinutes": 3 * 24 * 60, "rescheduleCutoffMinutes": 3 * 24 * 60
+    });
+    let practice = clinic.practice_with(service).await;
+    let patient = clinic.patient().await;
+    let (mine, doctor) = (clinic.connect(&patient).await, clinic.connect(&practice.doctor).await);
+    let mut data = series(&practice, &at(&date(2), "09:00"), "FREQ=DAILY;COUNT=3");
+    let refused = problem(book(&mine, &data).await);
+    assert_eq!((refused.code, refused.rule.as_deref()), (ErrorCode::SlotUnavailable, Some("patients")));
+    let preview = mine.request("series.preview", &data, None).await.unwrap().data;
+    for one in preview["occurrences"].as_array().unwrap() {
+        assert_eq!((&one["status"], &one["rule"]), (&json!("unavailable"), &json!("patients")));
+    }
+    // The practice is bound too, as for a single appointment that it gives no reason for.
+    data["patientId"] = json!(patient.id);
+    assert_eq!(problem(book(&doctor, &data).await).rule.as_deref(), Some("patients"));
+
+    let mut first = practice.booking(&at(&date(1), "09:00"));
+    (first["patientId"], first["override"]) = (json!(patient.id), json!({ "reason": "Primera visita" }));
+    let first = doctor.request("appointment.book", first, Some(key())).await.unwrap().data;
+    for verb in ["checkIn", "complete"] {
+        let visit = json!({ "id": first["id"] });
+        doctor.request(&format!("appointment.{verb}"), visit, Some(key())).await.unwrap();
+    }
+    data.as_object_mut().unwrap().remove("patientId");
+    let booked = book(&mine, &data).await.unwrap();
+    assert!(booked["appointments"].as_array().unwrap().iter().all(|one| one["status"] == "pending"));
+
+    // The first of them is too near for the patient, not for the practice.
+    let cancel = json!({ "id": booked["id"] });
+    let late = mine.request("series.cancel", &cancel, Some(key())).await.map(|reply| reply.data);
+    let late = problem(late);
+    assert_eq!((late.code, late.rule.as_deref()), (ErrorCode::IllegalTransition, Some("cutoff")));
+    let last = json!({ "id": booked["id"], "from": booked["appointments"][2]["id"] });
+    let ended = mine.request("series.cancel", &last, Some(key())).await.unwrap().data;
+    assert_eq!(ids(&ended).len(), 1);
+    let rest = doctor.request("series.cancel", &cancel, Some(key())).await.unwrap().data;
+    assert_eq!(ids(&rest).len(), 2);
+}

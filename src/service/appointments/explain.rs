@@ -7,7 +7,7 @@ use super::terms::permits;
 use crate::domain::access::{self, Object};
 use crate::domain::account::Viewer;
 use crate::domain::appointment::Status;
-use crate::domain::doctor::{Patients, Service};
+use crate::domain::doctor::Service;
 use crate::domain::ids::{AppointmentId, DoctorId, ServiceId};
 use crate::domain::refusal::Refusal;
 use crate::domain::slots::{self as rules, Rule};
@@ -55,7 +55,7 @@ impl Appointments {
         let is_practice =
             access::authorise(access::CALENDAR_TOPIC, viewer, Object::of_calendar(&calendar.doctor)).is_ok();
         // The practice asks for others.
-        if !is_practice && !self.is_for(viewer, doctor, offered).await? {
+        if !is_practice && !self.takes_viewer(viewer, doctor, offered).await? {
             return Ok(Explained { refusal: Some(Refusal::SlotUnavailable { rule: Rule::Patients }), ..explained });
         }
         if own.is_none()
@@ -76,17 +76,10 @@ impl Appointments {
     }
 
     /// Whether a service is for the viewer; for all that is known, if they are not known.
-    pub(in crate::service) async fn is_for(
-        &self,
-        viewer: &Viewer,
-        doctor: DoctorId,
-        service: &Service,
-    ) -> Result<bool> {
-        match (service.terms.patients, viewer.identity()) {
-            (Patients::Any, _) | (_, Err(_)) => Ok(true),
-            (patients, Ok(identity)) => {
-                Ok(self.store.is_known(doctor, identity.user).await? == (patients == Patients::Known))
-            }
+    async fn takes_viewer(&self, viewer: &Viewer, doctor: DoctorId, service: &Service) -> Result<bool> {
+        match viewer.identity() {
+            Ok(identity) => self.takes(doctor, service, Some(identity.user)).await,
+            Err(_) => Ok(true),
         }
     }
 

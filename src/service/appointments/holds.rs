@@ -89,7 +89,7 @@ impl Appointments {
         let service = calendar.doctor.service(hold.service)?;
         // The practice may say for whom when it books.
         let is_said = hold.patient.is_some() || !self.is_practice(viewer, hold.doctor).await.map_err(unchanged)?;
-        if is_said && !self.takes(hold.doctor, service, Some(patient)).await? {
+        if is_said && !self.takes(hold.doctor, service, Some(patient)).await.map_err(unchanged)? {
             let refusal = Refusal::SlotUnavailable { rule: Rule::Patients };
             return self.remembered(&request).await?.ok_or(refusal.into());
         }

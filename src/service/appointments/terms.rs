@@ -28,19 +28,29 @@ impl Appointments {
             For::WalkIn { .. } => None,
             For::Caller | For::User(_) => Some(patient),
         };
-        Ok(match (self.takes(doctor.id, doctor.service(book.service)?, patient).await?, &book.exception) {
-            (true, _) => permitted,
-            (false, Some(_)) => Ok((start, Some(Rule::Patients))),
-            (false, None) => Err(Refusal::SlotUnavailable { rule: Rule::Patients }),
-        })
+        Ok(
+            match (
+                self.takes(doctor.id, doctor.service(book.service)?, patient).await.map_err(unchanged)?,
+                &book.exception,
+            ) {
+                (true, _) => permitted,
+                (false, Some(_)) => Ok((start, Some(Rule::Patients))),
+                (false, None) => Err(Refusal::SlotUnavailable { rule: Rule::Patients }),
+            },
+        )
     }
 
     /// Whether a service is for a patient; `None` has not been here. Asks the database only where a service makes a difference.
-    pub(super) async fn takes(&self, doctor: DoctorId, service: &Service, patient: Option<PatientId>) -> Result<bool> {
+    pub(in crate::service) async fn takes(
+        &self,
+        doctor: DoctorId,
+        service: &Service,
+        patient: Option<PatientId>,
+    ) -> Result<bool> {
         let is_known = match (service.terms.patients, patient) {
             (Patients::Any, _) => return Ok(true),
             (_, None) => false,
-            (_, Some(patient)) => self.store.is_known(doctor, patient).await.map_err(unchanged)?,
+            (_, Some(patient)) => self.store.is_known(doctor, patient).await?,
         };
         Ok(is_known == (service.terms.patients == Patients::Known))
     }
