@@ -39,12 +39,14 @@ use crate::service::releases::Releases;
 use crate::service::reviews::Reviews;
 use crate::service::series::SeriesOfAppointments;
 use crate::service::slots::Slots;
+use crate::service::waitlist::Waitlist;
 use crate::session::limiter::{Limiter, Rates};
 use crate::session::{Limits, Services, encode};
 use crate::store::appointments::AppointmentStore;
 use crate::store::cluster::{Cluster, ConnectError};
 use crate::store::doctors::DoctorStore;
 use crate::store::reviews::ReviewStore;
+use crate::store::waitlist::WaitlistStore;
 use crate::store::{history, users};
 use crate::transport::cookies::CookieNames;
 use crate::transport::forwarded::TrustedProxies;
@@ -219,6 +221,7 @@ async fn start(
                 store.ensure_indexes().await?;
                 doctors.ensure_indexes().await?;
                 ReviewStore::new(appointments.clone()).ensure_indexes().await?;
+                WaitlistStore::new(appointments.clone()).ensure_indexes().await?;
                 history::epoch(&appointments).await
             }
             .boxed()
@@ -276,30 +279,32 @@ async fn serve(
     let logins = if config.demo { until_available(seed).await? } else { None };
     let (users, store, rules) = (parts.users.clone(), parts.store.clone(), parts.doctors.clone());
     let reviews = ReviewStore::new(parts.appointments.clone());
-    let exports = Exports::new(users.clone(), store.clone(), rules.clone(), reviews.clone(), clock);
-    let erasure = Arc::new(Erasure::new(users, store.clone(), rules, reviews.clone(), auth.clone(), clock));
+    let waitlist = WaitlistStore::new(parts.appointments.clone());
+    let seconds = |seconds: u32| jiff::SignedDuration::from_secs(i64::from(seconds));
+    let releases = Releases::new(
+        parts.store.clone(),
+        waitlist.clone(),
+        calendars,
+        committed.clone(),
+        clock,
+        seconds(config.offer_seconds),
+    );
+    let exports = Exports::new(users.clone(), store.clone(), rules.clone(), reviews.clone(), waitlist, clock);
+    let erasure = Arc::new(Erasure::new(users, releases.clone(), rules, reviews.clone(), auth.clone(), clock));
     let audit = Audit::new(parts.users.clone(), clock);
     let reviews = Reviews::new(reviews, store, slots.clone(), audit.clone(), committed.clone(), clock);
-    let releases = Releases::new(parts.store.clone(), calendars.clone(), committed.clone());
     let doctors = Doctors::new(
         parts.doctors,
-        parts.store.clone(),
+        parts.store,
         slots.clone(),
-        committed.clone(),
-        releases,
+        committed,
+        releases.clone(),
         approve_at_once,
         clock,
     );
     let doctors = Arc::new(doctors);
-    let appointments = Appointments::new(
-        parts.store,
-        auth.clone(),
-        slots.clone(),
-        calendars,
-        committed,
-        clock,
-        jiff::SignedDuration::from_secs(i64::from(config.hold_seconds)),
-    );
+    let held = seconds(config.hold_seconds);
+    let appointments = Appointments::new(auth.clone(), slots.clone(), releases, clock, held);
     let appointments = Arc::new(appointments);
     let services = Arc::new(Services {
         auth: auth.clone(),
@@ -311,6 +316,7 @@ async fn serve(
         doctors,
         slots,
         series: SeriesOfAppointments::new(appointments.clone()),
+        waitlist: Waitlist::new(appointments.clone()),
         appointments,
         reviews,
         hub: hub.clone(),

@@ -227,6 +227,10 @@ pub struct Config {
     #[arg(long, env = "CITA_HOLD_SECONDS", value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=900))]
     pub hold_seconds: u32,
 
+    /// Seconds for which a time that was given up is kept for each of those who wait for it.
+    #[arg(long, env = "CITA_OFFER_SECONDS", value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub offer_seconds: u32,
+
     /// Milliseconds between the server's pings; a connection that is silent for two of them is closed.
     #[arg(long, env = "CITA_HEARTBEAT_MS", value_name = "MILLISECONDS", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(100..=600_000))]
     pub heartbeat_ms: u64,

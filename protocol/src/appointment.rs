@@ -78,6 +78,9 @@ pub struct Appointment {
     /// `held`: when it ends by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Instant>,
+    /// The waitlist entry that it is or was offered to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waitlist_id: Option<Id>,
 }
 
 /// Why the practice sets a service's rules aside.

@@ -10,6 +10,7 @@ use crate::doctor::{Availability, Doctor, Service};
 use crate::review::Review;
 use crate::time_off::TimeOff;
 use crate::value::{Id, Instant};
+use crate::waitlist::WaitlistEntry;
 
 /// `me.export`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -32,6 +33,8 @@ pub struct Export {
     pub doctor: Option<ExportedDoctor>,
     /// As a patient and as a doctor, by start.
     pub appointments: ExportList<ExportedAppointment>,
+    /// What the person waits for or has waited for, the oldest first.
+    pub waitlist: ExportList<WaitlistEntry>,
     /// Reviews that the person wrote or, as a doctor, has answered, the oldest first.
     pub reviews: ExportList<Review>,
     /// What the person has reported of reviews.

@@ -20,6 +20,7 @@ pub mod slot;
 pub mod time_off;
 pub mod topic;
 pub mod value;
+pub mod waitlist;
 
 pub use error::{ErrorCode, FieldError, Outcome, Problem};
 pub use operation::Operation;

@@ -5,7 +5,9 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::{admin, appointment, auth, doctor, export, holiday, review, series, session, slot, time_off, topic, value};
+use crate::{
+    admin, appointment, auth, doctor, export, holiday, review, series, session, slot, time_off, topic, value, waitlist,
+};
 
 /// HTTP method of a REST route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -218,6 +220,16 @@ operations! {
         "Move all appointments of a series that are still to come, or one and those that follow it.";
     SeriesCancel "series.cancel" Mutation [Delete "/v1/series/{id}" 200] series::SeriesCancelRequest => series::Series,
         "Cancel all appointments of a series that are still to come, or one and those that follow it.";
+    WaitlistJoin "waitlist.join" Mutation [Post "/v1/waitlist" 201] waitlist::WaitlistJoinRequest => waitlist::WaitlistEntry,
+        "Wait for a time of a doctor: what is given up is offered to those who wait.";
+    WaitlistList "waitlist.list" Read [Get "/v1/waitlist" 200] waitlist::WaitlistListRequest => value::Page<waitlist::WaitlistEntry>,
+        "Who waits for what, the longest waiting first.";
+    WaitlistLeave "waitlist.leave" Mutation [Delete "/v1/waitlist/{id}" 200] waitlist::WaitlistAnswerRequest => waitlist::WaitlistEntry,
+        "Wait no more; what was offered goes to the next.";
+    WaitlistAccept "waitlist.accept" Mutation [Post "/v1/waitlist/{id}/accept" 200] waitlist::WaitlistAcceptRequest => appointment::Appointment,
+        "Take what is offered: it is the appointment.";
+    WaitlistPass "waitlist.pass" Mutation [Post "/v1/waitlist/{id}/pass" 200] waitlist::WaitlistAnswerRequest => waitlist::WaitlistEntry,
+        "Wait for another time than the one that is offered, which goes to the next.";
     AppointmentHistory "appointment.history" Read [Get "/v1/appointments/{id}/history" 200] admin::HistoryRequest => value::Page<admin::HistoryEntry>,
         "Who changed an appointment, when and how.";
     DoctorHistory "doctor.history" Read [Get "/v1/doctors/{id}/history" 200] admin::HistoryRequest => value::Page<admin::HistoryEntry>,

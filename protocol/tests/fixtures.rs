@@ -23,6 +23,7 @@ use cita_protocol::slot::{SlotExplainReply, SlotSearchReply};
 use cita_protocol::time_off::{AvailabilityReply, DoctorReply, OutsideList, TimeOff, TimeOffReply};
 use cita_protocol::topic::{SubscribeReply, UnsubscribeReply};
 use cita_protocol::value::Empty;
+use cita_protocol::waitlist::WaitlistEntry;
 use cita_protocol::{ErrorCode, Operation, Page, Problem};
 use jsonschema::Validator;
 use serde::Serialize;
@@ -297,6 +298,9 @@ fn output(operation: Operation, name: &str, data: &Value) -> Value {
         | O::AppointmentSetNotes => again::<Appointment>(name, data),
         O::SeriesPreview => again::<SeriesPreviewReply>(name, data),
         O::SeriesBook | O::SeriesGet | O::SeriesReschedule | O::SeriesCancel => again::<Series>(name, data),
+        O::WaitlistJoin | O::WaitlistLeave | O::WaitlistPass => again::<WaitlistEntry>(name, data),
+        O::WaitlistList => again::<Page<WaitlistEntry>>(name, data),
+        O::WaitlistAccept => again::<Appointment>(name, data),
         O::AppointmentHistory | O::DoctorHistory => again::<Page<HistoryEntry>>(name, data),
         O::PatientFind => again::<Patient>(name, data),
         O::StaffListDoctors | O::AdminListDoctors => again::<Page<Doctor>>(name, data),

@@ -138,6 +138,11 @@ pub const POLICY: &[Rule] = {
         rule("series.get", Protected, PARTIES, Hidden),
         rule("series.reschedule", Protected, PARTIES, Hidden),
         rule("series.cancel", Protected, PARTIES, Hidden),
+        rule("waitlist.join", Protected, PARTIES, Refused),
+        rule("waitlist.list", Protected, PARTIES, Refused),
+        rule("waitlist.leave", Protected, PARTIES, Hidden),
+        rule("waitlist.accept", Protected, PARTIES, Hidden),
+        rule("waitlist.pass", Protected, PARTIES, Hidden),
         rule("patient.find", Protected, RECEPTION, Refused),
         rule("staff.listDoctors", Protected, RECEPTION, Refused),
         rule("admin.listUsers", Protected, ADMIN, Refused),
@@ -167,7 +172,9 @@ pub const POLICY: &[Rule] = {
         rule(REVIEWS_TOPIC, Public, ANYONE, Refused),
         rule(SLOTS_TOPIC, Public, ANYONE, Refused),
         rule(CALENDAR_TOPIC, Protected, PRACTICE, Refused),
+        rule(WAITLIST_TOPIC, Protected, PRACTICE, Refused),
         rule(MY_APPOINTMENTS_TOPIC, Protected, ANYONE, Refused),
+        rule(MY_WAITLIST_TOPIC, Protected, ANYONE, Refused),
         rule(MY_SESSIONS_TOPIC, Protected, ANYONE, Refused),
     ]
 };
@@ -192,6 +199,10 @@ pub const DOCTOR_TOPIC: &str = "topic:doctors/{id}";
 pub const SLOTS_TOPIC: &str = "topic:doctors/{id}/slots";
 /// Topic of a doctor's appointments.
 pub const CALENDAR_TOPIC: &str = "topic:doctors/{id}/appointments";
+/// Topic of those who wait for a doctor.
+pub const WAITLIST_TOPIC: &str = "topic:doctors/{id}/waitlist";
+/// Topic of what the caller waits for.
+pub const MY_WAITLIST_TOPIC: &str = "topic:me/waitlist";
 /// Topic of the caller's own appointments.
 pub const MY_APPOINTMENTS_TOPIC: &str = "topic:me/appointments";
 /// Topic of the caller's own sessions.
@@ -342,14 +353,17 @@ mod tests {
             | "me.listAudit"
             | "review.report"
             | "topic:me/appointments"
+            | "topic:me/waitlist"
             | "topic:me/sessions" => (&["every user"], "-"),
             "doctor.update" | "doctor.history" | "service.create" | "service.update" | "service.archive"
             | "availability.set" => (&["its doctor", "admin"], "forbidden"),
             "hold.release" => (&["its patient"], "not_found"),
-            "slot.hold" | "appointment.book" | "appointment.list" | "series.preview" | "series.book" => {
+            "slot.hold" | "appointment.book" | "appointment.list" | "series.preview" | "series.book"
+            | "waitlist.join" | "waitlist.list" => {
                 (&["its patient", "its doctor", "its staff", "admin"], "forbidden")
             }
-            "series.get" | "series.reschedule" | "series.cancel" => {
+            "series.get" | "series.reschedule" | "series.cancel" | "waitlist.leave" | "waitlist.accept"
+            | "waitlist.pass" => {
                 (&["its patient", "its doctor", "its staff", "admin"], "not_found")
             }
             "appointment.get" | "appointment.reschedule" | "appointment.cancel" | "appointment.history" => {
@@ -374,7 +388,7 @@ mod tests {
             "timeOff.list" | "timeOff.create" | "timeOff.delete" | "appointment.listOutside" => {
                 (&["its doctor", "its staff", "admin"], "forbidden")
             }
-            "topic:doctors/{id}/appointments" => (&["its doctor", "its staff", "admin"], "forbidden"),
+            "topic:doctors/{id}/appointments" | "topic:doctors/{id}/waitlist" => (&["its doctor", "its staff", "admin"], "forbidden"),
             name if name.starts_with("admin.") => (&["admin"], "forbidden"),
             other => panic!("{other} has no words yet"),
         }

@@ -19,7 +19,7 @@ pub use self::zone::order_of_writing;
 use super::doctor::{Doctor, Service};
 use super::entry::Quota;
 use super::history::{self, Actor};
-use super::ids::{AppointmentId, DoctorId, PatientId, SeriesId, ServiceId, UserId};
+use super::ids::{AppointmentId, DoctorId, PatientId, SeriesId, ServiceId, UserId, WaitlistId};
 use super::refusal::Refusal;
 use super::tick::{Tick, ticks};
 
@@ -95,6 +95,8 @@ impl Status {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     Held,
+    /// Held for its patient, who waits for such a time.
+    Offered,
     /// A hold was given back.
     Released,
     /// A hold has run out.
@@ -118,8 +120,9 @@ pub enum Action {
 }
 
 impl Action {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Held,
+        Self::Offered,
         Self::Released,
         Self::Expired,
         Self::Booked,
@@ -141,6 +144,7 @@ impl Action {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Held => "held",
+            Self::Offered => "offered",
             Self::Released => "released",
             Self::Expired => "expired",
             Self::Booked => "booked",
@@ -228,8 +232,27 @@ pub struct Held {
     pub by: UserId,
     /// When it ends by itself, by the database's clock.
     pub until: Timestamp,
+    pub place: HoldPlace,
+}
+
+/// What keeps a person from having too many holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldPlace {
     /// Which of its owner's [`HOLDS`] holds it is.
-    pub place: u8,
+    Own(u8),
+    /// It is what a waitlist entry is offered, one at a time.
+    Offer(WaitlistId),
+}
+
+impl Held {
+    /// The waitlist entry that it is offered to.
+    #[must_use]
+    pub fn entry(&self) -> Option<WaitlistId> {
+        match self.place {
+            HoldPlace::Own(_) => None,
+            HoldPlace::Offer(entry) => Some(entry),
+        }
+    }
 }
 
 /// A series of appointments, and the rule that it was booked by.
@@ -317,7 +340,8 @@ impl Booking<'_> {
         let mut hold = self.into_appointment();
         hold.status = Status::Held;
         hold.held = Some(held);
-        hold.history.iter_mut().for_each(|entry| entry.action = Action::Held);
+        let action = if held.entry().is_some() { Action::Offered } else { Action::Held };
+        hold.history.iter_mut().for_each(|entry| entry.action = action);
         hold
     }
 

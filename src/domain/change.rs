@@ -7,6 +7,7 @@ use super::entry::Entry;
 use super::ids::DoctorId;
 use super::review::Review;
 use super::session::Session;
+use super::waitlist::WaitlistEntry;
 
 /// A cluster time of MongoDB: seconds in the upper, increment in the lower 32 bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,6 +20,7 @@ pub enum Change {
     Entry(Entry),
     Doctor(Arc<Doctor>),
     Review(Arc<Review>),
+    Waitlist(Arc<WaitlistEntry>),
     /// A session began, was refreshed or was ended. What is kept of its refresh tokens does not travel: `refresh` is `None`.
     Session(Arc<Session>),
     /// There is another key that signs access tokens, or will.
@@ -32,7 +34,7 @@ impl Change {
         match self {
             Self::Entry(entry) => Some(entry.doctor()),
             Self::Doctor(doctor) => Some(doctor.id),
-            Self::Review(_) | Self::Session(_) | Self::SigningKey => None,
+            Self::Review(_) | Self::Waitlist(_) | Self::Session(_) | Self::SigningKey => None,
         }
     }
 }

@@ -50,6 +50,10 @@ id! {
     /// A review of a visit.
     ReviewId
 }
+id! {
+    /// Somebody's place among those who wait for a doctor.
+    WaitlistId
+}
 
 /// A doctor: the id of the doctor's account.
 pub type DoctorId = UserId;

@@ -27,3 +27,4 @@ pub mod session;
 pub mod slots;
 pub mod tick;
 pub mod time_off;
+pub mod waitlist;

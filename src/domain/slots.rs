@@ -36,6 +36,8 @@ pub enum Rule {
     Patients,
     /// Not of the time but of the person: no more holds than these.
     Holds,
+    /// The same of open entries of waitlists.
+    Waitlist,
 }
 
 impl Rule {
@@ -56,6 +58,7 @@ impl Rule {
             Self::WeeklyLimit => "weekly_limit",
             Self::Patients => "patients",
             Self::Holds => "holds",
+            Self::Waitlist => "waitlist",
         }
     }
 }

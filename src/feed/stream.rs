@@ -39,6 +39,7 @@ pub async fn open(cluster: &Cluster, start: Start) -> DriverResult<Batches> {
         collection::APPOINTMENTS,
         collection::DOCTORS,
         collection::REVIEWS,
+        collection::WAITLIST,
         collection::SESSIONS,
         collection::SIGNING_KEYS,
     ];

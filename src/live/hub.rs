@@ -6,6 +6,7 @@
 mod doctors;
 mod reviews;
 mod sessions;
+mod waitlist;
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -95,7 +96,9 @@ struct State {
     calendars: HashMap<DoctorId, HashMap<(Timestamp, Timestamp), Group>>,
     doctors: HashMap<DoctorId, HashMap<(), Group>>,
     reviews: HashMap<DoctorId, HashMap<(), Group>>,
+    waitlists: HashMap<DoctorId, HashMap<(), Group>>,
     mine: HashMap<UserId, HashMap<(), Group>>,
+    my_waitlists: HashMap<UserId, HashMap<(), Group>>,
     sessions: HashMap<UserId, HashMap<(), Group>>,
     /// The latest commits of the users cluster: they join a snapshot to what is pushed.
     users: Ring,
@@ -165,6 +168,7 @@ impl Hub {
                 self.calendars.apply(commit.clone());
                 self.push_appointments(&state, &commit);
                 self.push_reviews(&state, &commit);
+                self.push_waitlists(&state, &commit);
                 self.push_slots(&mut state, before, commit.at);
                 self.committed.appointments(commit.at);
             }
@@ -311,7 +315,7 @@ impl Hub {
     /// come in, which ends only what has been joined.
     fn may_watch(&self, topic: &Topic, subscriber: &Subscriber<'_>) -> bool {
         match topic {
-            Topic::Calendar { doctor, .. } if subscriber.viewer.role() == Some(Role::Staff) => {
+            Topic::Calendar { doctor, .. } | Topic::Waitlist { doctor } if subscriber.viewer.role() == Some(Role::Staff) => {
                 let calendar = self.calendars.kept(*doctor);
                 calendar.is_some_and(|calendar| calendar_right(&subscriber.viewer, &calendar.doctor).is_ok())
             }
@@ -508,9 +512,10 @@ fn changes_rules(commits: &[Arc<Commit>], doctor: DoctorId) -> bool {
 
 impl State {
     fn new() -> Self {
-        let (slots, calendars, doctors, reviews) = Default::default();
-        let (mine, sessions, users) = (HashMap::new(), HashMap::new(), Ring::new(sessions::RECENT_BYTES));
-        Self { slots, calendars, doctors, reviews, mine, sessions, users }
+        let (slots, calendars, doctors, reviews, waitlists) = Default::default();
+        let (mine, my_waitlists, sessions) = Default::default();
+        let users = Ring::new(sessions::RECENT_BYTES);
+        Self { slots, calendars, doctors, reviews, waitlists, mine, my_waitlists, sessions, users }
     }
 
     fn join(&mut self, topic: &Topic, subscriber: &Subscriber<'_>, floor: Position) {
@@ -535,7 +540,9 @@ impl State {
             Topic::Calendar { doctor, window } => enter(&mut self.calendars, *doctor, *window, topic, member),
             Topic::Doctor { doctor } => enter(&mut self.doctors, *doctor, (), topic, member),
             Topic::Reviews { doctor } => enter(&mut self.reviews, *doctor, (), topic, member),
+            Topic::Waitlist { doctor } => enter(&mut self.waitlists, *doctor, (), topic, member),
             Topic::MyAppointments { user } => enter(&mut self.mine, *user, (), topic, member),
+            Topic::MyWaitlist { user } => enter(&mut self.my_waitlists, *user, (), topic, member),
             Topic::MySessions { user } => enter(&mut self.sessions, *user, (), topic, member),
         }
     }
@@ -546,7 +553,9 @@ impl State {
             Topic::Calendar { doctor, window } => exit(&mut self.calendars, *doctor, window, id),
             Topic::Doctor { doctor } => exit(&mut self.doctors, *doctor, &(), id),
             Topic::Reviews { doctor } => exit(&mut self.reviews, *doctor, &(), id),
+            Topic::Waitlist { doctor } => exit(&mut self.waitlists, *doctor, &(), id),
             Topic::MyAppointments { user } => exit(&mut self.mine, *user, &(), id),
+            Topic::MyWaitlist { user } => exit(&mut self.my_waitlists, *user, &(), id),
             Topic::MySessions { user } => exit(&mut self.sessions, *user, &(), id),
         }
     }
@@ -555,10 +564,11 @@ impl State {
     fn end_all(&mut self, ending: Ending) {
         let slots = self.slots.drain().flat_map(|(_, groups)| groups.into_values());
         let calendars = self.calendars.drain().flat_map(|(_, groups)| groups.into_values());
-        let doctors = self.doctors.drain().flat_map(|(_, groups)| groups.into_values());
-        let reviews = self.reviews.drain().flat_map(|(_, groups)| groups.into_values());
-        let mine = self.mine.drain().flat_map(|(_, groups)| groups.into_values());
-        slots.chain(calendars).chain(doctors).chain(reviews).chain(mine).for_each(|mut group| group.end_all(ending));
+        slots.chain(calendars).for_each(|mut group| group.end_all(ending));
+        let others = [&mut self.doctors, &mut self.reviews, &mut self.waitlists, &mut self.mine, &mut self.my_waitlists];
+        for groups in others {
+            groups.drain().flat_map(|(_, views)| views.into_values()).for_each(|mut group| group.end_all(ending));
+        }
     }
 }
 

@@ -10,11 +10,12 @@ use crate::domain::appointment::{Appointment, Status};
 use crate::domain::change::{Change, Commit};
 use crate::domain::doctor::{Doctor, Service};
 use crate::domain::entry::{Entry, Period};
-use crate::domain::ids::{AppointmentId, DoctorId, ReviewId, ServiceId, SessionId, UserId};
+use crate::domain::ids::{AppointmentId, DoctorId, ReviewId, ServiceId, SessionId, UserId, WaitlistId};
 use crate::domain::review::Review;
 use crate::domain::session::Session;
 use crate::domain::slots::{self, Candidate};
 use crate::domain::tick::Tick;
+use crate::domain::waitlist::WaitlistEntry;
 use crate::live::topic::Topic;
 use crate::views::calendar::{Calendar, Occupancy};
 
@@ -51,6 +52,10 @@ pub enum Update {
         upserted: Vec<Arc<Review>>,
         removed: Vec<ReviewId>,
     },
+    Waitlist {
+        upserted: Vec<Arc<WaitlistEntry>>,
+        removed: Vec<WaitlistId>,
+    },
     Sessions {
         upserted: Vec<Arc<Session>>,
         removed: Vec<SessionId>,
@@ -66,6 +71,7 @@ impl Update {
             Self::Appointments { upserted, removed } => upserted.is_empty() && removed.is_empty(),
             Self::Doctor(_) => false,
             Self::Reviews { upserted, removed } => upserted.is_empty() && removed.is_empty(),
+            Self::Waitlist { upserted, removed } => upserted.is_empty() && removed.is_empty(),
             Self::Sessions { upserted, removed } => upserted.is_empty() && removed.is_empty(),
         }
     }
@@ -89,9 +95,7 @@ pub fn appointments(topic: &Topic, commit: &Commit, now: Timestamp) -> Update {
                 (appointment.doctor_id == *doctor, reaches && appointment.status != Status::Expired)
             }
             Topic::MyAppointments { user } => own(*user, appointment, now),
-            Topic::Slots { .. } | Topic::Doctor { .. } | Topic::Reviews { .. } | Topic::MySessions { .. } => {
-                (false, false)
-            }
+            _ => (false, false),
         };
         if concerns && belongs {
             upserted.push(appointment.clone());
@@ -117,6 +121,26 @@ pub fn reviews(doctor: DoctorId, commit: &Commit) -> Update {
         }
     }
     Update::Reviews { upserted, removed }
+}
+
+/// What a commit changes among the open entries of a waitlist topic.
+#[must_use]
+pub fn waitlist(topic: &Topic, commit: &Commit) -> Update {
+    let (mut upserted, mut removed) = (Vec::new(), Vec::new());
+    for change in &commit.changes {
+        let Change::Waitlist(entry) = change else { continue };
+        let concerns = match topic {
+            Topic::Waitlist { doctor } => entry.doctor_id == *doctor,
+            Topic::MyWaitlist { user } => entry.patient_id == *user,
+            _ => false,
+        };
+        if concerns && entry.status.is_open() {
+            upserted.push(entry.clone());
+        } else if concerns {
+            removed.push(entry.id);
+        }
+    }
+    Update::Waitlist { upserted, removed }
 }
 
 /// Whether an appointment concerns its patient, or a hold whoever holds it, and is one of those that they are shown.

@@ -19,6 +19,10 @@ pub enum Topic {
     Doctor { doctor: DoctorId },
     /// The published reviews of a doctor.
     Reviews { doctor: DoctorId },
+    /// Who waits for a doctor.
+    Waitlist { doctor: DoctorId },
+    /// What a person waits for.
+    MyWaitlist { user: UserId },
     /// The appointments of a patient.
     MyAppointments { user: UserId },
     /// The sessions of a user.
@@ -32,7 +36,9 @@ pub enum Name {
     Calendar { doctor: DoctorId },
     Doctor { doctor: DoctorId },
     Reviews { doctor: DoctorId },
+    Waitlist { doctor: DoctorId },
     MyAppointments,
+    MyWaitlist,
     MySessions,
 }
 
@@ -44,8 +50,9 @@ impl Name {
             Self::Slots { doctor, .. }
             | Self::Calendar { doctor }
             | Self::Doctor { doctor }
-            | Self::Reviews { doctor } => Some(doctor),
-            Self::MyAppointments | Self::MySessions => None,
+            | Self::Reviews { doctor }
+            | Self::Waitlist { doctor } => Some(doctor),
+            Self::MyAppointments | Self::MyWaitlist | Self::MySessions => None,
         }
     }
 
@@ -54,9 +61,11 @@ impl Name {
     pub fn parse(text: &str) -> Option<Self> {
         match text.split('/').collect::<Vec<_>>()[..] {
             ["me", "appointments"] => Some(Self::MyAppointments),
+            ["me", "waitlist"] => Some(Self::MyWaitlist),
             ["me", "sessions"] => Some(Self::MySessions),
             ["doctors", doctor] => Some(Self::Doctor { doctor: UserId(id(doctor)?) }),
             ["doctors", doctor, "reviews"] => Some(Self::Reviews { doctor: UserId(id(doctor)?) }),
+            ["doctors", doctor, "waitlist"] => Some(Self::Waitlist { doctor: UserId(id(doctor)?) }),
             ["doctors", doctor, "appointments"] => Some(Self::Calendar { doctor: UserId(id(doctor)?) }),
             ["doctors", doctor, "slots", service] => {
                 Some(Self::Slots { doctor: UserId(id(doctor)?), service: ServiceId(id(service)?), date: None })
@@ -83,7 +92,9 @@ impl fmt::Display for Topic {
             Self::Calendar { doctor, .. } => write!(f, "doctors/{doctor}/appointments"),
             Self::Doctor { doctor } => write!(f, "doctors/{doctor}"),
             Self::Reviews { doctor } => write!(f, "doctors/{doctor}/reviews"),
+            Self::Waitlist { doctor } => write!(f, "doctors/{doctor}/waitlist"),
             Self::MyAppointments { .. } => f.write_str("me/appointments"),
+            Self::MyWaitlist { .. } => f.write_str("me/waitlist"),
             Self::MySessions { .. } => f.write_str("me/sessions"),
         }
     }
@@ -102,6 +113,8 @@ mod tests {
         assert_eq!(Name::parse(&topic), Some(Name::Slots { doctor, service, date: Some(date) }));
         assert_eq!(Name::parse(&Topic::Doctor { doctor }.to_string()), Some(Name::Doctor { doctor }));
         assert_eq!(Name::parse(&Topic::Reviews { doctor }.to_string()), Some(Name::Reviews { doctor }));
+        assert_eq!(Name::parse(&Topic::Waitlist { doctor }.to_string()), Some(Name::Waitlist { doctor }));
+        assert_eq!(Name::parse("me/waitlist"), Some(Name::MyWaitlist));
         assert_eq!(Name::parse("me/appointments"), Some(Name::MyAppointments));
         assert_eq!(Name::parse("me/sessions"), Some(Name::MySessions));
         for wrong in [

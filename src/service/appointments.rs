@@ -4,10 +4,12 @@ mod booking;
 mod explain;
 mod holds;
 mod life;
+mod offers;
 mod terms;
 
 pub use self::booking::{Book, For};
 pub use self::holds::Hold;
+pub(super) use self::terms::is_for;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use self::holds::Way;
 use self::terms::{beyond, overridden, permits};
 use super::auth::Auth;
-use super::releases::Releases;
+use super::releases::{GivenUp, Releases};
 use super::request::{self, Done};
 use super::slots::{self, Slots};
 use crate::clock::Clock;
@@ -30,8 +32,9 @@ use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId};
 use crate::domain::refusal::{Refusal, Violation};
 use crate::domain::slots as rules;
 use crate::error::{ClusterName, Error, Outcome, Result};
-use crate::store::appointments::{AppointmentStore, Query, Replaced, Stored};
+use crate::store::appointments::{AppointmentStore, Query, Stored};
 use crate::store::idempotency::Request;
+use crate::store::together::{Changes, Together};
 use crate::views::calendar::Calendar;
 use crate::views::calendars::Calendars;
 use crate::views::committed::Committed;
@@ -67,15 +70,14 @@ enum Change {
 impl Appointments {
     #[must_use]
     pub fn new(
-        store: AppointmentStore,
         auth: Arc<Auth>,
         slots: Arc<Slots>,
-        calendars: Arc<Calendars>,
-        committed: Arc<Committed>,
+        releases: Releases,
         clock: Clock,
         hold_length: SignedDuration,
     ) -> Self {
-        let releases = Releases::new(store.clone(), calendars.clone(), committed.clone());
+        let store = releases.store.clone();
+        let (calendars, committed) = (releases.calendars.clone(), releases.committed.clone());
         Self { store, auth, slots, calendars, committed, releases, clock, hold_length }
     }
 
@@ -242,20 +244,18 @@ impl Appointments {
                 return Err(Refusal::StaleRev.into());
             }
             let next = self.decide(current, change, practice, request, &lost).await.map_err(unchanged)?;
-            let heirs = self.releases.heirs(next.doctor_id, &next.freed).await.map_err(unchanged)?;
-            let written = match heirs.is_empty() {
-                true => self.store.replace(&stored, &next, request).await?,
-                false => self.store.hand_over(&stored, &next, request, heirs).await?,
-            };
-            match written {
-                Replaced::Done(at) => {
+            let changes = Changes::default().appointment(&stored, &next, request);
+            let changes = self.releases.with_entry(&stored, &next, changes).await.map_err(unchanged)?;
+            let given_up = GivenUp::by(std::slice::from_ref(&next));
+            match self.releases.hand_over(given_up.as_ref(), changes).await? {
+                Together::Done(at) => {
                     let done = self.acknowledged(next, at);
-                    self.releases.settle(done.value.doctor_id, &done.value.freed).await.map_err(unknown)?;
+                    self.releases.settle(given_up.as_ref()).await.map_err(unknown)?;
                     return Ok(done);
                 }
-                Replaced::Stale => {}
-                Replaced::Outnumbered(place) => drop(lost.insert(place)),
-                Replaced::Refused(refusal) => {
+                Together::Stale | Together::NotOffered(_) => {}
+                Together::Outnumbered(place) => drop(lost.insert(place)),
+                Together::Refused { refusal, .. } => {
                     let calendar = self.calendar(viewer, next.doctor_id).await?;
                     if let Refusal::SlotTaken { .. } = refusal
                         && let Way::Freed = self.make_way(&calendar, &next.claims, None, request).await?

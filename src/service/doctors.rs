@@ -470,7 +470,7 @@ impl Doctors {
         };
         match self.appointments.write_together(changes).await? {
             Together::Done(at) => Ok(Some(at)),
-            Together::Stale | Together::Outnumbered(_) => Ok(None),
+            Together::Stale | Together::Outnumbered(_) | Together::NotOffered(_) => Ok(None),
             Together::Refused { refusal, .. } => Err(zone::in_the_way(&refusal).into()),
         }
     }

@@ -14,21 +14,25 @@ use tokio::sync::Notify;
 
 use super::auth::Auth;
 use super::random;
-use super::releases::heirs;
+use super::releases::{GivenUp, Releases, heirs};
 use super::request::Done;
 use crate::clock::Clock;
 use crate::domain::account::{Identity, User};
-use crate::domain::appointment::Appointment;
+use crate::domain::appointment::{Action, Appointment};
 use crate::domain::audit::{Deed, Outcome as Audited};
 use crate::domain::entry::TimeOffDay;
+use crate::domain::history::Actor;
 use crate::domain::ids::UserId;
 use crate::domain::refusal::Refusal;
+use crate::domain::waitlist::WaitlistEntry;
 use crate::error::{ClusterName, Error, Outcome, Result};
-use crate::store::appointments::AppointmentStore;
+use crate::store::appointments::{AppointmentStore, Stored};
 use crate::store::cluster::Cluster;
 use crate::store::doctors::DoctorStore;
 use crate::store::reviews::ReviewStore;
+use crate::store::together::Changes;
 use crate::store::users::{self, Account};
+use crate::store::waitlist::StoredEntry;
 use crate::store::{audit, sessions};
 use crate::views::revocations::RETENTION;
 
@@ -47,6 +51,7 @@ pub struct Erasure {
     appointments: AppointmentStore,
     doctors: DoctorStore,
     reviews: ReviewStore,
+    releases: Releases,
     auth: Arc<Auth>,
     clock: Clock,
     due: Notify,
@@ -56,13 +61,14 @@ impl Erasure {
     #[must_use]
     pub fn new(
         users: Cluster,
-        appointments: AppointmentStore,
+        releases: Releases,
         doctors: DoctorStore,
         reviews: ReviewStore,
         auth: Arc<Auth>,
         clock: Clock,
     ) -> Self {
-        Self { users, appointments, doctors, reviews, auth, clock, due: Notify::new() }
+        let appointments = releases.store.clone();
+        Self { users, appointments, doctors, reviews, releases, auth, clock, due: Notify::new() }
     }
 
     /// Closes the caller's account and ends all sessions. The rest is done beside the answer.
@@ -123,6 +129,7 @@ impl Erasure {
         self.erase_sessions(person, now).await?;
         self.erase_profile(person, now).await?;
         self.erase_as_staff(person, now).await?;
+        self.erase_from_waitlists(person, now).await?;
         self.erase_as_patient(person, now).await?;
         self.erase_as_doctor(person, now).await?;
         self.erase_from_reviews(person, now).await?;
@@ -184,10 +191,70 @@ impl Erasure {
             for stored in found {
                 let stranger = UserId(random::id(now)?);
                 let next = stored.appointment.without_patient(stranger, now);
-                let heirs = self.heirs(&next).await?;
-                self.appointments.rewrite(&stored, &next, person, heirs).await?;
+                self.rewrite(&stored, &next, person).await?;
             }
         }
+    }
+
+    /// Somebody who has left waits for nobody, and for a doctor who has left waits nobody. What they were offered goes to the next.
+    async fn erase_from_waitlists(&self, person: UserId, now: Timestamp) -> Result<()> {
+        let waitlist = &self.releases.waitlist;
+        loop {
+            let found = waitlist.with_patient(person, AT_ONCE).await?;
+            if found.is_empty() {
+                break;
+            }
+            for stored in found {
+                let next = match stored.entry.patient_id == person {
+                    true => stored.entry.without_patient(UserId(random::id(now)?), now),
+                    false => stored.entry.revised(now),
+                };
+                self.rewrite_entry(&stored, &next, person, now).await?;
+            }
+        }
+        loop {
+            let found = waitlist.with_doctor(person, AT_ONCE).await?;
+            if found.is_empty() {
+                return Ok(());
+            }
+            for stored in found {
+                self.rewrite_entry(&stored, &stored.entry.without_doctor(now), person, now).await?;
+            }
+        }
+    }
+
+    async fn rewrite_entry(
+        &self,
+        stored: &StoredEntry,
+        next: &WaitlistEntry,
+        person: UserId,
+        now: Timestamp,
+    ) -> Result<()> {
+        let Some(offer) = stored.entry.offer.filter(|_| next.offer.is_none()) else {
+            return self.releases.waitlist.rewrite(stored, next, person).await.map(drop);
+        };
+        let hold = self.appointments.find(offer.hold).await?.map(|(hold, _)| hold);
+        let by = Actor::system(next.patient_id);
+        let ended = hold.and_then(|hold| {
+            let ended = hold.appointment.hold_ended(Action::Released, by, now).ok()?;
+            Some((hold, ended))
+        });
+        // It has ended just now: then this finds another revision.
+        let Some((hold, ended)) = ended else {
+            return self.releases.waitlist.rewrite(stored, next, person).await.map(drop);
+        };
+        let changes = Changes::default().rewritten(&hold, &ended).erased_entry(stored, next, person);
+        let given_up = GivenUp::by(std::slice::from_ref(&ended));
+        self.releases.hand_over(given_up.as_ref(), changes).await.map(drop)
+    }
+
+    /// Writes the next revision of an appointment. What it gives up goes to its doctor's days off, and then to those who wait.
+    async fn rewrite(&self, stored: &Stored, next: &Appointment, person: UserId) -> Result<()> {
+        let days = self.heirs(next).await?;
+        let given_up = GivenUp::by(std::slice::from_ref(next)).map(|given_up| given_up.without(&days));
+        let changes = Changes::default().erased(stored, next, person).taken(days);
+        let changes = self.releases.with_entry(stored, next, changes).await?;
+        self.releases.hand_over(given_up.as_ref(), changes).await.map(drop)
     }
 
     /// The days of its doctor's time off that take over what an appointment gives up.
@@ -231,7 +298,8 @@ impl Erasure {
             }
             for stored in found {
                 let next = stored.appointment.without_doctor(now);
-                self.appointments.rewrite(&stored, &next, person, Vec::new()).await?;
+                let changes = Changes::default().erased(&stored, &next, person);
+                self.appointments.write_together(changes).await?;
             }
         }
     }

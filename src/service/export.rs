@@ -15,11 +15,13 @@ use crate::domain::ids::UserId;
 use crate::domain::refusal::Refusal;
 use crate::domain::review::Review;
 use crate::domain::session::Session;
+use crate::domain::waitlist::WaitlistEntry;
 use crate::error::Result;
 use crate::store::appointments::AppointmentStore;
 use crate::store::cluster::Cluster;
 use crate::store::doctors::DoctorStore;
 use crate::store::reviews::ReviewStore;
+use crate::store::waitlist::{self, WaitlistStore};
 use crate::store::{audit, sessions, users};
 
 /// Exports that are put together at once: each may hold ten thousand documents in memory.
@@ -37,6 +39,7 @@ pub struct Exports {
     appointments: AppointmentStore,
     doctors: DoctorStore,
     reviews: ReviewStore,
+    waitlist: WaitlistStore,
     turns: Semaphore,
     clock: Clock,
 }
@@ -51,6 +54,8 @@ pub struct Export {
     pub doctor: Option<Doctor>,
     /// As a patient and as a doctor.
     pub appointments: Complete<Appointment>,
+    /// What they wait for or have waited for, as a patient.
+    pub waitlist: Complete<WaitlistEntry>,
     /// Those that they wrote, or have answered.
     pub reviews: Complete<Review>,
     /// Those that they have reported.
@@ -74,9 +79,10 @@ impl Exports {
         appointments: AppointmentStore,
         doctors: DoctorStore,
         reviews: ReviewStore,
+        waitlist: WaitlistStore,
         clock: Clock,
     ) -> Self {
-        Self { users, appointments, doctors, reviews, turns: Semaphore::new(AT_ONCE), clock }
+        Self { users, appointments, doctors, reviews, waitlist, turns: Semaphore::new(AT_ONCE), clock }
     }
 
     /// Everything of a person.
@@ -94,6 +100,8 @@ impl Exports {
         let sessions = sessions::of_user(&self.users, person, LONGEST + 1).await?;
         let doctor = self.doctors.find(person).await?.map(|(stored, _)| stored.doctor);
         let appointments = self.appointments.of_person(person, LONGEST + 1).await?;
+        let own = waitlist::Query { patient: Some(person), limit: LONGEST + 1, ..waitlist::Query::default() };
+        let waitlist = self.waitlist.list(&own).await?;
         let reviews = self.reviews.of_person(person, LONGEST + 1).await?;
         let reported = self.reviews.reported_by(person, LONGEST + 1).await?;
         let concerns = audit::Query { concerns: Some(person), limit: LONGEST + 1, ..audit::Query::default() };
@@ -104,6 +112,7 @@ impl Exports {
             sessions: Complete::of(sessions),
             doctor,
             appointments: Complete::of(appointments),
+            waitlist: Complete::of(waitlist),
             reviews: Complete::of(reviews),
             reported: Complete::of(reported),
             audit: Complete::of(entries.into_iter().map(|entry| entry.as_seen_by(person)).collect()),

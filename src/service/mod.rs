@@ -31,3 +31,4 @@ pub mod slots;
 mod throttle;
 pub mod tokens;
 pub mod vault;
+pub mod waitlist;

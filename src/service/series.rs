@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::appointments::{Appointments, For, GENERATIONS, REPLACE_ATTEMPTS, unchanged, unknown};
 use super::places::Places;
+use super::releases::GivenUp;
 use super::request::{self, Done};
 use super::slots;
 use crate::domain::access::{self, Object};
@@ -26,7 +27,7 @@ use crate::domain::tick::{Tick, ticks};
 use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::appointments::Stored;
 use crate::store::idempotency::Request;
-use crate::store::series::Together;
+use crate::store::together::{Changes, Together};
 use crate::views::calendar::{Calendar, Occupancy};
 
 /// Recurring appointments.
@@ -174,7 +175,7 @@ impl SeriesOfAppointments {
                     return Err(against(refusal, lost, judged.map_err(unchanged)?).into());
                 }
                 Together::Outnumbered(place) => drop(lost.insert(place)),
-                Together::Stale => {
+                Together::Stale | Together::NotOffered(_) => {
                     if let Some(done) = self.recall(id, &request).await.map_err(unknown)? {
                         return Ok(done);
                     }
@@ -271,17 +272,17 @@ impl SeriesOfAppointments {
             if backwards {
                 changes.reverse();
             }
-            let freed = freed(&next);
-            let (releases, doctor) = (&self.appointments.releases, affected.first().map(|one| one.doctor_id));
-            let doctor = doctor.ok_or(Refusal::NotFound)?;
-            let heirs = releases.heirs(doctor, &freed).await.map_err(settle)?;
-            match store.replace_together(&changes, request, heirs).await? {
+            let given_up = GivenUp::by(&next);
+            let releases = &self.appointments.releases;
+            // In this order, each guarded by the revision that it replaces.
+            let all = changes.iter().fold(Changes::default(), |all, (one, next)| all.appointment(one, next, request));
+            match releases.hand_over(given_up.as_ref(), all).await? {
                 Together::Done(at) => {
                     let done = self.acknowledged(next, at)?;
-                    releases.settle(doctor, &freed).await.map_err(unknown)?;
+                    releases.settle(given_up.as_ref()).await.map_err(unknown)?;
                     return Ok(done);
                 }
-                Together::Stale => lost_to = affected.first().map(|one| one.id),
+                Together::Stale | Together::NotOffered(_) => lost_to = affected.first().map(|one| one.id),
                 Together::Outnumbered(place) => drop(outnumbered.insert(place)),
                 Together::Refused { refusal, lost } => {
                     let lost = if backwards { changes.len() - 1 - lost } else { lost };
@@ -568,11 +569,4 @@ fn against(refusal: Refusal, lost: usize, mut judged: Vec<Judged>) -> Refusal {
         one.verdict = if refusal == Refusal::PatientBusy { Verdict::Busy } else { Verdict::Taken };
     }
     rules::refusal(&judged).unwrap_or(refusal)
-}
-
-/// The ticks that appointments give up together: one of them may take what another had.
-fn freed(next: &[Appointment]) -> Vec<Tick> {
-    let taken: HashSet<Tick> = next.iter().flat_map(|one| one.claims.iter().copied()).collect();
-    let freed: BTreeSet<Tick> = next.iter().flat_map(|one| one.freed.iter().copied()).collect();
-    freed.into_iter().filter(|tick| !taken.contains(tick)).collect()
 }

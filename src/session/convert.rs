@@ -4,6 +4,7 @@ mod admin;
 mod hours;
 mod reviews;
 mod series;
+mod waitlist;
 
 use cita_protocol::appointment::{Appointment as WireAppointment, AppointmentStatus, WalkIn as WireWalkIn};
 use cita_protocol::auth::{AuthReply, ConnectedUser, Role as WireRole, User as WireUser};
@@ -27,6 +28,7 @@ pub use self::admin::{
 pub use self::hours::{availability, holiday_calendar, holidays, keep_of, left, outside, time_off};
 pub use self::reviews::{exported_report, exported_review, moderated_review, review, review_for};
 pub use self::series::{occurrence, series};
+pub use self::waitlist::{wait_status_of, waitlist_entry};
 use crate::domain::access::{self, Object};
 use crate::domain::account::{Identity, Role, User, Viewer};
 use crate::domain::appointment::{Appointment, Status};
@@ -114,6 +116,7 @@ pub fn export(export: &Export) -> WireExport {
                     .collect(),
             }
         }),
+        waitlist: complete(&export.waitlist, waitlist_entry),
         reviews: complete(&export.reviews, |review| exported_review(export.user.id, review)),
         review_reports: ExportList {
             items: export.reported.items.iter().filter_map(|review| exported_report(export.user.id, review)).collect(),
@@ -309,6 +312,7 @@ pub fn appointment(appointment: &Appointment) -> WireAppointment {
         created_at: instant(appointment.created_at),
         updated_at: instant(appointment.updated_at),
         expires_at: appointment.held.filter(|_| appointment.status == Status::Held).map(|held| instant(held.until)),
+        waitlist_id: appointment.held.and_then(|held| held.entry()).map(|entry| id(entry.0)),
     }
 }
 

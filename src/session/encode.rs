@@ -30,6 +30,9 @@ pub fn frames(topic: &str, message: Message<'_>, cursor: &str) -> Vec<Frame> {
         Message::Snapshot(Update::Reviews { upserted, .. }) => {
             snapshot(topic, &upserted.iter().map(|item| convert::review(item)).collect::<Vec<_>>(), cursor)
         }
+        Message::Snapshot(Update::Waitlist { upserted, .. }) => {
+            snapshot(topic, &upserted.iter().map(|item| convert::waitlist_entry(item)).collect::<Vec<_>>(), cursor)
+        }
         Message::Snapshot(Update::Sessions { upserted, .. }) => {
             snapshot(topic, &upserted.iter().map(|item| convert::session(item, None)).collect::<Vec<_>>(), cursor)
         }
@@ -46,6 +49,10 @@ pub fn frames(topic: &str, message: Message<'_>, cursor: &str) -> Vec<Frame> {
         }
         Message::Change(Update::Reviews { upserted, removed }) => {
             let upserted = upserted.iter().map(|item| convert::review(item)).collect();
+            change(topic, upserted, removed.iter().map(ToString::to_string).collect(), cursor)
+        }
+        Message::Change(Update::Waitlist { upserted, removed }) => {
+            let upserted = upserted.iter().map(|item| convert::waitlist_entry(item)).collect();
             change(topic, upserted, removed.iter().map(ToString::to_string).collect(), cursor)
         }
         Message::Change(Update::Sessions { upserted, removed }) => {

@@ -27,6 +27,7 @@ use crate::service::export::Exports;
 use crate::service::reviews::Reviews;
 use crate::service::series::SeriesOfAppointments;
 use crate::service::slots::Slots;
+use crate::service::waitlist::Waitlist;
 
 /// Everything that a session can reach.
 pub struct Services {
@@ -40,6 +41,7 @@ pub struct Services {
     pub slots: Arc<Slots>,
     pub appointments: Arc<Appointments>,
     pub series: SeriesOfAppointments,
+    pub waitlist: Waitlist,
     pub reviews: Reviews,
     pub hub: Arc<Hub>,
     pub clock: Clock,

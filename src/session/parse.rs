@@ -233,11 +233,28 @@ impl Fields {
     }
 
     fn day_ranges(&mut self, pointer: &str, ranges: &[DayRange]) -> Vec<LocalRange> {
-        let read = |(index, range): (usize, &DayRange)| LocalRange {
-            from: self.time(&format!("{pointer}/{index}/from"), &range.from),
-            to: self.time(&format!("{pointer}/{index}/to"), &range.to),
-        };
+        let read = |(index, range): (usize, &DayRange)| self.day_range(&format!("{pointer}/{index}"), range);
         ranges.iter().enumerate().map(read).collect()
+    }
+
+    pub fn day_range(&mut self, pointer: &str, range: &DayRange) -> LocalRange {
+        LocalRange {
+            from: self.time(&format!("{pointer}/from"), &range.from),
+            to: self.time(&format!("{pointer}/to"), &range.to),
+        }
+    }
+
+    /// Days of the week, each once.
+    pub fn weekdays(&mut self, pointer: &str, days: &[WireWeekday]) -> Vec<Weekday> {
+        let mut read = Vec::new();
+        for (index, day) in days.iter().enumerate().take(8) {
+            let day = weekday(*day);
+            if read.contains(&day) {
+                self.refuse(&format!("{pointer}/{index}"), "duplicate", "each once");
+            }
+            read.push(day);
+        }
+        read
     }
 
     /// The cursor of a read. One that this server did not write cannot be waited for.

@@ -14,7 +14,7 @@ use crate::domain::access::{self, Object};
 use crate::domain::appointment::Appointment;
 use crate::domain::change::Position;
 use crate::domain::doctor::Doctor;
-use crate::domain::ids::{DoctorId, ServiceId};
+use crate::domain::ids::{DoctorId, PatientId, ServiceId};
 use crate::domain::refusal::{Refusal, Violation};
 use crate::domain::slots as rules;
 use crate::error::{ClusterName, Error, Result};
@@ -89,7 +89,9 @@ impl Session {
             Name::Doctor { doctor } => self.subscribe_doctor(doctor, &asked, &subscriber).await,
             Name::Reviews { doctor } => self.subscribe_reviews(doctor, &asked, &subscriber).await,
             Name::Calendar { doctor } => self.subscribe_calendar(doctor, &asked, &subscriber).await,
+            Name::Waitlist { doctor } => self.subscribe_waitlist_of(doctor, &asked, &subscriber).await,
             Name::MyAppointments => self.subscribe_mine(&asked, &subscriber).await,
+            Name::MyWaitlist => self.subscribe_my_waitlist(&asked, &subscriber).await,
             Name::MySessions => self.subscribe_sessions(&asked, &subscriber).await,
         }
     }
@@ -183,6 +185,51 @@ impl Session {
         self.subscribe_appointments(Topic::MyAppointments { user }, asked, subscriber).await
     }
 
+    async fn subscribe_waitlist_of(
+        &self,
+        doctor: DoctorId,
+        asked: &Asked,
+        subscriber: &Subscriber<'_>,
+    ) -> Result<()> {
+        let viewer = self.viewer();
+        let staff = self.services.slots.staff(&viewer, doctor).await?;
+        access::authorise(access::WAITLIST_TOPIC, &viewer, Object::of_doctor(doctor).with_staff(&staff))?;
+        // A doctor who does not exist has no topics.
+        self.services.slots.calendar(&viewer, doctor).await?;
+        self.subscribe_waitlist(Topic::Waitlist { doctor }, (None, Some(doctor)), asked, subscriber).await
+    }
+
+    async fn subscribe_my_waitlist(&self, asked: &Asked, subscriber: &Subscriber<'_>) -> Result<()> {
+        let viewer = self.viewer();
+        access::authorise(access::MY_WAITLIST_TOPIC, &viewer, Object::default())?;
+        let user = viewer.identity()?.user;
+        self.subscribe_waitlist(Topic::MyWaitlist { user }, (Some(user), None), asked, subscriber).await
+    }
+
+    async fn subscribe_waitlist(
+        &self,
+        topic: Topic,
+        of: (Option<PatientId>, Option<DoctorId>),
+        asked: &Asked,
+        subscriber: &Subscriber<'_>,
+    ) -> Result<()> {
+        let hub = &self.services.hub;
+        asked.no_window()?;
+        self.check_room(std::slice::from_ref(&topic))?;
+        if let Some(Some(after)) = asked.after
+            && hub.resume_waitlist(&topic, after, subscriber)
+        {
+            return Ok(());
+        }
+        for _ in 0..ATTEMPTS {
+            let (at, items) = self.services.waitlist.snapshot(of.0, of.1).await?;
+            if hub.start_waitlist(&topic, at, items, asked.after.is_some(), subscriber).is_ok() {
+                return Ok(());
+            }
+        }
+        Err(Error::unreadable(ClusterName::Appointments))
+    }
+
     /// Always from a snapshot: it is small, so what was missed need not be kept.
     async fn subscribe_sessions(&self, asked: &Asked, subscriber: &Subscriber<'_>) -> Result<()> {
         let viewer = self.viewer();
@@ -223,9 +270,7 @@ impl Session {
             Topic::MyAppointments { user } => {
                 appointments.snapshot_of_patient(*user, kept_since(self.services.clock.now())).await
             }
-            Topic::Slots { .. } | Topic::Doctor { .. } | Topic::Reviews { .. } | Topic::MySessions { .. } => {
-                Err(Error::Internal("no topic of appointments".to_owned()))
-            }
+            _ => Err(Error::Internal("no topic of appointments".to_owned())),
         }
     }
 

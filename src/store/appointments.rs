@@ -2,6 +2,7 @@
 
 mod holds;
 
+pub(super) use self::holds::run_out;
 pub use self::holds::{Confirmed, Holding};
 
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -14,14 +15,13 @@ use super::cluster::Cluster;
 use super::collection;
 use super::documents::{AppointmentDoc, DoctorDoc, EntryDoc, Outcome, Remembered, quota};
 use super::idempotency::{Recall, Request, without};
-use super::together::{Changes, Together};
 use super::value::{bson_id, bson_time, position, uuid_of};
 use super::whole::{self, reached};
 use super::write::{Verdict, linearizable, read, until_decided};
 use crate::domain::appointment::{Appointment, Status};
 use crate::domain::change::Position;
 use crate::domain::doctor::Doctor;
-use crate::domain::entry::{Entry, Quota, TimeOffDay};
+use crate::domain::entry::{Entry, Quota};
 use crate::domain::ids::{AppointmentId, DoctorId, PatientId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::error::{Error, Result};
@@ -54,17 +54,6 @@ pub enum Inserted {
     Done(Position),
     /// A document of this id exists: the same request came before.
     Exists,
-    /// Somebody has this place within a limit; the next one may be free.
-    Outnumbered(Quota),
-    Refused(Refusal),
-}
-
-/// What a guarded replace came to.
-#[derive(Debug)]
-pub enum Replaced {
-    Done(Position),
-    /// The document is no longer at the revision that was replaced.
-    Stale,
     /// Somebody has this place within a limit; the next one may be free.
     Outnumbered(Quota),
     Refused(Refusal),
@@ -110,6 +99,13 @@ impl Stored {
     /// What guards the next revision, and its document, for a transaction that no request to the appointment asked for.
     pub(super) fn rewritten(&self, next: &Appointment) -> (Document, AppointmentDoc) {
         let document = AppointmentDoc::from_domain(next, self.document.keys.clone());
+        (self.guard(), document)
+    }
+
+    /// The same for one from which a person is erased: what they have asked for is no longer remembered.
+    pub(super) fn erased(&self, next: &Appointment, person: UserId) -> (Document, AppointmentDoc) {
+        let keys = without(&self.document.keys, person);
+        let document = AppointmentDoc { see: self.document.see, ..AppointmentDoc::from_domain(next, keys) };
         (self.guard(), document)
     }
 
@@ -197,49 +193,6 @@ impl AppointmentStore {
             }
             Verdict::Duplicate { index, .. } => Inserted::Refused(refusal_of(&index)?),
         })
-    }
-
-    /// Writes the next revision of an appointment, guarded by the revision that it replaces.
-    ///
-    /// # Errors
-    /// `unavailable` when the outcome could not be learnt.
-    pub async fn replace(&self, current: &Stored, next: &Appointment, request: &Request) -> Result<Replaced> {
-        let document = AppointmentDoc::from_domain(next, current.keys_with(request, next));
-        let written = whole::replace(&self.cluster, &self.collection, &current.guard(), &document).await?;
-        Ok(match written {
-            Verdict::Done { value: Some(at), .. } => Replaced::Done(at),
-            Verdict::Done { value: None, .. } => Replaced::Stale,
-            Verdict::Duplicate { value: Some(place), index, .. } if index == CLAIMS_INDEX => {
-                Replaced::Outnumbered(place_of(&place)?)
-            }
-            Verdict::Duplicate { index, .. } => Replaced::Refused(refusal_of(&index)?),
-        })
-    }
-
-    /// Writes the next revision of an appointment from which a person is erased: what they have asked for is no longer
-    /// remembered. What it gives up in days of time off, these take. `false`: somebody was faster.
-    ///
-    /// # Errors
-    /// `unavailable` when the outcome could not be learnt.
-    pub async fn rewrite(
-        &self,
-        current: &Stored,
-        next: &Appointment,
-        person: UserId,
-        heirs: Vec<TimeOffDay>,
-    ) -> Result<bool> {
-        let keys = without(&current.document.keys, person);
-        let document = AppointmentDoc { see: current.document.see, ..AppointmentDoc::from_domain(next, keys) };
-        if !heirs.is_empty() {
-            let changes = Changes::default().document(current.guard(), document).taken(heirs);
-            return Ok(matches!(self.write_together(changes).await?, Together::Done(_)));
-        }
-        match whole::replace(&self.cluster, &self.collection, &current.guard(), &document).await? {
-            Verdict::Done { value, .. } => Ok(value.is_some()),
-            Verdict::Duplicate { index, .. } => {
-                Err(Error::Internal(format!("collision on {index} in an appointment that takes nothing new")))
-            }
-        }
     }
 
     /// Whether a patient has been at a doctor's.
@@ -375,14 +328,18 @@ impl AppointmentStore {
         since: Timestamp,
     ) -> Result<(Position, Vec<Appointment>)> {
         let open: Vec<&str> = Status::ALL.into_iter().filter(|status| status.is_open()).map(Status::as_str).collect();
-        // Somebody's holds are theirs, whomever they are for.
+        // Somebody's holds are theirs, whomever they are for; what is offered is for its patient alone.
         let ended_or_held = [Status::Expired.as_str(), Status::Held.as_str()];
         let appointments = doc! {
             "patientId": bson_id(patient.0),
             "status": { "$nin": ended_or_held.to_vec() },
             "$or": [{ "start": { "$gte": bson_time(since) } }, { "status": { "$in": open } }],
         };
-        self.snapshot(doc! { "$or": [appointments, { "shared": { "$in": holds::places(patient) } }] }).await
+        let offered = doc! {
+            "patientId": bson_id(patient.0), "status": Status::Held.as_str(), "waitlistId": { "$exists": true },
+        };
+        let held = doc! { "shared": { "$in": holds::places(patient) } };
+        self.snapshot(doc! { "$or": [appointments, held, offered] }).await
     }
 
     /// Every appointment of a doctor that lies in a window, and the position at which that is true.

@@ -6,6 +6,7 @@
 mod doctor;
 mod entry;
 pub(super) mod review;
+mod waitlist;
 
 use std::ops::Range;
 
@@ -16,10 +17,13 @@ pub use self::doctor::DoctorDoc;
 use self::entry::claims;
 pub use self::entry::{Claim, EntryDoc, TimeOffDoc, quota};
 pub use self::review::ReviewDoc;
+pub use self::waitlist::{OfferDoc, WaitlistDoc};
 use super::value::{bson_id, bson_time, instant, uuid_of};
-use crate::domain::appointment::{Action, Appointment, Held, HistoryEntry, Overridden, PartOf, Status, WalkIn};
+use crate::domain::appointment::{
+    Action, Appointment, Held, HistoryEntry, HoldPlace, Overridden, PartOf, Status, WalkIn,
+};
 use crate::domain::history::Actor;
-use crate::domain::ids::{AppointmentId, PatientId, SeriesId, ServiceId, SessionId, UserId};
+use crate::domain::ids::{AppointmentId, PatientId, SeriesId, ServiceId, SessionId, UserId, WaitlistId};
 use crate::domain::tick::{Tick, ticks};
 
 /// A document that does not read as what it should be.
@@ -108,6 +112,9 @@ pub struct AppointmentDoc {
     pub expires_at: Option<DateTime>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_place: Option<i32>,
+    /// The waitlist entry that the hold is or was offered to, instead of a place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waitlist_id: Option<Uuid>,
     /// This document only remembers a request; what came of it is the document with this id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub see: Option<Uuid>,
@@ -149,7 +156,7 @@ pub struct OverriddenDoc {
 
 impl AppointmentDoc {
     /// The document of an appointment. `shared` holds what its patient takes: `p:<patient>:<tick>`; of a hold, the place among
-    /// those of its owner: `h:<user>:<place>`.
+    /// those of its owner: `h:<user>:<place>`, or the waitlist entry that it is offered to: `o:<entry>`.
     #[must_use]
     pub fn from_domain(appointment: &Appointment, keys: Vec<Remembered>) -> Self {
         Self {
@@ -180,7 +187,11 @@ impl AppointmentDoc {
             updated_at: bson_time(appointment.updated_at),
             held_by: appointment.held.map(|held| bson_id(held.by.0)),
             expires_at: appointment.held.map(|held| bson_time(held.until)),
-            held_place: appointment.held.map(|held| i32::from(held.place)),
+            held_place: appointment.held.and_then(|held| match held.place {
+                HoldPlace::Own(place) => Some(i32::from(place)),
+                HoldPlace::Offer(_) => None,
+            }),
+            waitlist_id: appointment.held.and_then(|held| held.entry()).map(|entry| bson_id(entry.0)),
             see: None,
             history: appointment.history.iter().map(HistoryDoc::from_domain).collect(),
             keys,
@@ -232,13 +243,16 @@ impl AppointmentDoc {
     }
 
     fn held(&self) -> Result<Option<Held>, &'static str> {
-        let (Some(by), Some(until), Some(place)) = (self.held_by, self.expires_at, self.held_place) else {
-            return Ok(None);
+        let (Some(by), Some(until)) = (self.held_by, self.expires_at) else { return Ok(None) };
+        let place = match (self.held_place, self.waitlist_id) {
+            (Some(place), None) => HoldPlace::Own(u8::try_from(place).map_err(|_| "heldPlace")?),
+            (None, Some(entry)) => HoldPlace::Offer(WaitlistId(uuid_of(entry))),
+            _ => return Err("heldPlace"),
         };
         Ok(Some(Held {
             by: UserId(uuid_of(by)),
             until: instant(until).map_err(|_| "expiresAt")?,
-            place: u8::try_from(place).map_err(|_| "heldPlace")?,
+            place,
         }))
     }
 
@@ -266,6 +280,7 @@ impl AppointmentDoc {
             held_by: None,
             expires_at: None,
             held_place: None,
+            waitlist_id: None,
             see: Some(self.id),
             history: Vec::new(),
             keys: vec![remembered.clone()],
@@ -350,7 +365,10 @@ pub(super) fn hold_place(user: UserId, place: u8) -> String {
 /// What the patient of an appointment takes, in the order of time, or the owner of a hold; `None` once it takes nothing.
 fn shared_claims(appointment: &Appointment) -> Option<Vec<String>> {
     if let (Status::Held, Some(held)) = (appointment.status, appointment.held) {
-        return Some(vec![hold_place(held.by, held.place)]);
+        return Some(vec![match held.place {
+            HoldPlace::Own(place) => hold_place(held.by, place),
+            HoldPlace::Offer(entry) => format!("o:{}", entry.0.simple()),
+        }]);
     }
     (!appointment.claims.is_empty()).then(|| {
         let patient = appointment.patient_id.0.simple();

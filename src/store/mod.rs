@@ -19,6 +19,7 @@ pub mod together;
 mod transaction;
 pub mod users;
 pub mod value;
+pub mod waitlist;
 mod whole;
 mod write;
 
@@ -31,4 +32,5 @@ pub mod collection {
     pub const DOCTORS: &str = "doctors";
     pub const APPOINTMENTS: &str = "appointments";
     pub const REVIEWS: &str = "reviews";
+    pub const WAITLIST: &str = "waitlist";
 }

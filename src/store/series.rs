@@ -13,14 +13,13 @@ use super::appointments::{AppointmentStore, Stored};
 use super::documents::{AppointmentDoc, Outcome, patient_span, patient_tick};
 use super::idempotency::Request;
 pub use super::together::Together;
-use super::together::{Changes, together};
+use super::together::together;
 use super::transaction::in_transaction;
 use super::value::bson_id;
 use super::whole::reached;
 use super::write::read;
 use crate::domain::appointment::Appointment;
 use crate::domain::change::Position;
-use crate::domain::entry::TimeOffDay;
 use crate::domain::ids::{PatientId, SeriesId};
 use crate::domain::recurrence::MOST_OCCURRENCES;
 use crate::domain::tick::Tick;
@@ -52,22 +51,6 @@ impl AppointmentStore {
         })
         .await?;
         together(written, at_fault.load(Ordering::Relaxed))
-    }
-
-    /// Writes the next revisions of appointments, all or none, in the given order, each guarded by the revision that it
-    /// replaces. What they give up in days of time off, these take.
-    ///
-    /// # Errors
-    /// `unavailable` when the outcome could not be learnt.
-    pub async fn replace_together(
-        &self,
-        changes: &[(&Stored, Appointment)],
-        request: &Request,
-        heirs: Vec<TimeOffDay>,
-    ) -> Result<Together> {
-        let all =
-            changes.iter().fold(Changes::default(), |all, (current, next)| all.appointment(current, next, request));
-        self.write_together(all.taken(heirs)).await
     }
 
     /// Every appointment of a series, by start, with the position of the read.

@@ -1,5 +1,5 @@
-//! Documents of a doctor's calendar that change together: rules, appointments, and the days of time off that take over what
-//! appointments give up. One transaction, so that no time is free in between.
+//! Documents of a doctor's calendar that change together: rules, appointments, and what takes over the time that appointments
+//! give up, days of time off and offers to those who wait. One transaction, so that no time is free in between.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,21 +12,24 @@ use mongodb::error::Error as DriverError;
 use mongodb::{ClientSession, Collection};
 use serde::Deserialize;
 
-use super::appointments::{AppointmentStore, CLAIMS_INDEX, PRIMARY_INDEX, Replaced, Stored, place_of, refusal_of};
+use super::appointments::{AppointmentStore, run_out, CLAIMS_INDEX, PRIMARY_INDEX, Stored, place_of, refusal_of};
 use super::collection;
 use super::doctors::StoredDoctor;
-use super::documents::{AppointmentDoc, Claim, DoctorDoc, TimeOffDoc};
+use super::documents::{AppointmentDoc, Claim, DoctorDoc, OfferDoc, TimeOffDoc, WaitlistDoc};
 use super::idempotency::Request;
 use super::transaction::{self, in_transaction};
 use super::value::{bson_id, bson_time};
+use super::waitlist::StoredEntry;
+use super::whole;
 use super::write::{Verdict, read};
-use crate::domain::appointment::Appointment;
+use crate::domain::appointment::{Appointment, Status};
 use crate::domain::change::Position;
 use crate::domain::doctor::Doctor;
 use crate::domain::entry::{Quota, TimeOffDay};
-use crate::domain::ids::DoctorId;
+use crate::domain::ids::{DoctorId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::time_off::TimeOff;
+use crate::domain::waitlist::WaitlistEntry;
 use crate::error::{Error, Result};
 
 /// What it came to that several documents were written together.
@@ -37,6 +40,8 @@ pub enum Together {
     Stale,
     /// Somebody has this place within a limit; the next one may be free.
     Outnumbered(Quota),
+    /// Nothing was written: the offer at this place cannot be made, since its entry has changed or somebody has what it takes.
+    NotOffered(usize),
     /// Nothing was written; `lost` is the place of the appointment that was refused.
     Refused {
         refusal: Refusal,
@@ -54,6 +59,26 @@ pub struct Changes {
     taken: Vec<TimeOffDay>,
     /// Of what is to be taken, only what nobody has.
     only_free: bool,
+    /// Next revisions of waitlist entries.
+    entries: Vec<(Document, WaitlistDoc)>,
+    offers: Vec<NewOffer>,
+}
+
+/// A hold that is made for whoever waits.
+#[derive(Clone, Debug)]
+struct NewOffer {
+    hold: AppointmentDoc,
+    length: SignedDuration,
+    guard: Document,
+    entry: WaitlistDoc,
+}
+
+/// What is being written, for whoever has to know why it cannot be.
+#[derive(Default)]
+struct Progress {
+    appointment: AtomicUsize,
+    /// Counted from 1; 0: none yet.
+    offer: AtomicUsize,
 }
 
 impl Changes {
@@ -78,10 +103,20 @@ impl Changes {
         self
     }
 
-    /// A document in the place of the one that its guard describes.
+    /// The end of a hold, if it has run out by the database's clock.
     #[must_use]
-    pub(super) fn document(mut self, guard: Document, document: AppointmentDoc) -> Self {
+    pub fn run_out(mut self, current: &Stored, next: &Appointment) -> Self {
+        let (mut guard, document) = current.rewritten(next);
+        guard.insert("status", Status::Held.as_str());
+        guard.insert("$expr", run_out());
         self.appointments.push((guard, document));
+        self
+    }
+
+    /// The next revision of an appointment from which a person is erased: what they have asked for is no longer remembered.
+    #[must_use]
+    pub fn erased(mut self, current: &Stored, next: &Appointment, person: UserId) -> Self {
+        self.appointments.push(current.erased(next, person));
         self
     }
 
@@ -104,6 +139,43 @@ impl Changes {
     pub fn taken_if_free(self, days: Vec<TimeOffDay>) -> Self {
         Self { only_free: true, ..self.taken(days) }
     }
+
+    /// The next revision of a waitlist entry, which remembers the request, if one has asked for it.
+    #[must_use]
+    pub fn entry(mut self, current: &StoredEntry, next: &WaitlistEntry, request: Option<&Request>) -> Self {
+        self.entries.push(current.rewritten(next, request));
+        self
+    }
+
+    /// The same of one from which a person is erased: what they have asked for is no longer remembered.
+    #[must_use]
+    pub fn erased_entry(mut self, current: &StoredEntry, next: &WaitlistEntry, person: UserId) -> Self {
+        self.entries.push(current.erased(next, person));
+        self
+    }
+
+    /// A hold that lasts for `length` of the database's clock, for the patient of a waitlist entry whose next revision tells of it.
+    #[must_use]
+    pub fn offer(
+        mut self,
+        current: &StoredEntry,
+        next: &WaitlistEntry,
+        hold: &Appointment,
+        length: SignedDuration,
+    ) -> Self {
+        let (guard, entry) = current.rewritten(next, None);
+        self.offers.push(NewOffer { hold: AppointmentDoc::from_domain(hold, Vec::new()), length, guard, entry });
+        self
+    }
+
+    /// The appointment that changes, if nothing else does.
+    fn alone(&self) -> Option<&(Document, AppointmentDoc)> {
+        let others = self.ended.len() + self.taken.len() + self.entries.len() + self.offers.len();
+        match &self.appointments[..] {
+            [one] if self.doctor.is_none() && others == 0 => Some(one),
+            _ => None,
+        }
+    }
 }
 
 impl AppointmentStore {
@@ -112,21 +184,36 @@ impl AppointmentStore {
     /// # Errors
     /// `unavailable` when the outcome could not be learnt.
     pub async fn write_together(&self, changes: Changes) -> Result<Together> {
-        let (store, changes, lost) = (self.clone(), Arc::new(changes), Arc::new(AtomicUsize::new(0)));
-        let at_fault = lost.clone();
+        if let Some((guard, document)) = changes.alone() {
+            let verdict = whole::replace(&self.cluster, &self.collection, guard, document).await?;
+            let verdict = match verdict {
+                Verdict::Done { value, repeated } => Verdict::Done { value: value.map(|at| ((), at)), repeated },
+                Verdict::Duplicate { index, value, repeated } => Verdict::Duplicate { index, value, repeated },
+            };
+            return together(verdict, 0);
+        }
+        let (store, changes, progress) = (self.clone(), Arc::new(changes), Arc::new(Progress::default()));
+        let at_fault = progress.clone();
         let written = in_transaction(&self.cluster, move |session| {
-            let (store, changes, lost) = (store.clone(), changes.clone(), lost.clone());
-            async move { store.write_within(session, &changes, &lost).await }.boxed()
+            let (store, changes, progress) = (store.clone(), changes.clone(), progress.clone());
+            async move { store.write_within(session, &changes, &progress).await }.boxed()
         });
-        together(written.await?, at_fault.load(Ordering::Relaxed))
+        let written = written.await?;
+        match (at_fault.offer.load(Ordering::Relaxed), &written) {
+            (0, _) | (_, Verdict::Done { value: Some(_), .. }) => {
+                together(written, at_fault.appointment.load(Ordering::Relaxed))
+            }
+            (offer, _) => Ok(Together::NotOffered(offer - 1)),
+        }
     }
 
     async fn write_within(
         &self,
         session: &mut ClientSession,
         changes: &Changes,
-        lost: &AtomicUsize,
+        progress: &Progress,
     ) -> Result<Option<()>, DriverError> {
+        progress.offer.store(0, Ordering::Relaxed);
         if let Some((guard, document)) = &changes.doctor {
             let doctors: Collection<DoctorDoc> = self.cluster.db.collection(collection::DOCTORS);
             if !transaction::replace(session, &doctors, guard.clone(), document).await? {
@@ -134,7 +221,7 @@ impl AppointmentStore {
             }
         }
         for (place, (guard, document)) in changes.appointments.iter().enumerate() {
-            lost.store(place, Ordering::Relaxed);
+            progress.appointment.store(place, Ordering::Relaxed);
             if !transaction::replace(session, &self.collection, guard.clone(), document).await? {
                 return Ok(None);
             }
@@ -144,7 +231,23 @@ impl AppointmentStore {
                 return Ok(None);
             }
         }
-        self.take(session, changes).await.map(Some)
+        self.take(session, changes).await?;
+        let entries: Collection<WaitlistDoc> = self.cluster.db.collection(collection::WAITLIST);
+        for (guard, entry) in &changes.entries {
+            if !transaction::replace(session, &entries, guard.clone(), entry).await? {
+                return Ok(None);
+            }
+        }
+        for (place, offer) in changes.offers.iter().enumerate() {
+            progress.offer.store(place + 1, Ordering::Relaxed);
+            let expires_at = self.hold_within(session, &offer.hold, offer.length).await?;
+            let mut entry = offer.entry.clone();
+            entry.offer = entry.offer.map(|told| OfferDoc { expires_at, ..told });
+            if !transaction::replace(session, &entries, offer.guard.clone(), &entry).await? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(()))
     }
 
     /// Gives ticks to days of time off, which are made where they are missing.
@@ -201,26 +304,6 @@ impl AppointmentStore {
             Claim::Place(_) => None,
         };
         Ok(found.iter().flat_map(|document| &document.claims).filter_map(tick).collect())
-    }
-
-    /// Writes the next revision of an appointment, and gives what it gives up to days of time off.
-    ///
-    /// # Errors
-    /// `unavailable` when the outcome could not be learnt.
-    pub async fn hand_over(
-        &self,
-        current: &Stored,
-        next: &Appointment,
-        request: &Request,
-        heirs: Vec<TimeOffDay>,
-    ) -> Result<Replaced> {
-        let changes = Changes::default().appointment(current, next, request).taken(heirs);
-        Ok(match self.write_together(changes).await? {
-            Together::Done(at) => Replaced::Done(at),
-            Together::Stale => Replaced::Stale,
-            Together::Outnumbered(place) => Replaced::Outnumbered(place),
-            Together::Refused { refusal, .. } => Replaced::Refused(refusal),
-        })
     }
 
     /// The days of a time off that take anything.

@@ -83,7 +83,12 @@ impl Calendar {
             match change {
                 Change::Entry(entry) if entry.doctor() == self.doctor.id => self.set(entry),
                 Change::Doctor(doctor) if doctor.id == self.doctor.id => self.doctor = doctor.clone(),
-                Change::Entry(_) | Change::Doctor(_) | Change::Review(_) | Change::Session(_) | Change::SigningKey => {}
+                Change::Entry(_)
+                | Change::Doctor(_)
+                | Change::Review(_)
+                | Change::Waitlist(_)
+                | Change::Session(_)
+                | Change::SigningKey => {}
             }
         }
     }

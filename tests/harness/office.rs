@@ -18,6 +18,7 @@ use cita::store::appointments::AppointmentStore;
 use cita::store::cluster::Cluster;
 use cita::store::doctors::DoctorStore;
 use cita::store::reviews::ReviewStore;
+use cita::store::waitlist::WaitlistStore;
 use cita::views::calendars::Calendars;
 use cita::views::committed::Committed;
 use cita::views::revocations::Revocations;
@@ -49,14 +50,16 @@ impl Office {
         let calendars = Arc::new(Calendars::new(Box::new(|_| Box::pin(std::future::ready(Ok(None)))), 1));
         let committed = Arc::new(Committed::default());
         let slots = Arc::new(Slots::new(calendars.clone(), committed.clone(), Clock));
-        let releases = Releases::new(store.clone(), calendars, committed.clone());
+        let waitlist = WaitlistStore::new(appointments.clone());
+        let length = jiff::SignedDuration::from_mins(5);
+        let releases = Releases::new(store.clone(), waitlist, calendars, committed.clone(), Clock, length);
         let (outbox, mails) = mpsc::channel(100);
-        let calendar = Arc::new(Doctors::new(doctors.clone(), store.clone(), slots, committed, releases, true, Clock));
+        let calendar = Arc::new(Doctors::new(doctors.clone(), store, slots, committed, releases.clone(), true, Clock));
         Self {
             accounts: Accounts::new(users.clone(), auth.clone(), calendar, outbox, Clock),
             erasure: Erasure::new(
                 users.clone(),
-                store,
+                releases,
                 doctors,
                 ReviewStore::new(appointments.clone()),
                 auth.clone(),

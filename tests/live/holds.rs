@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use cita::clock::Clock;
-use cita::domain::appointment::{Booking, Held, Status};
+use cita::domain::appointment::{Action, Booking, Held, HoldPlace, Status};
 use cita::domain::history::Actor;
 use cita::domain::ids::{AppointmentId, SessionId, UserId};
 use cita::domain::tick::Tick;
@@ -12,6 +12,7 @@ use cita::store::appointments::{AppointmentStore, Confirmed, Holding, Stored};
 use cita::store::cluster::Cluster;
 use cita::store::doctors::DoctorStore;
 use cita::store::idempotency::Request;
+use cita::store::together::{Changes, Together};
 use cita_cli::{ClientError, Connection};
 use cita_protocol::ErrorCode;
 use futures::future::join_all;
@@ -397,7 +398,7 @@ impl Desk {
     async fn hold(&self, practice: &Practice, person: &Person, start: &str, length: SignedDuration) -> Stored {
         let request = request(person);
         let booking = self.booking(practice, person, start).await;
-        let held = Held { by: request.user, until: Timestamp::MAX, place: 0 };
+        let held = Held { by: request.user, until: Timestamp::MAX, place: HoldPlace::Own(0) };
         let hold = booking.as_booking().into_hold(held);
         match self.store.hold(&hold, length, &request).await.unwrap() {
             Holding::Done(stored, _) => *stored,
@@ -495,7 +496,10 @@ async fn the_clock_of_the_database_decides() {
         "not what the node said: {until}"
     );
     let far = Timestamp::MAX;
-    assert!(!desk.store.expire(&live, far, Vec::new()).await.unwrap(), "it is live, whatever a node believes");
+    let by = Actor { user: live.appointment.patient_id, session: SessionId(Uuid::nil()) };
+    let ended = live.appointment.hold_ended(Action::Expired, by, far).unwrap();
+    let outcome = desk.store.write_together(Changes::default().run_out(&live, &ended)).await.unwrap();
+    assert!(matches!(outcome, Together::Stale), "it is live, whatever a node believes: {outcome:?}");
 
     // The node's word is in the document: `until` beyond everything. The database has set its own.
     let over = desk.hold(&practice, &two, &later, SignedDuration::ZERO).await;
@@ -503,12 +507,12 @@ async fn the_clock_of_the_database_decides() {
     let next = booking.as_booking().over(&over.appointment).unwrap();
     assert_eq!(next.status, Status::Booked);
     let trace = AppointmentId(Uuid::new_v4());
-    let confirmed = desk.store.confirm(&over, &next, trace, &request(&two)).await.unwrap();
+    let confirmed = desk.store.confirm(&over, &next, None, trace, &request(&two)).await.unwrap();
     assert!(matches!(confirmed, Confirmed::Stale), "{confirmed:?}");
     assert!(desk.store.find(trace).await.unwrap().is_none(), "nothing of it stays");
 
     let booking = desk.booking(&practice, &one, &start).await;
     let next = booking.as_booking().over(&live.appointment).unwrap();
-    let confirmed = desk.store.confirm(&live, &next, trace, &request(&one)).await.unwrap();
+    let confirmed = desk.store.confirm(&live, &next, None, trace, &request(&one)).await.unwrap();
     assert!(matches!(confirmed, Confirmed::Done(_)), "{confirmed:?}");
 }

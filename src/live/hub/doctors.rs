@@ -49,6 +49,7 @@ impl Hub {
             }
             let lost = |member: &Member| calendar_right(&member.viewer, doctor).is_err() && member.floor < commit.at;
             self.end_topics(&mut state.calendars, doctor.id, &Refusal::Forbidden, commit.at, lost);
+            self.end_topics(&mut state.waitlists, doctor.id, &Refusal::Forbidden, commit.at, lost);
             let Some(groups) = state.doctors.get(&doctor.id) else { continue };
             let before = self.calendars.kept(doctor.id).filter(|calendar| calendar.position() < commit.at);
             if before.is_some_and(|before| before.doctor.looks_like(doctor)) {

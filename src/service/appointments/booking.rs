@@ -1,6 +1,7 @@
 //! Booking: over a hold of one's own, or by one insert.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -15,7 +16,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::slots as rules;
 use crate::error::Result;
 use crate::service::request::{self, Done};
-use crate::store::appointments::Inserted;
+use crate::store::appointments::{Inserted, Stored};
 use crate::store::idempotency::Request;
 use crate::views::calendar::Calendar;
 
@@ -68,13 +69,28 @@ impl Appointments {
             Over::Hold(hold) => Some(hold),
             Over::Nothing => None,
         };
+        self.place(viewer, &request, &book, patient, calendar, hold).await
+    }
+
+    /// Books by the rules, over a hold if there is one.
+    pub(super) async fn place(
+        &self,
+        viewer: &Viewer,
+        request: &Request,
+        book: &Book,
+        patient: PatientId,
+        calendar: Arc<Calendar>,
+        hold: Option<Box<Stored>>,
+    ) -> Result<Done<Appointment>> {
+        let (identity, now) = (viewer.identity()?, request.at);
+        let practice = self.is_practice(viewer, book.doctor).await.map_err(unchanged)?;
         // A time that could be held stays one that can be booked: by then it may be too late for others.
         let asked_at = hold.as_ref().map_or(now, |hold| hold.appointment.created_at);
         let (calendar, allowed) = self.offered(viewer, calendar, book.asked(asked_at)).await?;
-        let (start, rule) = match self.admits(&calendar.doctor, &book, patient, allowed).await? {
+        let (start, rule) = match self.admits(&calendar.doctor, book, patient, allowed).await? {
             Ok(allowed) => allowed,
             // A success that is remembered stays one, whatever the rules say by now.
-            Err(refusal) => return self.remembered(&request).await?.ok_or(refusal.into()),
+            Err(refusal) => return self.remembered(request).await?.ok_or(refusal.into()),
         };
         let service = calendar.doctor.service(book.service)?;
         let (patient_name, walk_in) = self.written_of(identity, patient, &book.patient).await?;
@@ -95,7 +111,7 @@ impl Appointments {
             now,
         };
         if let Some(hold) = hold {
-            if let Some(done) = self.confirm(&hold, &booking, &request).await? {
+            if let Some(done) = self.confirm(&hold, &booking, request).await? {
                 return Ok(done);
             }
             if book.hold.is_some() {
@@ -106,8 +122,8 @@ impl Appointments {
             booking.overridden = overridden(late.or(rule), exception);
         }
         for generation in 0..GENERATIONS {
-            let booking = Booking { id: AppointmentId(request::derived_id(&request, generation)), ..booking.clone() };
-            if let Some(done) = self.try_book(&calendar, &booking, exception, &request).await? {
+            let booking = Booking { id: AppointmentId(request::derived_id(request, generation)), ..booking.clone() };
+            if let Some(done) = self.try_book(&calendar, &booking, exception, request).await? {
                 return Ok(done);
             }
         }

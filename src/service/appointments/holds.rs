@@ -13,15 +13,20 @@ use super::terms::{Asked, Permitted, allows};
 use super::{Appointments, Book, GENERATIONS, REPLACE_ATTEMPTS, unchanged, unknown};
 use crate::domain::access::{self, Object};
 use crate::domain::account::Viewer;
-use crate::domain::appointment::{Appointment, Booking, HOLDS, Held, Status};
+use crate::domain::appointment::{Action, Appointment, Booking, HOLDS, Held, HoldPlace, Status};
+use crate::domain::history::Actor;
 use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId, UserId};
 use crate::domain::refusal::{Refusal, Violation};
 use crate::domain::slots::{self as rules, Rule};
 use crate::domain::tick::Tick;
+use crate::domain::waitlist::WaitlistEntry;
 use crate::error::{ClusterName, Error, Outcome, Result};
+use crate::service::releases::GivenUp;
 use crate::service::request::{self, Done};
 use crate::store::appointments::{Confirmed, Holding, Stored};
 use crate::store::idempotency::Request;
+use crate::store::together::{Changes, Together};
+use crate::store::waitlist::StoredEntry;
 use crate::views::calendar::{Calendar, Occupancy};
 
 /// How often a node looks for holds that have run out: twice within the two seconds in which others are to see it.
@@ -139,7 +144,11 @@ impl Appointments {
                     return self.remembered(request).await?.map(Some).ok_or(Refusal::SlotUnavailable { rule }.into());
                 }
             };
-            let hold = Booking { quotas, ..booking.clone() }.into_hold(Held { by: request.user, until, place });
+            let hold = Booking { quotas, ..booking.clone() }.into_hold(Held {
+                by: request.user,
+                until,
+                place: HoldPlace::Own(place),
+            });
             match self.store.hold(&hold, self.hold_length, request).await? {
                 Holding::Done(stored, at) => {
                     return Ok(stored.recall(request)?.map(|hold| self.acknowledged(hold, at)));
@@ -210,7 +219,11 @@ impl Appointments {
                 Err(refusal) => return Err(refusal.into()),
             };
             let trace = AppointmentId(request::derived_id(request, generation));
-            match self.store.confirm(&hold, &next, trace, request).await? {
+            // What was offered fulfils the entry with it.
+            let entry = self.releases.entry_of(&hold).await.map_err(unchanged)?;
+            let entry = entry.map(|stored| stored.entry.fulfilled(request.at).map(|next| (stored, next))).transpose()?;
+            let with = entry.as_ref().map(|(stored, next)| (stored, next));
+            match self.store.confirm(&hold, &next, with, trace, request).await? {
                 Confirmed::Done(at) => return Ok(Some(self.acknowledged(next, at))),
                 Confirmed::Refused(refusal) => return Err(refusal.into()),
                 Confirmed::Exists => {
@@ -228,7 +241,7 @@ impl Appointments {
                     if let Some(original) = latest.recall(request)? {
                         return Ok(Some(self.acknowledged(original, at)));
                     }
-                    if latest.appointment.rev == hold.appointment.rev {
+                    if latest.appointment.rev == hold.appointment.rev && self.is_latest(entry.as_ref()).await? {
                         // Nobody has changed it: it has run out.
                         return Ok(None);
                     }
@@ -237,6 +250,13 @@ impl Appointments {
             }
         }
         Err(Error::Unavailable { cluster: ClusterName::Appointments, outcome: Some(Outcome::Unknown) })
+    }
+
+    /// Whether an entry is as it was read.
+    async fn is_latest(&self, entry: Option<&(StoredEntry, WaitlistEntry)>) -> Result<bool> {
+        let Some((stored, _)) = entry else { return Ok(true) };
+        let found = self.releases.waitlist.find_latest(stored.entry.id).await.map_err(unknown)?;
+        Ok(found.is_some_and(|(latest, _)| latest.entry.rev == stored.entry.rev))
     }
 
     /// Looks at what keeps the caller from some ticks of a doctor, and ends what has run out among it. `slot`: which hold of their own would do.
@@ -274,11 +294,26 @@ impl Appointments {
     pub(super) async fn end_run_out(&self, holds: &[Stored], now: Timestamp) -> Result<bool> {
         let mut any = false;
         for hold in holds {
-            let Appointment { doctor_id, claims, .. } = &hold.appointment;
-            let heirs = self.releases.heirs(*doctor_id, claims).await.map_err(unchanged)?;
-            any |= self.store.expire(hold, now, heirs).await?;
+            any |= self.end_one(hold, now).await?.is_some();
         }
         Ok(any)
+    }
+
+    /// Ends a hold if it has run out by the database's clock. Returns what it gave up; `None`: it has not, or was changed in between.
+    async fn end_one(&self, hold: &Stored, now: Timestamp) -> Result<Option<GivenUp>> {
+        let Some(held) = hold.appointment.held else { return Ok(None) };
+        let ended = hold.appointment.hold_ended(Action::Expired, Actor::system(held.by), now);
+        let Ok(next) = ended else { return Ok(None) };
+        let changes = Changes::default().run_out(hold, &next);
+        let changes = self.releases.with_entry(hold, &next, changes).await.map_err(unchanged)?;
+        let given_up = GivenUp::by(std::slice::from_ref(&next));
+        match self.releases.hand_over(given_up.as_ref(), changes).await? {
+            Together::Done(at) => {
+                self.committed.acknowledged(at);
+                Ok(given_up)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// A person's hold, unless it has ended.
@@ -313,11 +348,11 @@ impl Appointments {
         let mut told = false;
         loop {
             every.tick().await;
-            match self.end_overdue().await {
+            match self.end_overdue().await.and(self.end_windows().await) {
                 Ok(()) => told = false,
                 // Once: it may take a while.
                 Err(error) if !told => {
-                    tracing::warn!(%error, "holds that have run out could not be ended: trying on");
+                    tracing::warn!(%error, "holds that have run out, or entries whose window is over, could not be ended: trying on");
                     told = true;
                 }
                 Err(_) => {}
@@ -328,7 +363,13 @@ impl Appointments {
     async fn end_overdue(&self) -> Result<()> {
         loop {
             let overdue = self.store.overdue(SWEEP_AT_ONCE).await?;
-            let some_ended = self.end_run_out(&overdue, self.clock.now()).await?;
+            let mut some_ended = false;
+            for hold in &overdue {
+                if let Some(given_up) = self.end_one(hold, self.clock.now()).await? {
+                    some_ended = true;
+                    self.releases.settle(Some(&given_up)).await?;
+                }
+            }
             if !some_ended || i64::try_from(overdue.len()).is_ok_and(|count| count < SWEEP_AT_ONCE) {
                 return Ok(());
             }

@@ -10,6 +10,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::slots::{self as rules, Rule};
 use crate::domain::tick::Tick;
 use crate::error::Result;
+use crate::store::appointments::AppointmentStore;
 
 /// A start, and the rule that is set aside for it.
 pub(super) type Permitted = (Tick, Option<Rule>);
@@ -47,13 +48,23 @@ impl Appointments {
         service: &Service,
         patient: Option<PatientId>,
     ) -> Result<bool> {
-        let is_known = match (service.terms.patients, patient) {
-            (Patients::Any, _) => return Ok(true),
-            (_, None) => false,
-            (_, Some(patient)) => self.store.is_known(doctor, patient).await?,
-        };
-        Ok(is_known == (service.terms.patients == Patients::Known))
+        is_for(&self.store, doctor, service, patient).await
     }
+}
+
+/// The same, for whoever has only the store.
+pub(in crate::service) async fn is_for(
+    store: &AppointmentStore,
+    doctor: DoctorId,
+    service: &Service,
+    patient: Option<PatientId>,
+) -> Result<bool> {
+    let is_known = match (service.terms.patients, patient) {
+        (Patients::Any, _) => return Ok(true),
+        (_, None) => false,
+        (_, Some(patient)) => store.is_known(doctor, patient).await?,
+    };
+    Ok(is_known == (service.terms.patients == Patients::Known))
 }
 
 /// What the rules are asked.

@@ -10,7 +10,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::tick::{Tick, ticks};
 use crate::domain::time_off::{self, Bound, TimeOff, span};
 use crate::error::{ClusterName, Error, Outcome, Result};
-use crate::service::releases::heirs;
+use crate::service::releases::{GivenUp, heirs};
 use crate::service::request::{self, Done};
 use crate::store::idempotency::Request;
 use crate::store::together::{Changes, Together};
@@ -85,7 +85,7 @@ impl Doctors {
             let changes = Changes::default().doctor(&stored, &next, &request).taken_if_free(heirs(&alone, &all));
             if let Together::Done(at) = self.appointments.write_together(changes).await? {
                 self.committed.acknowledged(at);
-                self.releases.settle(id, &all).await.map_err(unknown)?;
+                self.releases.settle(Some(&GivenUp::of_doctor(id, &all))).await.map_err(unknown)?;
                 return Ok(Done { value: OfDoctor { doctor: next, time_off }, at });
             }
         }

@@ -14,6 +14,7 @@ mod services;
 mod sessions;
 mod slots;
 mod time_off;
+mod waitlist;
 
 pub use auth::public_keys;
 
@@ -192,6 +193,11 @@ async fn carry_out(services: &Services, viewer: &Viewer, request: Request<'_>) -
             Operation::SeriesGet => call.series_get().await,
             Operation::SeriesReschedule => call.series_reschedule().await,
             Operation::SeriesCancel => call.series_cancel().await,
+            Operation::WaitlistJoin => call.waitlist_join().await,
+            Operation::WaitlistList => call.waitlist_list().await,
+            Operation::WaitlistLeave => call.waitlist_leave().await,
+            Operation::WaitlistAccept => call.waitlist_accept().await,
+            Operation::WaitlistPass => call.waitlist_pass().await,
             Operation::AppointmentHistory => call.appointment_history().await,
             Operation::DoctorHistory => call.doctor_history().await,
             Operation::PatientFind => call.find_patient().await,

@@ -52,7 +52,7 @@ fn weekly(ranges: &[(Weekday, LocalRange)]) -> Vec<WeeklyRange> {
     ranges.iter().map(range).collect()
 }
 
-fn day_range(range: &LocalRange) -> DayRange {
+pub(super) fn day_range(range: &LocalRange) -> DayRange {
     DayRange { from: time(range.from), to: time(range.to) }
 }
 
@@ -60,7 +60,7 @@ fn time(time: Time) -> LocalTime {
     LocalTime(format!("{:02}:{:02}", time.hour(), time.minute()))
 }
 
-fn weekday(weekday: Weekday) -> WireWeekday {
+pub(super) fn weekday(weekday: Weekday) -> WireWeekday {
     match weekday {
         Weekday::Monday => WireWeekday::Monday,
         Weekday::Tuesday => WireWeekday::Tuesday,

@@ -1,26 +1,29 @@
 //! Holds in the appointments collection: taken, confirmed and ended by writes that ask the database's clock, not a node's.
 
 use futures::FutureExt as _;
-use jiff::{SignedDuration, Timestamp};
-use mongodb::bson::{Document, doc, serialize_to_document};
+use jiff::SignedDuration;
+use mongodb::ClientSession;
+use mongodb::bson::{DateTime, Document, doc, serialize_to_document};
+use mongodb::error::Error as DriverError;
 use mongodb::options::ReturnDocument;
 
 use super::{AppointmentStore, CLAIMS_INDEX, PRIMARY_INDEX, SHARED_INDEX, Stored, place_of, refusal_of};
-use crate::domain::appointment::{Action, Appointment, HOLDS, Status};
+use crate::domain::appointment::{Appointment, HOLDS, Status};
 use crate::domain::change::Position;
-use crate::domain::entry::{Quota, TimeOffDay};
-use crate::domain::history::Actor;
+use crate::domain::entry::Quota;
 use crate::domain::ids::{AppointmentId, DoctorId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::tick::Tick;
+use crate::domain::waitlist::WaitlistEntry;
 use crate::error::{Error, Result};
+use crate::store::collection;
 use crate::store::documents::{AppointmentDoc, Outcome, hold_place};
 use crate::store::idempotency::Request;
-use crate::store::together::{Changes, Together};
-use crate::store::transaction;
 use crate::store::value::bson_id;
-use crate::store::whole::{self, reached};
+use crate::store::waitlist::StoredEntry;
+use crate::store::whole::reached;
 use crate::store::write::{Verdict, read, until_decided};
+use crate::store::transaction;
 
 /// Most overlapping holds that are looked at: more do not fit under one appointment in practice, and the next attempt goes on.
 const OVERLAPPING: i64 = 8;
@@ -56,12 +59,26 @@ pub(super) fn places(user: UserId) -> Vec<String> {
 }
 
 /// What has run out by the database's clock.
-fn run_out() -> Document {
+pub(in crate::store) fn run_out() -> Document {
     doc! { "$lte": ["$expiresAt", "$$NOW"] }
 }
 
 fn running() -> Document {
     doc! { "$gt": ["$expiresAt", "$$NOW"] }
+}
+
+/// Which document it is, and what inserts it as a whole with an end by the database's clock, unless it is there.
+fn lasting(
+    document: &AppointmentDoc,
+    length: SignedDuration,
+) -> Result<(Document, Vec<Document>), mongodb::bson::error::Error> {
+    let filter = doc! { "_id": document.id, "doctorId": document.doctor_id };
+    let whole = serialize_to_document(document)?;
+    let end = doc! { "expiresAt": { "$add": ["$$NOW", length.as_millis() as i64] } };
+    // Texts of people are no expressions.
+    let new = doc! { "$mergeObjects": [{ "$literal": whole }, end] };
+    let is_new = doc! { "$eq": [{ "$type": "$rev" }, "missing"] };
+    Ok((filter, vec![doc! { "$replaceWith": { "$cond": [is_new, new, "$$ROOT"] } }]))
 }
 
 impl AppointmentStore {
@@ -72,13 +89,7 @@ impl AppointmentStore {
     /// `unavailable` when the outcome could not be learnt.
     pub async fn hold(&self, hold: &Appointment, length: SignedDuration, request: &Request) -> Result<Holding> {
         let document = AppointmentDoc::from_domain(hold, request.remember(&[], Some(Outcome::of(hold))));
-        let filter = doc! { "_id": document.id, "doctorId": document.doctor_id };
-        let whole = serialize_to_document(&document).map_err(|error| Error::Internal(error.to_string()))?;
-        let end = doc! { "expiresAt": { "$add": ["$$NOW", length.as_millis() as i64] } };
-        // Texts of people are no expressions.
-        let new = doc! { "$mergeObjects": [{ "$literal": whole }, end] };
-        let is_new = doc! { "$eq": [{ "$type": "$rev" }, "missing"] };
-        let pipeline = vec![doc! { "$replaceWith": { "$cond": [is_new, new, "$$ROOT"] } }];
+        let (filter, pipeline) = lasting(&document, length).map_err(|error| Error::Internal(error.to_string()))?;
         let written = until_decided(&self.cluster, || {
             let (store, filter, pipeline) = (self.clone(), filter.clone(), pipeline.clone());
             async move {
@@ -103,7 +114,22 @@ impl AppointmentStore {
         })
     }
 
-    /// Makes a hold what `next` says, if it is still one and has not run out. A trace of the request, under the id that an
+    /// The same within a transaction, of a new document. Returns when it ends.
+    pub(in crate::store) async fn hold_within(
+        &self,
+        session: &mut ClientSession,
+        document: &AppointmentDoc,
+        length: SignedDuration,
+    ) -> Result<DateTime, DriverError> {
+        let (filter, pipeline) = lasting(document, length).map_err(DriverError::custom)?;
+        let upsert = self.collection.find_one_and_update(filter, pipeline).upsert(true);
+        let found = upsert.return_document(ReturnDocument::After).session(session).await?;
+        let end = found.and_then(|hold| hold.expires_at);
+        end.ok_or_else(|| DriverError::custom("an upsert returned no hold"))
+    }
+
+    /// Makes a hold what `next` says, if it is still one and has not run out, and the waitlist entry that it was offered to what
+    /// `entry` says. A trace of the request, under the id that an
     /// appointment without a hold would have, lets a repetition find it whatever becomes of the appointment; both or none are written.
     ///
     /// # Errors
@@ -112,6 +138,7 @@ impl AppointmentStore {
         &self,
         hold: &Stored,
         next: &Appointment,
+        entry: Option<(&StoredEntry, &WaitlistEntry)>,
         trace: AppointmentId,
         request: &Request,
     ) -> Result<Confirmed> {
@@ -123,12 +150,19 @@ impl AppointmentStore {
             "_id": document.id, "doctorId": document.doctor_id, "rev": hold.document.rev,
             "status": Status::Held.as_str(), "heldBy": document.held_by, "$expr": running(),
         };
-        let collection = self.collection.clone();
+        let entry = entry.map(|(current, next)| current.rewritten(next, None));
+        let (collection, entries) = (self.collection.clone(), self.cluster.db.collection(collection::WAITLIST));
         let written = transaction::in_transaction(&self.cluster, move |session| {
-            let (collection, guard) = (collection.clone(), guard.clone());
+            let (collection, guard, entries, entry) =
+                (collection.clone(), guard.clone(), entries.clone(), entry.clone());
             let (document, trace) = (document.clone(), trace.clone());
             async move {
                 if !transaction::replace(session, &collection, guard, &document).await? {
+                    return Ok(None);
+                }
+                if let Some((guard, entry)) = entry
+                    && !transaction::replace(session, &entries, guard, &entry).await?
+                {
                     return Ok(None);
                 }
                 collection.insert_one(trace).session(session).await?;
@@ -143,31 +177,6 @@ impl AppointmentStore {
             Verdict::Duplicate { index, .. } if index == PRIMARY_INDEX => Confirmed::Exists,
             Verdict::Duplicate { index, .. } => Confirmed::Refused(refusal_of(&index)?),
         })
-    }
-
-    /// Ends a hold if it has run out by the database's clock. `false`: it has not, or was changed in between.
-    ///
-    /// # Errors
-    /// `unavailable` when the outcome could not be learnt.
-    pub async fn expire(&self, hold: &Stored, now: Timestamp, heirs: Vec<TimeOffDay>) -> Result<bool> {
-        let current = &hold.appointment;
-        let Some(held) = current.held else { return Ok(false) };
-        let Ok(next) = current.hold_ended(Action::Expired, Actor::system(held.by), now) else { return Ok(false) };
-        let document = AppointmentDoc::from_domain(&next, hold.document.keys.clone());
-        let guard = doc! {
-            "_id": document.id, "doctorId": document.doctor_id, "rev": hold.document.rev,
-            "status": Status::Held.as_str(), "$expr": run_out(),
-        };
-        if !heirs.is_empty() {
-            let changes = Changes::default().document(guard, document).taken(heirs);
-            return Ok(matches!(self.write_together(changes).await?, Together::Done(_)));
-        }
-        match whole::replace(&self.cluster, &self.collection, &guard, &document).await? {
-            Verdict::Done { value, .. } => Ok(value.is_some()),
-            Verdict::Duplicate { index, .. } => {
-                Err(Error::Internal(format!("collision on {index} in a hold that takes nothing any more")))
-            }
-        }
     }
 
     /// Holds that have run out and have not been ended yet, at most `limit`.
