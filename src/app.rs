@@ -293,15 +293,8 @@ async fn serve(
     let erasure = Arc::new(Erasure::new(users, releases.clone(), rules, reviews.clone(), auth.clone(), clock));
     let audit = Audit::new(parts.users.clone(), clock);
     let reviews = Reviews::new(reviews, store, slots.clone(), audit.clone(), committed.clone(), clock);
-    let doctors = Doctors::new(
-        parts.doctors,
-        parts.store,
-        slots.clone(),
-        committed,
-        releases.clone(),
-        approve_at_once,
-        clock,
-    );
+    let doctors =
+        Doctors::new(parts.doctors, parts.store, slots.clone(), committed, releases.clone(), approve_at_once, clock);
     let doctors = Arc::new(doctors);
     let held = seconds(config.hold_seconds);
     let appointments = Appointments::new(auth.clone(), slots.clone(), releases, clock, held);

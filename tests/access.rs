@@ -62,9 +62,14 @@ fn words(operation: Operation) -> (&'static [Caller], ErrorCode) {
         // The topic is the doctor's calendar.
         O::Subscribe => (PRACTICE, forbidden),
         // They are between the patient and the doctor.
-        O::SlotHold | O::AppointmentBook | O::AppointmentList | O::SeriesPreview | O::SeriesBook => {
-            (PARTIES, forbidden)
-        }
+        O::SlotHold
+        | O::AppointmentBook
+        | O::AppointmentList
+        | O::SeriesPreview
+        | O::SeriesBook
+        | O::WaitlistJoin
+        | O::WaitlistList => (PARTIES, forbidden),
+        O::WaitlistLeave | O::WaitlistAccept | O::WaitlistPass => (PARTIES, hidden),
         // The hold is the patient's.
         O::HoldRelease => (&[Patient], hidden),
         O::SeriesGet | O::SeriesReschedule | O::SeriesCancel => (PARTIES, hidden),
@@ -170,12 +175,14 @@ async fn every_topic_is_open_to_those_whom_the_contract_names() {
     use Caller::{Admin, Doctor, Staff};
     let cast = Cast::meet().await;
     let known = Caller::ALL.split_at(1).1;
-    let topics: [(String, &[Caller]); 6] = [
+    let topics: [(String, &[Caller]); 8] = [
         (format!("doctors/{}", cast.practice.doctor.id), &Caller::ALL),
         (format!("doctors/{}/reviews", cast.practice.doctor.id), &Caller::ALL),
         (cast.practice.slots(&date(1)), &Caller::ALL),
         (cast.practice.calendar(), &[Doctor, Staff, Admin]),
+        (format!("doctors/{}/waitlist", cast.practice.doctor.id), &[Doctor, Staff, Admin]),
         ("me/appointments".to_owned(), known),
+        ("me/waitlist".to_owned(), known),
         ("me/sessions".to_owned(), known),
     ];
     for (topic, allowed) in &topics {
@@ -208,6 +215,7 @@ async fn what_is_refused_is_not_done() {
     let doctor = Rest { url, token: Some(&cast.practice.doctor.token) };
     let appointment = cast.appointment().await;
     let review = cast.review().await;
+    let entry = cast.offered_entry().await;
     let state = async || {
         let mut state = Vec::new();
         for (operation, data) in [
@@ -216,6 +224,7 @@ async fn what_is_refused_is_not_done() {
             (Operation::AvailabilityGet, json!({ "doctorId": cast.practice.doctor.id })),
             (Operation::AppointmentList, json!({ "pageSize": 100 })),
             (Operation::ReviewList, json!({ "doctorId": cast.practice.doctor.id })),
+            (Operation::WaitlistList, json!({})),
         ] {
             state.push(doctor.call(operation, &data, None).await.json());
         }
@@ -240,6 +249,10 @@ async fn what_is_refused_is_not_done() {
             (Operation::AppointmentCheckIn, json!({ "id": appointment })),
             (Operation::AppointmentNoShow, json!({ "id": appointment })),
             (Operation::AppointmentSetNotes, json!({ "id": appointment, "notes": "Nada" })),
+            (Operation::WaitlistJoin, cast.valid_input(Operation::WaitlistJoin).await),
+            (Operation::WaitlistLeave, json!({ "id": entry })),
+            (Operation::WaitlistPass, json!({ "id": entry })),
+            (Operation::WaitlistAccept, json!({ "id": entry })),
             (Operation::ReviewUpdate, json!({ "id": review, "rating": 1 })),
             (Operation::ReviewReply, json!({ "id": review, "text": "No" })),
             (Operation::AdminHideReview, json!({ "id": review, "reason": "No" })),

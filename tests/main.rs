@@ -25,4 +25,5 @@ mod roles;
 mod sessions;
 mod slots;
 mod tidy;
+mod waitlist;
 mod ws;

@@ -359,13 +359,9 @@ mod tests {
             | "availability.set" => (&["its doctor", "admin"], "forbidden"),
             "hold.release" => (&["its patient"], "not_found"),
             "slot.hold" | "appointment.book" | "appointment.list" | "series.preview" | "series.book"
-            | "waitlist.join" | "waitlist.list" => {
-                (&["its patient", "its doctor", "its staff", "admin"], "forbidden")
-            }
+            | "waitlist.join" | "waitlist.list" => (&["its patient", "its doctor", "its staff", "admin"], "forbidden"),
             "series.get" | "series.reschedule" | "series.cancel" | "waitlist.leave" | "waitlist.accept"
-            | "waitlist.pass" => {
-                (&["its patient", "its doctor", "its staff", "admin"], "not_found")
-            }
+            | "waitlist.pass" => (&["its patient", "its doctor", "its staff", "admin"], "not_found"),
             "appointment.get" | "appointment.reschedule" | "appointment.cancel" | "appointment.history" => {
                 (&["its patient", "its doctor", "its staff", "admin"], "not_found")
             }
@@ -388,7 +384,9 @@ mod tests {
             "timeOff.list" | "timeOff.create" | "timeOff.delete" | "appointment.listOutside" => {
                 (&["its doctor", "its staff", "admin"], "forbidden")
             }
-            "topic:doctors/{id}/appointments" | "topic:doctors/{id}/waitlist" => (&["its doctor", "its staff", "admin"], "forbidden"),
+            "topic:doctors/{id}/appointments" | "topic:doctors/{id}/waitlist" => {
+                (&["its doctor", "its staff", "admin"], "forbidden")
+            }
             name if name.starts_with("admin.") => (&["admin"], "forbidden"),
             other => panic!("{other} has no words yet"),
         }

@@ -124,9 +124,8 @@ impl Wish {
     #[must_use]
     pub fn suits(&self, zone: &TimeZone, candidate: &Candidate) -> bool {
         let (start, end) = (zone.to_datetime(candidate.start.instant()), zone.to_datetime(candidate.end.instant()));
-        let within = |times: LocalRange| {
-            times.from <= start.time() && start.date() == end.date() && end.time() <= times.to
-        };
+        let within =
+            |times: LocalRange| times.from <= start.time() && start.date() == end.date() && end.time() <= times.to;
         (self.from..=self.to).contains(&start.date())
             && self.times.is_none_or(within)
             && (self.weekdays.is_empty() || self.weekdays.contains(&start.date().weekday()))
@@ -182,9 +181,7 @@ impl WaitlistEntry {
     /// `illegal_transition` unless it is waiting.
     pub fn offered(&self, offer: Offer, now: Timestamp) -> Result<Self, Refusal> {
         match self.status {
-            WaitStatus::Waiting => {
-                Ok(Self { status: WaitStatus::Offered, offer: Some(offer), ..self.revised(now) })
-            }
+            WaitStatus::Waiting => Ok(Self { status: WaitStatus::Offered, offer: Some(offer), ..self.revised(now) }),
             _ => Err(Refusal::IllegalTransition),
         }
     }

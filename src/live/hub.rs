@@ -315,7 +315,9 @@ impl Hub {
     /// come in, which ends only what has been joined.
     fn may_watch(&self, topic: &Topic, subscriber: &Subscriber<'_>) -> bool {
         match topic {
-            Topic::Calendar { doctor, .. } | Topic::Waitlist { doctor } if subscriber.viewer.role() == Some(Role::Staff) => {
+            Topic::Calendar { doctor, .. } | Topic::Waitlist { doctor }
+                if subscriber.viewer.role() == Some(Role::Staff) =>
+            {
                 let calendar = self.calendars.kept(*doctor);
                 calendar.is_some_and(|calendar| calendar_right(&subscriber.viewer, &calendar.doctor).is_ok())
             }
@@ -565,7 +567,8 @@ impl State {
         let slots = self.slots.drain().flat_map(|(_, groups)| groups.into_values());
         let calendars = self.calendars.drain().flat_map(|(_, groups)| groups.into_values());
         slots.chain(calendars).for_each(|mut group| group.end_all(ending));
-        let others = [&mut self.doctors, &mut self.reviews, &mut self.waitlists, &mut self.mine, &mut self.my_waitlists];
+        let others =
+            [&mut self.doctors, &mut self.reviews, &mut self.waitlists, &mut self.mine, &mut self.my_waitlists];
         for groups in others {
             groups.drain().flat_map(|(_, views)| views.into_values()).for_each(|mut group| group.end_all(ending));
         }

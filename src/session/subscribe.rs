@@ -185,12 +185,7 @@ impl Session {
         self.subscribe_appointments(Topic::MyAppointments { user }, asked, subscriber).await
     }
 
-    async fn subscribe_waitlist_of(
-        &self,
-        doctor: DoctorId,
-        asked: &Asked,
-        subscriber: &Subscriber<'_>,
-    ) -> Result<()> {
+    async fn subscribe_waitlist_of(&self, doctor: DoctorId, asked: &Asked, subscriber: &Subscriber<'_>) -> Result<()> {
         let viewer = self.viewer();
         let staff = self.services.slots.staff(&viewer, doctor).await?;
         access::authorise(access::WAITLIST_TOPIC, &viewer, Object::of_doctor(doctor).with_staff(&staff))?;

@@ -249,11 +249,7 @@ impl AppointmentDoc {
             (None, Some(entry)) => HoldPlace::Offer(WaitlistId(uuid_of(entry))),
             _ => return Err("heldPlace"),
         };
-        Ok(Some(Held {
-            by: UserId(uuid_of(by)),
-            until: instant(until).map_err(|_| "expiresAt")?,
-            place,
-        }))
+        Ok(Some(Held { by: UserId(uuid_of(by)), until: instant(until).map_err(|_| "expiresAt")?, place }))
     }
 
     /// What remembers, under an id of its own, a request that has become another document. It takes nothing and names nobody but

@@ -12,7 +12,7 @@ use mongodb::error::Error as DriverError;
 use mongodb::{ClientSession, Collection};
 use serde::Deserialize;
 
-use super::appointments::{AppointmentStore, run_out, CLAIMS_INDEX, PRIMARY_INDEX, Stored, place_of, refusal_of};
+use super::appointments::{AppointmentStore, CLAIMS_INDEX, PRIMARY_INDEX, Stored, place_of, refusal_of, run_out};
 use super::collection;
 use super::doctors::StoredDoctor;
 use super::documents::{AppointmentDoc, Claim, DoctorDoc, OfferDoc, TimeOffDoc, WaitlistDoc};

@@ -295,10 +295,12 @@ impl WaitlistStore {
 
     async fn find_all(&self, filter: Document, order: Document, limit: i64) -> Result<Vec<StoredEntry>> {
         let collection = self.collection.clone();
-        let documents: Vec<WaitlistDoc> = read(&self.cluster, async move {
-            collection.find(filter).sort(order).limit(limit).await?.try_collect().await
-        })
-        .await?;
+        let documents: Vec<WaitlistDoc> =
+            read(
+                &self.cluster,
+                async move { collection.find(filter).sort(order).limit(limit).await?.try_collect().await },
+            )
+            .await?;
         documents.into_iter().map(StoredEntry::new).collect()
     }
 }

@@ -66,6 +66,8 @@ pub struct Cast {
     pub admin: Person,
     /// How many of the doctor's times are given out.
     times: AtomicU32,
+    /// How many of its days have had a time that was given up.
+    offers: AtomicU32,
     /// A service of the doctor that asks for approval.
     with_approval: OnceCell<String>,
 }
@@ -93,6 +95,7 @@ impl Cast {
             other_staff,
             admin,
             times: AtomicU32::new(0),
+            offers: AtomicU32::new(0),
             with_approval: OnceCell::new(),
         }
     }
@@ -124,6 +127,45 @@ impl Cast {
         let connection = self.clinic.connect(&self.patient).await;
         let booking = self.practice.booking(&self.free_time());
         text(&connection.request("appointment.book", booking, Some(key())).await.expect("a free time").data, "id")
+    }
+
+    /// The patient's entry in the waitlist of the doctor: the same until it is closed, since there may not be many.
+    pub async fn entry(&self) -> String {
+        self.entry_for("waiting", &date(140)).await
+    }
+
+    /// The same, with an open offer.
+    pub async fn offered_entry(&self) -> String {
+        let open = self.entries("offered").await;
+        if let Some(entry) = open.first() {
+            return text(entry, "id");
+        }
+        let day = date(170 + i32::try_from(self.offers.fetch_add(1, Ordering::Relaxed)).unwrap());
+        let entry = self.entry_for("waiting", &day).await;
+        // Somebody books the time and gives it up.
+        let connection = self.clinic.connect(&self.other_patient).await;
+        let booking = self.practice.booking(&at(&day, "09:00"));
+        let booked = connection.request("appointment.book", booking, Some(key())).await.expect("a free time").data;
+        let cancelled = connection.request("appointment.cancel", json!({ "id": booked["id"] }), Some(key())).await;
+        cancelled.expect("it can be cancelled");
+        entry
+    }
+
+    async fn entry_for(&self, status: &str, day: &str) -> String {
+        let open = self.entries(status).await;
+        if let Some(entry) = open.iter().find(|entry| entry["from"] == day) {
+            return text(entry, "id");
+        }
+        let connection = self.clinic.connect(&self.patient).await;
+        let join =
+            json!({ "doctorId": self.practice.doctor.id, "serviceId": self.practice.service, "from": day, "to": day });
+        text(&connection.request("waitlist.join", join, Some(key())).await.expect("there is room").data, "id")
+    }
+
+    async fn entries(&self, status: &str) -> Vec<Value> {
+        let connection = self.clinic.connect(&self.patient).await;
+        let listed = connection.request("waitlist.list", json!({ "status": status }), None).await.expect("a list").data;
+        listed["items"].as_array().expect("items").clone()
     }
 
     /// The patient's hold on a time of its own: the same until it is released, since there may not be many.
@@ -297,6 +339,18 @@ impl Cast {
                 let (id, first) = self.series().await;
                 json!({ "id": id, "from": first, "reason": "Ya no hace falta" })
             }
+            // Where nobody gives up anything.
+            Operation::WaitlistJoin => {
+                json!({ "doctorId": doctor, "serviceId": service, "from": date(150), "to": date(160),
+                    "times": { "from": "08:00", "to": "12:30" }, "weekdays": ["monday", "friday"],
+                    "patientId": self.patient.id })
+            }
+            Operation::WaitlistList => {
+                json!({ "doctorId": doctor, "patientId": self.patient.id, "status": "waiting", "pageSize": 5 })
+            }
+            Operation::WaitlistLeave => json!({ "id": self.entry().await }),
+            Operation::WaitlistPass => json!({ "id": self.offered_entry().await }),
+            Operation::WaitlistAccept => json!({ "id": self.offered_entry().await, "reason": "Control" }),
             Operation::AppointmentHistory => json!({ "id": self.appointment().await }),
             Operation::DoctorHistory => json!({ "id": doctor }),
             Operation::PatientFind => json!({ "email": self.patient.email }),

@@ -221,7 +221,8 @@ impl Appointments {
             let trace = AppointmentId(request::derived_id(request, generation));
             // What was offered fulfils the entry with it.
             let entry = self.releases.entry_of(&hold).await.map_err(unchanged)?;
-            let entry = entry.map(|stored| stored.entry.fulfilled(request.at).map(|next| (stored, next))).transpose()?;
+            let entry =
+                entry.map(|stored| stored.entry.fulfilled(request.at).map(|next| (stored, next))).transpose()?;
             let with = entry.as_ref().map(|(stored, next)| (stored, next));
             match self.store.confirm(&hold, &next, with, trace, request).await? {
                 Confirmed::Done(at) => return Ok(Some(self.acknowledged(next, at))),

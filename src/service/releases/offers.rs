@@ -7,7 +7,7 @@ use super::{GivenUp, Releases};
 use crate::domain::appointment::{Action, Appointment, Booking, Held, HoldPlace, Status};
 use crate::domain::entry::Quota;
 use crate::domain::history::Actor;
-use crate::domain::ids::{AppointmentId, PatientId, UserId, WaitlistId};
+use crate::domain::ids::{AppointmentId, PatientId, WaitlistId};
 use crate::domain::slots::{Candidate, local_date};
 use crate::domain::tick::Tick;
 use crate::domain::waitlist::{Freed, Offer, WaitlistEntry};
@@ -49,8 +49,6 @@ struct Left<'a> {
     freed: Freed<'a>,
     /// Places within limits that somebody was given.
     given: BTreeSet<Quota>,
-    /// Who was offered something, or gives it up.
-    people: HashSet<UserId>,
 }
 
 impl Releases {
@@ -67,7 +65,7 @@ impl Releases {
         let (doctor, services) = (calendar.doctor.id, freed.services());
         let mut waiting = Waiting { doctor, services, dates, after: None, limit: PAGE };
         let given = given_up.taken.iter().copied().collect();
-        let mut left = Left { freed, given, people: given_up.by.iter().copied().collect() };
+        let mut left = Left { freed, given };
         let (mut offers, mut looked_at) = (Vec::new(), 0);
         loop {
             let page = self.waitlist.waiting(&waiting).await?;
@@ -99,7 +97,7 @@ impl Releases {
         let Ok(service) = doctor.service(entry.service_id) else { return Ok(None) };
         let patient = entry.patient_id;
         if starts.is_empty()
-            || left.people.contains(&patient)
+            || given_up.by.contains(&patient)
             || !is_for(&self.store, doctor.id, service, Some(patient)).await?
         {
             return Ok(None);
@@ -114,7 +112,6 @@ impl Releases {
                 continue;
             }
             left.given.extend(quotas.iter().copied());
-            left.people.insert(patient);
             left.freed.give(&start);
             let now = self.clock.now();
             let hold = Booking {

@@ -1,8 +1,6 @@
 //! Waitlists: from the wire to the service and back.
 
-use cita_protocol::waitlist::{
-    WaitlistAcceptRequest, WaitlistAnswerRequest, WaitlistJoinRequest, WaitlistListRequest,
-};
+use cita_protocol::waitlist::{WaitlistAcceptRequest, WaitlistAnswerRequest, WaitlistJoinRequest, WaitlistListRequest};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -49,9 +47,8 @@ impl Call<'_> {
         fields.finish()?;
         self.wait(input.after.as_ref()).await?;
         let found = self.services.waitlist.list(self.viewer, query).await?;
-        let token = |last: &crate::domain::waitlist::WaitlistEntry| {
-            format!("{}_{}", last.joined_at.as_millisecond(), last.id)
-        };
+        let token =
+            |last: &crate::domain::waitlist::WaitlistEntry| format!("{}_{}", last.joined_at.as_millisecond(), last.id);
         Ok(page(found, limit, convert::waitlist_entry, token))
     }
 

@@ -19,11 +19,11 @@ use crate::error::{Error, Result};
 use crate::store::collection;
 use crate::store::documents::{AppointmentDoc, Outcome, hold_place};
 use crate::store::idempotency::Request;
+use crate::store::transaction;
 use crate::store::value::bson_id;
 use crate::store::waitlist::StoredEntry;
 use crate::store::whole::reached;
 use crate::store::write::{Verdict, read, until_decided};
-use crate::store::transaction;
 
 /// Most overlapping holds that are looked at: more do not fit under one appointment in practice, and the next attempt goes on.
 const OVERLAPPING: i64 = 8;

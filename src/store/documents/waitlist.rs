@@ -131,23 +131,14 @@ impl WaitlistDoc {
                 from: self.from.parse().map_err(|_| bad("from"))?,
                 to: self.to.parse().map_err(|_| bad("to"))?,
                 times: times.map(|times| times.ok_or_else(|| bad("times"))).transpose()?,
-                weekdays: self
-                    .weekdays
-                    .iter()
-                    .map(weekday)
-                    .collect::<Option<_>>()
-                    .ok_or_else(|| bad("weekdays"))?,
+                weekdays: self.weekdays.iter().map(weekday).collect::<Option<_>>().ok_or_else(|| bad("weekdays"))?,
             },
             time_zone: self.time_zone.clone(),
             ends_at: instant(self.ends_at).map_err(|_| bad("endsAt"))?,
             joined_at: instant(self.joined_at).map_err(|_| bad("joinedAt"))?,
             updated_at: instant(self.updated_at).map_err(|_| bad("updatedAt"))?,
             place: u8::try_from(self.place).map_err(|_| bad("place"))?,
-            offer: self
-                .offer
-                .as_ref()
-                .map(|offer| offer.to_domain().ok_or_else(|| bad("offer")))
-                .transpose()?,
+            offer: self.offer.as_ref().map(|offer| offer.to_domain().ok_or_else(|| bad("offer"))).transpose()?,
             passed: passed.ok_or_else(|| bad("passed"))?,
             missed: u32::try_from(self.missed).map_err(|_| bad("missed"))?,
             appointment: self.appointment_id.map(|id| AppointmentId(uuid_of(id))),
