@@ -275,11 +275,11 @@ async fn serve(
         return Err(StartError::Configuration(complaint.to_owned()));
     }
     let demo_reviews = ReviewStore::new(parts.appointments.clone());
-    let seed = || demo::seed(&auth, &parts.doctors, &parts.store, &demo_reviews).boxed();
+    let waitlist = WaitlistStore::new(parts.appointments.clone());
+    let seed = || demo::seed(&auth, &parts.doctors, &parts.store, &demo_reviews, &waitlist).boxed();
     let logins = if config.demo { until_available(seed).await? } else { None };
     let (users, store, rules) = (parts.users.clone(), parts.store.clone(), parts.doctors.clone());
     let reviews = ReviewStore::new(parts.appointments.clone());
-    let waitlist = WaitlistStore::new(parts.appointments.clone());
     let seconds = |seconds: u32| jiff::SignedDuration::from_secs(i64::from(seconds));
     let releases = Releases::new(
         parts.store.clone(),

@@ -14,6 +14,7 @@ use cita::store::appointments::AppointmentStore;
 use cita::store::cluster::Cluster;
 use cita::store::doctors::{DoctorStore, Search};
 use cita::store::reviews::{self, ReviewStore};
+use cita::store::waitlist::WaitlistStore;
 use cita::store::{collection, users};
 use cita::views::revocations::Revocations;
 use mongodb::bson::{Document, doc};
@@ -44,6 +45,7 @@ async fn node() -> Node {
     DoctorStore::new(appointments.clone()).ensure_indexes().await.unwrap();
     AppointmentStore::new(appointments.clone()).ensure_indexes().await.unwrap();
     ReviewStore::new(appointments.clone()).ensure_indexes().await.unwrap();
+    WaitlistStore::new(appointments.clone()).ensure_indexes().await.unwrap();
     let auth = Auth::open(users.clone(), &trust(), Arc::new(Revocations::default()), Clock).await.unwrap();
     Node { users, appointments, auth }
 }
@@ -52,11 +54,13 @@ impl Node {
     async fn seed(&self) -> Result<Option<DemoLogins>> {
         let doctors = DoctorStore::new(self.appointments.clone());
         let reviews = ReviewStore::new(self.appointments.clone());
-        seed(&self.auth, &doctors, &AppointmentStore::new(self.appointments.clone()), &reviews).await
+        let appointments = AppointmentStore::new(self.appointments.clone());
+        let waitlist = WaitlistStore::new(self.appointments.clone());
+        seed(&self.auth, &doctors, &appointments, &reviews, &waitlist).await
     }
 
-    /// How many users, doctors and appointments there are.
-    async fn counts(&self) -> [u64; 3] {
+    /// How many users, doctors and appointments there are, and how many wait.
+    async fn counts(&self) -> [u64; 4] {
         let count = async |cluster: &Cluster, name| {
             cluster.db.collection::<Document>(name).count_documents(doc! {}).await.unwrap()
         };
@@ -64,6 +68,7 @@ impl Node {
             count(&self.users, collection::USERS).await,
             count(&self.appointments, collection::DOCTORS).await,
             count(&self.appointments, collection::APPOINTMENTS).await,
+            count(&self.appointments, collection::WAITLIST).await,
         ]
     }
 
@@ -86,7 +91,7 @@ async fn a_second_start_finds_the_clinic_of_the_first() {
     let node = node().await;
     let first = node.seed().await.unwrap().unwrap();
     let counts = node.counts().await;
-    assert_eq!(counts[..2], [38, 12]);
+    assert_eq!((&counts[..2], counts[3]), (&[38, 12][..], 1));
     assert!(counts[2] >= 12 * 8, "{counts:?}");
     assert_eq!(node.seed().await.unwrap(), Some(first));
     assert_eq!(node.counts().await, counts);
@@ -167,7 +172,7 @@ async fn databases_in_use_are_left_alone() {
     let registration = Registration { account, password: "long enough".into(), device: device() };
     node.auth.register(registration).await.unwrap();
     assert_eq!(node.seed().await.unwrap(), None);
-    assert_eq!(node.counts().await, [1, 0, 0]);
+    assert_eq!(node.counts().await, [1, 0, 0, 0]);
 }
 
 /// A server seeds in a task of its own.

@@ -16,10 +16,11 @@ use crate::domain::appointment::{Appointment, Booking, Move};
 use crate::domain::availability::{parse_zone, validate_availability, validate_service};
 use crate::domain::doctor::{Approval, Availability, Doctor, LocalRange, Profile, Rating, Service, Terms};
 use crate::domain::history::Actor;
-use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId, SessionId};
+use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId, SessionId, WaitlistId};
 use crate::domain::refusal::Refusal;
 use crate::domain::slots;
 use crate::domain::tick::{Tick, ticks};
+use crate::domain::waitlist::{WaitStatus, WaitlistEntry, Wish};
 use crate::error::{Error, Result};
 use crate::service::request::derived_id;
 use crate::store::idempotency::Request;
@@ -45,6 +46,9 @@ const DRAWS: usize = 100;
 /// The patient booked this many days ahead: at least, and as many more at most. Longer than any notice, shorter than
 /// any horizon.
 const LEAD_DAYS: (usize, usize) = (2, 8);
+
+/// Days ahead for which somebody waits.
+const WAITING_DAYS: i64 = 60;
 
 /// An appointment that is to be written.
 #[derive(Debug)]
@@ -137,6 +141,39 @@ fn date_of(exception: &Exception, today: Date) -> Option<(Date, Vec<LocalRange>)
 pub(super) fn appointments(doctors: &[Doctor], patients: &[User], now: Timestamp) -> Vec<Planned> {
     let mut patients = Patients { all: patients, busy: HashSet::new() };
     doctors.iter().enumerate().flat_map(|(index, doctor)| agenda(index, doctor, &mut patients, now)).collect()
+}
+
+/// The first patient waits for an earlier time of the first doctor.
+pub(super) fn waiting(doctors: &[Doctor], patients: &[User], now: Timestamp) -> Option<(WaitlistEntry, Request)> {
+    let (doctor, patient) = (doctors.first()?, patients.first()?);
+    let service = doctor.services.first()?;
+    let zone = &doctor.availability.time_zone;
+    let today = now.to_zoned(zone.clone()).date();
+    let to = today.checked_add(WAITING_DAYS.days()).ok()?;
+    let wish = Wish { from: today, to, times: None, weekdays: Vec::new() };
+    let request = request(doctor.id, "waitlist".to_owned(), now);
+    let entry = WaitlistEntry {
+        id: WaitlistId(derived_id(&request, 0)),
+        rev: 1,
+        status: WaitStatus::Waiting,
+        doctor_id: doctor.id,
+        doctor_name: doctor.name.clone(),
+        patient_id: patient.id,
+        patient_name: patient.name.clone(),
+        service_id: service.id,
+        service_name: service.name.clone(),
+        ends_at: wish.ends_at(zone),
+        wish,
+        time_zone: doctor.zone_name().to_owned(),
+        joined_at: now,
+        updated_at: now,
+        place: 0,
+        offer: None,
+        passed: Vec::new(),
+        missed: 0,
+        appointment: None,
+    };
+    Some((entry, request))
 }
 
 /// Patients, and when they are somewhere.

@@ -25,6 +25,7 @@ use crate::store::appointments::{AppointmentStore, Inserted};
 use crate::store::doctors::{DoctorStore, Search};
 use crate::store::idempotency::Request;
 use crate::store::reviews::{ReviewStore, Written};
+use crate::store::waitlist::WaitlistStore;
 
 /// Writes that are under way at once: enough to share the server's journal flushes, few enough to leave it to others.
 const AT_ONCE: usize = 16;
@@ -39,6 +40,7 @@ pub async fn seed(
     doctors: &DoctorStore,
     appointments: &AppointmentStore,
     reviews: &ReviewStore,
+    waitlist: &WaitlistStore,
 ) -> Result<Option<DemoLogins>> {
     let logins = DemoLogins::of_the_clinic();
     if is_complete(auth, doctors, &logins).await? {
@@ -59,6 +61,10 @@ pub async fn seed(
     let planned = plan::appointments(&calendars, &patients, first.created_at);
     let booked = book(appointments, &planned).await?;
     let reviewed = review(reviews, appointments, &calendars, &planned).await?;
+    if let Some((entry, request)) = plan::waiting(&calendars, &patients, first.created_at) {
+        // One that exists came from an earlier start.
+        waitlist.insert(&entry, &request).await?;
+    }
     auth.create_user(account(Role::Admin, data::ADMIN, data::ZONE), &password).await?;
     tracing::info!(
         doctors = calendars.len(),

@@ -96,10 +96,7 @@ async fn there_must_be_an_offer_to_answer() {
         assert_eq!(code(&outcome), Some(ErrorCode::NotFound), "{verb}");
     }
     let hold = text(&waiter.look().await["offer"], "holdId");
-    assert_eq!(
-        code(&ask(&stranger, "appointment.get", &json!({ "id": hold })).await),
-        Some(ErrorCode::NotFound)
-    );
+    assert_eq!(code(&ask(&stranger, "appointment.get", &json!({ "id": hold })).await), Some(ErrorCode::NotFound));
     waiter.answer("leave").await.unwrap();
     for verb in ["accept", "pass", "leave"] {
         assert_eq!(code(&waiter.answer(verb).await), Some(ErrorCode::IllegalTransition), "{verb}");

@@ -8,6 +8,7 @@ use cita_protocol::doctor::LiveDoctor;
 use cita_protocol::frame::{Change, Snapshot};
 use cita_protocol::session::Session;
 use cita_protocol::slot::LiveSlot;
+use cita_protocol::waitlist::WaitlistEntry;
 
 /// An item of a live topic.
 pub trait Entry: Clone + PartialEq {
@@ -28,6 +29,16 @@ impl Entry for LiveSlot {
 }
 
 impl Entry for Appointment {
+    fn key(&self) -> &str {
+        self.id.as_str()
+    }
+
+    fn rev(&self) -> Option<u32> {
+        Some(self.rev)
+    }
+}
+
+impl Entry for WaitlistEntry {
     fn key(&self) -> &str {
         self.id.as_str()
     }
@@ -379,6 +390,7 @@ mod tests {
             created_at: "0".into(),
             updated_at: "0".into(),
             expires_at: None,
+            waitlist_id: None,
         };
         let upsert = |item| Change { topic: "t".into(), upserted: vec![item], removed: Vec::new() };
         let mut model = Model::default();

@@ -23,9 +23,10 @@ mod screen;
 mod series;
 mod sessions;
 mod times;
+mod waitlist;
 mod watch;
 
-use args::{Arguments, Command, SeriesCommand, SessionsCommand, Watched};
+use args::{Arguments, Command, SeriesCommand, SessionsCommand, WaitlistCommand, Watched};
 use client::{Access, Client};
 use failure::Failure;
 use output::Output;
@@ -91,6 +92,17 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
                 series::cancel(&mut open(Access::User)?, &id, from, reason, key).await
             }
         },
+        Command::Waitlist { what } => match what {
+            WaitlistCommand::Join(join) => waitlist::join(&mut open(Access::User)?, join).await,
+            WaitlistCommand::List => waitlist::list(&mut open(Access::User)?).await,
+            WaitlistCommand::Accept(answer) => waitlist::accept(&mut open(Access::User)?, answer).await,
+            WaitlistCommand::Pass(answer) => {
+                waitlist::answer(&mut open(Access::User)?, Operation::WaitlistPass, answer).await
+            }
+            WaitlistCommand::Leave(answer) => {
+                waitlist::answer(&mut open(Access::User)?, Operation::WaitlistLeave, answer).await
+            }
+        },
         Command::Appointments { all } => appointments::list(&mut open(Access::User)?, all).await,
         Command::Show { id } => appointments::show(&mut open(Access::User)?, &id).await,
         Command::Reviews { doctor } => reviews::list(&mut open(Access::Known)?, &doctor).await,
@@ -102,6 +114,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
             Watched::Doctor { doctor } => watch::doctor(open(Access::Known)?, &doctor).await,
             Watched::Calendar { doctor, from, to } => watch::calendar(open(Access::User)?, doctor, from, to).await,
             Watched::Me => watch::me(open(Access::User)?).await,
+            Watched::Waitlist { doctor } => watch::waitlist(open(Access::User)?, doctor).await,
             Watched::Sessions => watch::sessions(open(Access::User)?).await,
         },
     }

@@ -8,6 +8,7 @@ use cita_protocol::appointment::{Appointment, AppointmentStatus};
 use cita_protocol::doctor::{Approval, Doctor, Rating, Service};
 use cita_protocol::session::Session;
 use cita_protocol::slot::{Slot, SlotStatus};
+use cita_protocol::waitlist::{WaitlistEntry, WaitlistStatus};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
@@ -125,6 +126,40 @@ pub fn people(appointment: &Appointment) -> String {
         plain(&appointment.patient_name),
         plain(&appointment.doctor_name),
         plain(&appointment.service_name),
+    )
+}
+
+/// Who waits for whom and what.
+pub fn waiting_for(entry: &WaitlistEntry) -> String {
+    format!("{} for {} · {}", plain(&entry.patient_name), plain(&entry.doctor_name), plain(&entry.service_name))
+}
+
+/// The state of an entry, who waits for what and when, and what is offered.
+pub fn waitlist_entry(entry: &WaitlistEntry, output: Output) -> String {
+    let (word, paint) = match entry.status {
+        WaitlistStatus::Waiting => ("waiting", Paint::Notice),
+        WaitlistStatus::Offered => ("offered", Paint::Good),
+        WaitlistStatus::Fulfilled => ("fulfilled", Paint::Good),
+        WaitlistStatus::Left => ("left", Paint::Faint),
+        WaitlistStatus::Expired => ("expired", Paint::Faint),
+    };
+    let zone = times::zone(&entry.time_zone).unwrap_or(TimeZone::UTC);
+    let times = entry.times.as_ref().map(|times| format!(", {} to {}", times.from, times.to));
+    let days: Vec<String> = entry.weekdays.iter().map(|day| format!("{day:?}").to_lowercase()).collect();
+    let days = if days.is_empty() { String::new() } else { format!(", {}", days.join(" ")) };
+    let offer = entry.offer.as_ref().map(|offer| {
+        let span = times::span(&offer.start, &offer.end, &zone);
+        format!("  {span}, yours until {}", times::clock(&offer.expires_at, &zone))
+    });
+    format!(
+        "{}  {}  {} to {}{}{days}{}  {}",
+        output.paint(paint, word),
+        waiting_for(entry),
+        plain(entry.from.as_str()),
+        plain(entry.to.as_str()),
+        plain(&times.unwrap_or_default()),
+        offer.unwrap_or_default(),
+        output.paint(Paint::Faint, entry.id.as_str()),
     )
 }
 

@@ -28,7 +28,7 @@ use crate::times::{self, Days};
 
 mod view;
 
-use view::{AppointmentsView, DoctorView, SessionsView, SlotsView, View};
+use view::{AppointmentsView, DoctorView, SessionsView, SlotsView, View, WaitlistView};
 
 /// The server's own default for a calendar: yesterday to 31 days ahead.
 const CALENDAR_DAYS: (i32, i32) = (1, 32);
@@ -99,6 +99,24 @@ pub async fn me(mut client: Client) -> Result<(), Failure> {
     let view =
         AppointmentsView { title: format!("Appointments of {}", plain(&user.name)), zone, output: client.output };
     Watch::new(client, view, subscription("me/appointments".into(), None), 1).run().await
+}
+
+/// What one waits for, or who waits for a doctor.
+pub async fn waitlist(mut client: Client, doctor: Option<String>) -> Result<(), Failure> {
+    let (title, zone, topic) = match doctor {
+        Some(text) => {
+            let doctor = find_doctor(&mut client, &text).await?;
+            let title = format!("Waitlist of {}", plain(&doctor.name));
+            (title, times::zone(&doctor.time_zone)?, format!("doctors/{}/waitlist", doctor.id))
+        }
+        None => {
+            let user: User = client.read(Operation::MeGet, MeGetRequest::default()).await?;
+            let title = format!("What {} waits for", plain(&user.name));
+            (title, times::zone_of(&user)?, "me/waitlist".to_owned())
+        }
+    };
+    let view = WaitlistView { title, zone, output: client.output };
+    Watch::new(client, view, subscription(topic, None), 1).run().await
 }
 
 /// One's own sessions.

@@ -5,6 +5,7 @@ use cita_protocol::appointment::{Appointment, AppointmentStatus};
 use cita_protocol::doctor::LiveDoctor;
 use cita_protocol::session::Session;
 use cita_protocol::slot::{LiveSlot, Slot, SlotStatus};
+use cita_protocol::waitlist::WaitlistEntry;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::de::DeserializeOwned;
@@ -203,6 +204,44 @@ impl AppointmentsView {
     }
 }
 
+/// Those who wait for a doctor, or what somebody waits for.
+pub struct WaitlistView {
+    pub title: String,
+    pub zone: TimeZone,
+    pub output: Output,
+}
+
+impl View for WaitlistView {
+    type Item = WaitlistEntry;
+
+    fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    fn table(&self, items: &[WaitlistEntry], _now: Timestamp) -> Vec<String> {
+        let mut items: Vec<_> = items.iter().collect();
+        items.sort_by_key(|entry| (times::timestamp(&entry.joined_at), &entry.id));
+        let mut lines = vec![self.output.paint(Paint::Strong, &self.title)];
+        if items.is_empty() {
+            lines.push("  nobody waits".to_owned());
+        }
+        lines.extend(items.iter().map(|entry| format!("  {}", screen::waitlist_entry(entry, self.output))));
+        lines
+    }
+
+    fn change(&self, difference: &Difference<WaitlistEntry>, _now: Timestamp) -> Option<String> {
+        let (paint, sign, entry) = match difference {
+            Difference::Added(new) => (Paint::Good, "+", new),
+            Difference::Changed { new, .. } => (Paint::Notice, "~", new),
+            Difference::Removed(old) => {
+                let people = screen::waiting_for(old);
+                return Some(format!("{} {people}: waits no more", self.output.paint(Paint::Faint, "−")));
+            }
+        };
+        Some(format!("{} {}", self.output.paint(paint, sign), screen::waitlist_entry(entry, self.output)))
+    }
+}
+
 /// The devices on which somebody is logged in.
 pub struct SessionsView {
     pub title: String,
@@ -330,6 +369,7 @@ mod tests {
             created_at: "2026-11-30T12:00:00Z".into(),
             updated_at: "2026-11-30T12:00:00Z".into(),
             expires_at: None,
+            waitlist_id: None,
         }
     }
 
