@@ -5,18 +5,19 @@
 
 mod doctor;
 mod entry;
+mod shared;
 
-use mongodb::bson::{DateTime, Uuid};
+use mongodb::bson::{Bson, DateTime, Uuid};
 use serde::{Deserialize, Serialize};
 
 pub use self::doctor::DoctorDoc;
 use self::entry::claims;
 pub use self::entry::{Claim, EntryDoc, TimeOffDoc, quota};
+use self::shared::shared_claims;
 use super::value::{bson_id, bson_time, instant, uuid_of};
 use crate::domain::appointment::{Action, Appointment, HistoryEntry, Status, WalkIn};
 use crate::domain::history::Actor;
 use crate::domain::ids::{AppointmentId, ServiceId, SessionId, UserId};
-use crate::domain::tick::ticks;
 
 /// A document that does not read as what it should be.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +70,7 @@ pub struct AppointmentDoc {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claims: Option<Vec<Claim>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shared: Option<Vec<String>>,
+    pub shared: Option<Vec<Bson>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freed: Option<Vec<Claim>>,
     pub doctor_name: String,
@@ -115,7 +116,7 @@ pub struct HistoryDoc {
 }
 
 impl AppointmentDoc {
-    /// The document of an appointment. `shared` holds what its patient takes: `p:<patient>:<tick>`.
+    /// The document of an appointment.
     #[must_use]
     pub fn from_domain(appointment: &Appointment, keys: Vec<Remembered>) -> Self {
         Self {
@@ -234,14 +235,6 @@ impl HistoryDoc {
             start: instant(self.start).ok()?,
         })
     }
-}
-
-/// What the patient of an appointment takes, in the order of time; `None` once it takes nothing.
-fn shared_claims(appointment: &Appointment) -> Option<Vec<String>> {
-    (!appointment.claims.is_empty()).then(|| {
-        let patient = appointment.patient_id.0.simple();
-        ticks(appointment.patient_ticks()).map(|tick| format!("p:{patient}:{}", tick.0)).collect()
-    })
 }
 
 /// A revision as BSON has it: always an int32.
