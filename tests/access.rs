@@ -33,6 +33,7 @@ fn words(operation: Operation) -> (&'static [Caller], ErrorCode) {
         | O::ServiceList
         | O::AvailabilityGet
         | O::SlotSearch
+        | O::SlotExplain
         | O::Unsubscribe => (EVERYBODY, forbidden),
         // The token is the patient's.
         O::AuthRenew => (&[Anonymous, Patient], forbidden),

@@ -20,5 +20,6 @@ mod mail;
 mod rest;
 mod roles;
 mod sessions;
+mod slots;
 mod tidy;
 mod ws;

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::objects;
-use crate::value::{Cursor, Id, LocalDate, LocalTime, Money, TimeZone};
+use crate::value::{Cursor, Id, Instant, LocalDate, LocalTime, Money, TimeZone};
 
 /// Whether a doctor may be booked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -61,6 +61,9 @@ pub struct Doctor {
     /// Absent while there are no reviews.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rating: Option<Rating>,
+    /// `doctor.search` sorted by `available`: the first time that can be booked now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_slot: Option<FirstSlot>,
     /// Who acts for the doctor; told to the doctor, to them and to admins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staff: Option<Vec<Id>>,
@@ -88,6 +91,18 @@ pub enum DoctorSort {
     Price,
     /// The longest first.
     Experience,
+    /// Whoever has the earliest time that can be booked now, within 62 days. Of the first 1,000 by name; pages follow each other
+    /// while nothing changes.
+    Available,
+}
+
+/// A time of a doctor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FirstSlot {
+    pub service_id: Id,
+    pub start: Instant,
+    pub end: Instant,
 }
 
 /// `doctor.search`: the doctors who can be booked. Case and accents do not matter.

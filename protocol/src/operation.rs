@@ -166,6 +166,8 @@ operations! {
         "Replace a doctor's hours.";
     SlotSearch "slot.search" Read [Get "/v1/doctors/{doctorId}/slots" 200] slot::SlotSearchRequest => slot::SlotSearchReply,
         "What can be booked now.";
+    SlotExplain "slot.explain" Read [Get "/v1/doctors/{doctorId}/slots/explain" 200] slot::SlotExplainRequest => slot::SlotExplainReply,
+        "Whether a time can be booked, and which rule is against it.";
     AppointmentBook "appointment.book" Mutation [Post "/v1/appointments" 201] appointment::BookRequest => appointment::Appointment,
         "Book a slot.";
     AppointmentGet "appointment.get" Read [Get "/v1/appointments/{id}" 200] appointment::AppointmentGetRequest => appointment::Appointment,

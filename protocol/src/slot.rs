@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::error::ErrorCode;
 use crate::value::{Cursor, Id, Instant, LocalDate, TimeZone};
 
 /// Whether a slot can be taken now.
@@ -46,6 +47,38 @@ pub struct SlotSearchRequest {
 pub struct SlotSearchReply {
     pub time_zone: TimeZone,
     pub slots: Vec<Slot>,
+}
+
+/// `slot.explain`: whether a time can be booked by the caller now, and if not, which rule is against it. Any instant will do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SlotExplainRequest {
+    pub doctor_id: Id,
+    pub service_id: Id,
+    pub start: Instant,
+    /// Answer only once this cursor has been seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Cursor>,
+}
+
+/// Answer to `slot.explain`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SlotExplainReply {
+    pub start: Instant,
+    /// The doctor's zone.
+    pub time_zone: TimeZone,
+    /// What `appointment.book` would come to now.
+    pub bookable: bool,
+    /// The code that it would be refused with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<ErrorCode>,
+    /// `slot_unavailable`: which rule, see `rule` of errors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// `slot_taken`, for the doctor, their staff and admins: what takes the time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken_by: Vec<Id>,
 }
 
 /// An item of a slot topic. A function of committed data alone: a client shows it from `bookableFrom` to `bookableUntil`.

@@ -105,6 +105,7 @@ pub const POLICY: &[Rule] = {
         rule("availability.get", Public, ANYONE, Refused),
         rule("availability.set", Protected, OWNER, Refused),
         rule("slot.search", Optional, ANYONE, Refused),
+        rule("slot.explain", Optional, ANYONE, Refused),
         rule("appointment.book", Protected, PARTIES, Refused),
         rule("appointment.get", Protected, PARTIES, Hidden),
         rule("appointment.list", Protected, PARTIES, Refused),
@@ -272,6 +273,7 @@ mod tests {
             | "service.list"
             | "availability.get"
             | "slot.search"
+            | "slot.explain"
             | "subscribe"
             | "unsubscribe"
             | "topic:doctors/{id}"

@@ -1,5 +1,7 @@
 //! Booking, moving and cancelling appointments. One write decides each.
 
+mod explain;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

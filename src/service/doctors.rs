@@ -10,7 +10,7 @@ pub use self::terms::TermsChange;
 
 use super::auth::Auth;
 use super::request::{self, Done};
-use super::slots::Slots;
+use super::slots::{First, Slots};
 use crate::clock::Clock;
 use crate::domain::access::{self, Object};
 use crate::domain::account::{Identity, Role, Viewer};
@@ -19,6 +19,7 @@ use crate::domain::change::Position;
 use crate::domain::doctor::{Approval, Availability, Doctor, HistoryEntry, Profile, Rating, Service, Terms};
 use crate::domain::history;
 use crate::domain::ids::{DoctorId, ServiceId, UserId};
+use crate::domain::listing::{Filter, Sort};
 use crate::domain::refusal::{Refusal, Violation};
 use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::doctors::{DoctorStore, Search};
@@ -32,6 +33,8 @@ const REPLACE_ATTEMPTS: usize = 16;
 const SERVICE_LIMIT: usize = 100;
 /// Most doctors that one person acts for and is told of.
 const ACTED_FOR_LIMIT: i64 = 200;
+/// Most doctors whose first times are compared.
+const AVAILABLE_LIMIT: i64 = 1_000;
 /// Zone of a doctor who named none.
 const DEFAULT_ZONE: &str = "America/Bogota";
 
@@ -128,6 +131,29 @@ impl Doctors {
     pub async fn search(&self, viewer: &Viewer, search: &Search) -> Result<Vec<Doctor>> {
         access::admit("doctor.search", viewer)?;
         self.store.search(search).await
+    }
+
+    /// Approved doctors with the first time that can be booked, whoever has the earliest first; after a start in milliseconds and
+    /// an id. Of the first [`AVAILABLE_LIMIT`] by name.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn search_available(
+        &self,
+        viewer: &Viewer,
+        which: Filter,
+        after: Option<(i64, DoctorId)>,
+        limit: i64,
+    ) -> Result<Vec<(Doctor, Option<First>)>> {
+        let search = Search { which, sort: Sort::Name, after: None, limit: AVAILABLE_LIMIT };
+        let mut found = self.slots.first_of(self.search(viewer, &search).await?).await?;
+        let key = |(doctor, first): &(Doctor, Option<First>)| {
+            (first.map_or(i64::MAX, |first| first.start.as_millisecond()), doctor.id)
+        };
+        found.sort_by_key(key);
+        found.retain(|doctor| after.is_none_or(|after| key(doctor) > after));
+        found.truncate(usize::try_from(limit).unwrap_or_default());
+        Ok(found)
     }
 
     /// Doctors of a state, in the order in which they registered. The caller has asked the policy.

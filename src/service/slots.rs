@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan as _};
 
 use crate::clock::Clock;
 use crate::domain::access::{self, Object};
 use crate::domain::account::{Role, Viewer};
-use crate::domain::doctor::Service;
+use crate::domain::doctor::{Doctor, Service};
 use crate::domain::ids::{DoctorId, ServiceId, UserId};
 use crate::domain::refusal::{Refusal, Violation};
 use crate::domain::slots;
@@ -23,6 +24,17 @@ pub const LONGEST_WINDOW_DAYS: i32 = 62;
 const ALTERNATIVES: usize = 5;
 /// How many days ahead they are looked for.
 const ALTERNATIVE_DAYS: i64 = 7;
+
+/// Calendars that are read at the same time, where many are needed that are not in memory.
+const LOADS: usize = 16;
+
+/// The first time of a doctor that can be booked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct First {
+    pub service: ServiceId,
+    pub start: Timestamp,
+    pub end: Timestamp,
+}
 
 /// Free time in doctors' calendars.
 pub struct Slots {
@@ -54,6 +66,20 @@ impl Slots {
         let now = self.clock.now();
         let free = dates.iter().flat_map(|date| free_now(&calendar, offered, *date, now)).collect();
         Ok((calendar.doctor.zone_name().to_owned(), free))
+    }
+
+    /// The first time of each of these doctors that can be booked now, within [`LONGEST_WINDOW_DAYS`].
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn first_of(&self, doctors: Vec<Doctor>) -> Result<Vec<(Doctor, Option<First>)>> {
+        self.committed.catch_up().await;
+        let now = self.clock.now();
+        let firsts = futures::stream::iter(doctors.into_iter().map(|doctor| async move {
+            let first = self.calendars.get(doctor.id).await?.and_then(|calendar| first(&calendar, now));
+            Ok((doctor, first))
+        }));
+        firsts.buffered(LOADS).try_collect().await
     }
 
     /// The calendar of a doctor whom the viewer may know of, with everything that this node has acknowledged.
@@ -118,6 +144,20 @@ pub fn alternatives(
     free.truncate(ALTERNATIVES);
     free.sort();
     free
+}
+
+/// The first time of any service that can be booked now.
+fn first(calendar: &Calendar, now: Timestamp) -> Option<First> {
+    let today = calendar.doctor.availability.time_zone.to_datetime(now).date();
+    let mut days = (0..=i64::from(LONGEST_WINDOW_DAYS)).filter_map(|days| today.checked_add(days.days()).ok());
+    days.find_map(|date| {
+        let services = calendar.doctor.services.iter();
+        let firsts = services.filter_map(|service| {
+            let (start, end) = free_now(calendar, service, date, now).next()?;
+            Some(First { service: service.id, start, end })
+        });
+        firsts.min_by_key(|first| first.start)
+    })
 }
 
 fn free_now(

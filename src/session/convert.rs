@@ -6,7 +6,7 @@ use cita_protocol::appointment::{Appointment as WireAppointment, AppointmentStat
 use cita_protocol::auth::{AuthReply, ConnectedUser, Role as WireRole, User as WireUser};
 use cita_protocol::doctor::{
     AllowedPatients, Approval as WireApproval, Availability as WireAvailability, DayRange, Doctor as WireDoctor,
-    DoctorSort, LiveDoctor, Override, Rating as WireRating, Service as WireService, Weekday as WireWeekday,
+    DoctorSort, FirstSlot, LiveDoctor, Override, Rating as WireRating, Service as WireService, Weekday as WireWeekday,
     WeeklyRange,
 };
 use cita_protocol::export::{
@@ -34,6 +34,7 @@ use crate::error::{ClusterName, Error, Outcome};
 use crate::live::project::LiveSlot;
 use crate::service::auth::Grant;
 use crate::service::export::{Complete, Export};
+use crate::service::slots::First;
 
 pub fn id(id: Uuid) -> Id {
     Id(id.to_string())
@@ -160,8 +161,19 @@ pub fn doctor(doctor: &Doctor) -> WireDoctor {
         photo_url: doctor.profile.photo_url.clone(),
         price: doctor.profile.price.as_ref().map(money),
         rating: rating(doctor.rating),
+        first_slot: None,
         staff: None,
     }
+}
+
+/// A doctor with the first time that can be booked.
+pub fn available_doctor((found, first): &(Doctor, Option<First>)) -> WireDoctor {
+    let first_slot = first.map(|first| FirstSlot {
+        service_id: id(first.service.0),
+        start: instant(first.start),
+        end: instant(first.end),
+    });
+    WireDoctor { first_slot, ..doctor(found) }
 }
 
 /// To hundredths; nothing while nobody has said anything.
@@ -175,13 +187,14 @@ pub fn live_doctor(doctor: &Doctor) -> LiveDoctor {
     LiveDoctor { doctor: self::doctor(doctor), services }
 }
 
-/// The domain's word for a sort of the wire.
-pub fn sort_of(sort: DoctorSort) -> Sort {
+/// The domain's word for a sort of the wire; `None` for the one that is computed from calendars.
+pub fn sort_of(sort: DoctorSort) -> Option<Sort> {
     match sort {
-        DoctorSort::Name => Sort::Name,
-        DoctorSort::Rating => Sort::Rating,
-        DoctorSort::Price => Sort::Price,
-        DoctorSort::Experience => Sort::Experience,
+        DoctorSort::Name => Some(Sort::Name),
+        DoctorSort::Rating => Some(Sort::Rating),
+        DoctorSort::Price => Some(Sort::Price),
+        DoctorSort::Experience => Some(Sort::Experience),
+        DoctorSort::Available => None,
     }
 }
 

@@ -83,6 +83,14 @@ impl Calendar {
         self.taken.range(footprint).next().is_none()
     }
 
+    /// What takes any of these ticks, in the order of time.
+    #[must_use]
+    pub fn takers(&self, footprint: Range<Tick>) -> Vec<AppointmentId> {
+        let mut takers: Vec<AppointmentId> = self.taken.range(footprint).map(|(_, id)| *id).collect();
+        takers.dedup();
+        takers
+    }
+
     /// Whatever takes time, in no order.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.values()

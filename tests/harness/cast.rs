@@ -178,6 +178,9 @@ impl Cast {
                 json!({ "doctorId": doctor, "serviceId": service, "from": date(1), "to": date(2),
                     "timeZone": "Europe/Madrid" })
             }
+            Operation::SlotExplain => {
+                json!({ "doctorId": doctor, "serviceId": service, "start": self.free_time() })
+            }
             Operation::AppointmentBook => {
                 json!({ "doctorId": doctor, "serviceId": service, "start": self.free_time(), "reason": "Dolor de cabeza",
                     "patientId": self.patient.id })

@@ -252,6 +252,8 @@ pub enum SortArgument {
     Price,
     /// The longest experience
     Experience,
+    /// Whoever has the earliest free time first.
+    Available,
 }
 
 #[derive(Debug, Args)]

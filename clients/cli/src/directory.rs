@@ -28,6 +28,7 @@ pub async fn doctors(client: &mut Client, search: DoctorSearch) -> Result<(), Fa
             SortArgument::Rating => DoctorSort::Rating,
             SortArgument::Price => DoctorSort::Price,
             SortArgument::Experience => DoctorSort::Experience,
+            SortArgument::Available => DoctorSort::Available,
         }),
         ..DoctorSearchRequest::default()
     };

@@ -9,16 +9,15 @@ use cita_protocol::doctor::{
     AvailabilityGetRequest, AvailabilitySetRequest, Clearable, DoctorGetRequest, DoctorSearchRequest,
     DoctorUpdateRequest,
 };
-use cita_protocol::slot::{SlotSearchReply, SlotSearchRequest};
-use cita_protocol::value::{Id, TimeZone};
+use cita_protocol::value::Id;
+use uuid::Uuid;
 
 use super::{Answered, Call, Failed, page, read};
 use crate::domain::doctor::{Availability, Doctor};
-use crate::domain::ids::{DoctorId, ServiceId, UserId};
+use crate::domain::ids::{DoctorId, UserId};
 use crate::domain::listing::{Filter, Sort, sort_key};
 use crate::domain::profile::QUALIFICATIONS;
 use crate::service::doctors::ProfileChange;
-use crate::service::slots::{self, LONGEST_WINDOW_DAYS};
 use crate::session::convert;
 use crate::session::parse::Fields;
 use crate::store::doctors::Search;
@@ -29,12 +28,22 @@ impl Call<'_> {
         let mut fields = Fields::default();
         let limit = fields.page_size(input.page_size);
         let sort = convert::sort_of(input.sort.unwrap_or_default());
-        let after = fields.page_token(input.page_token.as_ref(), |token| doctor_key(sort, token));
         let which = Filter {
             words: input.text.map(|text| fields.words("/text", &text)).unwrap_or_default(),
             specialisation: input.specialisation.map(|text| fields.line("/specialisation", &text, 1, 100)),
             language: input.language.map(|tag| fields.language("/language", &tag)),
         };
+        let Some(sort) = sort else {
+            let after = fields.page_token(input.page_token.as_ref(), first_token);
+            fields.finish()?;
+            self.wait(input.after.as_ref()).await?;
+            let found = self.services.doctors.search_available(self.viewer, which, after, limit + 1).await?;
+            return Ok(page(found, limit, convert::available_doctor, |(doctor, first)| {
+                let start = first.map_or(i64::MAX, |first| first.start.as_millisecond());
+                format!("{start}_{}", doctor.id)
+            }));
+        };
+        let after = fields.page_token(input.page_token.as_ref(), |token| doctor_key(sort, token));
         fields.finish()?;
         self.wait(input.after.as_ref()).await?;
         let search = Search { which, sort, after, limit: limit + 1 };
@@ -102,21 +111,6 @@ impl Call<'_> {
         Ok(self.done(&done, convert::availability))
     }
 
-    pub(super) async fn slot_search(&self) -> Answered {
-        let input: SlotSearchRequest = self.input()?;
-        let mut fields = Fields::default();
-        let doctor = UserId(fields.id("/doctorId", &input.doctor_id));
-        let service = ServiceId(fields.id("/serviceId", &input.service_id));
-        let (from, to) = (fields.date("/from", &input.from), fields.date("/to", &input.to));
-        input.time_zone.iter().for_each(|zone| drop(fields.zone("/timeZone", zone)));
-        fields.finish()?;
-        let dates = slots::dates(from, to, LONGEST_WINDOW_DAYS)?;
-        self.wait(input.after.as_ref()).await?;
-        let (zone, found) = self.services.slots.search(self.viewer, doctor, service, &dates).await?;
-        let time_zone = input.time_zone.unwrap_or(TimeZone(zone));
-        Ok(read(&SlotSearchReply { time_zone, slots: found.iter().map(convert::slot).collect() }))
-    }
-
     /// The doctor of a read, once the point that it asks for has been seen.
     pub(super) async fn doctor(&self, id: &Id, pointer: &str, after: Option<&Cursor>) -> Result<Arc<Doctor>, Failed> {
         let mut fields = Fields::default();
@@ -131,6 +125,12 @@ impl Call<'_> {
 /// Where a page of doctors ended: the sort, and the key of the last one in it.
 fn doctor_token(sort: Sort, last: &Doctor) -> String {
     URL_SAFE_NO_PAD.encode(format!("{}:{}", sort.as_str(), sort_key(last, sort)))
+}
+
+/// Where a page of available doctors ended: the last one's first start in milliseconds, and id.
+fn first_token(token: &str) -> Option<(i64, DoctorId)> {
+    let (start, id) = token.split_once('_')?;
+    Some((start.parse().ok()?, UserId(Uuid::try_parse(id).ok()?)))
 }
 
 /// The key in a token of this sort.

@@ -7,6 +7,7 @@ mod auth;
 mod doctors;
 mod services;
 mod sessions;
+mod slots;
 
 pub use auth::public_keys;
 
@@ -157,6 +158,7 @@ async fn carry_out(services: &Services, viewer: &Viewer, request: Request<'_>) -
             Operation::AvailabilityGet => call.availability_get().await,
             Operation::AvailabilitySet => call.availability_set().await,
             Operation::SlotSearch => call.slot_search().await,
+            Operation::SlotExplain => call.slot_explain().await,
             Operation::AppointmentBook => call.book().await,
             Operation::AppointmentGet => call.appointment_get().await,
             Operation::AppointmentList => call.appointment_list().await,

@@ -1,0 +1,82 @@
+//! Why a time can be booked, or not: what booking it would come to, without booking it.
+
+use jiff::Timestamp;
+
+use super::{Appointments, allows};
+use crate::domain::access::{self, Object};
+use crate::domain::account::Viewer;
+use crate::domain::doctor::Service;
+use crate::domain::ids::{AppointmentId, DoctorId, ServiceId};
+use crate::domain::refusal::Refusal;
+use crate::domain::slots as rules;
+use crate::domain::tick::Tick;
+use crate::error::Result;
+use crate::store::appointments::Query;
+use crate::views::calendar::Calendar;
+
+/// What is against a time.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// The doctor's zone.
+    pub time_zone: String,
+    /// What booking it is refused with; nothing: it can be booked.
+    pub refusal: Option<Refusal>,
+    /// What takes the time, for the practice alone.
+    pub taken_by: Vec<AppointmentId>,
+}
+
+impl Appointments {
+    /// Whether the viewer can book a time now, and if not, what is against it: the same rules in the same order as
+    /// [`Appointments::book`], on what this node has seen.
+    ///
+    /// # Errors
+    /// `not_found`, `unavailable`.
+    pub async fn explain(
+        &self,
+        viewer: &Viewer,
+        doctor: DoctorId,
+        service: ServiceId,
+        start: Timestamp,
+    ) -> Result<Explained> {
+        access::admit("slot.explain", viewer)?;
+        let calendar = self.slots.calendar(viewer, doctor).await?;
+        let offered = calendar.doctor.service(service)?;
+        let mut explained =
+            Explained { time_zone: calendar.doctor.zone_name().to_owned(), refusal: None, taken_by: Vec::new() };
+        let tick = match allows(&calendar.doctor, service, start, self.clock.now()) {
+            Ok(tick) => tick,
+            Err(refusal) => return Ok(Explained { refusal: Some(refusal), ..explained }),
+        };
+        if let Err(rule) = within_limits(&calendar, offered, tick) {
+            return Ok(Explained { refusal: Some(Refusal::SlotUnavailable { rule }), ..explained });
+        }
+        let takers = calendar.takers(offered.footprint(tick));
+        if !takers.is_empty() {
+            explained.refusal = Some(Refusal::SlotTaken { alternatives: Vec::new() });
+            let practice = Object::of_calendar(&calendar.doctor);
+            if access::authorise(access::CALENDAR_TOPIC, viewer, practice).is_ok() {
+                explained.taken_by = takers;
+            }
+        } else if self.is_busy(viewer, tick, offered).await? {
+            explained.refusal = Some(Refusal::PatientBusy);
+        }
+        Ok(explained)
+    }
+
+    /// Whether the viewer has another appointment then.
+    async fn is_busy(&self, viewer: &Viewer, start: Tick, service: &Service) -> Result<bool> {
+        let Ok(identity) = viewer.identity() else { return Ok(false) };
+        let query = Query {
+            patient: Some(identity.user),
+            ends_after: Some(start.instant()),
+            starts_before: Some(start.plus_minutes(service.duration_minutes).instant()),
+            ..Query::default()
+        };
+        Ok(self.store.list(&query).await?.iter().any(|appointment| !appointment.claims.is_empty()))
+    }
+}
+
+fn within_limits(calendar: &Calendar, service: &Service, start: Tick) -> Result<(), rules::Rule> {
+    let date = rules::local_date(&calendar.doctor, start);
+    calendar.places(service, date, &[], &std::collections::BTreeSet::new()).map(drop)
+}
