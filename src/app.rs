@@ -35,12 +35,14 @@ use crate::service::doctors::Doctors;
 use crate::service::erasure::Erasure;
 use crate::service::export::Exports;
 use crate::service::keys;
+use crate::service::resources::Resources;
 use crate::service::slots::Slots;
 use crate::session::limiter::{Limiter, Rates};
 use crate::session::{Limits, Services, encode};
 use crate::store::appointments::AppointmentStore;
 use crate::store::cluster::{Cluster, ConnectError};
 use crate::store::doctors::DoctorStore;
+use crate::store::resources::ResourceStore;
 use crate::store::{history, users};
 use crate::transport::cookies::CookieNames;
 use crate::transport::forwarded::TrustedProxies;
@@ -272,7 +274,9 @@ async fn serve(
     let erasure = Arc::new(erasure);
     let audit = Audit::new(parts.users.clone(), clock);
     let exports = Exports::new(parts.users.clone(), parts.store.clone(), parts.doctors.clone(), clock);
-    let doctors = Doctors::new(parts.doctors, slots.clone(), committed.clone(), approve_at_once, clock);
+    let rooms = ResourceStore::new(parts.appointments.clone());
+    let resources = Resources::new(rooms.clone(), audit.clone(), committed.clone(), clock);
+    let doctors = Doctors::new(parts.doctors, rooms, slots.clone(), committed.clone(), approve_at_once, clock);
     let doctors = Arc::new(doctors);
     let services = Arc::new(Services {
         auth: auth.clone(),
@@ -282,6 +286,7 @@ async fn serve(
         erasure: erasure.clone(),
         exports,
         doctors,
+        resources,
         slots: slots.clone(),
         appointments: Appointments::new(parts.store, auth.clone(), slots, calendars, committed, clock),
         hub: hub.clone(),

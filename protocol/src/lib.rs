@@ -12,6 +12,7 @@ pub mod export;
 pub mod frame;
 mod objects;
 pub mod operation;
+pub mod resource;
 pub mod session;
 pub mod slot;
 pub mod topic;

@@ -15,6 +15,7 @@ use cita_protocol::doctor::{Availability, Doctor, Service};
 use cita_protocol::export::Export;
 use cita_protocol::frame::{ClientFrame, CloseCode, ServerFrame, ServerMessage};
 use cita_protocol::operation::{ClientMessage, Kind};
+use cita_protocol::resource::Resource;
 use cita_protocol::session::Session;
 use cita_protocol::slot::{SlotExplainReply, SlotSearchReply};
 use cita_protocol::topic::{SubscribeReply, UnsubscribeReply};
@@ -259,6 +260,8 @@ fn output(operation: Operation, name: &str, data: &Value) -> Value {
         | O::SessionRevoke
         | O::MeDelete => again::<Empty>(name, data),
         O::SessionList => again::<Page<Session>>(name, data),
+        O::ResourceList => again::<Page<Resource>>(name, data),
+        O::AdminCreateResource | O::AdminUpdateResource | O::AdminArchiveResource => again::<Resource>(name, data),
         O::AuthRenew => again::<RenewReply>(name, data),
         O::MeGet | O::MeUpdate => again::<User>(name, data),
         O::MeExport => again::<Export>(name, data),

@@ -66,6 +66,7 @@ const OWNER: &[Grant] = &[Grant::Doctor, Grant::Admin];
 const PRACTICE: &[Grant] = &[Grant::Doctor, Grant::Staff, Grant::Admin];
 const PARTIES: &[Grant] = &[Grant::Patient, Grant::Doctor, Grant::Staff, Grant::Admin];
 const RECEPTION: &[Grant] = &[Grant::AnyStaff, Grant::Admin];
+const WORKERS: &[Grant] = &[Grant::Doctor, Grant::AnyStaff, Grant::Admin];
 const ADMIN: &[Grant] = &[Grant::Admin];
 
 const fn rule(operation: &'static str, tier: Tier, grants: &'static [Grant], otherwise: Otherwise) -> Rule {
@@ -119,6 +120,11 @@ pub const POLICY: &[Rule] = {
         rule("admin.listDoctors", Protected, ADMIN, Refused),
         rule("admin.approveDoctor", Protected, ADMIN, Refused),
         rule("admin.setStaff", Protected, ADMIN, Refused),
+        // Every doctor, whichever: the object is the caller's own.
+        rule("resource.list", Protected, WORKERS, Refused),
+        rule("admin.createResource", Protected, ADMIN, Refused),
+        rule("admin.updateResource", Protected, ADMIN, Refused),
+        rule("admin.archiveResource", Protected, ADMIN, Refused),
         rule("admin.listAudit", Protected, ADMIN, Refused),
         rule("me.listAudit", Protected, ANYONE, Refused),
         rule("subscribe", Optional, ANYONE, Refused),
@@ -297,6 +303,7 @@ mod tests {
             "appointment.get" | "appointment.reschedule" | "appointment.cancel" | "appointment.history" => {
                 (&["its patient", "its doctor", "its staff", "admin"], "not_found")
             }
+            "resource.list" => (&["its doctor", "any staff", "admin"], "forbidden"),
             "patient.find" | "staff.listDoctors" => (&["any staff", "admin"], "forbidden"),
             "draft" => (&["its doctor", "its staff", "admin"], "not_found or nothing"),
             "part:doctor.staff" => (&["its doctor", "its staff", "admin"], "not_found"),

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use super::doctor::{Doctor, Service};
 use super::entry::Quota;
 use super::history::{self, Actor};
-use super::ids::{AppointmentId, DoctorId, PatientId, ServiceId, UserId};
+use super::ids::{AppointmentId, DoctorId, PatientId, ResourceId, ServiceId, UserId};
 use super::refusal::Refusal;
 use super::tick::{Tick, ticks};
 
@@ -152,6 +152,10 @@ pub struct Appointment {
     pub quotas: Vec<Quota>,
     /// Those that this revision gave up.
     pub freed_quotas: Vec<Quota>,
+    /// The rooms and devices that it takes from start to end, buffers left aside, while it takes time.
+    pub resources: Vec<ResourceId>,
+    /// Those that this revision no longer names.
+    pub freed_resources: Vec<ResourceId>,
     /// At most [`history::HISTORY_LIMIT`] entries, the oldest but the first dropped.
     pub history: Vec<HistoryEntry>,
 }
@@ -206,6 +210,8 @@ impl Booking<'_> {
             freed: Vec::new(),
             quotas: self.quotas,
             freed_quotas: Vec::new(),
+            resources: self.service.terms.resources.clone(),
+            freed_resources: Vec::new(),
             history: vec![HistoryEntry {
                 rev: 1,
                 action: Action::Booked,
@@ -227,7 +233,7 @@ impl Service {
 }
 
 impl Appointment {
-    /// The ticks between start and end, which the patient spends.
+    /// The ticks between start and end, which the patient spends, and in which rooms and devices are in use.
     #[must_use]
     pub fn patient_ticks(&self) -> Range<Tick> {
         Tick::floor(self.start)..Tick::floor(self.end)
@@ -262,6 +268,8 @@ impl Appointment {
         next.claims = claims;
         next.freed_quotas = self.quotas.iter().copied().filter(|quota| !quotas.contains(quota)).collect();
         next.quotas = quotas;
+        next.resources.clone_from(&service.terms.resources);
+        next.freed_resources = self.resources.iter().copied().filter(|id| !next.resources.contains(id)).collect();
         next.start = start.instant();
         next.end = start.plus_minutes(service.duration_minutes).instant();
         Ok(next.revised(Action::Rescheduled, by, now))
@@ -278,6 +286,7 @@ impl Appointment {
         let mut next = self.clone();
         next.freed = std::mem::take(&mut next.claims);
         next.freed_quotas = std::mem::take(&mut next.quotas);
+        next.freed_resources = Vec::new();
         next.status = Status::Cancelled;
         next.cancel_reason = reason;
         Ok(next.revised(Action::Cancelled, by, now))

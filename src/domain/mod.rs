@@ -17,6 +17,7 @@ pub mod peer;
 pub mod profile;
 pub mod proof;
 pub mod refusal;
+pub mod resource;
 pub mod secret;
 pub mod session;
 pub mod slots;

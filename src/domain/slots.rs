@@ -24,6 +24,8 @@ pub enum Rule {
     DailyLimit,
     /// As many as there may be in the week.
     WeeklyLimit,
+    /// A room or a device that the service takes is in use then.
+    Resource,
 }
 
 impl Rule {
@@ -40,6 +42,7 @@ impl Rule {
             Self::Step => "step",
             Self::DailyLimit => "daily_limit",
             Self::WeeklyLimit => "weekly_limit",
+            Self::Resource => "resource",
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::domain::refusal::{Refusal, Violation};
 use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::doctors::{DoctorStore, Search};
 use crate::store::idempotency::Request;
+use crate::store::resources::ResourceStore;
 use crate::views::calendar::Calendar;
 use crate::views::committed::Committed;
 
@@ -41,6 +42,7 @@ const DEFAULT_ZONE: &str = "America/Bogota";
 /// Doctors and their rules.
 pub struct Doctors {
     store: DoctorStore,
+    resources: ResourceStore,
     slots: Arc<Slots>,
     committed: Arc<Committed>,
     /// Whether a new doctor can be booked at once.
@@ -84,12 +86,13 @@ impl Doctors {
     #[must_use]
     pub fn new(
         store: DoctorStore,
+        resources: ResourceStore,
         slots: Arc<Slots>,
         committed: Arc<Committed>,
         approve_at_once: bool,
         clock: Clock,
     ) -> Self {
-        Self { store, slots, committed, approve_at_once, clock }
+        Self { store, resources, slots, committed, approve_at_once, clock }
     }
 
     /// Creates the calendar of a new doctor, unless there is one.
@@ -311,6 +314,7 @@ impl Doctors {
     ) -> Result<(Done<Doctor>, ServiceId)> {
         let parts = [format!("{doctor} {change:?}")];
         access::authorise("service.create", viewer, Object::of_doctor(doctor))?;
+        self.check_resources(change).await?;
         let duration = change.duration_minutes.unwrap_or_default();
         let mut service = Service {
             id: ServiceId(uuid::Uuid::nil()),
@@ -363,6 +367,8 @@ impl Doctors {
         change: &ServiceChange,
     ) -> Result<Done<Doctor>> {
         let parts = [format!("{doctor} {id} {rev:?} {change:?}")];
+        access::authorise("service.update", viewer, Object::of_doctor(doctor))?;
+        self.check_resources(change).await?;
         self.change(viewer, "service.update", key, &parts, doctor, |doctor| {
             let service = service_mut(doctor, id)?;
             stale_unless(rev, service.rev)?;
@@ -392,6 +398,22 @@ impl Doctors {
             Ok(())
         })
         .await
+    }
+
+    /// What a service takes must be there, and not archived.
+    async fn check_resources(&self, change: &ServiceChange) -> Result<()> {
+        let asked = change.terms.resources.as_deref().unwrap_or_default();
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let usable = self.resources.usable(asked).await.map_err(unchanged)?;
+        let missing = asked.iter().enumerate().filter(|(_, id)| !usable.contains(id));
+        let violations: Vec<Violation> = missing
+            .map(|(index, _)| {
+                Violation::new(format!("/resourceIds/{index}"), "invalid", "there is no such room or device in use")
+            })
+            .collect();
+        if violations.is_empty() { Ok(()) } else { Err(Refusal::Invalid(violations).into()) }
     }
 
     /// Reads, decides and replaces, again while others change the same doctor.

@@ -21,6 +21,7 @@ mod passwords;
 mod random;
 mod refresh;
 pub mod request;
+pub mod resources;
 pub mod sessions;
 pub mod setup;
 pub mod slots;

@@ -5,6 +5,7 @@
 
 mod doctor;
 mod entry;
+mod resource;
 mod shared;
 
 use mongodb::bson::{Bson, DateTime, Uuid};
@@ -13,11 +14,13 @@ use serde::{Deserialize, Serialize};
 pub use self::doctor::DoctorDoc;
 use self::entry::claims;
 pub use self::entry::{Claim, EntryDoc, TimeOffDoc, quota};
+pub use self::resource::ResourceDoc;
 use self::shared::shared_claims;
+pub(super) use self::shared::is_of_resource;
 use super::value::{bson_id, bson_time, instant, uuid_of};
 use crate::domain::appointment::{Action, Appointment, HistoryEntry, Status, WalkIn};
 use crate::domain::history::Actor;
-use crate::domain::ids::{AppointmentId, ServiceId, SessionId, UserId};
+use crate::domain::ids::{AppointmentId, ResourceId, ServiceId, SessionId, UserId};
 
 /// A document that does not read as what it should be.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +76,10 @@ pub struct AppointmentDoc {
     pub shared: Option<Vec<Bson>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freed: Option<Vec<Claim>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<Uuid>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freed_resources: Vec<Uuid>,
     pub doctor_name: String,
     pub patient_id: Uuid,
     pub patient_name: String,
@@ -128,6 +135,8 @@ impl AppointmentDoc {
             claims: claims(&appointment.claims, &appointment.quotas),
             shared: shared_claims(appointment),
             freed: claims(&appointment.freed, &appointment.freed_quotas),
+            resources: appointment.resources.iter().map(|id| bson_id(id.0)).collect(),
+            freed_resources: appointment.freed_resources.iter().map(|id| bson_id(id.0)).collect(),
             doctor_name: appointment.doctor_name.clone(),
             patient_id: bson_id(appointment.patient_id.0),
             patient_name: appointment.patient_name.clone(),
@@ -174,6 +183,8 @@ impl AppointmentDoc {
             freed: entry::ticks_of(&self.freed),
             quotas: entry::quotas_of(&self.claims).ok_or_else(|| bad("claims"))?,
             freed_quotas: entry::quotas_of(&self.freed).ok_or_else(|| bad("freed"))?,
+            resources: self.resources.iter().map(|id| ResourceId(uuid_of(*id))).collect(),
+            freed_resources: self.freed_resources.iter().map(|id| ResourceId(uuid_of(*id))).collect(),
             history: self
                 .history
                 .iter()

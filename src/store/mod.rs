@@ -11,6 +11,7 @@ pub mod documents;
 pub mod failure;
 pub mod history;
 pub mod idempotency;
+pub mod resources;
 pub mod sessions;
 pub mod signing_keys;
 mod transaction;
@@ -26,5 +27,6 @@ pub mod collection {
     pub const AUDIT: &str = "audit";
     pub const SIGNING_KEYS: &str = "signingKeys";
     pub const DOCTORS: &str = "doctors";
+    pub const RESOURCES: &str = "resources";
     pub const APPOINTMENTS: &str = "appointments";
 }

@@ -9,9 +9,9 @@ use jiff::civil::Date;
 use crate::domain::change::{Change, Commit, Position};
 use crate::domain::doctor::{Doctor, Service};
 use crate::domain::entry::{Entry, Period, Quota};
-use crate::domain::ids::AppointmentId;
+use crate::domain::ids::{AppointmentId, ResourceId};
 use crate::domain::slots::{self, Candidate, Rule};
-use crate::domain::tick::Tick;
+use crate::domain::tick::{Tick, ticks};
 
 /// A doctor's calendar at one position.
 #[derive(Clone, Debug)]
@@ -23,16 +23,23 @@ pub struct Calendar {
     /// Whatever takes time.
     entries: HashMap<AppointmentId, Entry>,
     quotas: BTreeSet<Quota>,
+    /// The rooms and devices of the doctor's services that it was read with: what takes these is kept, of any doctor.
+    resources: BTreeSet<ResourceId>,
+    in_use: BTreeMap<(ResourceId, Tick), AppointmentId>,
+    /// What of other doctors takes them.
+    foreign: HashMap<AppointmentId, Entry>,
 }
 
 impl Calendar {
     /// The calendar of a snapshot.
     #[must_use]
     pub fn new(at: Position, doctor: Doctor, entries: Vec<Entry>) -> Self {
-        let (taken, quotas) = (BTreeMap::new(), BTreeSet::new());
-        let mut calendar = Self { doctor: Arc::new(doctor), at, taken, entries: HashMap::new(), quotas };
+        let (taken, quotas, resources) = (BTreeMap::new(), BTreeSet::new(), doctor.resources());
+        let (entries_by_id, in_use, foreign) = (HashMap::new(), BTreeMap::new(), HashMap::new());
+        let doctor = Arc::new(doctor);
+        let mut calendar = Self { doctor, at, taken, entries: entries_by_id, quotas, resources, in_use, foreign };
         for entry in &entries {
-            calendar.set(entry);
+            calendar.take_in(entry);
         }
         calendar
     }
@@ -45,11 +52,54 @@ impl Calendar {
         self.at = commit.at;
         for change in &commit.changes {
             match change {
-                Change::Entry(entry) if entry.doctor() == self.doctor.id => self.set(entry),
+                Change::Entry(entry) => self.take_in(entry),
                 Change::Doctor(doctor) if doctor.id == self.doctor.id => self.doctor = doctor.clone(),
-                Change::Entry(_) | Change::Doctor(_) | Change::Session(_) | Change::SigningKey => {}
+                Change::Doctor(_) | Change::Session(_) | Change::SigningKey => {}
             }
         }
+    }
+
+    fn take_in(&mut self, entry: &Entry) {
+        if entry.doctor() == self.doctor.id {
+            self.set(entry);
+        } else if self.uses(entry) {
+            self.set_foreign(entry);
+        }
+    }
+
+    /// The doctor's own take the doctor's time wherever they take a room: only those of others need to be looked at.
+    fn set_foreign(&mut self, entry: &Entry) {
+        if let Some(before) = self.foreign.remove(&entry.id()) {
+            for key in keys(&before) {
+                // Within one commit, it may have a new owner already.
+                if self.in_use.get(&key) == Some(&entry.id()) {
+                    self.in_use.remove(&key);
+                }
+            }
+        }
+        if !entry.claims().is_empty() {
+            self.in_use.extend(keys(entry).map(|key| (key, entry.id())));
+            self.foreign.insert(entry.id(), entry.clone());
+        }
+    }
+
+    /// Whether an entry takes, or gave up, a room or a device that the doctor uses.
+    #[must_use]
+    pub fn uses(&self, entry: &Entry) -> bool {
+        entry.resources().any(|resource| self.resources.contains(&resource))
+    }
+
+    /// Whether it has what takes every room and device of the doctor's services. Otherwise it has to be read again.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.doctor.resources().is_subset(&self.resources)
+    }
+
+    /// Whether no other doctor has a room or a device of a service at this start.
+    #[must_use]
+    pub fn has_resources(&self, service: &Service, start: Tick) -> bool {
+        let end = start.plus_minutes(service.duration_minutes);
+        service.terms.resources.iter().all(|id| self.in_use.range((*id, start)..(*id, end)).next().is_none())
     }
 
     fn set(&mut self, entry: &Entry) {
@@ -128,6 +178,20 @@ impl Calendar {
     pub fn free(&self, service: &Service, date: Date) -> impl Iterator<Item = Candidate> {
         let within_limits = self.places(service, date, &[], &BTreeSet::new()).is_ok();
         let candidates = if within_limits { slots::candidates(&self.doctor, service, date) } else { Vec::new() };
-        candidates.into_iter().filter(|candidate| self.is_free(candidate.footprint.clone()))
+        candidates.into_iter().filter(|candidate| self.has_room_for(service, candidate))
     }
+
+    /// Whether neither the doctor's time nor what the service shares with others is taken.
+    #[must_use]
+    pub fn has_room_for(&self, service: &Service, candidate: &Candidate) -> bool {
+        self.is_free(candidate.footprint.clone()) && self.has_resources(service, candidate.start)
+    }
+}
+
+/// What an entry takes of rooms and devices.
+fn keys(entry: &Entry) -> impl Iterator<Item = (ResourceId, Tick)> {
+    let appointment = entry.appointment();
+    appointment.into_iter().flat_map(|appointment| {
+        appointment.resources.iter().flat_map(|id| ticks(appointment.patient_ticks()).map(|tick| (*id, tick)))
+    })
 }

@@ -5,5 +5,6 @@ pub mod doctor;
 mod limits;
 mod model;
 mod resume;
+mod rooms;
 mod sessions;
 mod topics;

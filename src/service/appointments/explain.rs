@@ -57,6 +57,8 @@ impl Appointments {
             if access::authorise(access::CALENDAR_TOPIC, viewer, practice).is_ok() {
                 explained.taken_by = takers;
             }
+        } else if !calendar.has_resources(offered, tick) {
+            explained.refusal = Some(Refusal::SlotUnavailable { rule: rules::Rule::Resource });
         } else if self.is_busy(viewer, tick, offered).await? {
             explained.refusal = Some(Refusal::PatientBusy);
         }

@@ -5,6 +5,7 @@ mod admin;
 mod appointments;
 mod auth;
 mod doctors;
+mod resources;
 mod services;
 mod sessions;
 mod slots;
@@ -174,6 +175,10 @@ async fn carry_out(services: &Services, viewer: &Viewer, request: Request<'_>) -
             Operation::AdminListDoctors => call.admin_list_doctors().await,
             Operation::AdminApproveDoctor => call.admin_approve_doctor().await,
             Operation::AdminSetStaff => call.admin_set_staff().await,
+            Operation::ResourceList => call.resource_list().await,
+            Operation::AdminCreateResource => call.admin_create_resource().await,
+            Operation::AdminUpdateResource => call.admin_update_resource().await,
+            Operation::AdminArchiveResource => call.admin_archive_resource().await,
             Operation::AdminListAudit => call.admin_list_audit().await,
             // They need an open connection, which answers them itself.
             Operation::AuthRenew | Operation::Subscribe | Operation::Unsubscribe => {

@@ -13,14 +13,23 @@ use crate::domain::tick::{Tick, ticks};
 
 /// The time of a patient.
 const PATIENT: u8 = b'p';
+/// The time of a room or a device.
+const RESOURCE: u8 = b'r';
 
-/// What the patient of an appointment takes, in the order of time; `None` once it takes nothing: `[]` would collide with its
-/// like.
+/// What the patient of an appointment and its rooms and devices take, each in the order of time; `None` once it takes
+/// nothing: `[]` would collide with its like.
 pub(super) fn shared_claims(appointment: &Appointment) -> Option<Vec<Bson>> {
     (!appointment.claims.is_empty()).then(|| {
-        let patient = appointment.patient_id.0;
-        ticks(appointment.patient_ticks()).map(|tick| claim(PATIENT, patient, tick)).collect()
+        let patient = [(PATIENT, appointment.patient_id.0)];
+        let resources = appointment.resources.iter().map(|resource| (RESOURCE, resource.0));
+        let all = patient.into_iter().chain(resources);
+        all.flat_map(|(kind, id)| ticks(appointment.patient_ticks()).map(move |tick| claim(kind, id, tick))).collect()
     })
+}
+
+/// Whether the hexadecimal digits of a claim are those of a room or a device.
+pub(in crate::store) fn is_of_resource(digits: &str) -> bool {
+    u8::from_str_radix(digits.get(..2).unwrap_or_default(), 16) == Ok(RESOURCE)
 }
 
 fn claim(kind: u8, id: Uuid, tick: Tick) -> Bson {
@@ -43,5 +52,6 @@ mod tests {
         };
         assert_eq!(bytes(5_953_112).len(), 21);
         assert!(bytes(5_953_111) < bytes(5_953_112) && bytes(255) < bytes(256));
+        assert!(is_of_resource("72AB") && !is_of_resource("70AB") && !is_of_resource("h:7"));
     }
 }
