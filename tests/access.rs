@@ -59,6 +59,14 @@ fn words(operation: Operation) -> (&'static [Caller], ErrorCode) {
         O::AppointmentGet | O::AppointmentHistory | O::AppointmentReschedule | O::AppointmentCancel => {
             (PARTIES, hidden)
         }
+        // Its patient, who sees it anyway, is told otherwise: see `verdict`.
+        O::AppointmentApprove
+        | O::AppointmentDecline
+        | O::AppointmentCheckIn
+        | O::AppointmentComplete
+        | O::AppointmentNoShow
+        | O::AppointmentUndo => (PRACTICE, hidden),
+        O::AppointmentSetNotes => (&[Doctor], hidden),
         O::ResourceList => (&[Doctor, OtherDoctor, Staff, OtherStaff, Admin], forbidden),
         O::PatientFind | O::StaffListDoctors => (&[Staff, OtherStaff, Admin], forbidden),
         O::AdminListUsers
@@ -78,9 +86,23 @@ fn verdict(operation: Operation, caller: Caller) -> Option<ErrorCode> {
     match caller {
         _ if allowed.contains(&caller) => None,
         Caller::Anonymous => Some(ErrorCode::Unauthenticated),
+        Caller::Patient | Caller::Doctor | Caller::Staff | Caller::Admin if MOVES.contains(&operation) => {
+            Some(ErrorCode::Forbidden)
+        }
         _ => Some(otherwise),
     }
 }
+
+/// What is the practice's to do with an appointment that its patient sees.
+const MOVES: [Operation; 7] = [
+    Operation::AppointmentApprove,
+    Operation::AppointmentDecline,
+    Operation::AppointmentCheckIn,
+    Operation::AppointmentComplete,
+    Operation::AppointmentNoShow,
+    Operation::AppointmentUndo,
+    Operation::AppointmentSetNotes,
+];
 
 /// A token of the caller; one that may be spent where the operation ends its session.
 async fn token(cast: &Cast, caller: Caller, operation: Operation) -> Option<String> {
@@ -198,6 +220,9 @@ async fn what_is_refused_is_not_done() {
             (Operation::AppointmentBook, cast.valid_input(Operation::AppointmentBook).await),
             (Operation::AppointmentReschedule, json!({ "id": appointment, "start": cast.free_time() })),
             (Operation::AppointmentCancel, json!({ "id": appointment })),
+            (Operation::AppointmentCheckIn, json!({ "id": appointment })),
+            (Operation::AppointmentNoShow, json!({ "id": appointment })),
+            (Operation::AppointmentSetNotes, json!({ "id": appointment, "notes": "Nada" })),
         ] {
             let answer = rest.call(operation, &data, Some(&key())).await;
             assert!(answer.code().is_some(), "{} by {caller:?}", operation.name());
@@ -219,6 +244,12 @@ async fn appointments_of_others_do_not_exist() {
         (Operation::AppointmentCancel, json!({ "rev": 7 })),
         (Operation::AppointmentReschedule, json!({ "start": at(&date(3), "09:00") })),
         (Operation::AppointmentReschedule, json!({ "start": at(&date(-3), "09:00") })),
+        (Operation::AppointmentReschedule, json!({ "start": at(&date(3), "09:00"), "override": { "reason": "Sí" } })),
+        (Operation::AppointmentApprove, json!({})),
+        (Operation::AppointmentDecline, json!({})),
+        (Operation::AppointmentCheckIn, json!({ "rev": 7 })),
+        (Operation::AppointmentUndo, json!({})),
+        (Operation::AppointmentSetNotes, json!({ "notes": "" })),
     ] {
         let ask = async |id: &str| {
             let mut data = rest.clone();

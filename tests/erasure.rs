@@ -23,6 +23,8 @@ const NAME: &str = "Zenobia Quintanilla";
 const DEVICE: &str = "Móvil de la abuela";
 const REASON: &str = "Zumbido en el oído izquierdo";
 const CANCEL_REASON: &str = "Se me cruzó un viaje";
+const NOTES: &str = "Acúfenos desde mayo";
+const EXCEPTION: &str = "Solo puede de noche";
 
 /// A patient with a life: two log-ins, appointments past and to come, one moved, one cancelled, one booked by the doctor.
 struct Life {
@@ -54,9 +56,13 @@ impl Life {
         let moved = json!({ "id": moved["id"], "start": at(&date(2), "10:00") });
         own.request("appointment.reschedule", moved, Some(key())).await.unwrap();
         let cancelled = own.request("appointment.book", book(3, "09:00"), Some(key())).await.unwrap().data;
+        let notes = json!({ "id": cancelled["id"], "notes": NOTES });
         let cancelled = json!({ "id": cancelled["id"], "reason": CANCEL_REASON });
         own.request("appointment.cancel", cancelled, Some(key())).await.unwrap();
-        doctor.request("appointment.book", book(4, "09:00"), Some(key())).await.unwrap();
+        doctor.request("appointment.setNotes", notes, Some(key())).await.unwrap();
+        let mut exception = book(4, "21:00");
+        exception["override"] = json!({ "reason": EXCEPTION });
+        doctor.request("appointment.book", exception, Some(key())).await.unwrap();
         life
     }
 
@@ -91,7 +97,8 @@ impl Life {
     /// What is left of the person's words.
     async fn traces(&self) -> Vec<String> {
         let everything = self.everything().await;
-        let words = [NAME, "zenobia", "quintanilla", &self.patient.email, DEVICE, REASON, CANCEL_REASON];
+        let words =
+            [NAME, "zenobia", "quintanilla", &self.patient.email, DEVICE, REASON, CANCEL_REASON, NOTES, EXCEPTION];
         let left = words.into_iter().filter(|word| everything.contains(&word.to_lowercase()));
         left.map(str::to_owned).collect()
     }

@@ -14,6 +14,7 @@ mod faults;
 mod harness;
 mod identity;
 mod keys;
+mod life;
 mod live;
 mod logins;
 mod mail;

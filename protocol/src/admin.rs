@@ -218,7 +218,8 @@ pub struct HistoryEntry {
     /// The revision that it led to.
     pub rev: u32,
     pub at: Instant,
-    /// What was done: `booked`, `rescheduled`, `cancelled`; for a doctor an operation's name.
+    /// What was done: `booked`, `requested`, `approved`, `declined`, `rescheduled`, `cancelled`, `checkedIn`, `completed`, `noShow`,
+    /// `undone`, `noted` (told to the doctor alone); for a doctor an operation's name.
     pub action: String,
     /// The user who did it.
     pub by: Id,
@@ -228,4 +229,18 @@ pub struct HistoryEntry {
     /// Start of the appointment at that revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Instant>,
+    /// The rule that the practice set aside for it; told to the practice alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub r#override: Option<OverriddenRule>,
+}
+
+/// A rule of a service that was set aside for one appointment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OverriddenRule {
+    /// As in `slot_unavailable`.
+    pub rule: String,
+    /// Why; of the latest ten of an appointment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }

@@ -67,8 +67,19 @@ pub struct Appointment {
     pub reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel_reason: Option<String>,
+    /// What the doctor noted: in replies to that doctor alone, never in lists and topics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
     pub created_at: Instant,
     pub updated_at: Instant,
+}
+
+/// Why the practice sets a service's rules aside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RuleOverride {
+    /// 1 to 500 characters.
+    pub reason: String,
 }
 
 /// `appointment.book`.
@@ -89,6 +100,9 @@ pub struct BookRequest {
     /// For a patient without an account, instead of `patientId`: by the doctor, their staff or an admin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub walk_in: Option<WalkInPatient>,
+    /// By the doctor, their staff or an admin: at a start that the service's rules do not offer. What is taken stays taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub r#override: Option<RuleOverride>,
 }
 
 /// `appointment.get`.
@@ -139,6 +153,9 @@ pub struct RescheduleRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rev: Option<u32>,
     pub start: Instant,
+    /// By the doctor, their staff or an admin: to a start that the service's rules do not offer. What is taken stays taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub r#override: Option<RuleOverride>,
 }
 
 /// `appointment.cancel`: frees the time.
@@ -152,4 +169,39 @@ pub struct CancelRequest {
     /// At most 1,000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// `appointment.approve`, `.checkIn`, `.complete`, `.noShow` and `.undo`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MoveRequest {
+    pub id: Id,
+    /// The revision that the caller expects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rev: Option<u32>,
+}
+
+/// `appointment.decline`: frees the time of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DeclineRequest {
+    pub id: Id,
+    /// The revision that the caller expects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rev: Option<u32>,
+    /// At most 1,000 characters; the patient reads it as `cancelReason`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// `appointment.setNotes`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SetNotesRequest {
+    pub id: Id,
+    /// The revision that the caller expects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rev: Option<u32>,
+    /// At most 4,000 characters, in the place of what was noted before; empty: nothing.
+    pub notes: String,
 }

@@ -139,7 +139,7 @@ pub struct Problem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alternatives: Option<Vec<Slot>>,
     /// `slot_unavailable`: `archived`, `not_approved`, `past`, `notice`, `horizon`, `hours`, `step`, `daily_limit`,
-    /// `weekly_limit`.
+    /// `weekly_limit`, `patients`. `illegal_transition`: `cutoff`, when a patient is too late to cancel or move.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
     /// `rate_limited`: when to try again.

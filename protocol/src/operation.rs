@@ -178,6 +178,20 @@ operations! {
         "Move an appointment; the old time is kept until the new one is won.";
     AppointmentCancel "appointment.cancel" Mutation [Post "/v1/appointments/{id}/cancel" 200] appointment::CancelRequest => appointment::Appointment,
         "Cancel an appointment and free its time.";
+    AppointmentApprove "appointment.approve" Mutation [Post "/v1/appointments/{id}/approve" 200] appointment::MoveRequest => appointment::Appointment,
+        "Approve a request: it is booked.";
+    AppointmentDecline "appointment.decline" Mutation [Post "/v1/appointments/{id}/decline" 200] appointment::DeclineRequest => appointment::Appointment,
+        "Decline a request and free its time.";
+    AppointmentCheckIn "appointment.checkIn" Mutation [Post "/v1/appointments/{id}/check-in" 200] appointment::MoveRequest => appointment::Appointment,
+        "The patient is there.";
+    AppointmentComplete "appointment.complete" Mutation [Post "/v1/appointments/{id}/complete" 200] appointment::MoveRequest => appointment::Appointment,
+        "The visit took place.";
+    AppointmentNoShow "appointment.noShow" Mutation [Post "/v1/appointments/{id}/no-show" 200] appointment::MoveRequest => appointment::Appointment,
+        "The patient did not come.";
+    AppointmentUndo "appointment.undo" Mutation [Post "/v1/appointments/{id}/undo" 200] appointment::MoveRequest => appointment::Appointment,
+        "Take back the check-in, completion or no-show of the last ten minutes.";
+    AppointmentSetNotes "appointment.setNotes" Mutation [Put "/v1/appointments/{id}/notes" 200] appointment::SetNotesRequest => appointment::Appointment,
+        "Write what the doctor alone reads.";
     AppointmentHistory "appointment.history" Read [Get "/v1/appointments/{id}/history" 200] admin::HistoryRequest => value::Page<admin::HistoryEntry>,
         "Who changed an appointment, when and how.";
     DoctorHistory "doctor.history" Read [Get "/v1/doctors/{id}/history" 200] admin::HistoryRequest => value::Page<admin::HistoryEntry>,

@@ -273,9 +273,17 @@ fn output(operation: Operation, name: &str, data: &Value) -> Value {
         O::SlotSearch => again::<SlotSearchReply>(name, data),
         O::SlotExplain => again::<SlotExplainReply>(name, data),
         O::AppointmentList => again::<Page<Appointment>>(name, data),
-        O::AppointmentBook | O::AppointmentGet | O::AppointmentReschedule | O::AppointmentCancel => {
-            again::<Appointment>(name, data)
-        }
+        O::AppointmentBook
+        | O::AppointmentGet
+        | O::AppointmentReschedule
+        | O::AppointmentCancel
+        | O::AppointmentApprove
+        | O::AppointmentDecline
+        | O::AppointmentCheckIn
+        | O::AppointmentComplete
+        | O::AppointmentNoShow
+        | O::AppointmentUndo
+        | O::AppointmentSetNotes => again::<Appointment>(name, data),
         O::AppointmentHistory | O::DoctorHistory => again::<Page<HistoryEntry>>(name, data),
         O::PatientFind => again::<Patient>(name, data),
         O::StaffListDoctors | O::AdminListDoctors => again::<Page<Doctor>>(name, data),

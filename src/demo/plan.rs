@@ -202,6 +202,8 @@ fn planned(number: usize, doctor: &Doctor, drawn: &Drawn<'_>, dice: &mut Dice, n
         start: drawn.start,
         quotas: Vec::new(),
         reason: dice.one_of(data::REASONS).copied().flatten().map(str::to_owned),
+        pending: false,
+        overridden: None,
         by: Actor { user: drawn.patient.id, session: NO_SESSION },
         now: now.min(drawn.start.instant() - lead),
     };

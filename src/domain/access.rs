@@ -40,6 +40,8 @@ pub enum Otherwise {
     Hidden,
     /// `forbidden`.
     Refused,
+    /// `forbidden` to those between whom it is, who see it anyway; `not_found` to everybody else.
+    RefusedToParties,
 }
 
 /// A row of the table.
@@ -63,6 +65,7 @@ pub struct Object<'a> {
 
 const ANYONE: &[Grant] = &[Grant::Anyone];
 const OWNER: &[Grant] = &[Grant::Doctor, Grant::Admin];
+const ITS_DOCTOR: &[Grant] = &[Grant::Doctor];
 const PRACTICE: &[Grant] = &[Grant::Doctor, Grant::Staff, Grant::Admin];
 const PARTIES: &[Grant] = &[Grant::Patient, Grant::Doctor, Grant::Staff, Grant::Admin];
 const RECEPTION: &[Grant] = &[Grant::AnyStaff, Grant::Admin];
@@ -75,7 +78,7 @@ const fn rule(operation: &'static str, tier: Tier, grants: &'static [Grant], oth
 
 /// The policy.
 pub const POLICY: &[Rule] = {
-    use Otherwise::{Hidden, Refused};
+    use Otherwise::{Hidden, Refused, RefusedToParties};
     use Tier::{Optional, Protected, Public};
     &[
         rule("auth.register", Public, ANYONE, Refused),
@@ -113,6 +116,13 @@ pub const POLICY: &[Rule] = {
         rule("appointment.reschedule", Protected, PARTIES, Hidden),
         rule("appointment.cancel", Protected, PARTIES, Hidden),
         rule("appointment.history", Protected, PARTIES, Hidden),
+        rule("appointment.approve", Protected, PRACTICE, RefusedToParties),
+        rule("appointment.decline", Protected, PRACTICE, RefusedToParties),
+        rule("appointment.checkIn", Protected, PRACTICE, RefusedToParties),
+        rule("appointment.complete", Protected, PRACTICE, RefusedToParties),
+        rule("appointment.noShow", Protected, PRACTICE, RefusedToParties),
+        rule("appointment.undo", Protected, PRACTICE, RefusedToParties),
+        rule("appointment.setNotes", Protected, ITS_DOCTOR, RefusedToParties),
         rule("patient.find", Protected, RECEPTION, Refused),
         rule("staff.listDoctors", Protected, RECEPTION, Refused),
         rule("admin.listUsers", Protected, ADMIN, Refused),
@@ -132,6 +142,8 @@ pub const POLICY: &[Rule] = {
         rule(DRAFT, Optional, PRACTICE, Hidden),
         rule(STAFF_PART, Protected, PRACTICE, Hidden),
         rule(SESSION_PART, Protected, ADMIN, Hidden),
+        rule(NOTES_PART, Protected, ITS_DOCTOR, Hidden),
+        rule(OVERRIDE_PART, Protected, PRACTICE, Refused),
         rule(DOCTOR_TOPIC, Public, ANYONE, Refused),
         rule(SLOTS_TOPIC, Public, ANYONE, Refused),
         rule(CALENDAR_TOPIC, Protected, PRACTICE, Refused),
@@ -146,6 +158,10 @@ pub const DRAFT: &str = "draft";
 pub const STAFF_PART: &str = "part:doctor.staff";
 /// From which session a change was made, in a history; everybody sees it in their own entries.
 pub const SESSION_PART: &str = "part:history.session";
+/// What a doctor noted on an appointment, and that they did.
+pub const NOTES_PART: &str = "part:appointment.notes";
+/// Setting a service's rules aside with a reason, and seeing that; who is in it is bound neither by approval nor by cut-offs.
+pub const OVERRIDE_PART: &str = "part:appointment.override";
 /// Topic of what a doctor shows to the public.
 pub const DOCTOR_TOPIC: &str = "topic:doctors/{id}";
 /// Topic of a doctor's slots.
@@ -183,12 +199,15 @@ pub fn authorise(operation: &str, viewer: &Viewer, object: Object<'_>) -> Result
     admit(operation, viewer)?;
     let rule = rule_of(operation).ok_or(Refusal::Forbidden)?;
     let identity = viewer.identity().ok();
-    if rule.grants.iter().any(|grant| grant.fits(identity, object)) {
+    let fits = |grants: &[Grant]| grants.iter().any(|grant| grant.fits(identity, object));
+    if fits(rule.grants) {
         return Ok(());
     }
     Err(match rule.otherwise {
         Otherwise::Hidden => Refusal::NotFound,
         Otherwise::Refused => Refusal::Forbidden,
+        Otherwise::RefusedToParties if fits(PARTIES) => Refusal::Forbidden,
+        Otherwise::RefusedToParties => Refusal::NotFound,
     })
 }
 
@@ -303,6 +322,15 @@ mod tests {
             "appointment.get" | "appointment.reschedule" | "appointment.cancel" | "appointment.history" => {
                 (&["its patient", "its doctor", "its staff", "admin"], "not_found")
             }
+            "appointment.approve"
+            | "appointment.decline"
+            | "appointment.checkIn"
+            | "appointment.complete"
+            | "appointment.noShow"
+            | "appointment.undo" => (&["its doctor", "its staff", "admin"], "forbidden to its parties"),
+            "appointment.setNotes" => (&["its doctor"], "forbidden to its parties"),
+            "part:appointment.notes" => (&["its doctor"], "not_found"),
+            "part:appointment.override" => (&["its doctor", "its staff", "admin"], "forbidden"),
             "resource.list" => (&["its doctor", "any staff", "admin"], "forbidden"),
             "patient.find" | "staff.listDoctors" => (&["any staff", "admin"], "forbidden"),
             "draft" => (&["its doctor", "its staff", "admin"], "not_found or nothing"),
@@ -341,12 +369,16 @@ mod tests {
                         "admin" => role == Some(Role::Admin),
                         other => panic!("{other}"),
                     };
+                    let parties = ["its patient", "its doctor", "its staff", "admin"];
                     let expected = match (allowed.iter().any(fits), role, otherwise) {
                         (true, _, _) => Ok(()),
                         // What may not be known of is not there, with a token or without.
                         (false, _, "not_found or nothing") => Err(Refusal::NotFound),
                         (false, None, _) => Err(Refusal::Unauthenticated),
                         (false, Some(_), "not_found") => Err(Refusal::NotFound),
+                        (false, Some(_), "forbidden to its parties") if !parties.iter().any(fits) => {
+                            Err(Refusal::NotFound)
+                        }
                         (false, Some(_), _) => Err(Refusal::Forbidden),
                     };
                     assert_eq!(

@@ -7,10 +7,13 @@
 //! expired    └► …   noshow       (from anything open)
 //! ```
 
+mod life;
+
 use std::ops::Range;
 
 use jiff::Timestamp;
 
+pub use self::life::{Move, Overridden};
 use super::doctor::{Doctor, Service};
 use super::entry::Quota;
 use super::history::{self, Actor};
@@ -88,26 +91,59 @@ impl Status {
 /// What happened to an appointment, in the history that it carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
+    /// Booked at once.
     Booked,
+    /// Asked for, where the practice has to approve.
+    Requested,
+    Approved,
+    Declined,
     Rescheduled,
     Cancelled,
+    CheckedIn,
+    Completed,
+    NoShow,
+    Undone,
+    /// The doctor's notes were changed.
+    Noted,
 }
 
 impl Action {
-    /// The word for it, in documents.
+    const ALL: [Self; 11] = [
+        Self::Booked,
+        Self::Requested,
+        Self::Approved,
+        Self::Declined,
+        Self::Rescheduled,
+        Self::Cancelled,
+        Self::CheckedIn,
+        Self::Completed,
+        Self::NoShow,
+        Self::Undone,
+        Self::Noted,
+    ];
+
+    /// The word for it, in documents and on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Booked => "booked",
+            Self::Requested => "requested",
+            Self::Approved => "approved",
+            Self::Declined => "declined",
             Self::Rescheduled => "rescheduled",
             Self::Cancelled => "cancelled",
+            Self::CheckedIn => "checkedIn",
+            Self::Completed => "completed",
+            Self::NoShow => "noShow",
+            Self::Undone => "undone",
+            Self::Noted => "noted",
         }
     }
 
     /// The action with this word.
     #[must_use]
     pub fn named(word: &str) -> Option<Self> {
-        [Self::Booked, Self::Rescheduled, Self::Cancelled].into_iter().find(|action| action.as_str() == word)
+        Self::ALL.into_iter().find(|action| action.as_str() == word)
     }
 }
 
@@ -120,6 +156,7 @@ pub struct HistoryEntry {
     pub at: Timestamp,
     /// The start at this revision.
     pub start: Timestamp,
+    pub overridden: Option<Overridden>,
 }
 
 /// A document that takes, or took, a doctor's time.
@@ -142,6 +179,8 @@ pub struct Appointment {
     pub time_zone: String,
     pub reason: Option<String>,
     pub cancel_reason: Option<String>,
+    /// For the doctor alone. Absent in what the feed tells.
+    pub notes: Option<String>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// The doctor's ticks that it takes, buffers included; empty when it takes nothing.
@@ -179,6 +218,9 @@ pub struct Booking<'a> {
     /// The places that it takes where the service is limited.
     pub quotas: Vec<Quota>,
     pub reason: Option<String>,
+    /// The practice has to approve it first.
+    pub pending: bool,
+    pub overridden: Option<Overridden>,
     pub by: Actor,
     pub now: Timestamp,
 }
@@ -188,10 +230,14 @@ impl Booking<'_> {
     #[must_use]
     pub fn into_appointment(self) -> Appointment {
         let end = self.start.plus_minutes(self.service.duration_minutes);
+        let (status, action) = match self.pending {
+            true => (Status::Pending, Action::Requested),
+            false => (Status::Booked, Action::Booked),
+        };
         Appointment {
             id: self.id,
             rev: 1,
-            status: Status::Booked,
+            status,
             doctor_id: self.doctor.id,
             doctor_name: self.doctor.name.clone(),
             patient_id: self.patient_id,
@@ -204,6 +250,7 @@ impl Booking<'_> {
             time_zone: self.doctor.zone_name().to_owned(),
             reason: self.reason,
             cancel_reason: None,
+            notes: None,
             created_at: self.now,
             updated_at: self.now,
             claims: ticks(self.service.footprint(self.start)).collect(),
@@ -214,10 +261,11 @@ impl Booking<'_> {
             freed_resources: Vec::new(),
             history: vec![HistoryEntry {
                 rev: 1,
-                action: Action::Booked,
+                action,
                 by: self.by,
                 at: self.now,
                 start: self.start.instant(),
+                overridden: self.overridden,
             }],
         }
     }
@@ -258,6 +306,7 @@ impl Appointment {
         &self,
         service: &Service,
         (start, quotas): (Tick, Vec<Quota>),
+        overridden: Option<Overridden>,
         by: Actor,
         now: Timestamp,
     ) -> Result<Self, Refusal> {
@@ -272,7 +321,7 @@ impl Appointment {
         next.freed_resources = self.resources.iter().copied().filter(|id| !next.resources.contains(id)).collect();
         next.start = start.instant();
         next.end = start.plus_minutes(service.duration_minutes).instant();
-        Ok(next.revised(Action::Rescheduled, by, now))
+        Ok(next.revised(Action::Rescheduled, by, now, overridden))
     }
 
     /// The next revision, which takes no time any more.
@@ -280,6 +329,10 @@ impl Appointment {
     /// # Errors
     /// `illegal_transition` unless it is open.
     pub fn cancelled(&self, reason: Option<String>, by: Actor, now: Timestamp) -> Result<Self, Refusal> {
+        self.ended(Action::Cancelled, reason, by, now)
+    }
+
+    fn ended(&self, action: Action, reason: Option<String>, by: Actor, now: Timestamp) -> Result<Self, Refusal> {
         if !self.status.may_become(Status::Cancelled) {
             return Err(Refusal::IllegalTransition);
         }
@@ -289,7 +342,7 @@ impl Appointment {
         next.freed_resources = Vec::new();
         next.status = Status::Cancelled;
         next.cancel_reason = reason;
-        Ok(next.revised(Action::Cancelled, by, now))
+        Ok(next.revised(action, by, now, None))
     }
 
     /// The next revision, without its patient: what stays is that somebody, of whom nothing is known but an id that
@@ -302,6 +355,8 @@ impl Appointment {
         next.patient_name.clear();
         next.reason = None;
         next.cancel_reason = None;
+        next.notes = None;
+        next.forget_reasons(None);
         for entry in next.history.iter_mut().filter(|entry| entry.by.user == person) {
             entry.by = Actor::system(stranger);
         }
@@ -315,7 +370,10 @@ impl Appointment {
         let mut next = self.called_off(doctor, now);
         next.doctor_name.clear();
         next.service_name.clear();
-        let cancelled = next.history.iter().rfind(|entry| entry.action == Action::Cancelled);
+        next.notes = None;
+        next.forget_reasons(Some(doctor));
+        let ended = |entry: &&HistoryEntry| matches!(entry.action, Action::Cancelled | Action::Declined);
+        let cancelled = next.history.iter().rfind(ended);
         if cancelled.is_some_and(|entry| entry.by.user == doctor) {
             next.cancel_reason = None;
         }
@@ -332,11 +390,12 @@ impl Appointment {
         Self { rev: self.rev + 1, updated_at: now, freed: Vec::new(), freed_quotas: Vec::new(), ..self.clone() }
     }
 
-    fn revised(mut self, action: Action, by: Actor, now: Timestamp) -> Self {
+    fn revised(mut self, action: Action, by: Actor, now: Timestamp, overridden: Option<Overridden>) -> Self {
         self.rev += 1;
         self.updated_at = now;
-        let entry = HistoryEntry { rev: self.rev, action, by, at: now, start: self.start };
+        let entry = HistoryEntry { rev: self.rev, action, by, at: now, start: self.start, overridden };
         history::append(&mut self.history, entry);
+        self.forget_old_reasons();
         self
     }
 }

@@ -25,6 +25,8 @@ pub enum Refusal {
     },
     PatientBusy,
     IllegalTransition,
+    /// It would be legal, but not for the patient and not any more.
+    TooLate,
     EmailTaken,
     StaleRev,
     Invalid(Vec<Violation>),

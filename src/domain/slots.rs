@@ -1,11 +1,14 @@
 //! Which times can be booked: one predicate for search, live topics, hold and book. Looks at rules alone, never at
 //! what others took.
 
+mod exception;
+
 use std::ops::Range;
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
+pub use self::exception::except;
 use super::availability::{Opening, day_seconds, openings, timestamp};
 use super::doctor::{Doctor, Service};
 use super::tick::{TICK_MINUTES, Tick};
@@ -24,6 +27,8 @@ pub enum Rule {
     DailyLimit,
     /// As many as there may be in the week.
     WeeklyLimit,
+    /// Only new patients are taken, or only known ones.
+    Patients,
     /// A room or a device that the service takes is in use then.
     Resource,
 }
@@ -42,6 +47,7 @@ impl Rule {
             Self::Step => "step",
             Self::DailyLimit => "daily_limit",
             Self::WeeklyLimit => "weekly_limit",
+            Self::Patients => "patients",
             Self::Resource => "resource",
         }
     }

@@ -41,6 +41,7 @@ pub async fn open(cluster: &Cluster, start: Start) -> DriverResult<Batches> {
         "fullDocument.keys",
         "fullDocument.shared",
         "fullDocument.history",
+        "fullDocument.notes",
         "fullDocument.privateKey",
         "fullDocument.refresh",
         "fullDocument.listing",

@@ -1,26 +1,27 @@
 //! Booking, moving and cancelling appointments. One write decides each.
 
 mod explain;
+mod life;
+mod terms;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use self::terms::{allows, beyond, overridden, permits};
 use super::auth::Auth;
 use super::request::{self, Done};
 use super::slots::{self, Slots};
 use crate::clock::Clock;
 use crate::domain::access::{self, Object};
 use crate::domain::account::{Identity, Role, Viewer};
-use crate::domain::appointment::{Appointment, Booking, HistoryEntry, WalkIn};
+use crate::domain::appointment::{Appointment, Booking, HistoryEntry, Move, WalkIn};
 use crate::domain::change::Position;
-use crate::domain::doctor::Doctor;
 use crate::domain::entry::Quota;
 use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId, UserId};
 use crate::domain::refusal::{Refusal, Violation};
 use crate::domain::slots as rules;
-use crate::domain::tick::Tick;
 use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::appointments::{AppointmentStore, Inserted, Query, Replaced};
 use crate::store::idempotency::Request;
@@ -51,6 +52,8 @@ pub struct Book {
     pub start: Timestamp,
     pub reason: Option<String>,
     pub patient: For,
+    /// Why the practice sets the rules aside, if it does.
+    pub exception: Option<String>,
 }
 
 /// Whom something is booked for.
@@ -67,8 +70,11 @@ pub enum For {
 
 /// What is to become of an appointment.
 enum Change {
-    Reschedule { start: Timestamp },
+    Reschedule { start: Timestamp, exception: Option<String> },
     Cancel { reason: Option<String> },
+    Move(Move),
+    Decline { reason: Option<String> },
+    Note { notes: Option<String> },
 }
 
 impl Appointments {
@@ -100,21 +106,26 @@ impl Appointments {
             For::WalkIn { .. } => UserId(request::derived_id(&request.of("appointment.book/patient"), 0)),
         };
         let staff = self.slots.staff(viewer, book.doctor).await.map_err(unchanged)?;
-        access::authorise(OPERATION, viewer, Object::between(book.doctor, patient).with_staff(&staff))?;
+        let object = Object::between(book.doctor, patient).with_staff(&staff);
+        access::authorise(OPERATION, viewer, object)?;
+        let practice = access::authorise(access::OVERRIDE_PART, viewer, object);
+        if book.exception.is_some() {
+            practice.clone()?;
+        }
         if book.patient == For::Caller && staff.contains(&identity.user) {
             // At the desk a forgotten patient would be the receptionist.
             return Err(Violation::new("/patientId", "required", "say for whom: patientId or walkIn").into());
         }
         let mut calendar = self.calendar(viewer, book.doctor).await?;
-        let mut allowed = allows(&calendar.doctor, book.service, book.start, now);
+        let mut allowed = allows(&calendar.doctor, &book, now);
         if allowed.is_err() {
             // The rules may have changed in what this node has acknowledged and not seen yet.
             self.committed.catch_up().await;
             calendar = self.calendar(viewer, book.doctor).await?;
-            allowed = allows(&calendar.doctor, book.service, book.start, now);
+            allowed = allows(&calendar.doctor, &book, now);
         }
-        let start = match allowed {
-            Ok(start) => start,
+        let (start, rule) = match self.admits(&calendar.doctor, &book, patient, allowed).await? {
+            Ok(allowed) => allowed,
             // A success that is remembered stays one, whatever the rules say by now.
             Err(refusal) => return self.remembered(&request).await?.ok_or(refusal.into()),
         };
@@ -126,7 +137,7 @@ impl Appointments {
         };
         let date = rules::local_date(doctor, start);
         let mut lost = BTreeSet::new();
-        let booking = |id, quotas| Booking {
+        let booking = |id, quotas, rule| Booking {
             id,
             doctor,
             service,
@@ -136,19 +147,22 @@ impl Appointments {
             start,
             quotas,
             reason: book.reason.clone(),
+            pending: service.terms.requires_approval && practice.is_err(),
+            overridden: overridden(rule, book.exception.as_deref()),
             by: request.actor(),
             now,
         };
         let mut generation = 0;
         while generation < GENERATIONS {
             let id = AppointmentId(request::derived_id(&request, generation));
-            let quotas = match calendar.places(service, date, &[], &lost) {
-                Ok(quotas) => quotas,
-                Err(rule) => {
-                    return self.remembered(&request).await?.ok_or(Refusal::SlotUnavailable { rule }.into());
-                }
+            let (quotas, limit) = match calendar.places(service, date, &[], &lost) {
+                Ok(quotas) => (quotas, None),
+                Err(limit) => match beyond(limit, book.exception.as_deref()) {
+                    Ok(limit) => (Vec::new(), Some(limit)),
+                    Err(refusal) => return self.remembered(&request).await?.ok_or(refusal.into()),
+                },
             };
-            let appointment = booking(id, quotas).into_appointment();
+            let appointment = booking(id, quotas, rule.or(limit)).into_appointment();
             match self.store.insert(&appointment, &request).await? {
                 Inserted::Done(at) => return Ok(self.acknowledged(appointment, at)),
                 Inserted::Refused(refusal) => {
@@ -177,15 +191,17 @@ impl Appointments {
         Ok(stored.appointment)
     }
 
-    /// Who changed an appointment, the oldest first.
+    /// Who changed an appointment, the oldest first, as far as the viewer may see it.
     ///
     /// # Errors
     /// `not_found`, also for those of others; `unavailable`.
     pub async fn history(&self, viewer: &Viewer, id: AppointmentId) -> Result<Vec<HistoryEntry>> {
         access::admit("appointment.history", viewer)?;
         let (stored, _) = self.store.find(id).await?.ok_or(Refusal::NotFound)?;
-        self.authorise("appointment.history", viewer, &stored.appointment).await?;
-        Ok(stored.appointment.history)
+        let appointment = &stored.appointment;
+        let practice = self.authorise("appointment.history", viewer, appointment).await?;
+        let doctor = access::authorise(access::NOTES_PART, viewer, Object::of_doctor(appointment.doctor_id)).is_ok();
+        Ok(appointment.history_for(doctor, practice))
     }
 
     /// Appointments by start: a patient's own, a doctor's calendar, one that staff act for, whatever an admin asks for.
@@ -221,7 +237,7 @@ impl Appointments {
     /// Moves an appointment to another time.
     ///
     /// # Errors
-    /// As [`Self::book`], and `illegal_transition`, `stale_rev`.
+    /// As [`Self::book`], and `illegal_transition`, `stale_rev`. `forbidden` to a patient who sets rules aside.
     pub async fn reschedule(
         &self,
         viewer: &Viewer,
@@ -229,12 +245,13 @@ impl Appointments {
         id: AppointmentId,
         rev: Option<u32>,
         start: Timestamp,
+        exception: Option<String>,
     ) -> Result<Done<Appointment>> {
         const OPERATION: &str = "appointment.reschedule";
         let identity = viewer.identity()?;
-        let parts = [&id.to_string(), &format!("{rev:?}"), &start.to_string()];
+        let parts = [&id.to_string(), &format!("{rev:?}"), &start.to_string(), &format!("{exception:?}")];
         let request = request::request(identity, OPERATION, key, &parts.map(String::as_str), self.clock.now());
-        self.change(viewer, &request, id, rev, &Change::Reschedule { start }).await
+        self.change(viewer, &request, id, rev, &Change::Reschedule { start, exception }).await
     }
 
     /// Cancels an appointment and frees its time.
@@ -300,14 +317,14 @@ impl Appointments {
             attempt += 1;
             let (stored, at) = found.ok_or(Refusal::NotFound)?;
             let current = &stored.appointment;
-            self.authorise(request.operation, viewer, current).await.map_err(unchanged)?;
+            let practice = self.authorise(request.operation, viewer, current).await.map_err(unchanged)?;
             if let Some(original) = stored.recall(request)? {
                 return Ok(self.acknowledged(original, at));
             }
             if rev.is_some_and(|rev| rev != current.rev) {
                 return Err(Refusal::StaleRev.into());
             }
-            let next = self.decide(current, change, request, &lost).await.map_err(unchanged)?;
+            let next = self.decide(current, change, practice, request, &lost).await.map_err(unchanged)?;
             match self.store.replace(&stored, &next, request).await? {
                 Replaced::Done(at) => return Ok(self.acknowledged(next, at)),
                 Replaced::Stale => {}
@@ -321,30 +338,56 @@ impl Appointments {
         Err(Error::Unavailable { cluster: ClusterName::Appointments, outcome: Some(Outcome::Unknown) })
     }
 
-    /// The next revision, or why there is none.
+    /// The next revision, or why there is none. Who acts for the practice is not bound by cut-offs.
     async fn decide(
         &self,
         current: &Appointment,
         change: &Change,
+        practice: bool,
         request: &Request,
         lost: &BTreeSet<Quota>,
     ) -> Result<Appointment> {
+        let (by, now) = (request.actor(), request.at);
         match change {
-            Change::Cancel { reason } => Ok(current.cancelled(reason.clone(), request.actor(), request.at)?),
-            Change::Reschedule { start } => {
-                self.committed.catch_up().await;
-                let calendar = self.calendars.get(current.doctor_id).await?.ok_or(Refusal::NotFound)?;
+            Change::Move(to) => Ok(current.moved(*to, by, now)?),
+            Change::Decline { reason } => Ok(current.declined(reason.clone(), by, now)?),
+            Change::Note { notes } => Ok(current.noted(notes.clone(), by, now)?),
+            Change::Cancel { reason } => {
+                let next = current.cancelled(reason.clone(), by, now)?;
+                if !practice {
+                    let calendar = self.calendar_of(current).await?;
+                    let service = calendar.doctor.service(current.service_id)?;
+                    current.before_cutoff(service.terms.cancel_cutoff_minutes, now)?;
+                }
+                Ok(next)
+            }
+            Change::Reschedule { start, exception } => {
+                if exception.is_some() && !practice {
+                    return Err(Refusal::Forbidden.into());
+                }
+                let calendar = self.calendar_of(current).await?;
                 let service = calendar.doctor.service(current.service_id)?;
                 // Moving what cannot be moved is refused as such, whatever the time.
                 current.movable()?;
-                let start = rules::check(&calendar.doctor, service, *start, request.at)
-                    .map_err(|rule| Refusal::SlotUnavailable { rule })?;
+                if !practice {
+                    current.before_cutoff(service.terms.reschedule_cutoff_minutes, now)?;
+                }
+                let (start, rule) = permits(&calendar.doctor, service, *start, exception.is_some(), now)?;
                 let date = rules::local_date(&calendar.doctor, start);
-                let places = calendar.places(service, date, &current.quotas, lost);
-                let quotas = places.map_err(|rule| Refusal::SlotUnavailable { rule })?;
-                Ok(current.rescheduled(service, (start, quotas), request.actor(), request.at)?)
+                let (quotas, limit) = match calendar.places(service, date, &current.quotas, lost) {
+                    Ok(quotas) => (quotas, None),
+                    Err(limit) => (Vec::new(), Some(beyond(limit, exception.as_deref())?)),
+                };
+                let overridden = overridden(rule.or(limit), exception.as_deref());
+                Ok(current.rescheduled(service, (start, quotas), overridden, by, now)?)
             }
         }
+    }
+
+    /// The present rules for an appointment, with everything that this node has acknowledged.
+    async fn calendar_of(&self, appointment: &Appointment) -> Result<Arc<Calendar>> {
+        self.committed.catch_up().await;
+        Ok(self.calendars.get(appointment.doctor_id).await?.ok_or(Refusal::NotFound)?)
     }
 
     fn acknowledged(&self, value: Appointment, at: Position) -> Done<Appointment> {
@@ -360,10 +403,12 @@ impl Appointments {
         Ok(calendar)
     }
 
-    async fn authorise(&self, operation: &str, viewer: &Viewer, appointment: &Appointment) -> Result<()> {
+    /// Asks the policy. Returns whether the viewer acts for the practice.
+    async fn authorise(&self, operation: &str, viewer: &Viewer, appointment: &Appointment) -> Result<bool> {
         let staff = self.slots.staff(viewer, appointment.doctor_id).await?;
         let object = Object::between(appointment.doctor_id, appointment.patient_id).with_staff(&staff);
-        Ok(access::authorise(operation, viewer, object)?)
+        access::authorise(operation, viewer, object)?;
+        Ok(access::authorise(access::OVERRIDE_PART, viewer, object).is_ok())
     }
 
     async fn name_of(&self, identity: &Identity, patient: PatientId) -> Result<String> {
@@ -424,15 +469,10 @@ impl Book {
             self.start.to_string(),
             patient,
             format!("{:?}", self.reason),
+            format!("{:?}", self.exception),
         ];
         request::request(identity, operation, key, &parts.each_ref().map(String::as_str), now)
     }
-}
-
-/// Whether the rules allow an appointment at a time.
-fn allows(doctor: &Doctor, service: ServiceId, start: Timestamp, now: Timestamp) -> Result<Tick, Refusal> {
-    let service = doctor.service(service)?;
-    rules::check(doctor, service, start, now).map_err(|rule| Refusal::SlotUnavailable { rule })
 }
 
 /// A read that failed before anything of a mutation was written.

@@ -23,7 +23,8 @@ use uuid::Uuid;
 pub use self::admin::{
     account, appointment_event, approval_of, audit_entry, doctor_event, doctor_for, role_of, staff_of,
 };
-use crate::domain::account::{Identity, Role, User};
+use crate::domain::access::{self, Object};
+use crate::domain::account::{Identity, Role, User, Viewer};
 use crate::domain::appointment::{Appointment, Status};
 use crate::domain::doctor::{Approval, Doctor, LocalRange, Patients, Rating, Service};
 use crate::domain::ids::SessionId;
@@ -101,9 +102,16 @@ pub fn export(export: &Export) -> WireExport {
             availability: availability(rules),
             history: rules.history.iter().map(|entry| doctor_event(own, false, entry)).collect(),
         }),
-        appointments: complete(&export.appointments, |found| ExportedAppointment {
-            appointment: appointment(found),
-            history: found.history.iter().map(|entry| appointment_event(own, false, entry)).collect(),
+        appointments: complete(&export.appointments, |found| {
+            let doctor = own == Some(found.doctor_id);
+            ExportedAppointment {
+                appointment: WireAppointment { notes: found.notes.clone().filter(|_| doctor), ..appointment(found) },
+                history: found
+                    .history_for(doctor, doctor)
+                    .iter()
+                    .map(|entry| appointment_event(own, false, entry))
+                    .collect(),
+            }
         }),
         audit: complete(&export.audit, audit_entry),
     }
@@ -294,6 +302,13 @@ pub fn live_slot(slot: &LiveSlot) -> WireLiveSlot {
     }
 }
 
+/// An appointment with those parts that this viewer may see.
+pub fn appointment_for(viewer: &Viewer, of: &Appointment) -> WireAppointment {
+    let sees_notes = access::authorise(access::NOTES_PART, viewer, Object::of_doctor(of.doctor_id)).is_ok();
+    WireAppointment { notes: of.notes.clone().filter(|_| sees_notes), ..appointment(of) }
+}
+
+/// An appointment as all its parties see it, in lists and topics: without the notes.
 pub fn appointment(appointment: &Appointment) -> WireAppointment {
     WireAppointment {
         id: id(appointment.id.0),
@@ -311,6 +326,7 @@ pub fn appointment(appointment: &Appointment) -> WireAppointment {
         time_zone: TimeZone(appointment.time_zone.clone()),
         reason: appointment.reason.clone(),
         cancel_reason: appointment.cancel_reason.clone(),
+        notes: None,
         created_at: instant(appointment.created_at),
         updated_at: instant(appointment.updated_at),
     }
@@ -389,6 +405,7 @@ fn refused(refusal: Refusal) -> Problem {
         }
         Refusal::PatientBusy => plain(ErrorCode::PatientBusy),
         Refusal::IllegalTransition => plain(ErrorCode::IllegalTransition),
+        Refusal::TooLate => Problem { rule: Some("cutoff".to_owned()), ..plain(ErrorCode::IllegalTransition) },
         Refusal::EmailTaken => plain(ErrorCode::EmailTaken),
         Refusal::StaleRev => plain(ErrorCode::StaleRev),
         Refusal::Invalid(violations) => {

@@ -181,16 +181,12 @@ impl AppointmentStore {
     }
 
     /// Writes the next revision of an appointment from which a person is erased: what they have asked for is no longer
-    /// remembered, and of what others have, no text. `false`: the guard did not match.
+    /// remembered. `false`: the guard did not match.
     ///
     /// # Errors
     /// `unavailable` when the outcome could not be learnt.
     pub async fn rewrite(&self, current: &Stored, next: &Appointment, person: UserId) -> Result<bool> {
-        let mut keys = without(&current.document.keys, person);
-        for outcome in keys.iter_mut().filter_map(|entry| entry.outcome.as_mut()) {
-            outcome.cancel_reason = None;
-        }
-        let document = AppointmentDoc::from_domain(next, keys);
+        let document = AppointmentDoc::from_domain(next, without(&current.document.keys, person));
         let guard = doc! {
             "_id": document.id, "doctorId": document.doctor_id, "rev": current.document.rev,
         };
@@ -200,6 +196,17 @@ impl AppointmentStore {
                 Err(Error::Internal(format!("collision on {index} in an appointment that takes nothing new")))
             }
         }
+    }
+
+    /// Whether a patient has been at a doctor's.
+    ///
+    /// # Errors
+    /// `unavailable` when the cluster does not answer.
+    pub async fn is_known(&self, doctor: DoctorId, patient: PatientId) -> Result<bool> {
+        let filter = doc! {
+            "patientId": bson_id(patient.0), "doctorId": bson_id(doctor.0), "status": Status::Fulfilled.as_str(),
+        };
+        Ok(!self.find_all(filter, 1).await?.is_empty())
     }
 
     /// Every appointment of a person, as a patient or as a doctor, by start, at most `limit`.

@@ -18,7 +18,7 @@ pub use self::resource::ResourceDoc;
 use self::shared::shared_claims;
 pub(super) use self::shared::is_of_resource;
 use super::value::{bson_id, bson_time, instant, uuid_of};
-use crate::domain::appointment::{Action, Appointment, HistoryEntry, Status, WalkIn};
+use crate::domain::appointment::{Action, Appointment, HistoryEntry, Overridden, Status, WalkIn};
 use crate::domain::history::Actor;
 use crate::domain::ids::{AppointmentId, ResourceId, ServiceId, SessionId, UserId};
 
@@ -54,8 +54,6 @@ pub struct Outcome {
     pub status: String,
     pub start: DateTime,
     pub end: DateTime,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cancel_reason: Option<String>,
     pub updated_at: DateTime,
 }
 
@@ -94,6 +92,9 @@ pub struct AppointmentDoc {
     pub reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel_reason: Option<String>,
+    /// For the doctor alone: left out by the feed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
     pub created_at: DateTime,
     pub updated_at: DateTime,
     /// Left out by the feed, as are `keys` and `shared`.
@@ -120,6 +121,16 @@ pub struct HistoryDoc {
     pub session: Uuid,
     pub at: DateTime,
     pub start: DateTime,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<OverriddenDoc>,
+}
+
+/// A rule that the practice has set aside.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OverriddenDoc {
+    pub rule: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl AppointmentDoc {
@@ -148,6 +159,7 @@ impl AppointmentDoc {
             time_zone: appointment.time_zone.clone(),
             reason: appointment.reason.clone(),
             cancel_reason: appointment.cancel_reason.clone(),
+            notes: appointment.notes.clone(),
             created_at: bson_time(appointment.created_at),
             updated_at: bson_time(appointment.updated_at),
             history: appointment.history.iter().map(HistoryDoc::from_domain).collect(),
@@ -177,6 +189,7 @@ impl AppointmentDoc {
             time_zone: self.time_zone.clone(),
             reason: self.reason.clone(),
             cancel_reason: self.cancel_reason.clone(),
+            notes: self.notes.clone(),
             created_at: instant(self.created_at).map_err(|_| bad("createdAt"))?,
             updated_at: instant(self.updated_at).map_err(|_| bad("updatedAt"))?,
             claims: entry::ticks_of(&self.claims),
@@ -194,7 +207,7 @@ impl AppointmentDoc {
         })
     }
 
-    /// The appointment as it was right after a remembered success.
+    /// The appointment as it was right after a remembered success, with the notes of now: no second copy of them is kept.
     ///
     /// # Errors
     /// When a field holds what Cita never writes.
@@ -204,9 +217,13 @@ impl AppointmentDoc {
         then.status.clone_from(&outcome.status);
         then.start = outcome.start;
         then.end = outcome.end;
-        then.cancel_reason.clone_from(&outcome.cancel_reason);
         then.updated_at = outcome.updated_at;
-        then.to_domain()
+        let mut then = then.to_domain()?;
+        if then.status != Status::Cancelled {
+            // There is one from the end on, and it stays.
+            then.cancel_reason = None;
+        }
+        Ok(then)
     }
 }
 
@@ -219,7 +236,6 @@ impl Outcome {
             status: appointment.status.as_str().to_owned(),
             start: bson_time(appointment.start),
             end: bson_time(appointment.end),
-            cancel_reason: appointment.cancel_reason.clone(),
             updated_at: bson_time(appointment.updated_at),
         }
     }
@@ -234,6 +250,10 @@ impl HistoryDoc {
             session: bson_id(entry.by.session.0),
             at: bson_time(entry.at),
             start: bson_time(entry.start),
+            overridden: entry
+                .overridden
+                .as_ref()
+                .map(|Overridden { rule, reason }| OverriddenDoc { rule: rule.clone(), reason: reason.clone() }),
         }
     }
 
@@ -244,6 +264,10 @@ impl HistoryDoc {
             by: Actor { user: UserId(uuid_of(self.by)), session: SessionId(uuid_of(self.session)) },
             at: instant(self.at).ok()?,
             start: instant(self.start).ok()?,
+            overridden: self
+                .overridden
+                .as_ref()
+                .map(|OverriddenDoc { rule, reason }| Overridden { rule: rule.clone(), reason: reason.clone() }),
         })
     }
 }

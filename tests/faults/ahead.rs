@@ -78,6 +78,8 @@ fn booked(doctor: &Doctor) -> Appointment {
         start: Tick::at(NINE.parse().unwrap()).unwrap(),
         quotas: Vec::new(),
         reason: None,
+        pending: false,
+        overridden: None,
         by: Actor { user: patient, session: SessionId(Uuid::nil()) },
         now: Timestamp::UNIX_EPOCH,
     };

@@ -17,6 +17,7 @@ use cita::views::revocations::Revocations;
 use cita_protocol::Operation;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::clinic::{Clinic, PASSWORD, Person, Practice, at, date, key, text};
@@ -61,6 +62,8 @@ pub struct Cast {
     pub admin: Person,
     /// How many of the doctor's times are given out.
     times: AtomicU32,
+    /// A service of the doctor that asks for approval.
+    with_approval: OnceCell<String>,
 }
 
 impl Cast {
@@ -86,6 +89,7 @@ impl Cast {
             other_staff,
             admin,
             times: AtomicU32::new(0),
+            with_approval: OnceCell::new(),
         }
     }
 
@@ -116,6 +120,34 @@ impl Cast {
         let connection = self.clinic.connect(&self.patient).await;
         let booking = self.practice.booking(&self.free_time());
         text(&connection.request("appointment.book", booking, Some(key())).await.expect("a free time").data, "id")
+    }
+
+    /// A new request of the patient, which the practice has to approve.
+    pub async fn request(&self) -> String {
+        let service = self.with_approval.get_or_init(|| async {
+            let service = json!({ "doctorId": self.practice.doctor.id, "name": "Con aprobación", "durationMinutes": 30,
+                "horizonDays": 366, "requiresApproval": true });
+            let connection = self.clinic.connect(&self.practice.doctor).await;
+            text(
+                &connection.request("service.create", service, Some(key())).await.expect("a service is made").data,
+                "id",
+            )
+        });
+        let booking = json!({ "doctorId": self.practice.doctor.id, "serviceId": service.await,
+            "start": self.free_time() });
+        let connection = self.clinic.connect(&self.patient).await;
+        text(&connection.request("appointment.book", booking, Some(key())).await.expect("a free time").data, "id")
+    }
+
+    /// A new appointment that has come through moves of the practice, each by its verb.
+    pub async fn appointment_after(&self, moves: &[&str]) -> String {
+        let id = self.appointment().await;
+        let connection = self.clinic.connect(&self.practice.doctor).await;
+        for verb in moves {
+            let moved = connection.request(&format!("appointment.{verb}"), json!({ "id": id }), Some(key())).await;
+            moved.expect("the move is legal");
+        }
+        id
     }
 
     /// A good input for an operation. A new operation needs its case here.
@@ -192,6 +224,13 @@ impl Cast {
             }
             Operation::AppointmentReschedule => json!({ "id": self.appointment().await, "start": self.free_time() }),
             Operation::AppointmentCancel => json!({ "id": self.appointment().await, "reason": "Ya no hace falta" }),
+            Operation::AppointmentApprove => json!({ "id": self.request().await }),
+            Operation::AppointmentDecline => json!({ "id": self.request().await, "reason": "Ese día no" }),
+            Operation::AppointmentCheckIn | Operation::AppointmentNoShow => json!({ "id": self.appointment().await }),
+            Operation::AppointmentComplete | Operation::AppointmentUndo => {
+                json!({ "id": self.appointment_after(&["checkIn"]).await })
+            }
+            Operation::AppointmentSetNotes => json!({ "id": self.appointment().await, "notes": "Reposo\ny agua" }),
             Operation::AppointmentHistory => json!({ "id": self.appointment().await }),
             Operation::DoctorHistory => json!({ "id": doctor }),
             Operation::PatientFind => json!({ "email": self.patient.email }),

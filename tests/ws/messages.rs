@@ -120,7 +120,7 @@ async fn a_message_that_can_be_read_is_answered_under_its_id() {
         (("doctor.search ", "{}".to_owned()), "unknown_type"),
         (("", "{}".to_owned()), "unknown_type"),
         (("hello", "{}".to_owned()), "unknown_type"),
-        (("appointment.approve", "{}".to_owned()), "unknown_type"),
+        (("appointment.erase", "{}".to_owned()), "unknown_type"),
         (("admin.users", "{}".to_owned()), "unknown_type"),
         (search("[]"), INVALID),
         (search("true"), INVALID),

@@ -24,6 +24,7 @@ pub async fn book(client: &mut Client, book: Book) -> Result<(), Failure> {
         reason: book.reason,
         patient_id: None,
         walk_in: None,
+        r#override: None,
     };
     let booked = client
         .mutate(Operation::AppointmentBook, &request, book.key)
@@ -35,7 +36,8 @@ pub async fn book(client: &mut Client, book: Book) -> Result<(), Failure> {
 pub async fn reschedule(client: &mut Client, id: &str, start: &str, key: Option<String>) -> Result<(), Failure> {
     let appointment = get(client, id).await?;
     let zone = times::zone(&appointment.time_zone)?;
-    let request = RescheduleRequest { id: appointment.id, rev: None, start: parse_start(start, &zone)? };
+    let request =
+        RescheduleRequest { id: appointment.id, rev: None, start: parse_start(start, &zone)?, r#override: None };
     let moved = client
         .mutate(Operation::AppointmentReschedule, &request, key)
         .await
@@ -54,7 +56,7 @@ pub async fn show(client: &mut Client, id: &str) -> Result<(), Failure> {
     tell(client, &appointment).await
 }
 
-async fn get(client: &mut Client, id: &str) -> Result<Appointment, Failure> {
+pub(crate) async fn get(client: &mut Client, id: &str) -> Result<Appointment, Failure> {
     let request = AppointmentGetRequest { id: id.into(), after: None };
     client.read(Operation::AppointmentGet, request).await
 }
@@ -85,7 +87,7 @@ pub async fn list(client: &mut Client, all: bool) -> Result<(), Failure> {
 }
 
 /// Prints one appointment whole, as the last thing a command does.
-async fn tell(client: &mut Client, appointment: &Appointment) -> Result<(), Failure> {
+pub(crate) async fn tell(client: &mut Client, appointment: &Appointment) -> Result<(), Failure> {
     client.close().await;
     let zone = times::zone(&appointment.time_zone)?;
     let output = client.output;
@@ -105,6 +107,9 @@ async fn tell(client: &mut Client, appointment: &Appointment) -> Result<(), Fail
     }
     if let Some(reason) = &appointment.cancel_reason {
         field("cancelled", reason);
+    }
+    for line in appointment.notes.iter().flat_map(|notes| notes.lines()) {
+        field("notes", line);
     }
     field("id", appointment.id.as_str());
     Ok(())

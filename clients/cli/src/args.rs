@@ -123,6 +123,35 @@ with the same key, so that it happens once.")]
         #[arg(long)]
         key: Option<String>,
     },
+    /// Approve a request: it is booked
+    #[command(after_help = "Example:\n  cita-cli --profile doctor approve 0193b0a2-…")]
+    Approve(Move),
+    /// Decline a request and free its time
+    #[command(after_help = "Example:\n  cita-cli --profile doctor decline 0193b0a2-… --reason 'Not on Fridays'")]
+    Decline {
+        /// Id of the appointment
+        id: String,
+        /// Why; the patient reads it
+        #[arg(long)]
+        reason: Option<String>,
+        /// Idempotency key; give that of an earlier attempt to learn its outcome
+        #[arg(long)]
+        key: Option<String>,
+    },
+    /// The patient is there
+    CheckIn(Move),
+    /// The visit took place
+    Complete(Move),
+    /// The patient did not come
+    NoShow(Move),
+    /// Take back a check-in, completion or no-show of the last ten minutes
+    Undo(Move),
+    /// Show who changed an appointment, when and how
+    #[command(after_help = "Example:\n  cita-cli history 0193b0a2-…")]
+    History {
+        /// Id of the appointment
+        id: String,
+    },
     /// List your appointments, as a patient or as a doctor
     Appointments {
         /// Those of the past too
@@ -268,6 +297,15 @@ pub struct SlotRange {
     /// Last day, included; default: 7 days after the first
     #[arg(long, value_name = "DATE")]
     pub to: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Move {
+    /// Id of the appointment
+    pub id: String,
+    /// Idempotency key; give that of an earlier attempt to learn its outcome
+    #[arg(long)]
+    pub key: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -374,6 +374,7 @@ mod tests {
             time_zone: "UTC".into(),
             reason: Some(reason.into()),
             cancel_reason: None,
+            notes: None,
             created_at: "0".into(),
             updated_at: "0".into(),
         };

@@ -4,6 +4,7 @@
 
 use std::process::exit;
 
+use cita_protocol::Operation;
 use clap::Parser;
 
 mod account;
@@ -13,6 +14,7 @@ mod client;
 mod credentials;
 mod directory;
 mod failure;
+mod moves;
 mod output;
 mod password;
 mod screen;
@@ -67,6 +69,13 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
             appointments::reschedule(&mut open(Access::User)?, &id, &start, key).await
         }
         Command::Cancel { id, reason, key } => appointments::cancel(&mut open(Access::User)?, &id, reason, key).await,
+        Command::Approve(to) => moves::advance(&mut open(Access::User)?, Operation::AppointmentApprove, to).await,
+        Command::Decline { id, reason, key } => moves::decline(&mut open(Access::User)?, &id, reason, key).await,
+        Command::CheckIn(to) => moves::advance(&mut open(Access::User)?, Operation::AppointmentCheckIn, to).await,
+        Command::Complete(to) => moves::advance(&mut open(Access::User)?, Operation::AppointmentComplete, to).await,
+        Command::NoShow(to) => moves::advance(&mut open(Access::User)?, Operation::AppointmentNoShow, to).await,
+        Command::Undo(to) => moves::advance(&mut open(Access::User)?, Operation::AppointmentUndo, to).await,
+        Command::History { id } => moves::history(&mut open(Access::User)?, &id).await,
         Command::Appointments { all } => appointments::list(&mut open(Access::User)?, all).await,
         Command::Show { id } => appointments::show(&mut open(Access::User)?, &id).await,
         Command::Watch { what } => match what {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use cita_protocol::Money;
+use cita_protocol::admin::HistoryEntry;
 use cita_protocol::appointment::{Appointment, AppointmentStatus};
 use cita_protocol::doctor::{Approval, Doctor, Rating, Service};
 use cita_protocol::session::Session;
@@ -124,6 +125,28 @@ pub fn people(appointment: &Appointment) -> String {
         plain(&appointment.patient_name),
         plain(&appointment.doctor_name),
         plain(&appointment.service_name),
+    )
+}
+
+/// When what was done to an appointment, by whom, and where it stood then.
+pub fn history_entry(entry: &HistoryEntry, appointment: &Appointment) -> String {
+    let zone = zone_of(appointment);
+    let by = match &entry.by {
+        by if *by == appointment.patient_id => plain(&appointment.patient_name),
+        by if *by == appointment.doctor_id => plain(&appointment.doctor_name),
+        by => plain(by.as_str()),
+    };
+    let start = entry.start.as_ref().map(|start| format!("  for {}", times::minute(start, &zone)));
+    let rule = entry.r#override.as_ref().map(|set_aside| {
+        let reason = set_aside.reason.as_deref().map(|reason| format!(": {}", plain(reason)));
+        format!("  against the rule {}{}", plain(&set_aside.rule), reason.unwrap_or_default())
+    });
+    format!(
+        "{}  {:<11} by {by}{}{}",
+        times::minute(&entry.at, &zone),
+        plain(&entry.action),
+        start.unwrap_or_default(),
+        rule.unwrap_or_default(),
     )
 }
 

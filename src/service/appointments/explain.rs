@@ -2,13 +2,14 @@
 
 use jiff::Timestamp;
 
-use super::{Appointments, allows};
+use super::Appointments;
+use super::terms::permits;
 use crate::domain::access::{self, Object};
 use crate::domain::account::Viewer;
-use crate::domain::doctor::Service;
+use crate::domain::doctor::{Patients, Service};
 use crate::domain::ids::{AppointmentId, DoctorId, ServiceId};
 use crate::domain::refusal::Refusal;
-use crate::domain::slots as rules;
+use crate::domain::slots::{self as rules, Rule};
 use crate::domain::tick::Tick;
 use crate::error::Result;
 use crate::store::appointments::Query;
@@ -43,10 +44,13 @@ impl Appointments {
         let offered = calendar.doctor.service(service)?;
         let mut explained =
             Explained { time_zone: calendar.doctor.zone_name().to_owned(), refusal: None, taken_by: Vec::new() };
-        let tick = match allows(&calendar.doctor, service, start, self.clock.now()) {
-            Ok(tick) => tick,
+        let tick = match permits(&calendar.doctor, offered, start, false, self.clock.now()) {
+            Ok((tick, _)) => tick,
             Err(refusal) => return Ok(Explained { refusal: Some(refusal), ..explained }),
         };
+        if !self.is_for(viewer, doctor, offered).await? {
+            return Ok(Explained { refusal: Some(Refusal::SlotUnavailable { rule: Rule::Patients }), ..explained });
+        }
         if let Err(rule) = within_limits(&calendar, offered, tick) {
             return Ok(Explained { refusal: Some(Refusal::SlotUnavailable { rule }), ..explained });
         }
@@ -65,6 +69,16 @@ impl Appointments {
         Ok(explained)
     }
 
+    /// Whether a service is for the viewer; for all that is known, if they are not known.
+    pub(super) async fn is_for(&self, viewer: &Viewer, doctor: DoctorId, service: &Service) -> Result<bool> {
+        match (service.terms.patients, viewer.identity()) {
+            (Patients::Any, _) | (_, Err(_)) => Ok(true),
+            (patients, Ok(identity)) => {
+                Ok(self.store.is_known(doctor, identity.user).await? == (patients == Patients::Known))
+            }
+        }
+    }
+
     /// Whether the viewer has another appointment then.
     async fn is_busy(&self, viewer: &Viewer, start: Tick, service: &Service) -> Result<bool> {
         let Ok(identity) = viewer.identity() else { return Ok(false) };
@@ -78,7 +92,7 @@ impl Appointments {
     }
 }
 
-fn within_limits(calendar: &Calendar, service: &Service, start: Tick) -> Result<(), rules::Rule> {
+fn within_limits(calendar: &Calendar, service: &Service, start: Tick) -> Result<(), Rule> {
     let date = rules::local_date(&calendar.doctor, start);
     calendar.places(service, date, &[], &std::collections::BTreeSet::new()).map(drop)
 }

@@ -1,7 +1,7 @@
 //! Appointments: from the wire to the service and back.
 
 use cita_protocol::appointment::{
-    AppointmentGetRequest, AppointmentListRequest, BookRequest, CancelRequest, RescheduleRequest,
+    AppointmentGetRequest, AppointmentListRequest, BookRequest, CancelRequest, RescheduleRequest, RuleOverride,
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -36,11 +36,12 @@ impl Call<'_> {
             start: fields.instant("/start", &input.start),
             reason: input.reason.map(|reason| fields.text("/reason", &reason, 0, 1_000)),
             patient,
+            exception: exception(&mut fields, input.r#override),
         };
         fields.finish()?;
         let done = self.services.appointments.book(self.viewer, self.key()?, book).await?;
         let created = Some(done.value.id.to_string());
-        Ok(Answer { created, ..self.done(&done, convert::appointment) })
+        Ok(Answer { created, ..self.done(&done, |booked| convert::appointment_for(self.viewer, booked)) })
     }
 
     pub(super) async fn appointment_get(&self) -> Answered {
@@ -49,7 +50,8 @@ impl Call<'_> {
         let id = AppointmentId(fields.id("/id", &input.id));
         fields.finish()?;
         self.wait(input.after.as_ref()).await?;
-        Ok(read(&convert::appointment(&self.services.appointments.get(self.viewer, id).await?)))
+        let found = self.services.appointments.get(self.viewer, id).await?;
+        Ok(read(&convert::appointment_for(self.viewer, &found)))
     }
 
     pub(super) async fn appointment_list(&self) -> Answered {
@@ -76,9 +78,11 @@ impl Call<'_> {
         let mut fields = Fields::default();
         let id = AppointmentId(fields.id("/id", &input.id));
         let start = fields.instant("/start", &input.start);
+        let exception = exception(&mut fields, input.r#override);
         fields.finish()?;
-        let done = self.services.appointments.reschedule(self.viewer, self.key()?, id, input.rev, start).await?;
-        Ok(self.done(&done, convert::appointment))
+        let (appointments, key) = (&self.services.appointments, self.key()?);
+        let done = appointments.reschedule(self.viewer, key, id, input.rev, start, exception).await?;
+        Ok(self.done(&done, |moved| convert::appointment_for(self.viewer, moved)))
     }
 
     pub(super) async fn cancel(&self) -> Answered {
@@ -88,8 +92,13 @@ impl Call<'_> {
         let reason = input.reason.map(|reason| fields.text("/reason", &reason, 0, 1_000));
         fields.finish()?;
         let done = self.services.appointments.cancel(self.viewer, self.key()?, id, input.rev, reason).await?;
-        Ok(self.done(&done, convert::appointment))
+        Ok(self.done(&done, |cancelled| convert::appointment_for(self.viewer, cancelled)))
     }
+}
+
+/// Why rules are set aside.
+fn exception(fields: &mut Fields, given: Option<RuleOverride>) -> Option<String> {
+    given.map(|given| fields.text("/override/reason", &given.reason, 1, 500))
 }
 
 /// Where a page of appointments ended: start and id.

@@ -5,6 +5,7 @@ mod admin;
 mod appointments;
 mod auth;
 mod doctors;
+mod life;
 mod resources;
 mod services;
 mod sessions;
@@ -21,6 +22,7 @@ use super::parse::{self, Fields};
 use super::{Services, convert, encode, input};
 use crate::domain::access;
 use crate::domain::account::Viewer;
+use crate::domain::appointment::Move;
 use crate::domain::peer::Peer;
 use crate::domain::refusal::Refusal;
 use crate::domain::secret::{AccessToken, RefreshToken};
@@ -165,6 +167,13 @@ async fn carry_out(services: &Services, viewer: &Viewer, request: Request<'_>) -
             Operation::AppointmentList => call.appointment_list().await,
             Operation::AppointmentReschedule => call.reschedule().await,
             Operation::AppointmentCancel => call.cancel().await,
+            Operation::AppointmentApprove => call.advance(Move::Approve).await,
+            Operation::AppointmentDecline => call.decline().await,
+            Operation::AppointmentCheckIn => call.advance(Move::CheckIn).await,
+            Operation::AppointmentComplete => call.advance(Move::Complete).await,
+            Operation::AppointmentNoShow => call.advance(Move::NoShow).await,
+            Operation::AppointmentUndo => call.advance(Move::Undo).await,
+            Operation::AppointmentSetNotes => call.set_notes().await,
             Operation::AppointmentHistory => call.appointment_history().await,
             Operation::DoctorHistory => call.doctor_history().await,
             Operation::PatientFind => call.find_patient().await,

@@ -1,6 +1,6 @@
 //! From the domain to the wire: accounts as admins see them, and who did what.
 
-use cita_protocol::admin::{Account as WireAccount, AuditEntry, AuditOutcome, HistoryEntry};
+use cita_protocol::admin::{Account as WireAccount, AuditEntry, AuditOutcome, HistoryEntry, OverriddenRule};
 use cita_protocol::auth::Role as WireRole;
 use cita_protocol::doctor::{Approval as WireApproval, Doctor as WireDoctor};
 use cita_protocol::value::Id;
@@ -85,6 +85,10 @@ pub fn appointment_event(own: Option<UserId>, all: bool, entry: &appointment::Hi
         by: id(entry.by.user.0),
         session: session_of(own, all, entry.by).map(|session| id(session.0)),
         start: Some(instant(entry.start)),
+        r#override: entry
+            .overridden
+            .as_ref()
+            .map(|overridden| OverriddenRule { rule: overridden.rule.clone(), reason: overridden.reason.clone() }),
     }
 }
 
@@ -97,6 +101,7 @@ pub fn doctor_event(own: Option<UserId>, all: bool, entry: &doctors::HistoryEntr
         by: id(entry.by.user.0),
         session: session_of(own, all, entry.by).map(|session| id(session.0)),
         start: None,
+        r#override: None,
     }
 }
 

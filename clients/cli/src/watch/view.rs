@@ -325,6 +325,7 @@ mod tests {
             time_zone: "America/Bogota".into(),
             reason: None,
             cancel_reason: None,
+            notes: None,
             created_at: "2026-11-30T12:00:00Z".into(),
             updated_at: "2026-11-30T12:00:00Z".into(),
         }
