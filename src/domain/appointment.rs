@@ -387,7 +387,14 @@ impl Appointment {
         {
             return cancelled;
         }
-        Self { rev: self.rev + 1, updated_at: now, freed: Vec::new(), freed_quotas: Vec::new(), ..self.clone() }
+        Self {
+            rev: self.rev + 1,
+            updated_at: now,
+            freed: Vec::new(),
+            freed_quotas: Vec::new(),
+            freed_resources: Vec::new(),
+            ..self.clone()
+        }
     }
 
     fn revised(mut self, action: Action, by: Actor, now: Timestamp, overridden: Option<Overridden>) -> Self {

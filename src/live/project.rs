@@ -10,7 +10,7 @@ use crate::domain::appointment::Appointment;
 use crate::domain::change::{Change, Commit};
 use crate::domain::doctor::{Doctor, Service};
 use crate::domain::entry::{Entry, Period};
-use crate::domain::ids::{AppointmentId, DoctorId, ServiceId, SessionId, UserId};
+use crate::domain::ids::{AppointmentId, ServiceId, SessionId, UserId};
 use crate::domain::session::Session;
 use crate::domain::slots::{self, Candidate};
 use crate::domain::tick::Tick;

@@ -16,6 +16,7 @@ use cita::service::slots::Slots;
 use cita::store::appointments::AppointmentStore;
 use cita::store::cluster::Cluster;
 use cita::store::doctors::DoctorStore;
+use cita::store::resources::ResourceStore;
 use cita::views::calendars::Calendars;
 use cita::views::committed::Committed;
 use cita::views::revocations::Revocations;
@@ -48,7 +49,8 @@ impl Office {
         let committed = Arc::new(Committed::default());
         let slots = Arc::new(Slots::new(calendars, committed.clone(), Clock));
         let (outbox, mails) = mpsc::channel(100);
-        let calendar = Arc::new(Doctors::new(doctors.clone(), slots, committed, true, Clock));
+        let rooms = ResourceStore::new(appointments.clone());
+        let calendar = Arc::new(Doctors::new(doctors.clone(), rooms, slots, committed, true, Clock));
         Self {
             accounts: Accounts::new(users.clone(), auth.clone(), calendar, outbox, Clock),
             erasure: Erasure::new(users.clone(), store, doctors, auth.clone(), Clock),

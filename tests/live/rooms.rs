@@ -39,7 +39,8 @@ fn rule_of(error: &ClientError) -> Option<String> {
 }
 
 async fn shown(clinic: &Clinic, practice: &Practice) -> Vec<String> {
-    let search = json!({ "doctorId": practice.doctor.id, "serviceId": practice.service, "from": date(2), "to": date(2) });
+    let search =
+        json!({ "doctorId": practice.doctor.id, "serviceId": practice.service, "from": date(2), "to": date(2) });
     let found = clinic.anon().await.request("slot.search", search, None).await.unwrap().data;
     found["slots"].as_array().unwrap().iter().map(|slot| text(slot, "start")).collect()
 }

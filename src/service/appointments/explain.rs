@@ -62,7 +62,7 @@ impl Appointments {
                 explained.taken_by = takers;
             }
         } else if !calendar.has_resources(offered, tick) {
-            explained.refusal = Some(Refusal::SlotUnavailable { rule: rules::Rule::Resource });
+            explained.refusal = Some(Refusal::SlotUnavailable { rule: Rule::Resource });
         } else if self.is_busy(viewer, tick, offered).await? {
             explained.refusal = Some(Refusal::PatientBusy);
         }

@@ -3,7 +3,7 @@
 use cita_protocol::doctor::{
     ClearableTerm, ServiceArchiveRequest, ServiceCreateRequest, ServiceListRequest, ServiceUpdateRequest,
 };
-use cita_protocol::value::{Id, Page};
+use cita_protocol::value::Page;
 
 use super::{Answer, Answered, Call, read};
 use crate::domain::doctor::Doctor;
