@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::cast::{admin, room};
 use crate::harness::clinic::{Clinic, Practice, at, date, key, text};
-use crate::harness::watch::Watcher;
+use crate::harness::watch::{View, Watcher};
 
 /// Two doctors whose services take one room; those of the second have buffers.
 struct House {
@@ -90,16 +90,20 @@ async fn racers_never_share_a_room_and_every_view_is_the_truth() {
     for practice in &practices {
         watchers.push(Watcher::start(clinic.anon().await, &practice.slots(&date(2)), None).await);
     }
-    let races = join_all((0..20_usize).map(|number| {
-        let (clinic, practices) = (&clinic, &practices);
+    let before: Vec<View> = watchers.iter().map(|watcher| watcher.view.clone()).collect();
+    let mut connections = Vec::new();
+    for _ in 0..20 {
+        let patient = clinic.patient().await;
+        connections.push(clinic.connect(&patient).await);
+    }
+    let races = join_all(connections.iter().enumerate().map(|(number, connection)| {
+        let practices = &practices;
         async move {
-            let patient = clinic.patient().await;
-            let connection = clinic.connect(&patient).await;
             let mut kept = Vec::new();
             for round in 0..8 {
                 let step = (number * 7 + round * 5) % 16;
                 let time = format!("{:02}:{:02}", 8 + step / 4, step % 4 * 15);
-                match book(&connection, &practices[(number + round) % 2], &time).await {
+                match book(connection, &practices[(number + round) % 2], &time).await {
                     Ok(booked) => kept.push(booked),
                     Err(error) => assert!(
                         matches!(
@@ -126,13 +130,19 @@ async fn racers_never_share_a_room_and_every_view_is_the_truth() {
     for pair in kept.windows(2) {
         assert!(pair[0].1 <= pair[1].0, "{pair:?} overlap in the room");
     }
-    for (practice, mut watcher) in practices.iter().zip(watchers) {
+    for ((practice, mut watcher), before) in practices.iter().zip(watchers).zip(before) {
+        // Somebody who was away all the time is told the net of it.
+        let mut back = Watcher::start(clinic.anon().await, &watcher.topic, Some(&before.cursor)).await;
+        assert!(back.resumed);
+        back.view = before;
         let doctor = clinic.connect(&practice.doctor).await;
         let last = json!({ "id": practice.doctor.id, "bio": "fin" });
         let end = doctor.request("doctor.update", last, Some(key())).await.unwrap().cursor.unwrap().0;
         watcher.until_cursor(&end).await;
         let fresh = Watcher::start(clinic.anon().await, &watcher.topic, None).await;
         assert_eq!(watcher.view.items, fresh.view.items, "{}", watcher.topic);
+        back.until_cursor(&end).await;
+        assert_eq!(back.view.items, fresh.view.items, "{} resumed", watcher.topic);
         assert_eq!(watcher.view.items.keys().cloned().collect::<Vec<_>>(), shown(&clinic, practice).await);
     }
     what_is_shown_is_what_books(&clinic, &practices).await;
