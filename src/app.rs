@@ -35,14 +35,17 @@ use crate::service::doctors::Doctors;
 use crate::service::erasure::Erasure;
 use crate::service::export::Exports;
 use crate::service::keys;
+use crate::service::releases::Releases;
 use crate::service::resources::Resources;
+use crate::service::reviews::Reviews;
+use crate::service::series::SeriesOfAppointments;
 use crate::service::slots::Slots;
 use crate::session::limiter::{Limiter, Rates};
 use crate::session::{Limits, Services, encode};
 use crate::store::appointments::AppointmentStore;
 use crate::store::cluster::{Cluster, ConnectError};
 use crate::store::doctors::DoctorStore;
-use crate::store::resources::ResourceStore;
+use crate::store::reviews::ReviewStore;
 use crate::store::{history, users};
 use crate::transport::cookies::CookieNames;
 use crate::transport::forwarded::TrustedProxies;
@@ -216,6 +219,7 @@ async fn start(
             async {
                 store.ensure_indexes().await?;
                 doctors.ensure_indexes().await?;
+                ReviewStore::new(appointments.clone()).ensure_indexes().await?;
                 history::epoch(&appointments).await
             }
             .boxed()
@@ -268,16 +272,37 @@ async fn serve(
         let complaint = "the databases hold the demo clinic, whose passwords everybody knows: give production its own";
         return Err(StartError::Configuration(complaint.to_owned()));
     }
-    let seed = || demo::seed(&auth, &parts.doctors, &parts.store).boxed();
+    let demo_reviews = ReviewStore::new(parts.appointments.clone());
+    let seed = || demo::seed(&auth, &parts.doctors, &parts.store, &demo_reviews).boxed();
     let logins = if config.demo { until_available(seed).await? } else { None };
-    let erasure = Erasure::new(parts.users.clone(), parts.store.clone(), parts.doctors.clone(), auth.clone(), clock);
-    let erasure = Arc::new(erasure);
+    let (users, store, rules) = (parts.users.clone(), parts.store.clone(), parts.doctors.clone());
+    let reviews = ReviewStore::new(parts.appointments.clone());
+    let exports = Exports::new(users.clone(), store.clone(), rules.clone(), reviews.clone(), clock);
+    let erasure = Arc::new(Erasure::new(users, store.clone(), rules, reviews.clone(), auth.clone(), clock));
     let audit = Audit::new(parts.users.clone(), clock);
-    let exports = Exports::new(parts.users.clone(), parts.store.clone(), parts.doctors.clone(), clock);
-    let rooms = ResourceStore::new(parts.appointments.clone());
-    let resources = Resources::new(rooms.clone(), audit.clone(), committed.clone(), clock);
-    let doctors = Doctors::new(parts.doctors, rooms, slots.clone(), committed.clone(), approve_at_once, clock);
+    let resources = Resources::new(parts.doctors.resources(), audit.clone(), committed.clone(), clock);
+    let reviews = Reviews::new(reviews, store, slots.clone(), audit.clone(), committed.clone(), clock);
+    let releases = Releases::new(parts.store.clone(), calendars.clone(), committed.clone());
+    let doctors = Doctors::new(
+        parts.doctors,
+        parts.store.clone(),
+        slots.clone(),
+        committed.clone(),
+        releases,
+        approve_at_once,
+        clock,
+    );
     let doctors = Arc::new(doctors);
+    let appointments = Appointments::new(
+        parts.store,
+        auth.clone(),
+        slots.clone(),
+        calendars,
+        committed,
+        clock,
+        jiff::SignedDuration::from_secs(i64::from(config.hold_seconds)),
+    );
+    let appointments = Arc::new(appointments);
     let services = Arc::new(Services {
         auth: auth.clone(),
         accounts: Accounts::new(parts.users.clone(), auth.clone(), doctors.clone(), parts.mails, clock),
@@ -287,8 +312,10 @@ async fn serve(
         exports,
         doctors,
         resources,
-        slots: slots.clone(),
-        appointments: Appointments::new(parts.store, auth.clone(), slots, calendars, committed, clock),
+        slots,
+        series: SeriesOfAppointments::new(appointments.clone()),
+        appointments,
+        reviews,
         hub: hub.clone(),
         clock,
         limits: limits(config),
@@ -302,6 +329,8 @@ async fn serve(
             limited.limiter.drop_full();
         }
     });
+    let holding = services.clone();
+    beside.spawn(async move { holding.appointments.keep_ending_holds().await });
     let to_hub = hub.clone();
     let appointments = follow(&parts.appointments, state, beside, move |event| {
         to_hub.appointments(event);

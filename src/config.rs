@@ -223,6 +223,10 @@ pub struct Config {
     #[arg(long, env = "CITA_WS_BACKLOG_KB", value_name = "KILOBYTES", default_value_t = 1_024, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     pub ws_backlog_kb: u32,
 
+    /// Seconds that a hold lasts.
+    #[arg(long, env = "CITA_HOLD_SECONDS", value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=900))]
+    pub hold_seconds: u32,
+
     /// Milliseconds between the server's pings; a connection that is silent for two of them is closed.
     #[arg(long, env = "CITA_HEARTBEAT_MS", value_name = "MILLISECONDS", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(100..=600_000))]
     pub heartbeat_ms: u64,

@@ -32,8 +32,11 @@ fn words(operation: Operation) -> (&'static [Caller], ErrorCode) {
         | O::DoctorGet
         | O::ServiceList
         | O::AvailabilityGet
+        | O::HolidayCalendarList
+        | O::HolidayCalendarGet
         | O::SlotSearch
         | O::SlotExplain
+        | O::ReviewList
         | O::Unsubscribe => (EVERYBODY, forbidden),
         // The token is the patient's.
         O::AuthRenew => (&[Anonymous, Patient], forbidden),
@@ -45,17 +48,26 @@ fn words(operation: Operation) -> (&'static [Caller], ErrorCode) {
         | O::MeUpdate
         | O::MeExport
         | O::MeDelete
-        | O::MeListAudit => (KNOWN, forbidden),
+        | O::MeListAudit
+        | O::ReviewReport => (KNOWN, forbidden),
+        O::ReviewCreate | O::ReviewUpdate => (&[Patient], hidden),
+        O::ReviewReply => (&[Doctor], hidden),
         O::DoctorUpdate
         | O::DoctorHistory
         | O::ServiceCreate
         | O::ServiceUpdate
         | O::ServiceArchive
         | O::AvailabilitySet => (OWNER, forbidden),
+        O::TimeOffList | O::TimeOffCreate | O::TimeOffDelete | O::AppointmentListOutside => (PRACTICE, forbidden),
         // The topic is the doctor's calendar.
         O::Subscribe => (PRACTICE, forbidden),
         // They are between the patient and the doctor.
-        O::AppointmentBook | O::AppointmentList => (PARTIES, forbidden),
+        O::SlotHold | O::AppointmentBook | O::AppointmentList | O::SeriesPreview | O::SeriesBook => {
+            (PARTIES, forbidden)
+        }
+        // The hold is the patient's.
+        O::HoldRelease => (&[Patient], hidden),
+        O::SeriesGet | O::SeriesReschedule | O::SeriesCancel => (PARTIES, hidden),
         O::AppointmentGet | O::AppointmentHistory | O::AppointmentReschedule | O::AppointmentCancel => {
             (PARTIES, hidden)
         }
@@ -77,7 +89,10 @@ fn words(operation: Operation) -> (&'static [Caller], ErrorCode) {
         | O::AdminCreateResource
         | O::AdminUpdateResource
         | O::AdminArchiveResource
-        | O::AdminListAudit => (&[Admin], forbidden),
+        | O::AdminListAudit
+        | O::AdminListReviews
+        | O::AdminHideReview
+        | O::AdminRestoreReview => (&[Admin], forbidden),
     }
 }
 
@@ -159,8 +174,9 @@ async fn every_topic_is_open_to_those_whom_the_contract_names() {
     use Caller::{Admin, Doctor, Staff};
     let cast = Cast::meet().await;
     let known = Caller::ALL.split_at(1).1;
-    let topics: [(String, &[Caller]); 5] = [
+    let topics: [(String, &[Caller]); 6] = [
         (format!("doctors/{}", cast.practice.doctor.id), &Caller::ALL),
+        (format!("doctors/{}/reviews", cast.practice.doctor.id), &Caller::ALL),
         (cast.practice.slots(&date(1)), &Caller::ALL),
         (cast.practice.calendar(), &[Doctor, Staff, Admin]),
         ("me/appointments".to_owned(), known),
@@ -195,6 +211,7 @@ async fn what_is_refused_is_not_done() {
     let url = cast.clinic.url();
     let doctor = Rest { url, token: Some(&cast.practice.doctor.token) };
     let appointment = cast.appointment().await;
+    let review = cast.review().await;
     let state = async || {
         let mut state = Vec::new();
         for (operation, data) in [
@@ -202,11 +219,13 @@ async fn what_is_refused_is_not_done() {
             (Operation::ServiceList, json!({ "doctorId": cast.practice.doctor.id })),
             (Operation::AvailabilityGet, json!({ "doctorId": cast.practice.doctor.id })),
             (Operation::AppointmentList, json!({ "pageSize": 100 })),
+            (Operation::ReviewList, json!({ "doctorId": cast.practice.doctor.id })),
         ] {
             state.push(doctor.call(operation, &data, None).await.json());
         }
         state
     };
+    cast.hold().await;
     let before = state().await;
     for caller in [Caller::Anonymous, Caller::OtherPatient, Caller::OtherDoctor, Caller::OtherStaff] {
         let token = cast.person(caller).map(|person| person.token.as_str());
@@ -217,12 +236,17 @@ async fn what_is_refused_is_not_done() {
             (Operation::ServiceUpdate, cast.valid_input(Operation::ServiceUpdate).await),
             (Operation::ServiceArchive, json!({ "doctorId": cast.practice.doctor.id, "id": cast.practice.service })),
             (Operation::AvailabilitySet, cast.valid_input(Operation::AvailabilitySet).await),
+            (Operation::SlotHold, cast.valid_input(Operation::SlotHold).await),
+            (Operation::HoldRelease, cast.valid_input(Operation::HoldRelease).await),
             (Operation::AppointmentBook, cast.valid_input(Operation::AppointmentBook).await),
             (Operation::AppointmentReschedule, json!({ "id": appointment, "start": cast.free_time() })),
             (Operation::AppointmentCancel, json!({ "id": appointment })),
             (Operation::AppointmentCheckIn, json!({ "id": appointment })),
             (Operation::AppointmentNoShow, json!({ "id": appointment })),
             (Operation::AppointmentSetNotes, json!({ "id": appointment, "notes": "Nada" })),
+            (Operation::ReviewUpdate, json!({ "id": review, "rating": 1 })),
+            (Operation::ReviewReply, json!({ "id": review, "text": "No" })),
+            (Operation::AdminHideReview, json!({ "id": review, "reason": "No" })),
         ] {
             let answer = rest.call(operation, &data, Some(&key())).await;
             assert!(answer.code().is_some(), "{} by {caller:?}", operation.name());

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use cita::clock::Clock;
 use cita::demo::{DemoLogins, seed};
 use cita::domain::account::{NewAccount, Role};
+use cita::domain::listing::{Filter, Sort};
 use cita::domain::peer::Peer;
 use cita::error::{ClusterName, Result};
 use cita::service::auth::{Auth, Device, Registration};
 use cita::store::appointments::AppointmentStore;
 use cita::store::cluster::Cluster;
-use cita::store::doctors::DoctorStore;
+use cita::store::doctors::{DoctorStore, Search};
+use cita::store::reviews::{self, ReviewStore};
 use cita::store::{collection, users};
 use cita::views::revocations::Revocations;
 use mongodb::bson::{Document, doc};
@@ -41,6 +43,7 @@ async fn node() -> Node {
     users::ensure_indexes(&users).await.unwrap();
     DoctorStore::new(appointments.clone()).ensure_indexes().await.unwrap();
     AppointmentStore::new(appointments.clone()).ensure_indexes().await.unwrap();
+    ReviewStore::new(appointments.clone()).ensure_indexes().await.unwrap();
     let auth = Auth::open(users.clone(), &trust(), Arc::new(Revocations::default()), Clock).await.unwrap();
     Node { users, appointments, auth }
 }
@@ -48,11 +51,12 @@ async fn node() -> Node {
 impl Node {
     async fn seed(&self) -> Result<Option<DemoLogins>> {
         let doctors = DoctorStore::new(self.appointments.clone());
-        seed(&self.auth, &doctors, &AppointmentStore::new(self.appointments.clone())).await
+        let reviews = ReviewStore::new(self.appointments.clone());
+        seed(&self.auth, &doctors, &AppointmentStore::new(self.appointments.clone()), &reviews).await
     }
 
-    /// How many users, doctors and appointments there are.
-    async fn counts(&self) -> [u64; 3] {
+    /// How many users, doctors, appointments and resources there are.
+    async fn counts(&self) -> [u64; 4] {
         let count = async |cluster: &Cluster, name| {
             cluster.db.collection::<Document>(name).count_documents(doc! {}).await.unwrap()
         };
@@ -60,6 +64,7 @@ impl Node {
             count(&self.users, collection::USERS).await,
             count(&self.appointments, collection::DOCTORS).await,
             count(&self.appointments, collection::APPOINTMENTS).await,
+            count(&self.appointments, collection::RESOURCES).await,
         ]
     }
 
@@ -82,7 +87,7 @@ async fn a_second_start_finds_the_clinic_of_the_first() {
     let node = node().await;
     let first = node.seed().await.unwrap().unwrap();
     let counts = node.counts().await;
-    assert_eq!(counts[..2], [38, 12]);
+    assert_eq!((&counts[..2], counts[3]), (&[38, 12][..], 2));
     assert!(counts[2] >= 12 * 8, "{counts:?}");
     assert_eq!(node.seed().await.unwrap(), Some(first));
     assert_eq!(node.counts().await, counts);
@@ -102,6 +107,25 @@ async fn the_logins_work() {
     }
 }
 
+/// Two nodes at once, so that each review is written twice.
+#[tokio::test]
+async fn a_rating_is_what_the_reviews_come_to() {
+    let node = node().await;
+    let (one, other) = tokio::join!(node.seed(), node.seed());
+    assert!(one.unwrap().is_some() && other.unwrap().is_some());
+    let doctors = DoctorStore::new(node.appointments.clone());
+    let everybody = Search { which: Filter::default(), sort: Sort::Name, after: None, limit: 100 };
+    let mut written = 0;
+    for doctor in doctors.search(&everybody).await.unwrap() {
+        let query = reviews::Query { doctor: Some(doctor.id), published: Some(true), limit: 100, ..Default::default() };
+        let found = ReviewStore::new(node.appointments.clone()).list(&query).await.unwrap();
+        let points: u32 = found.iter().map(|review| review.rating).sum();
+        assert_eq!((doctor.rating.sum, doctor.rating.count as usize), (points, found.len()), "{}", doctor.name);
+        written += found.len();
+    }
+    assert!(written > 12, "{written}");
+}
+
 #[tokio::test]
 async fn what_was_cut_short_is_completed() {
     let node = node().await;
@@ -116,6 +140,7 @@ async fn what_was_cut_short_is_completed() {
 
     node.delete(collection::APPOINTMENTS, 0).await;
     node.delete(collection::DOCTORS, 0).await;
+    node.delete(collection::RESOURCES, 0).await;
     node.seed().await.unwrap().unwrap();
     assert_eq!(node.counts().await, counts, "a cluster that was emptied is filled again");
 }
@@ -144,7 +169,7 @@ async fn databases_in_use_are_left_alone() {
     let registration = Registration { account, password: "long enough".into(), device: device() };
     node.auth.register(registration).await.unwrap();
     assert_eq!(node.seed().await.unwrap(), None);
-    assert_eq!(node.counts().await, [1, 0, 0]);
+    assert_eq!(node.counts().await, [1, 0, 0, 0]);
 }
 
 /// A server seeds in a task of its own.

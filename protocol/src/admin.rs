@@ -219,7 +219,7 @@ pub struct HistoryEntry {
     pub rev: u32,
     pub at: Instant,
     /// What was done: `booked`, `requested`, `approved`, `declined`, `rescheduled`, `cancelled`, `checkedIn`, `completed`, `noShow`,
-    /// `undone`, `noted` (told to the doctor alone); for a doctor an operation's name.
+    /// `undone`, `reviewed`, `noted` (told to the doctor alone); for a doctor an operation's name.
     pub action: String,
     /// The user who did it.
     pub by: Id,

@@ -58,10 +58,16 @@ pub struct Appointment {
     pub service_id: Id,
     /// Name of the service when it was booked.
     pub service_name: String,
+    /// The rooms and devices that it takes, or took, from start to end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resource_ids: Vec<Id>,
     pub start: Instant,
     pub end: Instant,
     /// The doctor's zone.
     pub time_zone: TimeZone,
+    /// The series that it was booked with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series_id: Option<Id>,
     /// Why the patient comes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -72,6 +78,9 @@ pub struct Appointment {
     pub notes: Option<String>,
     pub created_at: Instant,
     pub updated_at: Instant,
+    /// `held`: when it ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Instant>,
 }
 
 /// Why the practice sets a service's rules aside.
@@ -90,6 +99,9 @@ pub struct BookRequest {
     pub service_id: Id,
     /// A start that `slot.search` offers.
     pub start: Instant,
+    /// Your hold on this time. It is used without this too; with it, a hold that has ended is `hold_expired`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_id: Option<Id>,
     /// Why the patient comes, at most 1,000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::objects;
+use crate::time_off::KeptOfAppointments;
 use crate::value::{Cursor, Id, Instant, LocalDate, LocalTime, Money, TimeZone};
 
 /// Whether a doctor may be booked.
@@ -186,6 +187,9 @@ pub struct DoctorUpdateRequest {
     /// Zone of the doctor's calendar: the hours stay what they are on the clock, and become those of this zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<TimeZone>,
+    /// Required where the zone changes and appointments are still to come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub appointments: Option<KeptOfAppointments>,
     /// What is to have no value any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clear: Vec<Clearable>,
@@ -441,7 +445,20 @@ pub struct Override {
     pub ranges: Vec<DayRange>,
 }
 
-/// When a doctor receives patients, in local times of `timeZone`.
+/// Weekly hours that replace the ordinary ones between two dates, both included.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Season {
+    pub from: LocalDate,
+    /// Not before `from`.
+    pub to: LocalDate,
+    /// At most 100 ranges; those of one weekday do not overlap.
+    #[serde(deserialize_with = "objects::list")]
+    pub weekly: Vec<WeeklyRange>,
+}
+
+/// When a doctor receives patients, in local times of `timeZone`. On a date its override counts, if there is one; otherwise it is
+/// closed on a public holiday of the calendars, and has the weekly hours of its season, or the ordinary ones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Availability {
@@ -450,6 +467,11 @@ pub struct Availability {
     pub time_zone: TimeZone,
     pub weekly: Vec<WeeklyRange>,
     pub overrides: Vec<Override>,
+    #[serde(default)]
+    pub seasons: Vec<Season>,
+    /// Ids of `holidayCalendar.list`.
+    #[serde(default)]
+    pub holiday_calendars: Vec<String>,
 }
 
 /// `availability.get`.
@@ -471,10 +493,19 @@ pub struct AvailabilitySetRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rev: Option<u32>,
     pub time_zone: TimeZone,
+    /// Required where the zone changes and appointments are still to come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub appointments: Option<KeptOfAppointments>,
     /// At most 100 ranges; those of one weekday do not overlap.
     #[serde(deserialize_with = "objects::list")]
     pub weekly: Vec<WeeklyRange>,
     /// At most 366 dates, each once.
     #[serde(default, deserialize_with = "objects::list")]
     pub overrides: Vec<Override>,
+    /// At most 20, with 300 ranges together; no date is in two of them.
+    #[serde(default, deserialize_with = "objects::list", skip_serializing_if = "Vec::is_empty")]
+    pub seasons: Vec<Season>,
+    /// Ids of `holidayCalendar.list`, at most 5: their holidays are closed, unless an override opens the date.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holiday_calendars: Vec<String>,
 }

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::series::Occurrence;
 use crate::slot::Slot;
 
 macro_rules! registry {
@@ -75,8 +76,8 @@ registry! {
     IllegalTransition "illegal_transition" 409 false "The appointment is not in a state that allows this.";
     /// One review per visit.
     AlreadyReviewed "already_reviewed" 409 false "This visit has been reviewed already.";
-    /// Not a visit that can be reviewed.
-    NotReviewable "not_reviewable" 409 false "Only a visit that took place can be reviewed.";
+    /// Not a visit that can be reviewed, or no longer.
+    NotReviewable "not_reviewable" 409 false "Only a visit that took place can be reviewed, and a review be changed for 30 days.";
     /// An account with this address exists.
     EmailTaken "email_taken" 409 false "An account with this e-mail address exists already.";
     /// Changed since it was read.
@@ -138,10 +139,14 @@ pub struct Problem {
     /// `slot_taken`: free times near the one that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alternatives: Option<Vec<Slot>>,
-    /// `slot_unavailable`: `archived`, `not_approved`, `past`, `notice`, `horizon`, `hours`, `step`, `daily_limit`,
-    /// `weekly_limit`, `patients`. `illegal_transition`: `cutoff`, when a patient is too late to cancel or move.
+    /// `slot_unavailable`: `archived`, `not_approved`, `past`, `notice`, `horizon`, `holiday`, `time_off`, `hours`, `step`,
+    /// `daily_limit`, `weekly_limit`, `patients`, `resource`, `holds`. `illegal_transition`: `cutoff`, when a patient is too late
+    /// to cancel or move.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
+    /// Of a series: the occurrences that cannot be booked, as `series.preview` has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub occurrences: Vec<Occurrence>,
     /// `rate_limited`: when to try again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
@@ -166,6 +171,7 @@ impl Problem {
             errors: Vec::new(),
             alternatives: None,
             rule: None,
+            occurrences: Vec::new(),
             retry_after_ms: None,
             outcome: None,
             topic: None,

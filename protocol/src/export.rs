@@ -7,6 +7,8 @@ use crate::admin::{AuditEntry, HistoryEntry};
 use crate::appointment::Appointment;
 use crate::auth::User;
 use crate::doctor::{Availability, Doctor, Service};
+use crate::review::Review;
+use crate::time_off::TimeOff;
 use crate::value::{Id, Instant};
 
 /// `me.export`.
@@ -30,6 +32,10 @@ pub struct Export {
     pub doctor: Option<ExportedDoctor>,
     /// As a patient and as a doctor, by start.
     pub appointments: ExportList<ExportedAppointment>,
+    /// Reviews that the person wrote or, as a doctor, has answered, the oldest first.
+    pub reviews: ExportList<Review>,
+    /// What the person has reported of reviews.
+    pub review_reports: ExportList<ExportedReport>,
     /// Log-ins and administration that concern the person, latest first.
     pub audit: ExportList<AuditEntry>,
 }
@@ -52,6 +58,15 @@ pub struct ExportList<T> {
     pub items: Vec<T>,
     /// There are more than 10,000; the first of them are here.
     pub truncated: bool,
+}
+
+/// What somebody has against a review.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExportedReport {
+    pub review_id: Id,
+    pub reason: String,
+    pub at: Instant,
 }
 
 /// A log-in on a device.
@@ -80,6 +95,8 @@ pub struct ExportedDoctor {
     pub profile: Doctor,
     pub services: Vec<Service>,
     pub availability: Availability,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub time_off: Vec<TimeOff>,
     /// Changes of all that, the oldest first.
     pub history: Vec<HistoryEntry>,
 }

@@ -7,6 +7,7 @@ use crate::appointment::Appointment;
 use crate::auth::{Access, ConnectedUser};
 use crate::doctor::LiveDoctor;
 use crate::error::Problem;
+use crate::review::Review;
 use crate::session::Session;
 use crate::slot::LiveSlot;
 use crate::value::{Cursor, Id, Instant};
@@ -72,7 +73,7 @@ pub struct Limits {
     pub max_in_flight: u32,
 }
 
-/// An item of an appointments topic, of a slots topic, of a doctor's topic, or of one's own sessions.
+/// An item of an appointments topic, of a slots topic, of a doctor's topic, of one's own sessions, or of a doctor's reviews.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Item {
@@ -80,6 +81,7 @@ pub enum Item {
     Slot(LiveSlot),
     Doctor(Box<LiveDoctor>),
     Session(Session),
+    Review(Review),
 }
 
 /// The state of a topic at the frame's cursor, in parts of at most 256 KiB.
@@ -102,7 +104,7 @@ pub struct Change<I = Item> {
     pub topic: String,
     /// New or changed items, whole.
     pub upserted: Vec<I>,
-    /// Ids of appointments, doctors and sessions, starts of slots. May name an item that the receiver does not have.
+    /// Ids of appointments, doctors, sessions and reviews, starts of slots. May name an item that the receiver does not have.
     pub removed: Vec<String>,
 }
 

@@ -10,11 +10,15 @@ pub mod doctor;
 pub mod error;
 pub mod export;
 pub mod frame;
+pub mod holiday;
 mod objects;
 pub mod operation;
 pub mod resource;
+pub mod review;
+pub mod series;
 pub mod session;
 pub mod slot;
+pub mod time_off;
 pub mod topic;
 pub mod value;
 

@@ -5,7 +5,9 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::{admin, appointment, auth, doctor, export, resource, session, slot, topic, value};
+use crate::{
+    admin, appointment, auth, doctor, export, holiday, resource, review, series, session, slot, time_off, topic, value,
+};
 
 /// HTTP method of a REST route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -150,7 +152,7 @@ operations! {
         "The doctors who can be booked.";
     DoctorGet "doctor.get" Read [Get "/v1/doctors/{id}" 200] doctor::DoctorGetRequest => doctor::Doctor,
         "The public profile of a doctor.";
-    DoctorUpdate "doctor.update" Mutation [Patch "/v1/doctors/{id}" 200] doctor::DoctorUpdateRequest => doctor::Doctor,
+    DoctorUpdate "doctor.update" Mutation [Patch "/v1/doctors/{id}" 200] doctor::DoctorUpdateRequest => time_off::DoctorReply,
         "Change a doctor's profile.";
     ServiceList "service.list" Read [Get "/v1/doctors/{doctorId}/services" 200] doctor::ServiceListRequest => value::Page<doctor::Service>,
         "What a doctor offers.";
@@ -162,18 +164,34 @@ operations! {
         "Stop offering a service; its appointments stay.";
     AvailabilityGet "availability.get" Read [Get "/v1/doctors/{doctorId}/availability" 200] doctor::AvailabilityGetRequest => doctor::Availability,
         "When a doctor receives patients.";
-    AvailabilitySet "availability.set" Mutation [Put "/v1/doctors/{doctorId}/availability" 200] doctor::AvailabilitySetRequest => doctor::Availability,
+    AvailabilitySet "availability.set" Mutation [Put "/v1/doctors/{doctorId}/availability" 200] doctor::AvailabilitySetRequest => time_off::AvailabilityReply,
         "Replace a doctor's hours.";
+    TimeOffList "timeOff.list" Read [Get "/v1/doctors/{doctorId}/time-off" 200] time_off::TimeOffListRequest => value::Page<time_off::TimeOff>,
+        "When a doctor is away.";
+    TimeOffCreate "timeOff.create" Mutation [Post "/v1/doctors/{doctorId}/time-off" 201] time_off::TimeOffCreateRequest => time_off::TimeOffReply,
+        "Take time off: nothing can be booked into it from then on, and what was booked before is told.";
+    TimeOffDelete "timeOff.delete" Mutation [Delete "/v1/doctors/{doctorId}/time-off/{id}" 200] time_off::TimeOffDeleteRequest => value::Empty,
+        "Take a time off back.";
+    HolidayCalendarList "holidayCalendar.list" Read [Get "/v1/holiday-calendars" 200] holiday::HolidayCalendarListRequest => value::Page<holiday::HolidayCalendar>,
+        "The calendars of public holidays that a doctor can choose.";
+    HolidayCalendarGet "holidayCalendar.get" Read [Get "/v1/holiday-calendars/{id}" 200] holiday::HolidayCalendarGetRequest => holiday::HolidayYear,
+        "The public holidays of a year.";
     SlotSearch "slot.search" Read [Get "/v1/doctors/{doctorId}/slots" 200] slot::SlotSearchRequest => slot::SlotSearchReply,
         "What can be booked now.";
     SlotExplain "slot.explain" Read [Get "/v1/doctors/{doctorId}/slots/explain" 200] slot::SlotExplainRequest => slot::SlotExplainReply,
         "Whether a time can be booked, and which rule is against it.";
+    SlotHold "slot.hold" Mutation [Post "/v1/holds" 201] slot::HoldRequest => appointment::Appointment,
+        "Take a slot for some minutes, while the form is filled in.";
+    HoldRelease "hold.release" Mutation [Delete "/v1/holds/{id}" 200] slot::HoldReleaseRequest => appointment::Appointment,
+        "Give back a slot that you hold.";
     AppointmentBook "appointment.book" Mutation [Post "/v1/appointments" 201] appointment::BookRequest => appointment::Appointment,
         "Book a slot.";
     AppointmentGet "appointment.get" Read [Get "/v1/appointments/{id}" 200] appointment::AppointmentGetRequest => appointment::Appointment,
         "One appointment.";
     AppointmentList "appointment.list" Read [Get "/v1/appointments" 200] appointment::AppointmentListRequest => value::Page<appointment::Appointment>,
         "Appointments by start.";
+    AppointmentListOutside "appointment.listOutside" Read [Get "/v1/doctors/{doctorId}/outside" 200] time_off::OutsideListRequest => time_off::OutsideList,
+        "Appointments that a doctor's present rules no longer allow, each with times to move it to.";
     AppointmentReschedule "appointment.reschedule" Mutation [Post "/v1/appointments/{id}/reschedule" 200] appointment::RescheduleRequest => appointment::Appointment,
         "Move an appointment; the old time is kept until the new one is won.";
     AppointmentCancel "appointment.cancel" Mutation [Post "/v1/appointments/{id}/cancel" 200] appointment::CancelRequest => appointment::Appointment,
@@ -192,6 +210,16 @@ operations! {
         "Take back the check-in, completion or no-show of the last ten minutes.";
     AppointmentSetNotes "appointment.setNotes" Mutation [Put "/v1/appointments/{id}/notes" 200] appointment::SetNotesRequest => appointment::Appointment,
         "Write what the doctor alone reads.";
+    SeriesPreview "series.preview" Read [Get "/v1/series/preview" 200] series::SeriesPreviewRequest => series::SeriesPreviewReply,
+        "Try a recurring appointment: a verdict for each occurrence.";
+    SeriesBook "series.book" Mutation [Post "/v1/series" 201] series::SeriesBookRequest => series::Series,
+        "Book a recurring appointment: all its occurrences, or those that are named, or none.";
+    SeriesGet "series.get" Read [Get "/v1/series/{id}" 200] series::SeriesGetRequest => series::Series,
+        "The appointments of a series.";
+    SeriesReschedule "series.reschedule" Mutation [Post "/v1/series/{id}/reschedule" 200] series::SeriesRescheduleRequest => series::Series,
+        "Move all appointments of a series that are still to come, or one and those that follow it.";
+    SeriesCancel "series.cancel" Mutation [Delete "/v1/series/{id}" 200] series::SeriesCancelRequest => series::Series,
+        "Cancel all appointments of a series that are still to come, or one and those that follow it.";
     AppointmentHistory "appointment.history" Read [Get "/v1/appointments/{id}/history" 200] admin::HistoryRequest => value::Page<admin::HistoryEntry>,
         "Who changed an appointment, when and how.";
     DoctorHistory "doctor.history" Read [Get "/v1/doctors/{id}/history" 200] admin::HistoryRequest => value::Page<admin::HistoryEntry>,
@@ -222,6 +250,22 @@ operations! {
         "Let no further service have a room or a device.";
     AdminListAudit "admin.listAudit" Read [Get "/v1/admin/audit" 200] admin::ListAuditRequest => value::Page<admin::AuditEntry>,
         "Log-ins and administration: who did what to whom.";
+    ReviewList "review.list" Read [Get "/v1/doctors/{doctorId}/reviews" 200] review::ReviewListRequest => value::Page<review::Review>,
+        "What patients say of a doctor.";
+    ReviewCreate "review.create" Mutation [Post "/v1/doctors/{doctorId}/reviews" 201] review::ReviewCreateRequest => review::Review,
+        "Review a visit.";
+    ReviewUpdate "review.update" Mutation [Patch "/v1/reviews/{id}" 200] review::ReviewUpdateRequest => review::Review,
+        "Change one's own review.";
+    ReviewReply "review.reply" Mutation [Put "/v1/reviews/{id}/reply" 200] review::ReviewReplyRequest => review::Review,
+        "Answer a review in public, as its doctor.";
+    ReviewReport "review.report" Mutation [Post "/v1/reviews/{id}/report" 200] review::ReviewReportRequest => review::Review,
+        "Ask the admins to look at a review.";
+    AdminListReviews "admin.listReviews" Read [Get "/v1/admin/reviews" 200] review::ListReviewsRequest => value::Page<review::ModeratedReview>,
+        "Reviews of every status, with what was reported.";
+    AdminHideReview "admin.hideReview" Mutation [Post "/v1/admin/reviews/{id}/hide" 200] review::ModerateReviewRequest => review::ModeratedReview,
+        "Keep a review from the public; it no longer counts.";
+    AdminRestoreReview "admin.restoreReview" Mutation [Post "/v1/admin/reviews/{id}/restore" 200] review::ModerateReviewRequest => review::ModeratedReview,
+        "Show a review, and let it count.";
     Subscribe "subscribe" Connection [] topic::SubscribeRequest => topic::SubscribeReply,
         "Receive a topic: a snapshot, then every change.";
     Unsubscribe "unsubscribe" Connection [] topic::UnsubscribeRequest => topic::UnsubscribeReply,

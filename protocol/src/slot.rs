@@ -12,7 +12,7 @@ use crate::value::{Cursor, Id, Instant, LocalDate, TimeZone};
 pub enum SlotStatus {
     /// Nobody has it.
     Free,
-    /// Somebody is filling in the form.
+    /// Somebody is filling in the form; in `slot.search`, the caller.
     Held,
 }
 
@@ -96,4 +96,27 @@ pub struct LiveSlot {
     pub bookable_from: Instant,
     /// The minimum notice of the service: not bookable after.
     pub bookable_until: Instant,
+}
+
+/// `slot.hold`: the slot is yours until `expiresAt`, unless you release or book it before. At most 3 at a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HoldRequest {
+    pub doctor_id: Id,
+    pub service_id: Id,
+    /// A start that `slot.search` offers.
+    pub start: Instant,
+    /// For whom, as in `appointment.book`; default: the caller. `appointment.book` says it anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patient_id: Option<Id>,
+}
+
+/// `hold.release`: by whoever holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HoldReleaseRequest {
+    pub id: Id,
+    /// The revision that the caller expects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rev: Option<u32>,
 }

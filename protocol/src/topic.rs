@@ -9,7 +9,8 @@ use crate::value::{Cursor, LocalDate};
 ///
 /// Topics: `doctors/{id}/slots/{serviceId}/{date}`, or `doctors/{id}/slots/{serviceId}` with `from` and `to` (at most
 /// 62 days, each date its own topic with its own frames); `doctors/{id}/appointments` with `from` and `to` (default
-/// yesterday to 31 days ahead, at most 92 days); `doctors/{id}`; `me/appointments`; `me/sessions`.
+/// yesterday to 31 days ahead, at most 92 days); `doctors/{id}`; `doctors/{id}/reviews`;
+/// `me/appointments`; `me/sessions`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SubscribeRequest {

@@ -56,6 +56,10 @@ text! {
     LocalTime { extend("pattern" = "^([01][0-9]|2[0-3]):[0-5][0-9]$") }
 }
 text! {
+    /// Date and time of day without a zone: `2026-12-01T09:30:00`.
+    LocalDateTime { extend("pattern" = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}$") }
+}
+text! {
     /// IANA time zone: `America/Bogota`.
     TimeZone { extend("maxLength" = 64) }
 }

@@ -14,10 +14,14 @@ use cita_protocol::auth::{AuthReply, RenewReply, User};
 use cita_protocol::doctor::{Availability, Doctor, Service};
 use cita_protocol::export::Export;
 use cita_protocol::frame::{ClientFrame, CloseCode, ServerFrame, ServerMessage};
+use cita_protocol::holiday::{HolidayCalendar, HolidayYear};
 use cita_protocol::operation::{ClientMessage, Kind};
 use cita_protocol::resource::Resource;
+use cita_protocol::review::{ModeratedReview, Review};
+use cita_protocol::series::{Series, SeriesPreviewReply};
 use cita_protocol::session::Session;
 use cita_protocol::slot::{SlotExplainReply, SlotSearchReply};
+use cita_protocol::time_off::{AvailabilityReply, DoctorReply, OutsideList, TimeOff, TimeOffReply};
 use cita_protocol::topic::{SubscribeReply, UnsubscribeReply};
 use cita_protocol::value::Empty;
 use cita_protocol::{ErrorCode, Operation, Page, Problem};
@@ -266,14 +270,24 @@ fn output(operation: Operation, name: &str, data: &Value) -> Value {
         O::MeGet | O::MeUpdate => again::<User>(name, data),
         O::MeExport => again::<Export>(name, data),
         O::DoctorSearch => again::<Page<Doctor>>(name, data),
-        O::DoctorGet | O::DoctorUpdate => again::<Doctor>(name, data),
+        O::DoctorGet => again::<Doctor>(name, data),
         O::ServiceList => again::<Page<Service>>(name, data),
         O::ServiceCreate | O::ServiceUpdate | O::ServiceArchive => again::<Service>(name, data),
-        O::AvailabilityGet | O::AvailabilitySet => again::<Availability>(name, data),
+        O::AvailabilityGet => again::<Availability>(name, data),
+        O::TimeOffList => again::<Page<TimeOff>>(name, data),
+        O::TimeOffCreate => again::<TimeOffReply>(name, data),
+        O::TimeOffDelete => again::<Empty>(name, data),
+        O::AppointmentListOutside => again::<OutsideList>(name, data),
+        O::AvailabilitySet => again::<AvailabilityReply>(name, data),
+        O::DoctorUpdate => again::<DoctorReply>(name, data),
+        O::HolidayCalendarList => again::<Page<HolidayCalendar>>(name, data),
+        O::HolidayCalendarGet => again::<HolidayYear>(name, data),
         O::SlotSearch => again::<SlotSearchReply>(name, data),
         O::SlotExplain => again::<SlotExplainReply>(name, data),
         O::AppointmentList => again::<Page<Appointment>>(name, data),
-        O::AppointmentBook
+        O::SlotHold
+        | O::HoldRelease
+        | O::AppointmentBook
         | O::AppointmentGet
         | O::AppointmentReschedule
         | O::AppointmentCancel
@@ -284,6 +298,8 @@ fn output(operation: Operation, name: &str, data: &Value) -> Value {
         | O::AppointmentNoShow
         | O::AppointmentUndo
         | O::AppointmentSetNotes => again::<Appointment>(name, data),
+        O::SeriesPreview => again::<SeriesPreviewReply>(name, data),
+        O::SeriesBook | O::SeriesGet | O::SeriesReschedule | O::SeriesCancel => again::<Series>(name, data),
         O::AppointmentHistory | O::DoctorHistory => again::<Page<HistoryEntry>>(name, data),
         O::PatientFind => again::<Patient>(name, data),
         O::StaffListDoctors | O::AdminListDoctors => again::<Page<Doctor>>(name, data),
@@ -291,6 +307,10 @@ fn output(operation: Operation, name: &str, data: &Value) -> Value {
         O::MeListAudit | O::AdminListAudit => again::<Page<AuditEntry>>(name, data),
         O::AdminListUsers => again::<Page<Account>>(name, data),
         O::AdminUpdateUser => again::<Account>(name, data),
+        O::ReviewList => again::<Page<Review>>(name, data),
+        O::ReviewCreate | O::ReviewUpdate | O::ReviewReply | O::ReviewReport => again::<Review>(name, data),
+        O::AdminListReviews => again::<Page<ModeratedReview>>(name, data),
+        O::AdminHideReview | O::AdminRestoreReview => again::<ModeratedReview>(name, data),
         O::Subscribe => again::<SubscribeReply>(name, data),
         O::Unsubscribe => again::<UnsubscribeReply>(name, data),
     }

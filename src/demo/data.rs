@@ -4,6 +4,7 @@ use jiff::civil::Weekday::{self, Friday, Monday, Saturday, Thursday, Tuesday, We
 use jiff::civil::time;
 
 use crate::domain::doctor::LocalRange;
+use crate::domain::resource::ResourceKind;
 
 /// Reserved for examples (RFC 2606): no mail to it reaches anybody.
 const DOMAIN: &str = "cita.example";
@@ -22,8 +23,6 @@ pub(super) struct Physician {
     pub specialisation: &'static str,
     pub qualifications: &'static [&'static str],
     pub experience_years: u32,
-    /// Points of all reviews together, and how many there are.
-    pub rating: Option<(u32, u32)>,
     pub bio: &'static str,
     pub languages: &'static [&'static str],
     pub address: &'static str,
@@ -58,7 +57,17 @@ pub(super) struct Offer {
     pub pesos: i64,
     pub notice_hours: i32,
     pub horizon_days: i32,
+    /// One of [`RESOURCES`].
+    pub takes: Option<&'static str>,
 }
+
+/// Where ultrasounds are made, by whichever doctor.
+const ULTRASOUND_ROOM: &str = "Sala de ecografía";
+const DERMATOSCOPE: &str = "Dermatoscopio digital";
+
+/// The rooms and devices of the clinic that services take.
+pub(super) const RESOURCES: &[(&str, ResourceKind)] =
+    &[(ULTRASOUND_ROOM, ResourceKind::Room), (DERMATOSCOPE, ResourceKind::Device)];
 
 /// The address of a mailbox.
 pub(super) fn email(mailbox: &str) -> String {
@@ -72,7 +81,7 @@ const fn hours(from: (i8, i8), to: (i8, i8)) -> LocalRange {
 
 /// Without buffers, to be booked from 2 hours to 60 days ahead, one after the other.
 const fn offer(name: &'static str, minutes: i32, pesos: i64) -> Offer {
-    Offer { name, minutes, step: minutes, buffers: (0, 0), pesos, notice_hours: 2, horizon_days: 60 }
+    Offer { name, minutes, step: minutes, buffers: (0, 0), pesos, notice_hours: 2, horizon_days: 60, takes: None }
 }
 
 const WORKDAYS: &[Weekday] = &[Monday, Tuesday, Wednesday, Thursday, Friday];
@@ -89,7 +98,6 @@ pub(super) const DOCTORS: &[Physician] = &[
             "Especialista en medicina familiar, Pontificia Universidad Javeriana",
         ],
         experience_years: 14,
-        rating: Some((178, 38)),
         bio: "Médica de familia. Atiende a niños, adultos y adultos mayores, con énfasis en prevención.",
         languages: &["es", "en"],
         address: "Carrera 13 # 54-30, consultorio 302, Chapinero, Bogotá",
@@ -116,7 +124,6 @@ pub(super) const DOCTORS: &[Physician] = &[
             "Diplomado en ecocardiografía",
         ],
         experience_years: 21,
-        rating: Some((243, 52)),
         bio: "Cardiólogo clínico con formación en ecocardiografía. Hipertensión, arritmias y falla cardíaca.",
         languages: &["es", "en"],
         address: "Calle 119 # 7-14, consultorio 508, Usaquén, Bogotá",
@@ -128,7 +135,13 @@ pub(super) const DOCTORS: &[Physician] = &[
         exceptions: &[CHRISTMAS_EVE],
         services: &[
             Offer { buffers: (0, 10), notice_hours: 12, ..offer("Consulta de cardiología", 30, 260_000) },
-            Offer { step: 30, buffers: (10, 10), notice_hours: 24, ..offer("Ecocardiograma", 45, 380_000) },
+            Offer {
+                step: 30,
+                buffers: (10, 10),
+                notice_hours: 24,
+                takes: Some(ULTRASOUND_ROOM),
+                ..offer("Ecocardiograma", 45, 380_000)
+            },
         ],
     },
     Physician {
@@ -137,7 +150,6 @@ pub(super) const DOCTORS: &[Physician] = &[
         specialisation: "Pediatría",
         qualifications: &["Médica, Universidad de los Andes", "Especialista en pediatría, Universidad El Bosque"],
         experience_years: 9,
-        rating: Some((96, 20)),
         bio: "Pediatra. Crecimiento y desarrollo, lactancia y enfermedades respiratorias de la infancia.",
         languages: &["es"],
         address: "Calle 140 # 11-45, consultorio 204, Cedritos, Bogotá",
@@ -158,7 +170,6 @@ pub(super) const DOCTORS: &[Physician] = &[
         specialisation: "Odontología",
         qualifications: &["Odontólogo, Universidad Nacional de Colombia", "Especialista en rehabilitación oral"],
         experience_years: 12,
-        rating: Some((130, 31)),
         bio: "Odontólogo general y rehabilitador oral.",
         languages: &["es", "pt"],
         address: "Calle 45 # 22-18, Teusaquillo, Bogotá",
@@ -180,7 +191,6 @@ pub(super) const DOCTORS: &[Physician] = &[
         specialisation: "Dermatología",
         qualifications: &["Médica, Pontificia Universidad Javeriana", "Especialista en dermatología, Universidad CES"],
         experience_years: 11,
-        rating: Some((61, 13)),
         bio: "Dermatóloga. Acné, rosácea, control de lunares y dermatología quirúrgica menor.",
         languages: &["es", "en", "fr"],
         address: "Carrera 11 # 94-02, consultorio 411, Chicó, Bogotá",
@@ -189,7 +199,13 @@ pub(super) const DOCTORS: &[Physician] = &[
         exceptions: &[CHRISTMAS_EVE],
         services: &[
             Offer { notice_hours: 4, horizon_days: 90, ..offer("Consulta de dermatología", 20, 230_000) },
-            Offer { buffers: (5, 5), notice_hours: 24, horizon_days: 90, ..offer("Dermatoscopia", 30, 290_000) },
+            Offer {
+                buffers: (5, 5),
+                notice_hours: 24,
+                horizon_days: 90,
+                takes: Some(DERMATOSCOPE),
+                ..offer("Dermatoscopia", 30, 290_000)
+            },
         ],
     },
     Physician {
@@ -198,7 +214,6 @@ pub(super) const DOCTORS: &[Physician] = &[
         specialisation: "Ortopedia y traumatología",
         qualifications: &["Médico, Universidad Militar Nueva Granada", "Especialista en ortopedia y traumatología"],
         experience_years: 17,
-        rating: Some((88, 21)),
         bio: "Ortopedista. Rodilla, hombro y lesiones deportivas.",
         languages: &["es", "en"],
         address: "Avenida Suba # 118-33, consultorio 601, Suba, Bogotá",
@@ -221,10 +236,9 @@ pub(super) const DOCTORS: &[Physician] = &[
             "Especialista en ginecología y obstetricia, Universidad Militar Nueva Granada",
         ],
         experience_years: 16,
-        rating: Some((150, 32)),
         bio: "Ginecoobstetra. Control prenatal, anticoncepción y salud de la mujer en todas las edades.",
         languages: &["es", "en"],
-        address: "Calle 122 # 15-60, consultorio 305, Santa Bárbara, Bogotá",
+        address: "Calle 119 # 7-14, consultorio 305, Usaquén, Bogotá",
         zone: ZONE,
         weekly: &[
             (&[Monday, Tuesday, Wednesday], &[hours((7, 0), (12, 0)), hours((13, 30), (16, 30))]),
@@ -233,7 +247,12 @@ pub(super) const DOCTORS: &[Physician] = &[
         exceptions: &[CHRISTMAS_EVE, Exception::InDays { days: 9, ranges: &[hours((7, 0), (9, 0))] }],
         services: &[
             Offer { buffers: (0, 5), ..offer("Consulta de ginecología", 30, 220_000) },
-            Offer { buffers: (0, 10), horizon_days: 180, ..offer("Control prenatal", 30, 200_000) },
+            Offer {
+                buffers: (0, 10),
+                horizon_days: 180,
+                takes: Some(ULTRASOUND_ROOM),
+                ..offer("Control prenatal", 30, 200_000)
+            },
         ],
     },
     Physician {
@@ -245,7 +264,6 @@ pub(super) const DOCTORS: &[Physician] = &[
             "Especialista en psiquiatría, Pontificia Universidad Javeriana",
         ],
         experience_years: 19,
-        rating: None,
         bio: "Psiquiatra. Ansiedad, depresión y trastornos del sueño. Consulta en la noche.",
         languages: &["es", "de"],
         address: "Carrera 24 # 39-12, La Soledad, Bogotá",
@@ -263,7 +281,6 @@ pub(super) const DOCTORS: &[Physician] = &[
         specialisation: "Nutrición y dietética",
         qualifications: &["Nutricionista dietista, Universidad Nacional de Colombia"],
         experience_years: 6,
-        rating: Some((44, 10)),
         bio: "Nutricionista. Planes de alimentación, diabetes y nutrición deportiva.",
         languages: &["es"],
         address: "Carrera 78K # 36-21 sur, Kennedy, Bogotá",
@@ -284,7 +301,6 @@ pub(super) const DOCTORS: &[Physician] = &[
             "Maestría en terapia cognitivo-conductual",
         ],
         experience_years: 8,
-        rating: None,
         bio: "Psicóloga clínica. Terapia cognitivo-conductual en línea para adultos y parejas.",
         languages: &["es", "en"],
         address: "Telemedicina desde Ciudad de México",
@@ -305,7 +321,6 @@ pub(super) const DOCTORS: &[Physician] = &[
         specialisation: "Endocrinología",
         qualifications: &["Médico, Universidad Complutense de Madrid", "Especialista en endocrinología y nutrición"],
         experience_years: 24,
-        rating: Some((19, 4)),
         bio: "Endocrinólogo. Diabetes, tiroides y osteoporosis. Consulta por video.",
         languages: &["es", "en", "it"],
         address: "Telemedicina desde Madrid",
@@ -327,7 +342,6 @@ pub(super) const DOCTORS: &[Physician] = &[
             "Formación en epilepsia, Nueva York",
         ],
         experience_years: 13,
-        rating: None,
         bio: "Neuróloga. Migraña, epilepsia y segundas opiniones por video.",
         languages: &["es", "en"],
         address: "Telemedicina desde Nueva York",
@@ -376,3 +390,14 @@ pub(super) const PATIENTS: &[(&str, &str)] = &[
 /// Why patients come; many do not say.
 pub(super) const REASONS: &[Option<&str>] =
     &[None, None, Some("Primera consulta"), Some("Control"), Some("Revisión de exámenes"), Some("Segunda opinión")];
+
+/// What patients say of a visit; some have nothing to say.
+pub(super) const REVIEWS: &[Option<(u32, Option<&str>)>] = &[
+    None,
+    Some((5, Some("Escucha con calma y explica todo con palabras sencillas."))),
+    Some((5, Some("Muy puntual y amable."))),
+    Some((4, Some("Buena atención, aunque la sala de espera es pequeña."))),
+    Some((5, None)),
+    Some((4, None)),
+    Some((3, Some("La consulta fue corta."))),
+];

@@ -14,12 +14,17 @@ use super::logins::DemoLogins;
 use super::plan::{self, Planned};
 use crate::domain::account::{NewAccount, Role, User};
 use crate::domain::doctor::Doctor;
+use crate::domain::history::Actor;
 use crate::domain::listing::{Filter, Sort};
+use crate::domain::review::Writing;
 use crate::domain::secret::{Password, PasswordHash};
 use crate::error::Result;
 use crate::service::auth::Auth;
+use crate::service::reviews::review_of;
 use crate::store::appointments::{AppointmentStore, Inserted};
 use crate::store::doctors::{DoctorStore, Search};
+use crate::store::idempotency::Request;
+use crate::store::reviews::{ReviewStore, Written};
 
 /// Writes that are under way at once: enough to share the server's journal flushes, few enough to leave it to others.
 const AT_ONCE: usize = 16;
@@ -29,7 +34,12 @@ const AT_ONCE: usize = 16;
 ///
 /// # Errors
 /// `unavailable`; what was written stays, and the next call completes it.
-pub async fn seed(auth: &Auth, doctors: &DoctorStore, appointments: &AppointmentStore) -> Result<Option<DemoLogins>> {
+pub async fn seed(
+    auth: &Auth,
+    doctors: &DoctorStore,
+    appointments: &AppointmentStore,
+    reviews: &ReviewStore,
+) -> Result<Option<DemoLogins>> {
     let logins = DemoLogins::of_the_clinic();
     if is_complete(auth, doctors, &logins).await? {
         return Ok(Some(logins));
@@ -44,16 +54,21 @@ pub async fn seed(auth: &Auth, doctors: &DoctorStore, appointments: &Appointment
     let first = auth.create_user(account(Role::Patient, data::PATIENTS[0], data::ZONE), &password).await?;
     let patients = open_accounts(auth, &password, patient_accounts()).await?;
     let physicians = open_accounts(auth, &password, doctor_accounts()).await?;
+    for (resource, request) in plan::resources(first.created_at) {
+        doctors.resources().insert(&resource, &request).await?;
+    }
     let calendars = plan::doctors(&physicians, first.created_at)?;
     write_calendars(doctors, &calendars).await?;
     let planned = plan::appointments(&calendars, &patients, first.created_at);
     let booked = book(appointments, &planned).await?;
+    let reviewed = review(reviews, appointments, &calendars, &planned).await?;
     auth.create_user(account(Role::Admin, data::ADMIN, data::ZONE), &password).await?;
     tracing::info!(
         doctors = calendars.len(),
         patients = patients.len(),
         appointments = booked,
         skipped = planned.len() - booked,
+        reviews = reviewed,
         ms = begun.elapsed().as_millis(),
         "the demo clinic is seeded"
     );
@@ -122,4 +137,35 @@ async fn book(store: &AppointmentStore, planned: &[Planned]) -> Result<usize> {
     let booking: Vec<_> = planned.iter().map(|planned| store.insert(&planned.appointment, &planned.request)).collect();
     let booked = stream::iter(booking).buffer_unordered(AT_ONCE);
     booked.try_fold(0, async |booked, result| Ok(booked + usize::from(matches!(result, Inserted::Done(_))))).await
+}
+
+/// Reviews visits, one doctor after the other, whose rating each of them changes, and counts the reviews. A visit that has one came
+/// from an earlier start.
+async fn review(
+    reviews: &ReviewStore,
+    appointments: &AppointmentStore,
+    doctors: &[Doctor],
+    planned: &[Planned],
+) -> Result<usize> {
+    let of_doctor = |doctor: &'_ Doctor| {
+        let doctor = doctor.clone();
+        async move {
+            let mut written = 0;
+            for Planned { appointment, request, review } in planned {
+                let (Some((rating, text)), true) = (review, appointment.doctor_id == doctor.id) else { continue };
+                let Some((visit, _)) = appointments.find(appointment.id).await? else { continue };
+                let by = Actor { user: appointment.patient_id, session: request.session };
+                let Ok(marked) = visit.appointment.as_reviewed(by, appointment.end) else { continue };
+                let (id, text) = (review_of(appointment.id), text.map(str::to_owned));
+                let (rating, now) = (*rating, appointment.end);
+                let writing = Writing { id, appointment: appointment.id, doctor: &doctor, rating, text, by, now };
+                let request = Request { user: by.user, ..request.of("review.create") };
+                let outcome = reviews.insert(&writing.into_review(), &visit, &marked, &request).await?;
+                written += usize::from(matches!(outcome, Written::Done(_)));
+            }
+            Ok(written)
+        }
+    };
+    let writing: Vec<_> = doctors.iter().map(of_doctor).collect();
+    stream::iter(writing).buffer_unordered(AT_ONCE).try_fold(0, async |sum, written: usize| Ok(sum + written)).await
 }

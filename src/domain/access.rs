@@ -67,10 +67,12 @@ const ANYONE: &[Grant] = &[Grant::Anyone];
 const OWNER: &[Grant] = &[Grant::Doctor, Grant::Admin];
 const ITS_DOCTOR: &[Grant] = &[Grant::Doctor];
 const PRACTICE: &[Grant] = &[Grant::Doctor, Grant::Staff, Grant::Admin];
+const PATIENT: &[Grant] = &[Grant::Patient];
 const PARTIES: &[Grant] = &[Grant::Patient, Grant::Doctor, Grant::Staff, Grant::Admin];
 const RECEPTION: &[Grant] = &[Grant::AnyStaff, Grant::Admin];
 const WORKERS: &[Grant] = &[Grant::Doctor, Grant::AnyStaff, Grant::Admin];
 const ADMIN: &[Grant] = &[Grant::Admin];
+const AUTHOR: &[Grant] = &[Grant::Patient];
 
 const fn rule(operation: &'static str, tier: Tier, grants: &'static [Grant], otherwise: Otherwise) -> Rule {
     Rule { operation, tier, grants, otherwise }
@@ -108,8 +110,17 @@ pub const POLICY: &[Rule] = {
         rule("service.archive", Protected, OWNER, Refused),
         rule("availability.get", Public, ANYONE, Refused),
         rule("availability.set", Protected, OWNER, Refused),
+        rule("timeOff.list", Protected, PRACTICE, Refused),
+        rule("timeOff.create", Protected, PRACTICE, Refused),
+        rule("timeOff.delete", Protected, PRACTICE, Refused),
+        rule("appointment.listOutside", Protected, PRACTICE, Refused),
+        rule("holidayCalendar.list", Public, ANYONE, Refused),
+        rule("holidayCalendar.get", Public, ANYONE, Refused),
         rule("slot.search", Optional, ANYONE, Refused),
         rule("slot.explain", Optional, ANYONE, Refused),
+        rule("slot.hold", Protected, PARTIES, Refused),
+        // Its patient is whoever holds it.
+        rule("hold.release", Protected, PATIENT, Hidden),
         rule("appointment.book", Protected, PARTIES, Refused),
         rule("appointment.get", Protected, PARTIES, Hidden),
         rule("appointment.list", Protected, PARTIES, Refused),
@@ -123,6 +134,11 @@ pub const POLICY: &[Rule] = {
         rule("appointment.noShow", Protected, PRACTICE, RefusedToParties),
         rule("appointment.undo", Protected, PRACTICE, RefusedToParties),
         rule("appointment.setNotes", Protected, ITS_DOCTOR, RefusedToParties),
+        rule("series.preview", Protected, PARTIES, Refused),
+        rule("series.book", Protected, PARTIES, Refused),
+        rule("series.get", Protected, PARTIES, Hidden),
+        rule("series.reschedule", Protected, PARTIES, Hidden),
+        rule("series.cancel", Protected, PARTIES, Hidden),
         rule("patient.find", Protected, RECEPTION, Refused),
         rule("staff.listDoctors", Protected, RECEPTION, Refused),
         rule("admin.listUsers", Protected, ADMIN, Refused),
@@ -137,6 +153,14 @@ pub const POLICY: &[Rule] = {
         rule("admin.archiveResource", Protected, ADMIN, Refused),
         rule("admin.listAudit", Protected, ADMIN, Refused),
         rule("me.listAudit", Protected, ANYONE, Refused),
+        rule("review.list", Optional, ANYONE, Refused),
+        rule("review.create", Protected, AUTHOR, Hidden),
+        rule("review.update", Protected, AUTHOR, Hidden),
+        rule("review.reply", Protected, ITS_DOCTOR, Hidden),
+        rule("review.report", Protected, ANYONE, Refused),
+        rule("admin.listReviews", Protected, ADMIN, Refused),
+        rule("admin.hideReview", Protected, ADMIN, Refused),
+        rule("admin.restoreReview", Protected, ADMIN, Refused),
         rule("subscribe", Optional, ANYONE, Refused),
         rule("unsubscribe", Optional, ANYONE, Refused),
         rule(DRAFT, Optional, PRACTICE, Hidden),
@@ -144,7 +168,9 @@ pub const POLICY: &[Rule] = {
         rule(SESSION_PART, Protected, ADMIN, Hidden),
         rule(NOTES_PART, Protected, ITS_DOCTOR, Hidden),
         rule(OVERRIDE_PART, Protected, PRACTICE, Refused),
+        rule(HIDDEN_REVIEW, Protected, &[Grant::Patient, Grant::Admin], Hidden),
         rule(DOCTOR_TOPIC, Public, ANYONE, Refused),
+        rule(REVIEWS_TOPIC, Public, ANYONE, Refused),
         rule(SLOTS_TOPIC, Public, ANYONE, Refused),
         rule(CALENDAR_TOPIC, Protected, PRACTICE, Refused),
         rule(MY_APPOINTMENTS_TOPIC, Protected, ANYONE, Refused),
@@ -162,6 +188,10 @@ pub const SESSION_PART: &str = "part:history.session";
 pub const NOTES_PART: &str = "part:appointment.notes";
 /// Setting a service's rules aside with a reason, and seeing that; who is in it is bound neither by approval nor by cut-offs.
 pub const OVERRIDE_PART: &str = "part:appointment.override";
+/// A review that moderation keeps from the public, and why.
+pub const HIDDEN_REVIEW: &str = "part:review.hidden";
+/// Topic of a doctor's published reviews.
+pub const REVIEWS_TOPIC: &str = "topic:doctors/{id}/reviews";
 /// Topic of what a doctor shows to the public.
 pub const DOCTOR_TOPIC: &str = "topic:doctors/{id}";
 /// Topic of a doctor's slots.
@@ -297,8 +327,12 @@ mod tests {
             | "doctor.get"
             | "service.list"
             | "availability.get"
+            | "holidayCalendar.list"
+            | "holidayCalendar.get"
             | "slot.search"
             | "slot.explain"
+            | "review.list"
+            | "topic:doctors/{id}/reviews"
             | "subscribe"
             | "unsubscribe"
             | "topic:doctors/{id}"
@@ -312,12 +346,17 @@ mod tests {
             | "me.export"
             | "me.delete"
             | "me.listAudit"
+            | "review.report"
             | "topic:me/appointments"
             | "topic:me/sessions" => (&["every user"], "-"),
             "doctor.update" | "doctor.history" | "service.create" | "service.update" | "service.archive"
             | "availability.set" => (&["its doctor", "admin"], "forbidden"),
-            "appointment.book" | "appointment.list" => {
+            "hold.release" => (&["its patient"], "not_found"),
+            "slot.hold" | "appointment.book" | "appointment.list" | "series.preview" | "series.book" => {
                 (&["its patient", "its doctor", "its staff", "admin"], "forbidden")
+            }
+            "series.get" | "series.reschedule" | "series.cancel" => {
+                (&["its patient", "its doctor", "its staff", "admin"], "not_found")
             }
             "appointment.get" | "appointment.reschedule" | "appointment.cancel" | "appointment.history" => {
                 (&["its patient", "its doctor", "its staff", "admin"], "not_found")
@@ -332,10 +371,16 @@ mod tests {
             "part:appointment.notes" => (&["its doctor"], "not_found"),
             "part:appointment.override" => (&["its doctor", "its staff", "admin"], "forbidden"),
             "resource.list" => (&["its doctor", "any staff", "admin"], "forbidden"),
+            "review.create" | "review.update" => (&["its patient"], "not_found"),
+            "review.reply" => (&["its doctor"], "not_found"),
+            "part:review.hidden" => (&["its patient", "admin"], "not_found"),
             "patient.find" | "staff.listDoctors" => (&["any staff", "admin"], "forbidden"),
             "draft" => (&["its doctor", "its staff", "admin"], "not_found or nothing"),
             "part:doctor.staff" => (&["its doctor", "its staff", "admin"], "not_found"),
             "part:history.session" => (&["admin"], "not_found"),
+            "timeOff.list" | "timeOff.create" | "timeOff.delete" | "appointment.listOutside" => {
+                (&["its doctor", "its staff", "admin"], "forbidden")
+            }
             "topic:doctors/{id}/appointments" => (&["its doctor", "its staff", "admin"], "forbidden"),
             name if name.starts_with("admin.") => (&["admin"], "forbidden"),
             other => panic!("{other} has no words yet"),

@@ -4,20 +4,22 @@
 //! held ──► booked ──► arrived ──► fulfilled
 //!   │  └─► pending ─┘ │  │
 //!   ▼        │        ▼  └──────────────► cancelled
-//! expired    └► …   noshow       (from anything open)
+//! expired    └► …   noshow       (from anything open but a hold)
 //! ```
 
 mod life;
+mod zone;
 
 use std::ops::Range;
 
 use jiff::Timestamp;
 
 pub use self::life::{Move, Overridden};
+pub use self::zone::order_of_writing;
 use super::doctor::{Doctor, Service};
 use super::entry::Quota;
 use super::history::{self, Actor};
-use super::ids::{AppointmentId, DoctorId, PatientId, ResourceId, ServiceId, UserId};
+use super::ids::{AppointmentId, DoctorId, PatientId, ResourceId, SeriesId, ServiceId, UserId};
 use super::refusal::Refusal;
 use super::tick::{Tick, ticks};
 
@@ -68,7 +70,7 @@ impl Status {
         Self::ALL.into_iter().find(|status| status.as_str() == word)
     }
 
-    /// Still to come or under way: what `cancel` may end.
+    /// Still to come or under way.
     #[must_use]
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Held | Self::Pending | Self::Booked | Self::Arrived)
@@ -83,7 +85,8 @@ impl Status {
             Self::Booked => matches!(self, Self::Held | Self::Pending),
             Self::Arrived | Self::Noshow => matches!(self, Self::Booked),
             Self::Fulfilled => matches!(self, Self::Arrived),
-            Self::Cancelled => self.is_open(),
+            // A hold is released.
+            Self::Cancelled => self.is_open() && !matches!(self, Self::Held),
         }
     }
 }
@@ -91,6 +94,11 @@ impl Status {
 /// What happened to an appointment, in the history that it carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
+    Held,
+    /// A hold was given back.
+    Released,
+    /// A hold has run out.
+    Expired,
     /// Booked at once.
     Booked,
     /// Asked for, where the practice has to approve.
@@ -105,10 +113,15 @@ pub enum Action {
     Undone,
     /// The doctor's notes were changed.
     Noted,
+    /// Its patient has reviewed the visit.
+    Reviewed,
 }
 
 impl Action {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 15] = [
+        Self::Held,
+        Self::Released,
+        Self::Expired,
         Self::Booked,
         Self::Requested,
         Self::Approved,
@@ -120,12 +133,16 @@ impl Action {
         Self::NoShow,
         Self::Undone,
         Self::Noted,
+        Self::Reviewed,
     ];
 
     /// The word for it, in documents and on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Held => "held",
+            Self::Released => "released",
+            Self::Expired => "expired",
             Self::Booked => "booked",
             Self::Requested => "requested",
             Self::Approved => "approved",
@@ -137,6 +154,7 @@ impl Action {
             Self::NoShow => "noShow",
             Self::Undone => "undone",
             Self::Noted => "noted",
+            Self::Reviewed => "reviewed",
         }
     }
 
@@ -177,12 +195,18 @@ pub struct Appointment {
     pub end: Timestamp,
     /// The doctor's zone when it was booked.
     pub time_zone: String,
+    /// The series that it was booked with.
+    pub series: Option<PartOf>,
     pub reason: Option<String>,
     pub cancel_reason: Option<String>,
     /// For the doctor alone. Absent in what the feed tells.
     pub notes: Option<String>,
+    /// Its patient has reviewed the visit: what took place stays so.
+    pub reviewed: bool,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    /// Who holds or held the time while filling in the form: stays when the hold has become the appointment.
+    pub held: Option<Held>,
     /// The doctor's ticks that it takes, buffers included; empty when it takes nothing.
     pub claims: Vec<Tick>,
     /// The ticks that this revision gave up: with `claims`, all that a change of this document touches.
@@ -197,6 +221,26 @@ pub struct Appointment {
     pub freed_resources: Vec<ResourceId>,
     /// At most [`history::HISTORY_LIMIT`] entries, the oldest but the first dropped.
     pub history: Vec<HistoryEntry>,
+}
+
+/// Most live holds of a person.
+pub const HOLDS: u8 = 3;
+
+/// Whose hold it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    pub by: UserId,
+    /// When it ends by itself, by the database's clock.
+    pub until: Timestamp,
+    /// Which of its owner's [`HOLDS`] holds it is.
+    pub place: u8,
+}
+
+/// A series of appointments, and the rule that it was booked by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartOf {
+    pub id: SeriesId,
+    pub rrule: String,
 }
 
 /// What is known of a patient without an account, beside the name.
@@ -248,11 +292,14 @@ impl Booking<'_> {
             start: self.start.instant(),
             end: end.instant(),
             time_zone: self.doctor.zone_name().to_owned(),
+            series: None,
             reason: self.reason,
             cancel_reason: None,
             notes: None,
+            reviewed: false,
             created_at: self.now,
             updated_at: self.now,
+            held: None,
             claims: ticks(self.service.footprint(self.start)).collect(),
             freed: Vec::new(),
             quotas: self.quotas,
@@ -268,6 +315,40 @@ impl Booking<'_> {
                 overridden: self.overridden,
             }],
         }
+    }
+
+    /// The hold of whoever asks for it, at revision 1.
+    #[must_use]
+    pub fn into_hold(self, held: Held) -> Appointment {
+        let mut hold = self.into_appointment();
+        hold.status = Status::Held;
+        hold.held = Some(held);
+        hold.history.iter_mut().for_each(|entry| entry.action = Action::Held);
+        hold
+    }
+
+    /// What a hold becomes: the same document at the same time, with all the rest as it is booked now.
+    ///
+    /// # Errors
+    /// `hold_expired` when it holds nothing any more.
+    pub fn over(self, hold: &Appointment) -> Result<Appointment, Refusal> {
+        let (by, now) = (self.by, self.now);
+        let mut next = self.into_appointment();
+        if !hold.status.may_become(next.status) {
+            return Err(Refusal::HoldExpired);
+        }
+        let entry = next.history.pop();
+        let (action, overridden) = entry.map_or((Action::Booked, None), |entry| (entry.action, entry.overridden));
+        next.id = hold.id;
+        next.rev = hold.rev;
+        (next.start, next.end) = (hold.start, hold.end);
+        next.created_at = hold.created_at;
+        next.held = hold.held;
+        next.claims.clone_from(&hold.claims);
+        next.quotas.clone_from(&hold.quotas);
+        next.resources.clone_from(&hold.resources);
+        next.history.clone_from(&hold.history);
+        Ok(next.revised(action, by, now, overridden))
     }
 }
 
@@ -339,9 +420,52 @@ impl Appointment {
         let mut next = self.clone();
         next.freed = std::mem::take(&mut next.claims);
         next.freed_quotas = std::mem::take(&mut next.quotas);
-        next.freed_resources = Vec::new();
+        next.freed_resources.clear();
         next.status = Status::Cancelled;
         next.cancel_reason = reason;
+        Ok(next.revised(action, by, now, None))
+    }
+
+    /// The next revision, once its patient has reviewed the visit.
+    ///
+    /// # Errors
+    /// `already_reviewed`; `not_reviewable` unless the visit took place, and was another's than the doctor's own.
+    pub fn as_reviewed(&self, by: Actor, now: Timestamp) -> Result<Self, Refusal> {
+        match self.status {
+            _ if self.reviewed => Err(Refusal::AlreadyReviewed),
+            Status::Fulfilled if self.patient_id != self.doctor_id => {
+                let mut next = Self { reviewed: true, freed: Vec::new(), freed_quotas: Vec::new(), ..self.clone() };
+                next.freed_resources.clear();
+                Ok(next.revised(Action::Reviewed, by, now, None))
+            }
+            _ => Err(Refusal::NotReviewable),
+        }
+    }
+
+    /// Whether somebody holds exactly this time, as far as is known: until when, the database says.
+    #[must_use]
+    pub fn is_hold_of(&self, user: UserId, service: ServiceId, start: Timestamp) -> bool {
+        self.status == Status::Held
+            && self.held.is_some_and(|held| held.by == user)
+            && self.service_id == service
+            && self.start == start
+    }
+
+    /// The next revision of a hold, which takes no time any more.
+    ///
+    /// # Errors
+    /// `hold_expired` when it has ended before, `illegal_transition` when it became an appointment.
+    pub fn hold_ended(&self, action: Action, by: Actor, now: Timestamp) -> Result<Self, Refusal> {
+        match self.status {
+            Status::Held => {}
+            Status::Expired => return Err(Refusal::HoldExpired),
+            _ => return Err(Refusal::IllegalTransition),
+        }
+        let mut next = self.clone();
+        next.freed = std::mem::take(&mut next.claims);
+        next.freed_quotas = std::mem::take(&mut next.quotas);
+        next.freed_resources.clear();
+        next.status = Status::Expired;
         Ok(next.revised(action, by, now, None))
     }
 
@@ -351,6 +475,7 @@ impl Appointment {
     pub fn without_patient(&self, stranger: PatientId, now: Timestamp) -> Self {
         let person = self.patient_id;
         let mut next = self.called_off(stranger, now);
+        next.held = next.held.filter(|held| held.by != person);
         next.patient_id = stranger;
         next.patient_name.clear();
         next.reason = None;
@@ -380,8 +505,11 @@ impl Appointment {
         next
     }
 
-    /// The next revision: cancelled when it was still to come, otherwise as it was.
+    /// The next revision: cancelled when it was still to come, ended when it was a hold, otherwise as it was.
     fn called_off(&self, by: UserId, now: Timestamp) -> Self {
+        if let Ok(ended) = self.hold_ended(Action::Released, Actor::system(by), now) {
+            return ended;
+        }
         if self.start > now
             && let Ok(cancelled) = self.cancelled(None, Actor::system(by), now)
         {

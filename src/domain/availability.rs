@@ -9,9 +9,10 @@ use std::ops::{Range, RangeInclusive};
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time, Weekday};
-use jiff::tz::{TimeZone, TimeZoneDatabase};
+use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 
-use super::doctor::{Availability, LocalRange, Service};
+use super::doctor::{Availability, LocalRange, Season, Service};
+use super::holidays::{HolidayCalendar, MOST_CALENDARS};
 use super::profile::check_price;
 use super::refusal::Violation;
 use super::tick::TICK_MINUTES;
@@ -22,6 +23,10 @@ pub const MOST_WEEKLY: usize = 100;
 pub const MOST_OVERRIDES: usize = 366;
 /// Most ranges of one such date.
 pub const MOST_RANGES: usize = 24;
+/// Most seasons.
+pub const MOST_SEASONS: usize = 20;
+/// Most weekly ranges of all seasons together: a doctor is one document.
+pub const MOST_SEASON_RANGES: usize = 300;
 /// Years that a date may have: all their instants can be told.
 const YEARS: RangeInclusive<i16> = 1970..=9998;
 /// Longest name of a zone, in bytes.
@@ -82,19 +87,52 @@ pub(super) fn day_seconds(zone: &TimeZone, date: Date) -> Range<i64> {
     first_from(midnight, &stretches)..first_from(midnight + DAY, &stretches)
 }
 
+/// The first instant of a date that shows a time of day, or a later one. In seconds of the epoch.
+pub(super) fn first_shown(zone: &TimeZone, date: Date, time: Time) -> i64 {
+    let midnight = midnight(date);
+    first_from(midnight + second_of_day(time), &stretches(zone, midnight))
+}
+
+/// The same, but the last instant that shows it where the clock shows it twice.
+pub(super) fn last_shown(zone: &TimeZone, date: Date, time: Time) -> i64 {
+    let local = zone.to_ambiguous_timestamp(date.to_datetime(time));
+    match (local.offset(), local.later()) {
+        (AmbiguousOffset::Fold { .. }, Ok(later)) => later.as_second(),
+        _ => first_shown(zone, date, time),
+    }
+}
+
+/// Whether a time of day is a multiple of 5 minutes.
+pub(super) fn on_grid(time: Time) -> bool {
+    second_of_day(time) % (i64::from(TICK_MINUTES) * 60) == 0 && time.subsec_nanosecond() == 0
+}
+
 /// An instant by its seconds of the epoch.
 pub(super) fn timestamp(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap_or(if second < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }
 
+/// Hours of the date itself come first, then a public holiday, which is closed, then the season, then the ordinary week.
 fn ranges(availability: &Availability, date: Date) -> Vec<LocalRange> {
-    match availability.overrides.binary_search_by_key(&date, |(date, _)| *date) {
-        Ok(found) => availability.overrides[found].1.clone(),
-        Err(_) => {
-            let weekday = date.weekday();
-            availability.weekly.iter().filter(|(day, _)| *day == weekday).map(|(_, range)| *range).collect()
-        }
+    if let Ok(found) = availability.overrides.binary_search_by_key(&date, |(date, _)| *date) {
+        return availability.overrides[found].1.clone();
     }
+    if is_holiday(&availability.holiday_calendars, date) {
+        return Vec::new();
+    }
+    let season = availability.seasons.iter().find(|season| (season.from..=season.to).contains(&date));
+    let weekly = season.map_or(&availability.weekly, |season| &season.weekly);
+    weekly.iter().filter(|(day, _)| *day == date.weekday()).map(|(_, range)| *range).collect()
+}
+
+/// Whether it is a public holiday that closes a date.
+pub(super) fn closed_by_holiday(availability: &Availability, date: Date) -> bool {
+    is_holiday(&availability.holiday_calendars, date)
+        && availability.overrides.binary_search_by_key(&date, |(date, _)| *date).is_err()
+}
+
+fn is_holiday(calendars: &[HolidayCalendar], date: Date) -> bool {
+    calendars.iter().any(|calendar| calendar.has(date))
 }
 
 /// Instants with one offset from UTC, each the first to show its local time.
@@ -172,13 +210,20 @@ fn second_of_day(time: Time) -> i64 {
 /// What breaks a rule, by pointers into the request of `availability.set`.
 pub fn validate_availability(mut availability: Availability) -> Result<Availability, Vec<Violation>> {
     let mut found = Vec::new();
-    check_weekly(&availability.weekly, &mut found);
+    check_weekly("/weekly", &availability.weekly, &mut found);
+    check_seasons(&availability.seasons, &mut found);
+    check_calendars(&availability.holiday_calendars, &mut found);
     check_overrides(&availability.overrides, &mut found);
     if !found.is_empty() {
         found.truncate(MOST_VIOLATIONS);
         return Err(found);
     }
-    availability.weekly.sort_unstable_by_key(|(weekday, range)| (weekday.to_monday_zero_offset(), *range));
+    let seasons = availability.seasons.iter_mut().map(|season| &mut season.weekly);
+    for weekly in seasons.chain([&mut availability.weekly]) {
+        weekly.sort_unstable_by_key(|(weekday, range)| (weekday.to_monday_zero_offset(), *range));
+    }
+    availability.seasons.sort_unstable_by_key(|season| season.from);
+    availability.holiday_calendars.sort_unstable_by_key(|calendar| calendar.id());
     availability.overrides.sort_unstable_by_key(|(date, _)| *date);
     for (_, ranges) in &mut availability.overrides {
         ranges.sort_unstable();
@@ -186,14 +231,50 @@ pub fn validate_availability(mut availability: Availability) -> Result<Availabil
     Ok(availability)
 }
 
-fn check_weekly(weekly: &[(Weekday, LocalRange)], found: &mut Vec<Violation>) {
+fn check_weekly(pointer: &str, weekly: &[(Weekday, LocalRange)], found: &mut Vec<Violation>) {
     if weekly.len() > MOST_WEEKLY {
-        found.push(Violation::new("/weekly", "too_many", format!("at most {MOST_WEEKLY} ranges")));
+        found.push(Violation::new(pointer.to_owned(), "too_many", format!("at most {MOST_WEEKLY} ranges")));
         return;
     }
     for weekday in Weekday::Monday.cycle_forward().take(7) {
         let ranges = weekly.iter().enumerate().filter(|(_, (day, _))| *day == weekday);
-        check_ranges("/weekly", ranges.map(|(index, (_, range))| (index, *range)).collect(), found);
+        check_ranges(pointer, ranges.map(|(index, (_, range))| (index, *range)).collect(), found);
+    }
+}
+
+fn check_seasons(seasons: &[Season], found: &mut Vec<Violation>) {
+    let ranges: usize = seasons.iter().map(|season| season.weekly.len()).sum();
+    if seasons.len() > MOST_SEASONS || ranges > MOST_SEASON_RANGES {
+        let detail = format!("at most {MOST_SEASONS}, with {MOST_SEASON_RANGES} ranges together");
+        found.push(Violation::new("/seasons", "too_many", detail));
+        return;
+    }
+    for (index, season) in seasons.iter().enumerate() {
+        let pointer = format!("/seasons/{index}");
+        for (field, date) in [("from", season.from), ("to", season.to)] {
+            if !YEARS.contains(&date.year()) {
+                found.push(Violation::new(format!("{pointer}/{field}"), "out_of_range", bounds(&YEARS)));
+            }
+        }
+        if season.to < season.from {
+            found.push(Violation::new(format!("{pointer}/to"), "invalid", "not before `from`"));
+        }
+        let meets = |other: &Season| season.from <= other.to && other.from <= season.to;
+        if seasons[..index].iter().any(meets) {
+            found.push(Violation::new(pointer.clone(), "overlap", "overlaps another season"));
+        }
+        check_weekly(&format!("{pointer}/weekly"), &season.weekly, found);
+    }
+}
+
+fn check_calendars(calendars: &[HolidayCalendar], found: &mut Vec<Violation>) {
+    if calendars.len() > MOST_CALENDARS {
+        found.push(Violation::new("/holidayCalendars", "too_many", format!("at most {MOST_CALENDARS}")));
+    }
+    for (index, calendar) in calendars.iter().enumerate().skip(1) {
+        if calendars[..index].contains(calendar) {
+            found.push(Violation::new(format!("/holidayCalendars/{index}"), "duplicate", "each once"));
+        }
     }
 }
 
@@ -237,8 +318,7 @@ fn check_ranges(pointer: &str, mut ranges: Vec<(usize, LocalRange)>, found: &mut
 
 fn check_range(pointer: &str, range: LocalRange, found: &mut Vec<Violation>) {
     for (field, time) in [("from", range.from), ("to", range.to)] {
-        let on_grid = second_of_day(time) % (i64::from(TICK_MINUTES) * 60) == 0 && time.subsec_nanosecond() == 0;
-        if !on_grid {
+        if !on_grid(time) {
             found.push(Violation::new(format!("{pointer}/{field}"), "invalid", MULTIPLE));
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::doctor::Doctor;
 use super::entry::Entry;
 use super::ids::DoctorId;
+use super::review::Review;
 use super::session::Session;
 
 /// A cluster time of MongoDB: seconds in the upper, increment in the lower 32 bits.
@@ -17,6 +18,7 @@ pub enum Change {
     /// Of what takes a doctor's time.
     Entry(Entry),
     Doctor(Arc<Doctor>),
+    Review(Arc<Review>),
     /// A session began, was refreshed or was ended. What is kept of its refresh tokens does not travel: `refresh` is `None`.
     Session(Arc<Session>),
     /// There is another key that signs access tokens, or will.
@@ -30,7 +32,7 @@ impl Change {
         match self {
             Self::Entry(entry) => Some(entry.doctor()),
             Self::Doctor(doctor) => Some(doctor.id),
-            Self::Session(_) | Self::SigningKey => None,
+            Self::Review(_) | Self::Session(_) | Self::SigningKey => None,
         }
     }
 }

@@ -7,8 +7,10 @@ use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
 
 use super::history::Actor;
+use super::holidays::HolidayCalendar;
 use super::ids::{DoctorId, ResourceId, ServiceId, UserId};
 use super::refusal::Refusal;
+use super::time_off::TimeOff;
 
 /// Everything that decides what a doctor offers, at one revision.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +23,8 @@ pub struct Doctor {
     pub rating: Rating,
     pub availability: Availability,
     pub services: Vec<Service>,
+    /// In order; see [`super::time_off::add`].
+    pub time_off: Vec<TimeOff>,
     /// Who acts for the doctor: users of the role staff, at most [`STAFF_LIMIT`].
     pub staff: Vec<UserId>,
     /// At most [`super::history::HISTORY_LIMIT`] entries. Empty in what the feed tells.
@@ -103,6 +107,18 @@ pub struct Availability {
     pub weekly: Vec<(Weekday, LocalRange)>,
     /// Hours of one date that replace the weekly ones; empty: closed. Each date once, in order.
     pub overrides: Vec<(Date, Vec<LocalRange>)>,
+    /// In order, each date in one at most.
+    pub seasons: Vec<Season>,
+    /// Their holidays are closed, unless the date has hours of its own. In order, each once.
+    pub holiday_calendars: Vec<HolidayCalendar>,
+}
+
+/// Weekly hours that replace the ordinary ones between two dates, both included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Season {
+    pub from: Date,
+    pub to: Date,
+    pub weekly: Vec<(Weekday, LocalRange)>,
 }
 
 /// Opening hours within one local day, `from` before `to`, both multiples of 5 minutes.
@@ -248,6 +264,7 @@ impl Doctor {
             approval: Approval::Rejected,
             profile: Profile::default(),
             services: self.services.iter().map(archived).collect(),
+            time_off: self.time_off.iter().map(|off| TimeOff { reason: None, ..off.clone() }).collect(),
             staff: Vec::new(),
             updated_at: now,
             ..self.clone()
@@ -264,6 +281,19 @@ impl Doctor {
 }
 
 impl Availability {
+    /// Closed on every day.
+    #[must_use]
+    pub const fn closed(time_zone: TimeZone) -> Self {
+        Self {
+            rev: 1,
+            time_zone,
+            weekly: Vec::new(),
+            overrides: Vec::new(),
+            seasons: Vec::new(),
+            holiday_calendars: Vec::new(),
+        }
+    }
+
     /// Name of the zone, as IANA has it.
     #[must_use]
     pub fn zone_name(&self) -> &str {

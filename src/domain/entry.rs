@@ -47,6 +47,23 @@ pub enum Period {
     Week(Date),
 }
 
+impl TimeOffDay {
+    /// The next revision, which takes these ticks as well.
+    #[must_use]
+    pub fn with(&self, ticks: &[Tick]) -> Self {
+        let mut claims = [&self.claims, ticks].concat();
+        claims.sort_unstable();
+        claims.dedup();
+        Self { rev: self.rev + 1, claims, freed: Vec::new(), ..self.clone() }
+    }
+
+    /// The next revision, which takes nothing any more.
+    #[must_use]
+    pub fn ended(&self) -> Self {
+        Self { rev: self.rev + 1, claims: Vec::new(), freed: self.claims.clone(), ..self.clone() }
+    }
+}
+
 impl Period {
     /// The week of a date.
     #[must_use]

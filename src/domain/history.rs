@@ -22,7 +22,12 @@ impl Actor {
 
 /// Adds an entry. Beyond [`HISTORY_LIMIT`] the oldest but the first is dropped.
 pub fn append<E>(history: &mut Vec<E>, entry: E) {
-    if history.len() >= HISTORY_LIMIT {
+    append_within(history, entry, HISTORY_LIMIT);
+}
+
+/// The same with another limit, 2 at least.
+pub fn append_within<E>(history: &mut Vec<E>, entry: E, limit: usize) {
+    if history.len() >= limit {
         history.remove(1);
     }
     history.push(entry);

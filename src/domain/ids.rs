@@ -42,6 +42,14 @@ id! {
     /// A document of the appointments collection.
     AppointmentId
 }
+id! {
+    /// Appointments that were booked together.
+    SeriesId
+}
+id! {
+    /// A review of a visit.
+    ReviewId
+}
 
 /// A doctor: the id of the doctor's account.
 pub type DoctorId = UserId;

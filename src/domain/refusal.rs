@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 
+use super::series::Judged;
 use super::slots::Rule;
 
 /// A definite refusal: nothing was changed.
@@ -24,9 +25,19 @@ pub enum Refusal {
         rule: Rule,
     },
     PatientBusy,
+    /// The hold has run out, was released, or was booked before.
+    HoldExpired,
+    /// One of the three above, of a series: with every occurrence that is against it.
+    OfSeries {
+        why: Box<Refusal>,
+        occurrences: Vec<Judged>,
+    },
     IllegalTransition,
     /// It would be legal, but not for the patient and not any more.
     TooLate,
+    AlreadyReviewed,
+    /// The visit did not take place, or its review can no longer be changed.
+    NotReviewable,
     EmailTaken,
     StaleRev,
     Invalid(Vec<Violation>),

@@ -9,9 +9,10 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
 pub use self::exception::except;
-use super::availability::{Opening, day_seconds, openings, timestamp};
+use super::availability::{Opening, closed_by_holiday, day_seconds, openings, timestamp};
 use super::doctor::{Doctor, Service};
 use super::tick::{TICK_MINUTES, Tick};
+use super::time_off::is_off;
 
 /// Which rule keeps a time from being booked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,6 +22,10 @@ pub enum Rule {
     Past,
     Notice,
     Horizon,
+    /// A public holiday, of a calendar that the doctor has chosen.
+    Holiday,
+    /// The doctor is away.
+    TimeOff,
     Hours,
     Step,
     /// As many sessions of the service as there may be on the date.
@@ -31,6 +36,8 @@ pub enum Rule {
     Patients,
     /// A room or a device that the service takes is in use then.
     Resource,
+    /// Not of the time but of the person: no more holds than these.
+    Holds,
 }
 
 impl Rule {
@@ -43,12 +50,15 @@ impl Rule {
             Self::Past => "past",
             Self::Notice => "notice",
             Self::Horizon => "horizon",
+            Self::Holiday => "holiday",
+            Self::TimeOff => "time_off",
             Self::Hours => "hours",
             Self::Step => "step",
             Self::DailyLimit => "daily_limit",
             Self::WeeklyLimit => "weekly_limit",
             Self::Patients => "patients",
             Self::Resource => "resource",
+            Self::Holds => "holds",
         }
     }
 }
@@ -80,6 +90,7 @@ pub fn candidates(doctor: &Doctor, service: &Service, date: Date) -> Vec<Candida
             footprint: service.footprint(start),
         })
         .collect();
+    candidates.retain(|candidate| !is_off(doctor, &candidate.footprint));
     candidates.sort_unstable_by_key(|candidate| candidate.start);
     candidates
 }
@@ -136,6 +147,12 @@ pub fn check(doctor: &Doctor, service: &Service, start: Timestamp, now: Timestam
         return Err(Rule::Horizon);
     }
     let date = doctor.availability.time_zone.to_datetime(start).date();
+    if closed_by_holiday(&doctor.availability, date) {
+        return Err(Rule::Holiday);
+    }
+    if is_off(doctor, &service.footprint(Tick::floor(start))) {
+        return Err(Rule::TimeOff);
+    }
     let opening = openings(&doctor.availability, date).into_iter().find(|opening| admits(opening, service, start));
     let opening = opening.ok_or(Rule::Hours)?;
     let on_step = (start.as_second() - opening.anchor) % step_seconds(service) == 0;

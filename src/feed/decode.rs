@@ -8,7 +8,7 @@ use super::time_of;
 use crate::domain::change::{Change, Commit, Position};
 use crate::domain::session::Session;
 use crate::store::collection;
-use crate::store::documents::{DoctorDoc, EntryDoc};
+use crate::store::documents::{DoctorDoc, EntryDoc, ReviewDoc};
 use crate::store::sessions::SessionDoc;
 use crate::store::value::position;
 
@@ -95,6 +95,10 @@ fn read(name: &str, document: &RawDocument) -> Result<Option<Change>, Poison> {
         collection::DOCTORS => {
             let document: DoctorDoc = deserialize_from_slice(document.as_bytes()).map_err(poison)?;
             Ok(Some(Change::Doctor(Arc::new(document.to_domain().map_err(poison)?))))
+        }
+        collection::REVIEWS => {
+            let document: ReviewDoc = deserialize_from_slice(document.as_bytes()).map_err(poison)?;
+            Ok(Some(Change::Review(Arc::new(document.to_domain().map_err(poison)?))))
         }
         collection::SESSIONS => {
             let document: SessionDoc = deserialize_from_slice(document.as_bytes()).map_err(poison)?;

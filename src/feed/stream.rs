@@ -35,7 +35,13 @@ pub async fn open(cluster: &Cluster, start: Start) -> DriverResult<Batches> {
         Start::At(time) => doc! { "startAtOperationTime": time },
         Start::After(token) => doc! { "startAfter": token },
     };
-    let watched = [collection::APPOINTMENTS, collection::DOCTORS, collection::SESSIONS, collection::SIGNING_KEYS];
+    let watched = [
+        collection::APPOINTMENTS,
+        collection::DOCTORS,
+        collection::REVIEWS,
+        collection::SESSIONS,
+        collection::SIGNING_KEYS,
+    ];
     // What nobody reads from the stream does not travel, and secrets least of all.
     let unread = [
         "fullDocument.keys",
@@ -45,6 +51,7 @@ pub async fn open(cluster: &Cluster, start: Start) -> DriverResult<Batches> {
         "fullDocument.privateKey",
         "fullDocument.refresh",
         "fullDocument.listing",
+        "fullDocument.reports",
         "updateDescription",
         "lsid",
         "txnNumber",

@@ -4,6 +4,7 @@
 //! change, never both and never neither. What is done under it is computed from memory.
 
 mod doctors;
+mod reviews;
 mod sessions;
 mod slots;
 
@@ -94,6 +95,7 @@ struct State {
     slots: HashMap<DoctorId, HashMap<View, Group>>,
     calendars: HashMap<DoctorId, HashMap<(Timestamp, Timestamp), Group>>,
     doctors: HashMap<DoctorId, HashMap<(), Group>>,
+    reviews: HashMap<DoctorId, HashMap<(), Group>>,
     mine: HashMap<UserId, HashMap<(), Group>>,
     sessions: HashMap<UserId, HashMap<(), Group>>,
     /// The latest commits of the users cluster: they join a snapshot to what is pushed.
@@ -163,6 +165,7 @@ impl Hub {
                 let before = self.slots_before(&state, &commit);
                 self.calendars.apply(commit.clone());
                 self.push_appointments(&state, &commit);
+                self.push_reviews(&state, &commit);
                 self.push_slots(&mut state, before, commit.at);
                 self.committed.appointments(commit.at);
             }
@@ -405,6 +408,7 @@ impl Hub {
             let Change::Entry(Entry::Appointment(appointment)) = change else { continue };
             doctors.push(appointment.doctor_id);
             patients.push(appointment.patient_id);
+            patients.extend(appointment.held.map(|held| held.by));
         }
         doctors.sort_unstable();
         doctors.dedup();
@@ -441,7 +445,7 @@ impl Hub {
 }
 
 fn free(calendar: &Calendar, service: ServiceId, date: Date) -> Option<Vec<project::LiveSlot>> {
-    calendar.doctor.service(service).ok().map(|service| project::free_slots(calendar, service, date))
+    calendar.doctor.service(service).ok().map(|service| project::open_slots(calendar, service, date))
 }
 
 fn changes_rules(commits: &[Arc<Commit>], doctor: DoctorId) -> bool {
@@ -451,9 +455,9 @@ fn changes_rules(commits: &[Arc<Commit>], doctor: DoctorId) -> bool {
 
 impl State {
     fn new() -> Self {
-        let (slots, calendars, doctors) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let (slots, calendars, doctors, reviews) = Default::default();
         let (mine, sessions, users) = (HashMap::new(), HashMap::new(), Ring::new(sessions::RECENT_BYTES));
-        Self { slots, calendars, doctors, mine, sessions, users }
+        Self { slots, calendars, doctors, reviews, mine, sessions, users }
     }
 
     fn join(&mut self, topic: &Topic, subscriber: &Subscriber<'_>, floor: Position) {
@@ -477,6 +481,7 @@ impl State {
             Topic::Slots { doctor, service, date } => enter(&mut self.slots, *doctor, (*service, *date), topic, member),
             Topic::Calendar { doctor, window } => enter(&mut self.calendars, *doctor, *window, topic, member),
             Topic::Doctor { doctor } => enter(&mut self.doctors, *doctor, (), topic, member),
+            Topic::Reviews { doctor } => enter(&mut self.reviews, *doctor, (), topic, member),
             Topic::MyAppointments { user } => enter(&mut self.mine, *user, (), topic, member),
             Topic::MySessions { user } => enter(&mut self.sessions, *user, (), topic, member),
         }
@@ -487,6 +492,7 @@ impl State {
             Topic::Slots { doctor, service, date } => exit(&mut self.slots, *doctor, &(*service, *date), id),
             Topic::Calendar { doctor, window } => exit(&mut self.calendars, *doctor, window, id),
             Topic::Doctor { doctor } => exit(&mut self.doctors, *doctor, &(), id),
+            Topic::Reviews { doctor } => exit(&mut self.reviews, *doctor, &(), id),
             Topic::MyAppointments { user } => exit(&mut self.mine, *user, &(), id),
             Topic::MySessions { user } => exit(&mut self.sessions, *user, &(), id),
         }
@@ -497,8 +503,9 @@ impl State {
         let slots = self.slots.drain().flat_map(|(_, groups)| groups.into_values());
         let calendars = self.calendars.drain().flat_map(|(_, groups)| groups.into_values());
         let doctors = self.doctors.drain().flat_map(|(_, groups)| groups.into_values());
+        let reviews = self.reviews.drain().flat_map(|(_, groups)| groups.into_values());
         let mine = self.mine.drain().flat_map(|(_, groups)| groups.into_values());
-        slots.chain(calendars).chain(doctors).chain(mine).for_each(|mut group| group.end_all(ending));
+        slots.chain(calendars).chain(doctors).chain(reviews).chain(mine).for_each(|mut group| group.end_all(ending));
     }
 }
 

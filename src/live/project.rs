@@ -6,16 +6,17 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::appointment::Appointment;
+use crate::domain::appointment::{Appointment, Status};
 use crate::domain::change::{Change, Commit};
 use crate::domain::doctor::{Doctor, Service};
 use crate::domain::entry::{Entry, Period};
-use crate::domain::ids::{AppointmentId, ServiceId, SessionId, UserId};
+use crate::domain::ids::{AppointmentId, DoctorId, ReviewId, ServiceId, SessionId, UserId};
+use crate::domain::review::Review;
 use crate::domain::session::Session;
 use crate::domain::slots::{self, Candidate};
 use crate::domain::tick::Tick;
 use crate::live::topic::Topic;
-use crate::views::calendar::Calendar;
+use crate::views::calendar::{Calendar, Occupancy};
 
 /// Longest buffer of a service: how far what is taken on one date reaches into the next.
 const BUFFER_TICKS: i32 = 48;
@@ -27,6 +28,8 @@ const KEPT_FOR: SignedDuration = SignedDuration::from_hours(90 * 24);
 pub struct LiveSlot {
     pub start: Timestamp,
     pub end: Timestamp,
+    /// Until when somebody holds it; free otherwise.
+    pub held_until: Option<Timestamp>,
     pub bookable_from: Timestamp,
     pub bookable_until: Timestamp,
 }
@@ -44,6 +47,10 @@ pub enum Update {
     },
     /// The one item of a doctor's topic.
     Doctor(Arc<Doctor>),
+    Reviews {
+        upserted: Vec<Arc<Review>>,
+        removed: Vec<ReviewId>,
+    },
     Sessions {
         upserted: Vec<Arc<Session>>,
         removed: Vec<SessionId>,
@@ -58,6 +65,7 @@ impl Update {
             Self::Slots { upserted, removed } => upserted.is_empty() && removed.is_empty(),
             Self::Appointments { upserted, removed } => upserted.is_empty() && removed.is_empty(),
             Self::Doctor(_) => false,
+            Self::Reviews { upserted, removed } => upserted.is_empty() && removed.is_empty(),
             Self::Sessions { upserted, removed } => upserted.is_empty() && removed.is_empty(),
         }
     }
@@ -77,12 +85,13 @@ pub fn appointments(topic: &Topic, commit: &Commit, now: Timestamp) -> Update {
         let Change::Entry(Entry::Appointment(appointment)) = change else { continue };
         let (concerns, belongs) = match topic {
             Topic::Calendar { doctor, window } => {
-                (appointment.doctor_id == *doctor, appointment.start < window.1 && appointment.end > window.0)
+                let reaches = appointment.start < window.1 && appointment.end > window.0;
+                (appointment.doctor_id == *doctor, reaches && appointment.status != Status::Expired)
             }
-            Topic::MyAppointments { user } => {
-                (appointment.patient_id == *user, appointment.status.is_open() || appointment.start >= kept_since(now))
+            Topic::MyAppointments { user } => own(*user, appointment, now),
+            Topic::Slots { .. } | Topic::Doctor { .. } | Topic::Reviews { .. } | Topic::MySessions { .. } => {
+                (false, false)
             }
-            Topic::Slots { .. } | Topic::Doctor { .. } | Topic::MySessions { .. } => (false, false),
         };
         if concerns && belongs {
             upserted.push(appointment.clone());
@@ -92,6 +101,34 @@ pub fn appointments(topic: &Topic, commit: &Commit, now: Timestamp) -> Update {
         }
     }
     Update::Appointments { upserted, removed }
+}
+
+/// What a commit changes in the published reviews of a doctor.
+#[must_use]
+pub fn reviews(doctor: DoctorId, commit: &Commit) -> Update {
+    let (mut upserted, mut removed) = (Vec::new(), Vec::new());
+    for change in &commit.changes {
+        match change {
+            Change::Review(review) if review.doctor_id == doctor && review.is_published() => {
+                upserted.push(review.clone());
+            }
+            Change::Review(review) if review.doctor_id == doctor => removed.push(review.id),
+            _ => {}
+        }
+    }
+    Update::Reviews { upserted, removed }
+}
+
+/// Whether an appointment concerns its patient, or a hold whoever holds it, and is one of those that they are shown.
+fn own(user: UserId, appointment: &Appointment, now: Timestamp) -> (bool, bool) {
+    let holds = appointment.held.is_some_and(|held| held.by == user);
+    match appointment.status {
+        Status::Held => (holds, true),
+        Status::Expired => (holds || appointment.patient_id == user, false),
+        status if appointment.patient_id == user => (true, status.is_open() || appointment.start >= kept_since(now)),
+        // A hold that has become the appointment of somebody else.
+        _ => (holds, false),
+    }
 }
 
 /// What a commit changes in the sessions of a user.
@@ -144,13 +181,14 @@ pub fn reaches(calendar: &Calendar, service: ServiceId, date: Date, touched: &To
         || touched.ticks.range(Tick(day.start.0 - BUFFER_TICKS)..Tick(day.end.0 + BUFFER_TICKS)).next().is_some()
 }
 
-/// Every free slot of a service on a date.
+/// Every slot of a service on a date that is free or held.
 #[must_use]
-pub fn free_slots(calendar: &Calendar, service: &Service, date: Date) -> Vec<LiveSlot> {
-    calendar.free(service, date).map(|candidate| live_slot(service, &candidate)).collect()
+pub fn open_slots(calendar: &Calendar, service: &Service, date: Date) -> Vec<LiveSlot> {
+    let offered = calendar.offered(service, date);
+    offered.filter_map(|(candidate, occupancy)| live_slot(service, &candidate, occupancy)).collect()
 }
 
-/// What became free and what was taken between two states of a calendar. A service that is gone has no slots.
+/// What became free or held and what was taken between two states of a calendar. A service that is gone has no slots.
 #[must_use]
 pub fn difference(before: Option<Vec<LiveSlot>>, after: Option<Vec<LiveSlot>>) -> Update {
     let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
@@ -165,22 +203,27 @@ pub fn difference(before: Option<Vec<LiveSlot>>, after: Option<Vec<LiveSlot>>) -
 #[must_use]
 pub fn net(calendar: &Calendar, service: &Service, date: Date, touched: &Touched) -> Update {
     let all = touched.counts(service.id, date);
-    let within_limits = calendar.places(service, date, &[], &BTreeSet::new()).is_ok();
     let (mut upserted, mut removed) = (Vec::new(), Vec::new());
-    for candidate in slots::candidates(&calendar.doctor, service, date) {
+    for (candidate, occupancy) in calendar.offered(service, date) {
         if !all && touched.ticks.range(candidate.footprint.clone()).next().is_none() {
             continue;
         }
-        if within_limits && calendar.has_room_for(service, &candidate) {
-            upserted.push(live_slot(service, &candidate));
-        } else {
-            removed.push(candidate.start.instant());
+        match live_slot(service, &candidate, occupancy) {
+            Some(slot) => upserted.push(slot),
+            None => removed.push(candidate.start.instant()),
         }
     }
     Update::Slots { upserted, removed }
 }
 
-fn live_slot(service: &Service, candidate: &Candidate) -> LiveSlot {
-    let (bookable_from, bookable_until) = slots::bookable_window(service, candidate.start.instant());
-    LiveSlot { start: candidate.start.instant(), end: candidate.end.instant(), bookable_from, bookable_until }
+/// `None` for what is taken.
+fn live_slot(service: &Service, candidate: &Candidate, occupancy: Occupancy) -> Option<LiveSlot> {
+    let held_until = match occupancy {
+        Occupancy::Free => None,
+        Occupancy::Held(until) => Some(until),
+        Occupancy::Taken => return None,
+    };
+    let (start, end) = (candidate.start.instant(), candidate.end.instant());
+    let (bookable_from, bookable_until) = slots::bookable_window(service, start);
+    Some(LiveSlot { start, end, held_until, bookable_from, bookable_until })
 }

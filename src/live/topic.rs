@@ -17,6 +17,8 @@ pub enum Topic {
     Calendar { doctor: DoctorId, window: (Timestamp, Timestamp) },
     /// What a doctor shows to the public.
     Doctor { doctor: DoctorId },
+    /// The published reviews of a doctor.
+    Reviews { doctor: DoctorId },
     /// The appointments of a patient.
     MyAppointments { user: UserId },
     /// The sessions of a user.
@@ -29,6 +31,7 @@ pub enum Name {
     Slots { doctor: DoctorId, service: ServiceId, date: Option<Date> },
     Calendar { doctor: DoctorId },
     Doctor { doctor: DoctorId },
+    Reviews { doctor: DoctorId },
     MyAppointments,
     MySessions,
 }
@@ -38,7 +41,10 @@ impl Name {
     #[must_use]
     pub fn doctor(self) -> Option<DoctorId> {
         match self {
-            Self::Slots { doctor, .. } | Self::Calendar { doctor } | Self::Doctor { doctor } => Some(doctor),
+            Self::Slots { doctor, .. }
+            | Self::Calendar { doctor }
+            | Self::Doctor { doctor }
+            | Self::Reviews { doctor } => Some(doctor),
             Self::MyAppointments | Self::MySessions => None,
         }
     }
@@ -50,6 +56,7 @@ impl Name {
             ["me", "appointments"] => Some(Self::MyAppointments),
             ["me", "sessions"] => Some(Self::MySessions),
             ["doctors", doctor] => Some(Self::Doctor { doctor: UserId(id(doctor)?) }),
+            ["doctors", doctor, "reviews"] => Some(Self::Reviews { doctor: UserId(id(doctor)?) }),
             ["doctors", doctor, "appointments"] => Some(Self::Calendar { doctor: UserId(id(doctor)?) }),
             ["doctors", doctor, "slots", service] => {
                 Some(Self::Slots { doctor: UserId(id(doctor)?), service: ServiceId(id(service)?), date: None })
@@ -75,6 +82,7 @@ impl fmt::Display for Topic {
             Self::Slots { doctor, service, date } => write!(f, "doctors/{doctor}/slots/{service}/{date}"),
             Self::Calendar { doctor, .. } => write!(f, "doctors/{doctor}/appointments"),
             Self::Doctor { doctor } => write!(f, "doctors/{doctor}"),
+            Self::Reviews { doctor } => write!(f, "doctors/{doctor}/reviews"),
             Self::MyAppointments { .. } => f.write_str("me/appointments"),
             Self::MySessions { .. } => f.write_str("me/sessions"),
         }
@@ -93,6 +101,7 @@ mod tests {
         let topic = Topic::Slots { doctor, service, date }.to_string();
         assert_eq!(Name::parse(&topic), Some(Name::Slots { doctor, service, date: Some(date) }));
         assert_eq!(Name::parse(&Topic::Doctor { doctor }.to_string()), Some(Name::Doctor { doctor }));
+        assert_eq!(Name::parse(&Topic::Reviews { doctor }.to_string()), Some(Name::Reviews { doctor }));
         assert_eq!(Name::parse("me/appointments"), Some(Name::MyAppointments));
         assert_eq!(Name::parse("me/sessions"), Some(Name::MySessions));
         for wrong in [

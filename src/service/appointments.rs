@@ -1,77 +1,64 @@
 //! Booking, moving and cancelling appointments. One write decides each.
 
+mod booking;
 mod explain;
+mod holds;
 mod life;
 mod terms;
+
+pub use self::booking::{Book, For};
+pub use self::holds::Hold;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use self::terms::{allows, beyond, overridden, permits};
+use self::holds::Way;
+use self::terms::{beyond, overridden, permits};
 use super::auth::Auth;
+use super::releases::Releases;
 use super::request::{self, Done};
 use super::slots::{self, Slots};
 use crate::clock::Clock;
 use crate::domain::access::{self, Object};
 use crate::domain::account::{Identity, Role, Viewer};
-use crate::domain::appointment::{Appointment, Booking, HistoryEntry, Move, WalkIn};
+use crate::domain::appointment::{Action, Appointment, HistoryEntry, Move, WalkIn};
 use crate::domain::change::Position;
 use crate::domain::entry::Quota;
-use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId, UserId};
+use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId};
 use crate::domain::refusal::{Refusal, Violation};
-use crate::domain::slots as rules;
+use crate::domain::slots::{self as rules, Rule};
 use crate::error::{ClusterName, Error, Outcome, Result};
-use crate::store::appointments::{AppointmentStore, Inserted, Query, Replaced};
+use crate::store::appointments::{AppointmentStore, Query, Replaced, Stored};
 use crate::store::idempotency::Request;
 use crate::views::calendar::Calendar;
 use crate::views::calendars::Calendars;
 use crate::views::committed::Committed;
 
 /// How often a change is decided anew because somebody else changed the same appointment.
-const REPLACE_ATTEMPTS: usize = 16;
+pub(super) const REPLACE_ATTEMPTS: usize = 16;
+const RELEASE: &str = "hold.release";
 /// How many times a key can be used again, each more than a day after the one before.
-const GENERATIONS: u8 = 16;
+pub(super) const GENERATIONS: u8 = 16;
 
 /// Appointments between doctors and patients.
 pub struct Appointments {
-    store: AppointmentStore,
+    pub(super) store: AppointmentStore,
     auth: Arc<Auth>,
-    slots: Arc<Slots>,
-    calendars: Arc<Calendars>,
-    committed: Arc<Committed>,
-    clock: Clock,
-}
-
-/// What is to be booked.
-#[derive(Clone, Debug)]
-pub struct Book {
-    pub doctor: DoctorId,
-    pub service: ServiceId,
-    pub start: Timestamp,
-    pub reason: Option<String>,
-    pub patient: For,
-    /// Why the practice sets the rules aside, if it does.
-    pub exception: Option<String>,
-}
-
-/// Whom something is booked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum For {
-    Caller,
-    User(PatientId),
-    /// Somebody without an account.
-    WalkIn {
-        name: String,
-        walk_in: WalkIn,
-    },
+    pub(super) slots: Arc<Slots>,
+    pub(super) calendars: Arc<Calendars>,
+    pub(super) committed: Arc<Committed>,
+    pub(super) releases: Releases,
+    pub(super) clock: Clock,
+    hold_length: SignedDuration,
 }
 
 /// What is to become of an appointment.
 enum Change {
     Reschedule { start: Timestamp, exception: Option<String> },
     Cancel { reason: Option<String> },
+    Release,
     Move(Move),
     Decline { reason: Option<String> },
     Note { notes: Option<String> },
@@ -86,98 +73,10 @@ impl Appointments {
         calendars: Arc<Calendars>,
         committed: Arc<Committed>,
         clock: Clock,
+        hold_length: SignedDuration,
     ) -> Self {
-        Self { store, auth, slots, calendars, committed, clock }
-    }
-
-    /// Books a slot.
-    ///
-    /// # Errors
-    /// `not_found`, `forbidden`, `slot_unavailable`, `slot_taken`, `patient_busy`, `idempotency_key_reused`, `unavailable`.
-    pub async fn book(&self, viewer: &Viewer, key: &str, book: Book) -> Result<Done<Appointment>> {
-        const OPERATION: &str = "appointment.book";
-        let identity = viewer.identity()?;
-        let now = self.clock.now();
-        let request = book.request(identity, OPERATION, key, now);
-        let patient = match &book.patient {
-            For::Caller => identity.user,
-            For::User(patient) => *patient,
-            // The same for each repetition, and nobody's account.
-            For::WalkIn { .. } => UserId(request::derived_id(&request.of("appointment.book/patient"), 0)),
-        };
-        let staff = self.slots.staff(viewer, book.doctor).await.map_err(unchanged)?;
-        let object = Object::between(book.doctor, patient).with_staff(&staff);
-        access::authorise(OPERATION, viewer, object)?;
-        let practice = access::authorise(access::OVERRIDE_PART, viewer, object);
-        if book.exception.is_some() {
-            practice.clone()?;
-        }
-        if book.patient == For::Caller && staff.contains(&identity.user) {
-            // At the desk a forgotten patient would be the receptionist.
-            return Err(Violation::new("/patientId", "required", "say for whom: patientId or walkIn").into());
-        }
-        let mut calendar = self.calendar(viewer, book.doctor).await?;
-        let mut allowed = allows(&calendar.doctor, &book, now);
-        if allowed.is_err() {
-            // The rules may have changed in what this node has acknowledged and not seen yet.
-            self.committed.catch_up().await;
-            calendar = self.calendar(viewer, book.doctor).await?;
-            allowed = allows(&calendar.doctor, &book, now);
-        }
-        let (start, rule) = match self.admits(&calendar.doctor, &book, patient, allowed).await? {
-            Ok(allowed) => allowed,
-            // A success that is remembered stays one, whatever the rules say by now.
-            Err(refusal) => return self.remembered(&request).await?.ok_or(refusal.into()),
-        };
-        let doctor = &calendar.doctor;
-        let service = doctor.service(book.service)?;
-        let (patient_name, walk_in) = match &book.patient {
-            For::WalkIn { name, walk_in } => (name.clone(), Some(walk_in.clone())),
-            For::Caller | For::User(_) => (self.name_of(identity, patient).await?, None),
-        };
-        let date = rules::local_date(doctor, start);
-        let mut lost = BTreeSet::new();
-        let booking = |id, quotas, rule| Booking {
-            id,
-            doctor,
-            service,
-            patient_id: patient,
-            patient_name: &patient_name,
-            walk_in: walk_in.clone(),
-            start,
-            quotas,
-            reason: book.reason.clone(),
-            pending: service.terms.requires_approval && practice.is_err(),
-            overridden: overridden(rule, book.exception.as_deref()),
-            by: request.actor(),
-            now,
-        };
-        let mut generation = 0;
-        while generation < GENERATIONS {
-            let id = AppointmentId(request::derived_id(&request, generation));
-            let (quotas, limit) = match calendar.places(service, date, &[], &lost) {
-                Ok(quotas) => (quotas, None),
-                Err(limit) => match beyond(limit, book.exception.as_deref()) {
-                    Ok(limit) => (Vec::new(), Some(limit)),
-                    Err(refusal) => return self.remembered(&request).await?.ok_or(refusal.into()),
-                },
-            };
-            let appointment = booking(id, quotas, rule.or(limit)).into_appointment();
-            match self.store.insert(&appointment, &request).await? {
-                Inserted::Done(at) => return Ok(self.acknowledged(appointment, at)),
-                Inserted::Refused(refusal) => {
-                    return Err(self.with_alternatives(refusal, &calendar, book.service, book.start));
-                }
-                Inserted::Exists => {
-                    if let Some(done) = self.recall(id, &request).await? {
-                        return Ok(done);
-                    }
-                    generation += 1;
-                }
-                Inserted::Outnumbered(place) => drop(lost.insert(place)),
-            }
-        }
-        Err(Refusal::IdempotencyKeyReused.into())
+        let releases = Releases::new(store.clone(), calendars.clone(), committed.clone());
+        Self { store, auth, slots, calendars, committed, releases, clock, hold_length }
     }
 
     /// One appointment.
@@ -273,6 +172,24 @@ impl Appointments {
         self.change(viewer, &request, id, rev, &Change::Cancel { reason }).await
     }
 
+    /// Gives back a hold.
+    ///
+    /// # Errors
+    /// `not_found`, also for those of others; `hold_expired`, `illegal_transition` once it is booked, `stale_rev`,
+    /// `idempotency_key_reused`, `unavailable`.
+    pub async fn release(
+        &self,
+        viewer: &Viewer,
+        key: &str,
+        id: AppointmentId,
+        rev: Option<u32>,
+    ) -> Result<Done<Appointment>> {
+        let parts = [&id.to_string(), &format!("{rev:?}")];
+        let parts = parts.map(String::as_str);
+        let request = request::request(viewer.identity()?, RELEASE, key, &parts, self.clock.now());
+        self.change(viewer, &request, id, rev, &Change::Release).await
+    }
+
     /// A patient's appointments that are open or not older than `since`, with the position at which that is true.
     ///
     /// # Errors
@@ -325,12 +242,26 @@ impl Appointments {
                 return Err(Refusal::StaleRev.into());
             }
             let next = self.decide(current, change, practice, request, &lost).await.map_err(unchanged)?;
-            match self.store.replace(&stored, &next, request).await? {
-                Replaced::Done(at) => return Ok(self.acknowledged(next, at)),
+            let heirs = self.releases.heirs(next.doctor_id, &next.freed).await.map_err(unchanged)?;
+            let written = match heirs.is_empty() {
+                true => self.store.replace(&stored, &next, request).await?,
+                false => self.store.hand_over(&stored, &next, request, heirs).await?,
+            };
+            match written {
+                Replaced::Done(at) => {
+                    let done = self.acknowledged(next, at);
+                    self.releases.settle(done.value.doctor_id, &done.value.freed).await.map_err(unknown)?;
+                    return Ok(done);
+                }
                 Replaced::Stale => {}
                 Replaced::Outnumbered(place) => drop(lost.insert(place)),
                 Replaced::Refused(refusal) => {
                     let calendar = self.calendar(viewer, next.doctor_id).await?;
+                    if let Refusal::SlotTaken { .. } | Refusal::SlotUnavailable { rule: Rule::Resource } = refusal
+                        && let Way::Freed = self.make_way(&calendar, &next, false, request).await?
+                    {
+                        continue;
+                    }
                     return Err(self.with_alternatives(refusal, &calendar, next.service_id, next.start));
                 }
             }
@@ -349,6 +280,7 @@ impl Appointments {
     ) -> Result<Appointment> {
         let (by, now) = (request.actor(), request.at);
         match change {
+            Change::Release => Ok(current.hold_ended(Action::Released, by, now)?),
             Change::Move(to) => Ok(current.moved(*to, by, now)?),
             Change::Decline { reason } => Ok(current.declined(reason.clone(), by, now)?),
             Change::Note { notes } => Ok(current.noted(notes.clone(), by, now)?),
@@ -379,13 +311,14 @@ impl Appointments {
                     Err(limit) => (Vec::new(), Some(beyond(limit, exception.as_deref())?)),
                 };
                 let overridden = overridden(rule.or(limit), exception.as_deref());
-                Ok(current.rescheduled(service, (start, quotas), overridden, by, now)?)
+                let next = current.rescheduled(service, (start, quotas), overridden, by, now)?;
+                Ok(Appointment { time_zone: calendar.doctor.zone_name().to_owned(), ..next })
             }
         }
     }
 
     /// The present rules for an appointment, with everything that this node has acknowledged.
-    async fn calendar_of(&self, appointment: &Appointment) -> Result<Arc<Calendar>> {
+    pub(super) async fn calendar_of(&self, appointment: &Appointment) -> Result<Arc<Calendar>> {
         self.committed.catch_up().await;
         Ok(self.calendars.get(appointment.doctor_id).await?.ok_or(Refusal::NotFound)?)
     }
@@ -395,7 +328,44 @@ impl Appointments {
         Done { value, at }
     }
 
-    async fn calendar(&self, viewer: &Viewer, doctor: DoctorId) -> Result<Arc<Calendar>> {
+    /// Whom something is booked for, `stranger` if they have no account, once it is known that the viewer may.
+    pub(super) async fn patient_of(
+        &self,
+        operation: &str,
+        viewer: &Viewer,
+        doctor: DoctorId,
+        patient: &For,
+        stranger: PatientId,
+    ) -> Result<PatientId> {
+        let identity = viewer.identity()?;
+        let id = match patient {
+            For::Caller => identity.user,
+            For::User(patient) => *patient,
+            For::WalkIn { .. } => stranger,
+        };
+        let staff = self.slots.staff(viewer, doctor).await.map_err(unchanged)?;
+        access::authorise(operation, viewer, Object::between(doctor, id).with_staff(&staff))?;
+        if *patient == For::Caller && staff.contains(&identity.user) {
+            // At the desk a forgotten patient would be the receptionist.
+            return Err(Violation::new("/patientId", "required", "say for whom: patientId or walkIn").into());
+        }
+        Ok(id)
+    }
+
+    /// What is written down of a patient.
+    pub(super) async fn written_of(
+        &self,
+        identity: &Identity,
+        id: PatientId,
+        patient: &For,
+    ) -> Result<(String, Option<WalkIn>)> {
+        match patient {
+            For::WalkIn { name, walk_in } => Ok((name.clone(), Some(walk_in.clone()))),
+            For::Caller | For::User(_) => Ok((self.name_of(identity, id).await?, None)),
+        }
+    }
+
+    pub(super) async fn calendar(&self, viewer: &Viewer, doctor: DoctorId) -> Result<Arc<Calendar>> {
         let calendar = self.calendars.get(doctor).await.map_err(unchanged)?.ok_or(Refusal::NotFound)?;
         if !calendar.doctor.is_approved() {
             access::authorise(access::DRAFT, viewer, Object::of_calendar(&calendar.doctor))?;
@@ -405,10 +375,22 @@ impl Appointments {
 
     /// Asks the policy. Returns whether the viewer acts for the practice.
     async fn authorise(&self, operation: &str, viewer: &Viewer, appointment: &Appointment) -> Result<bool> {
+        if operation == RELEASE {
+            // Whoever holds the time, whomever it is for.
+            let owner = appointment.held.map(|held| held.by);
+            access::authorise(operation, viewer, Object { patient: owner, ..Object::default() })?;
+            return Ok(false);
+        }
         let staff = self.slots.staff(viewer, appointment.doctor_id).await?;
         let object = Object::between(appointment.doctor_id, appointment.patient_id).with_staff(&staff);
         access::authorise(operation, viewer, object)?;
         Ok(access::authorise(access::OVERRIDE_PART, viewer, object).is_ok())
+    }
+
+    /// Whether the viewer acts for a doctor's practice.
+    pub(super) async fn is_practice(&self, viewer: &Viewer, doctor: DoctorId) -> Result<bool> {
+        let staff = self.slots.staff(viewer, doctor).await?;
+        Ok(access::authorise(access::OVERRIDE_PART, viewer, Object::of_doctor(doctor).with_staff(&staff)).is_ok())
     }
 
     async fn name_of(&self, identity: &Identity, patient: PatientId) -> Result<String> {
@@ -426,7 +408,7 @@ impl Appointments {
         for generation in 0..GENERATIONS {
             let id = AppointmentId(request::derived_id(request, generation));
             let Some((stored, at)) = self.store.find_latest(id).await.map_err(unchanged)? else { return Ok(None) };
-            if let Some(original) = stored.recall(request)? {
+            if let Some(original) = self.original(&stored, request).await? {
                 return Ok(Some(Done { value: original, at }));
             }
         }
@@ -439,7 +421,15 @@ impl Appointments {
             // The collision was with a write that did not last.
             return Err(Error::Unavailable { cluster: ClusterName::Appointments, outcome: Some(Outcome::Unknown) });
         };
-        Ok(stored.recall(request)?.map(|original| self.acknowledged(original, at)))
+        Ok(self.original(&stored, request).await?.map(|original| self.acknowledged(original, at)))
+    }
+
+    /// What a document of a request's own id remembers of it, there or in the appointment that it has become.
+    async fn original(&self, stored: &Stored, request: &Request) -> Result<Option<Appointment>> {
+        let Some(id) = stored.elsewhere() else { return stored.recall(request) };
+        let found = self.store.find_latest(id).await.map_err(unknown)?;
+        let (became, _) = found.ok_or_else(|| Error::Internal("a trace leads nowhere".to_owned()))?;
+        became.recall_by(stored, request)
     }
 
     fn with_alternatives(&self, refusal: Refusal, calendar: &Calendar, service: ServiceId, start: Timestamp) -> Error {
@@ -456,31 +446,12 @@ impl Appointments {
     }
 }
 
-impl Book {
-    fn request(&self, identity: &Identity, operation: &'static str, key: &str, now: Timestamp) -> Request {
-        let patient = match &self.patient {
-            For::Caller => identity.user.to_string(),
-            For::User(patient) => patient.to_string(),
-            For::WalkIn { .. } => format!("{:?}", self.patient),
-        };
-        let parts = [
-            self.doctor.to_string(),
-            self.service.to_string(),
-            self.start.to_string(),
-            patient,
-            format!("{:?}", self.reason),
-            format!("{:?}", self.exception),
-        ];
-        request::request(identity, operation, key, &parts.each_ref().map(String::as_str), now)
-    }
-}
-
 /// A read that failed before anything of a mutation was written.
-fn unchanged(error: Error) -> Error {
+pub(super) fn unchanged(error: Error) -> Error {
     error.with_outcome(Outcome::NotApplied)
 }
 
 /// A read that failed after a write whose success it was to confirm.
-fn unknown(error: Error) -> Error {
+pub(super) fn unknown(error: Error) -> Error {
     error.with_outcome(Outcome::Unknown)
 }

@@ -1,14 +1,21 @@
 //! Doctors: profile, services and hours. One document each, so that every change is one guarded replace.
 
+mod outside;
 mod terms;
+mod time_off;
+mod zone;
 
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
+pub use self::outside::{Outside, Task};
 pub use self::terms::TermsChange;
-
+use self::time_off::revise;
+pub use self::time_off::{NewTimeOff, OfDoctor};
+pub use self::zone::Keep;
 use super::auth::Auth;
+use super::releases::Releases;
 use super::request::{self, Done};
 use super::slots::{First, Slots};
 use crate::clock::Clock;
@@ -17,14 +24,15 @@ use crate::domain::account::{Identity, Role, Viewer};
 use crate::domain::availability;
 use crate::domain::change::Position;
 use crate::domain::doctor::{Approval, Availability, Doctor, HistoryEntry, Profile, Rating, Service, Terms};
-use crate::domain::history;
 use crate::domain::ids::{DoctorId, ServiceId, UserId};
 use crate::domain::listing::{Filter, Sort};
 use crate::domain::refusal::{Refusal, Violation};
 use crate::error::{ClusterName, Error, Outcome, Result};
-use crate::store::doctors::{DoctorStore, Search};
+use crate::store::appointments::AppointmentStore;
+use crate::store::doctors::{DoctorStore, Search, StoredDoctor};
 use crate::store::idempotency::Request;
 use crate::store::resources::ResourceStore;
+use crate::store::together::Together;
 use crate::views::calendar::Calendar;
 use crate::views::committed::Committed;
 
@@ -42,9 +50,11 @@ const DEFAULT_ZONE: &str = "America/Bogota";
 /// Doctors and their rules.
 pub struct Doctors {
     store: DoctorStore,
+    appointments: AppointmentStore,
     resources: ResourceStore,
     slots: Arc<Slots>,
     committed: Arc<Committed>,
+    releases: Releases,
     /// Whether a new doctor can be booked at once.
     approve_at_once: bool,
     clock: Clock,
@@ -86,13 +96,15 @@ impl Doctors {
     #[must_use]
     pub fn new(
         store: DoctorStore,
-        resources: ResourceStore,
+        appointments: AppointmentStore,
         slots: Arc<Slots>,
         committed: Arc<Committed>,
+        releases: Releases,
         approve_at_once: bool,
         clock: Clock,
     ) -> Self {
-        Self { store, resources, slots, committed, approve_at_once, clock }
+        let resources = store.resources();
+        Self { store, appointments, resources, slots, committed, releases, approve_at_once, clock }
     }
 
     /// Creates the calendar of a new doctor, unless there is one.
@@ -109,8 +121,9 @@ impl Doctors {
             approval: if self.approve_at_once { Approval::Approved } else { Approval::Pending },
             profile: Profile::default(),
             rating: Rating::default(),
-            availability: Availability { rev: 1, time_zone, weekly: Vec::new(), overrides: Vec::new() },
+            availability: Availability::closed(time_zone),
             services: Vec::new(),
+            time_off: Vec::new(),
             staff: Vec::new(),
             history: Vec::new(),
             updated_at: self.clock.now(),
@@ -236,7 +249,8 @@ impl Doctors {
     /// Changes a profile.
     ///
     /// # Errors
-    /// `forbidden`, `not_found`, `stale_rev`, `idempotency_key_reused`, `unavailable`.
+    /// `forbidden`, `not_found`, `stale_rev`, `idempotency_key_reused`, `unavailable`; `validation_failed` for another zone where it
+    /// is not said what becomes of appointments.
     pub async fn update(
         &self,
         viewer: &Viewer,
@@ -244,9 +258,10 @@ impl Doctors {
         id: DoctorId,
         rev: Option<u32>,
         change: &ProfileChange,
+        keep: Option<Keep>,
     ) -> Result<Done<Doctor>> {
-        let parts = [format!("{id} {rev:?} {change:?}")];
-        self.change(viewer, "doctor.update", key, &parts, id, |doctor| {
+        let parts = [format!("{id} {rev:?} {change:?} {keep:?}")];
+        self.change_keeping(viewer, "doctor.update", key, &parts, id, keep, |doctor| {
             stale_unless(rev, doctor.rev)?;
             change.apply(doctor);
             Ok(())
@@ -288,11 +303,12 @@ impl Doctors {
         id: DoctorId,
         rev: Option<u32>,
         hours: Availability,
+        keep: Option<Keep>,
     ) -> Result<Done<Doctor>> {
-        let parts = [format!("{id} {rev:?} {hours:?}")];
+        let parts = [format!("{id} {rev:?} {hours:?} {keep:?}")];
         access::authorise("availability.set", viewer, Object::of_doctor(id))?;
         let hours = availability::validate_availability(hours).map_err(Refusal::Invalid)?;
-        self.change(viewer, "availability.set", key, &parts, id, |doctor| {
+        self.change_keeping(viewer, "availability.set", key, &parts, id, keep, |doctor| {
             stale_unless(rev, doctor.availability.rev)?;
             let rev = doctor.availability.rev + 1;
             doctor.availability = Availability { rev, ..hours.clone() };
@@ -426,6 +442,21 @@ impl Doctors {
         id: DoctorId,
         decide: impl Fn(&mut Doctor) -> Result<(), Refusal>,
     ) -> Result<Done<Doctor>> {
+        self.change_keeping(viewer, operation, key, parts, id, None, decide).await
+    }
+
+    /// The same, with what is said of appointments in case that the zone changes.
+    #[expect(clippy::too_many_arguments, reason = "one more than the function that everybody else calls")]
+    async fn change_keeping(
+        &self,
+        viewer: &Viewer,
+        operation: &'static str,
+        key: &str,
+        parts: &[String],
+        id: DoctorId,
+        keep: Option<Keep>,
+        decide: impl Fn(&mut Doctor) -> Result<(), Refusal>,
+    ) -> Result<Done<Doctor>> {
         access::authorise(operation, viewer, Object::of_doctor(id))?;
         let identity = viewer.identity()?;
         let request = self.request(identity, operation, key, parts);
@@ -439,16 +470,31 @@ impl Doctors {
             }
             let mut next = stored.doctor.clone();
             decide(&mut next)?;
-            next.rev += 1;
-            next.updated_at = request.at;
-            let (action, by) = (operation.to_owned(), request.actor());
-            history::append(&mut next.history, HistoryEntry { rev: next.rev, action, by, at: request.at });
-            if let Some(at) = self.store.replace(&stored, &next, &request).await? {
+            revise(&mut next, &request);
+            if let Some(at) = self.write(&stored, &next, keep, &request).await? {
                 self.committed.acknowledged(at);
                 return Ok(Done { value: next, at });
             }
         }
         Err(Error::Unavailable { cluster: ClusterName::Appointments, outcome: Some(Outcome::NotApplied) })
+    }
+
+    /// Writes the next revision, and what moves with it. `None`: somebody was faster.
+    async fn write(
+        &self,
+        stored: &StoredDoctor,
+        next: &Doctor,
+        keep: Option<Keep>,
+        request: &Request,
+    ) -> Result<Option<Position>> {
+        let Some(changes) = self.changes(stored, next, keep, request).await? else {
+            return self.store.replace(stored, next, request).await;
+        };
+        match self.appointments.write_together(changes).await? {
+            Together::Done(at) => Ok(Some(at)),
+            Together::Stale | Together::Outnumbered(_) => Ok(None),
+            Together::Refused { refusal, .. } => Err(zone::in_the_way(&refusal).into()),
+        }
     }
 
     /// A doctor's calendar is made on first need, should it have failed when they registered.

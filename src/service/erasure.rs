@@ -14,16 +14,20 @@ use tokio::sync::Notify;
 
 use super::auth::Auth;
 use super::random;
+use super::releases::heirs;
 use super::request::Done;
 use crate::clock::Clock;
 use crate::domain::account::{Identity, User};
+use crate::domain::appointment::Appointment;
 use crate::domain::audit::{Deed, Outcome as Audited};
+use crate::domain::entry::TimeOffDay;
 use crate::domain::ids::UserId;
 use crate::domain::refusal::Refusal;
 use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::appointments::AppointmentStore;
 use crate::store::cluster::Cluster;
 use crate::store::doctors::DoctorStore;
+use crate::store::reviews::ReviewStore;
 use crate::store::users::{self, Account};
 use crate::store::{audit, sessions};
 use crate::views::revocations::RETENTION;
@@ -42,6 +46,7 @@ pub struct Erasure {
     users: Cluster,
     appointments: AppointmentStore,
     doctors: DoctorStore,
+    reviews: ReviewStore,
     auth: Arc<Auth>,
     clock: Clock,
     due: Notify,
@@ -53,10 +58,11 @@ impl Erasure {
         users: Cluster,
         appointments: AppointmentStore,
         doctors: DoctorStore,
+        reviews: ReviewStore,
         auth: Arc<Auth>,
         clock: Clock,
     ) -> Self {
-        Self { users, appointments, doctors, auth, clock, due: Notify::new() }
+        Self { users, appointments, doctors, reviews, auth, clock, due: Notify::new() }
     }
 
     /// Closes the caller's account and ends all sessions. The rest is done beside the answer.
@@ -119,6 +125,7 @@ impl Erasure {
         self.erase_as_staff(person, now).await?;
         self.erase_as_patient(person, now).await?;
         self.erase_as_doctor(person, now).await?;
+        self.erase_from_reviews(person, now).await?;
         audit::forget_networks(&self.users, person).await?;
         if is_last {
             users::delete_closed(&self.users, person).await?;
@@ -177,7 +184,41 @@ impl Erasure {
             for stored in found {
                 let stranger = UserId(random::id(now)?);
                 let next = stored.appointment.without_patient(stranger, now);
-                self.appointments.rewrite(&stored, &next, person).await?;
+                let heirs = self.heirs(&next).await?;
+                self.appointments.rewrite(&stored, &next, person, heirs).await?;
+            }
+        }
+    }
+
+    /// The days of its doctor's time off that take over what an appointment gives up.
+    async fn heirs(&self, next: &Appointment) -> Result<Vec<TimeOffDay>> {
+        if next.freed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let doctor = self.doctors.find(next.doctor_id).await?;
+        Ok(doctor.map(|(stored, _)| heirs(&stored.doctor, &next.freed)).unwrap_or_default())
+    }
+
+    /// The rating of a review stays, since the doctor's counts it; whose it was, and what they wrote, does not. Of a doctor goes
+    /// what they answered, and what was said of them.
+    async fn erase_from_reviews(&self, person: UserId, now: Timestamp) -> Result<()> {
+        loop {
+            let found = self.reviews.with_author(person, AT_ONCE).await?;
+            if found.is_empty() {
+                break;
+            }
+            for stored in found {
+                let next = stored.review.without_author(person, UserId(random::id(now)?), now);
+                self.reviews.rewrite(&stored, &next, person).await?;
+            }
+        }
+        loop {
+            let found = self.reviews.with_doctor(person, AT_ONCE).await?;
+            if found.is_empty() {
+                return Ok(());
+            }
+            for stored in found {
+                self.reviews.rewrite(&stored, &stored.review.without_doctor(now), person).await?;
             }
         }
     }
@@ -190,7 +231,7 @@ impl Erasure {
             }
             for stored in found {
                 let next = stored.appointment.without_doctor(now);
-                self.appointments.rewrite(&stored, &next, person).await?;
+                self.appointments.rewrite(&stored, &next, person, Vec::new()).await?;
             }
         }
     }

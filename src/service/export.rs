@@ -13,11 +13,13 @@ use crate::domain::audit::Entry;
 use crate::domain::doctor::Doctor;
 use crate::domain::ids::UserId;
 use crate::domain::refusal::Refusal;
+use crate::domain::review::Review;
 use crate::domain::session::Session;
 use crate::error::Result;
 use crate::store::appointments::AppointmentStore;
 use crate::store::cluster::Cluster;
 use crate::store::doctors::DoctorStore;
+use crate::store::reviews::ReviewStore;
 use crate::store::{audit, sessions, users};
 
 /// Exports that are put together at once: each may hold ten thousand documents in memory.
@@ -34,6 +36,7 @@ pub struct Exports {
     users: Cluster,
     appointments: AppointmentStore,
     doctors: DoctorStore,
+    reviews: ReviewStore,
     turns: Semaphore,
     clock: Clock,
 }
@@ -48,6 +51,10 @@ pub struct Export {
     pub doctor: Option<Doctor>,
     /// As a patient and as a doctor.
     pub appointments: Complete<Appointment>,
+    /// Those that they wrote, or have answered.
+    pub reviews: Complete<Review>,
+    /// Those that they have reported.
+    pub reported: Complete<Review>,
     /// What they did and what was done to them, latest first, as they may see it.
     pub audit: Complete<Entry>,
 }
@@ -62,8 +69,14 @@ pub struct Complete<T> {
 
 impl Exports {
     #[must_use]
-    pub fn new(users: Cluster, appointments: AppointmentStore, doctors: DoctorStore, clock: Clock) -> Self {
-        Self { users, appointments, doctors, turns: Semaphore::new(AT_ONCE), clock }
+    pub fn new(
+        users: Cluster,
+        appointments: AppointmentStore,
+        doctors: DoctorStore,
+        reviews: ReviewStore,
+        clock: Clock,
+    ) -> Self {
+        Self { users, appointments, doctors, reviews, turns: Semaphore::new(AT_ONCE), clock }
     }
 
     /// Everything of a person.
@@ -81,6 +94,8 @@ impl Exports {
         let sessions = sessions::of_user(&self.users, person, LONGEST + 1).await?;
         let doctor = self.doctors.find(person).await?.map(|(stored, _)| stored.doctor);
         let appointments = self.appointments.of_person(person, LONGEST + 1).await?;
+        let reviews = self.reviews.of_person(person, LONGEST + 1).await?;
+        let reported = self.reviews.reported_by(person, LONGEST + 1).await?;
         let concerns = audit::Query { concerns: Some(person), limit: LONGEST + 1, ..audit::Query::default() };
         let entries = audit::list(&self.users, &concerns).await?;
         Ok(Export {
@@ -89,6 +104,8 @@ impl Exports {
             sessions: Complete::of(sessions),
             doctor,
             appointments: Complete::of(appointments),
+            reviews: Complete::of(reviews),
+            reported: Complete::of(reported),
             audit: Complete::of(entries.into_iter().map(|entry| entry.as_seen_by(person)).collect()),
         })
     }

@@ -36,6 +36,15 @@ pub fn derived_id(request: &Request, generation: u8) -> Uuid {
     Builder::from_custom_bytes(bytes).into_uuid()
 }
 
+/// The id of one of several things that are created together.
+#[must_use]
+pub fn part_id(whole: Uuid, place: usize) -> Uuid {
+    let digest = digest([whole.as_bytes().as_slice(), &(place as u64).to_be_bytes()]);
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest.as_ref()[..16]);
+    Builder::from_custom_bytes(bytes).into_uuid()
+}
+
 /// SHA-256 of parts, each preceded by its length, so that no two lists of parts read the same.
 pub(super) fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Digest {
     let mut context = Context::new(&SHA256);

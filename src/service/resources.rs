@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::audit::Audit;
 use super::request::{self, Done};
 use crate::clock::Clock;
@@ -47,11 +49,16 @@ impl Resources {
         Self { store, audit, committed, clock }
     }
 
-    /// Resources by id.
+    /// Resources in the order in which they were made.
     ///
     /// # Errors
     /// `forbidden`, `unavailable`.
-    pub async fn list(&self, viewer: &Viewer, after: Option<ResourceId>, limit: i64) -> Result<Vec<Resource>> {
+    pub async fn list(
+        &self,
+        viewer: &Viewer,
+        after: Option<(Timestamp, ResourceId)>,
+        limit: i64,
+    ) -> Result<Vec<Resource>> {
         // A doctor's own id, so that the grant of doctors fits every doctor.
         let object = Object { doctor: viewer.user(), ..Object::default() };
         access::authorise("resource.list", viewer, object)?;

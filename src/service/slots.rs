@@ -14,7 +14,7 @@ use crate::domain::ids::{DoctorId, ServiceId, UserId};
 use crate::domain::refusal::{Refusal, Violation};
 use crate::domain::slots;
 use crate::error::Result;
-use crate::views::calendar::Calendar;
+use crate::views::calendar::{Calendar, Occupancy};
 use crate::views::calendars::Calendars;
 use crate::views::committed::Committed;
 
@@ -25,8 +25,19 @@ const ALTERNATIVES: usize = 5;
 /// How many days ahead they are looked for.
 const ALTERNATIVE_DAYS: i64 = 7;
 
+/// How many days ahead they are looked for when an appointment has to be moved: longer than any time off.
+const REBOOKING_DAYS: i64 = 200;
 /// Calendars that are read at the same time, where many are needed that are not in memory.
 const LOADS: usize = 16;
+
+/// A time that can be booked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub start: Timestamp,
+    pub end: Timestamp,
+    /// By whoever searches.
+    pub held: bool,
+}
 
 /// The first time of a doctor that can be booked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +60,7 @@ impl Slots {
         Self { calendars, committed, clock }
     }
 
-    /// What can be booked now between two local dates of the doctor, both included.
+    /// What can be booked now between two local dates of the doctor, both included: what is free, and what the viewer holds.
     ///
     /// # Errors
     /// `not_found`, `validation_failed`, `unavailable`.
@@ -59,13 +70,15 @@ impl Slots {
         doctor: DoctorId,
         service: ServiceId,
         dates: &[Date],
-    ) -> Result<(String, Vec<(Timestamp, Timestamp)>)> {
+    ) -> Result<(String, Vec<Found>)> {
         access::admit("slot.search", viewer)?;
         let calendar = self.calendar(viewer, doctor).await?;
         let offered = calendar.doctor.service(service)?;
-        let now = self.clock.now();
-        let free = dates.iter().flat_map(|date| free_now(&calendar, offered, *date, now)).collect();
-        Ok((calendar.doctor.zone_name().to_owned(), free))
+        let (now, user) = (self.clock.now(), viewer.identity().ok().map(|identity| identity.user));
+        let is_own = |start| user.is_some_and(|user| calendar.hold_of(user, service, start).is_some());
+        let found = dates.iter().flat_map(|date| open_now(&calendar, offered, *date, now));
+        let found = found.filter(|slot| !slot.held || is_own(slot.start)).collect();
+        Ok((calendar.doctor.zone_name().to_owned(), found))
     }
 
     /// The first time of each of these doctors that can be booked now, within [`LONGEST_WINDOW_DAYS`].
@@ -136,14 +149,50 @@ pub fn alternatives(
     let date = start.to_zoned(calendar.doctor.availability.time_zone.clone()).date();
     let days = (0..ALTERNATIVE_DAYS).filter_map(|days| date.checked_add(days.days()).ok());
     let mut free: Vec<_> = days
-        .flat_map(|date| free_now(calendar, service, date, now))
-        .filter(|(other, _)| *other != start)
+        .flat_map(|date| open_now(calendar, service, date, now))
+        .filter(|slot| !slot.held && slot.start != start)
+        .map(|slot| (slot.start, slot.end))
         .take(ALTERNATIVES * 8)
         .collect();
     free.sort_by_key(|(other, _)| other.duration_since(start).abs());
     free.truncate(ALTERNATIVES);
     free.sort();
     free
+}
+
+/// Free times for an appointment that has to be moved: near it, or else the first ones after it.
+#[must_use]
+pub fn rebookings(
+    calendar: &Calendar,
+    service: &Service,
+    start: Timestamp,
+    now: Timestamp,
+) -> Vec<(Timestamp, Timestamp)> {
+    let near = alternatives(calendar, service, start, now);
+    if !near.is_empty() {
+        return near;
+    }
+    let date = start.to_zoned(calendar.doctor.availability.time_zone.clone()).date();
+    let days = (ALTERNATIVE_DAYS..REBOOKING_DAYS).filter_map(|days| date.checked_add(days.days()).ok());
+    days.flat_map(|date| open_now(calendar, service, date, now))
+        .filter(|found| !found.held)
+        .map(|found| (found.start, found.end))
+        .take(ALTERNATIVES)
+        .collect()
+}
+
+/// What is free or held of what can be booked now.
+fn open_now(calendar: &Calendar, service: &Service, date: Date, now: Timestamp) -> impl Iterator<Item = Found> {
+    let offered = calendar.offered(service, date).filter(|(_, occupancy)| *occupancy != Occupancy::Taken);
+    let bookable = offered.filter(move |(candidate, _)| {
+        let (from, until) = slots::bookable_window(service, candidate.start.instant());
+        (from..=until).contains(&now)
+    });
+    bookable.map(|(candidate, occupancy)| Found {
+        start: candidate.start.instant(),
+        end: candidate.end.instant(),
+        held: occupancy != Occupancy::Free,
+    })
 }
 
 /// The first time of any service that can be booked now.
@@ -153,24 +202,9 @@ fn first(calendar: &Calendar, now: Timestamp) -> Option<First> {
     days.find_map(|date| {
         let services = calendar.doctor.services.iter();
         let firsts = services.filter_map(|service| {
-            let (start, end) = free_now(calendar, service, date, now).next()?;
-            Some(First { service: service.id, start, end })
+            let free = open_now(calendar, service, date, now).find(|slot| !slot.held)?;
+            Some(First { service: service.id, start: free.start, end: free.end })
         });
         firsts.min_by_key(|first| first.start)
     })
-}
-
-fn free_now(
-    calendar: &Calendar,
-    service: &Service,
-    date: Date,
-    now: Timestamp,
-) -> impl Iterator<Item = (Timestamp, Timestamp)> {
-    calendar
-        .free(service, date)
-        .filter(move |candidate| {
-            let (from, until) = slots::bookable_window(service, candidate.start.instant());
-            (from..=until).contains(&now)
-        })
-        .map(|candidate| (candidate.start.instant(), candidate.end.instant()))
 }

@@ -1,32 +1,36 @@
 //! From the domain to the wire: the entities, and the errors of the registry.
 
 mod admin;
+mod hours;
+mod reviews;
+mod series;
 
 use cita_protocol::appointment::{Appointment as WireAppointment, AppointmentStatus, WalkIn as WireWalkIn};
 use cita_protocol::auth::{AuthReply, ConnectedUser, Role as WireRole, User as WireUser};
 use cita_protocol::doctor::{
-    AllowedPatients, Approval as WireApproval, Availability as WireAvailability, DayRange, Doctor as WireDoctor,
-    DoctorSort, FirstSlot, LiveDoctor, Override, Rating as WireRating, Service as WireService, Weekday as WireWeekday,
-    WeeklyRange,
+    AllowedPatients, Approval as WireApproval, Doctor as WireDoctor, DoctorSort, FirstSlot, LiveDoctor,
+    Rating as WireRating, Service as WireService,
 };
 use cita_protocol::export::{
     Export as WireExport, ExportList, ExportedAppointment, ExportedDoctor, ExportedSession, ExternalIdentity,
 };
 use cita_protocol::session::Session as WireSession;
 use cita_protocol::slot::{LiveSlot as WireLiveSlot, Slot, SlotStatus};
-use cita_protocol::value::{Id, Instant, LocalTime, Money, TimeZone};
+use cita_protocol::value::{Id, Instant, Money, TimeZone};
 use cita_protocol::{ErrorCode, FieldError, Outcome as WireOutcome, Problem};
 use jiff::Timestamp;
-use jiff::civil::{Time, Weekday};
 use uuid::Uuid;
 
 pub use self::admin::{
     account, appointment_event, approval_of, audit_entry, doctor_event, doctor_for, role_of, staff_of,
 };
+pub use self::hours::{availability, holiday_calendar, holidays, keep_of, left, outside, time_off};
+pub use self::reviews::{exported_report, exported_review, moderated_review, review, review_for};
+pub use self::series::{occurrence, series};
 use crate::domain::access::{self, Object};
 use crate::domain::account::{Identity, Role, User, Viewer};
 use crate::domain::appointment::{Appointment, Status};
-use crate::domain::doctor::{Approval, Doctor, LocalRange, Patients, Rating, Service};
+use crate::domain::doctor::{Approval, Doctor, Patients, Rating, Service};
 use crate::domain::ids::SessionId;
 use crate::domain::listing::Sort;
 use crate::domain::refusal::{Refusal, Violation};
@@ -35,7 +39,7 @@ use crate::error::{ClusterName, Error, Outcome};
 use crate::live::project::LiveSlot;
 use crate::service::auth::Grant;
 use crate::service::export::{Complete, Export};
-use crate::service::slots::First;
+use crate::service::slots::{First, Found};
 
 pub fn id(id: Uuid) -> Id {
     Id(id.to_string())
@@ -43,10 +47,6 @@ pub fn id(id: Uuid) -> Id {
 
 pub fn instant(instant: Timestamp) -> Instant {
     Instant(instant.to_string())
-}
-
-fn time(time: Time) -> LocalTime {
-    LocalTime(format!("{:02}:{:02}", time.hour(), time.minute()))
 }
 
 fn number(number: i32) -> u32 {
@@ -100,6 +100,7 @@ pub fn export(export: &Export) -> WireExport {
             profile: WireDoctor { staff: Some(staff_of(rules)), ..doctor(rules) },
             services: rules.services.iter().map(|offered| service(rules, offered)).collect(),
             availability: availability(rules),
+            time_off: rules.time_off.iter().map(|off| time_off(rules, off)).collect(),
             history: rules.history.iter().map(|entry| doctor_event(own, false, entry)).collect(),
         }),
         appointments: complete(&export.appointments, |found| {
@@ -113,6 +114,11 @@ pub fn export(export: &Export) -> WireExport {
                     .collect(),
             }
         }),
+        reviews: complete(&export.reviews, |review| exported_review(export.user.id, review)),
+        review_reports: ExportList {
+            items: export.reported.items.iter().filter_map(|review| exported_report(export.user.id, review)).collect(),
+            truncated: export.reported.truncated,
+        },
         audit: complete(&export.audit, audit_entry),
     }
 }
@@ -251,52 +257,24 @@ pub fn patients_of(patients: AllowedPatients) -> Patients {
     }
 }
 
-pub fn availability(doctor: &Doctor) -> WireAvailability {
-    let hours = &doctor.availability;
-    let weekly = hours.weekly.iter().map(|(day, range)| WeeklyRange {
-        weekday: weekday(*day),
-        from: time(range.from),
-        to: time(range.to),
-    });
-    let overrides = hours.overrides.iter().map(|(date, ranges)| Override {
-        date: date.to_string().into(),
-        ranges: ranges.iter().map(day_range).collect(),
-    });
-    WireAvailability {
-        doctor_id: id(doctor.id.0),
-        rev: hours.rev,
-        time_zone: TimeZone(hours.zone_name().to_owned()),
-        weekly: weekly.collect(),
-        overrides: overrides.collect(),
-    }
-}
-
-fn day_range(range: &LocalRange) -> DayRange {
-    DayRange { from: time(range.from), to: time(range.to) }
-}
-
-fn weekday(weekday: Weekday) -> WireWeekday {
-    match weekday {
-        Weekday::Monday => WireWeekday::Monday,
-        Weekday::Tuesday => WireWeekday::Tuesday,
-        Weekday::Wednesday => WireWeekday::Wednesday,
-        Weekday::Thursday => WireWeekday::Thursday,
-        Weekday::Friday => WireWeekday::Friday,
-        Weekday::Saturday => WireWeekday::Saturday,
-        Weekday::Sunday => WireWeekday::Sunday,
-    }
-}
-
-pub fn slot((start, end): &(Timestamp, Timestamp)) -> Slot {
+pub fn free_slot((start, end): &(Timestamp, Timestamp)) -> Slot {
     Slot { start: instant(*start), end: instant(*end), status: SlotStatus::Free }
+}
+
+pub fn slot(slot: &Found) -> Slot {
+    Slot { start: instant(slot.start), end: instant(slot.end), status: slot_status(slot.held) }
+}
+
+fn slot_status(held: bool) -> SlotStatus {
+    if held { SlotStatus::Held } else { SlotStatus::Free }
 }
 
 pub fn live_slot(slot: &LiveSlot) -> WireLiveSlot {
     WireLiveSlot {
         start: instant(slot.start),
         end: instant(slot.end),
-        status: SlotStatus::Free,
-        held_until: None,
+        status: slot_status(slot.held_until.is_some()),
+        held_until: slot.held_until.map(instant),
         bookable_from: instant(slot.bookable_from),
         bookable_until: instant(slot.bookable_until),
     }
@@ -321,14 +299,17 @@ pub fn appointment(appointment: &Appointment) -> WireAppointment {
         walk_in: appointment.walk_in.as_ref().map(|walk_in| WireWalkIn { phone: walk_in.phone.clone() }),
         service_id: id(appointment.service_id.0),
         service_name: appointment.service_name.clone(),
+        resource_ids: appointment.resources.iter().map(|resource| id(resource.0)).collect(),
         start: instant(appointment.start),
         end: instant(appointment.end),
         time_zone: TimeZone(appointment.time_zone.clone()),
+        series_id: appointment.series.as_ref().map(|series| id(series.id.0)),
         reason: appointment.reason.clone(),
         cancel_reason: appointment.cancel_reason.clone(),
         notes: None,
         created_at: instant(appointment.created_at),
         updated_at: instant(appointment.updated_at),
+        expires_at: appointment.held.filter(|_| appointment.status == Status::Held).map(|held| instant(held.until)),
     }
 }
 
@@ -398,14 +379,20 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::Forbidden => plain(ErrorCode::Forbidden),
         Refusal::NotFound => plain(ErrorCode::NotFound),
         Refusal::SlotTaken { alternatives } => {
-            Problem { alternatives: Some(alternatives.iter().map(slot).collect()), ..plain(ErrorCode::SlotTaken) }
+            Problem { alternatives: Some(alternatives.iter().map(free_slot).collect()), ..plain(ErrorCode::SlotTaken) }
         }
         Refusal::SlotUnavailable { rule } => {
             Problem { rule: Some(rule.as_str().to_owned()), ..plain(ErrorCode::SlotUnavailable) }
         }
+        Refusal::HoldExpired => plain(ErrorCode::HoldExpired),
         Refusal::PatientBusy => plain(ErrorCode::PatientBusy),
+        Refusal::OfSeries { why, occurrences } => {
+            Problem { occurrences: occurrences.iter().map(occurrence).collect(), ..refused(*why) }
+        }
         Refusal::IllegalTransition => plain(ErrorCode::IllegalTransition),
         Refusal::TooLate => Problem { rule: Some("cutoff".to_owned()), ..plain(ErrorCode::IllegalTransition) },
+        Refusal::AlreadyReviewed => plain(ErrorCode::AlreadyReviewed),
+        Refusal::NotReviewable => plain(ErrorCode::NotReviewable),
         Refusal::EmailTaken => plain(ErrorCode::EmailTaken),
         Refusal::StaleRev => plain(ErrorCode::StaleRev),
         Refusal::Invalid(violations) => {

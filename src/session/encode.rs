@@ -27,6 +27,9 @@ pub fn frames(topic: &str, message: Message<'_>, cursor: &str) -> Vec<Frame> {
             snapshot(topic, &upserted.iter().map(|item| convert::appointment(item)).collect::<Vec<_>>(), cursor)
         }
         Message::Snapshot(Update::Doctor(doctor)) => snapshot(topic, &[convert::live_doctor(doctor)], cursor),
+        Message::Snapshot(Update::Reviews { upserted, .. }) => {
+            snapshot(topic, &upserted.iter().map(|item| convert::review(item)).collect::<Vec<_>>(), cursor)
+        }
         Message::Snapshot(Update::Sessions { upserted, .. }) => {
             snapshot(topic, &upserted.iter().map(|item| convert::session(item, None)).collect::<Vec<_>>(), cursor)
         }
@@ -39,6 +42,10 @@ pub fn frames(topic: &str, message: Message<'_>, cursor: &str) -> Vec<Frame> {
         }
         Message::Change(Update::Appointments { upserted, removed }) => {
             let upserted: Vec<Appointment> = upserted.iter().map(|item| convert::appointment(item)).collect();
+            change(topic, upserted, removed.iter().map(ToString::to_string).collect(), cursor)
+        }
+        Message::Change(Update::Reviews { upserted, removed }) => {
+            let upserted = upserted.iter().map(|item| convert::review(item)).collect();
             change(topic, upserted, removed.iter().map(ToString::to_string).collect(), cursor)
         }
         Message::Change(Update::Sessions { upserted, removed }) => {

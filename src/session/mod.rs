@@ -25,6 +25,8 @@ use crate::service::doctors::Doctors;
 use crate::service::erasure::Erasure;
 use crate::service::export::Exports;
 use crate::service::resources::Resources;
+use crate::service::reviews::Reviews;
+use crate::service::series::SeriesOfAppointments;
 use crate::service::slots::Slots;
 
 /// Everything that a session can reach.
@@ -38,7 +40,9 @@ pub struct Services {
     pub doctors: Arc<Doctors>,
     pub resources: Resources,
     pub slots: Arc<Slots>,
-    pub appointments: Appointments,
+    pub appointments: Arc<Appointments>,
+    pub series: SeriesOfAppointments,
+    pub reviews: Reviews,
     pub hub: Arc<Hub>,
     pub clock: Clock,
     pub limits: Limits,

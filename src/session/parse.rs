@@ -1,6 +1,6 @@
 //! From the words of the wire to the values of the domain. Every mistake of a request is found, not only the first.
 
-use cita_protocol::doctor::{DayRange, Override, Weekday as WireWeekday, WeeklyRange};
+use cita_protocol::doctor::{DayRange, Override, Season as WireSeason, Weekday as WireWeekday, WeeklyRange};
 use cita_protocol::value::{Cursor as WireCursor, Id, Instant, LocalDate, LocalTime, Money, TimeZone as WireZone};
 use jiff::Timestamp;
 use jiff::civil::{Date, Time, Weekday};
@@ -8,7 +8,8 @@ use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use crate::domain::availability::{MOST_RESOURCES, parse_zone};
-use crate::domain::doctor::LocalRange;
+use crate::domain::doctor::{LocalRange, Season};
+use crate::domain::holidays::HolidayCalendar;
 use crate::domain::ids::ResourceId;
 use crate::domain::listing::{SEARCH_WORDS, WORD_LENGTH, words};
 use crate::domain::profile::{EXPERIENCE_MAX, check_price, photo_url};
@@ -186,13 +187,41 @@ impl Fields {
         price
     }
 
-    pub fn weekly(&mut self, ranges: &[WeeklyRange]) -> Vec<(Weekday, LocalRange)> {
+    pub fn weekly(&mut self, pointer: &str, ranges: &[WeeklyRange]) -> Vec<(Weekday, LocalRange)> {
         let read = |(index, range): (usize, &WeeklyRange)| {
-            let from = self.time(&format!("/weekly/{index}/from"), &range.from);
-            let to = self.time(&format!("/weekly/{index}/to"), &range.to);
+            let from = self.time(&format!("{pointer}/{index}/from"), &range.from);
+            let to = self.time(&format!("{pointer}/{index}/to"), &range.to);
             (weekday(range.weekday), LocalRange { from, to })
         };
         ranges.iter().enumerate().map(read).collect()
+    }
+
+    pub fn seasons(&mut self, pointer: &str, seasons: &[WireSeason]) -> Vec<Season> {
+        let read = |(index, season): (usize, &WireSeason)| Season {
+            from: self.date(&format!("{pointer}/{index}/from"), &season.from),
+            to: self.date(&format!("{pointer}/{index}/to"), &season.to),
+            weekly: self.weekly(&format!("{pointer}/{index}/weekly"), &season.weekly),
+        };
+        seasons.iter().enumerate().map(read).collect()
+    }
+
+    /// Those of the ids that name a calendar; the others are refused.
+    pub fn holiday_calendars(&mut self, pointer: &str, ids: &[String]) -> Vec<HolidayCalendar> {
+        let expected = "must be an id of holidayCalendar.list, such as CO";
+        let read = |(index, id): (usize, &String)| {
+            self.read(&format!("{pointer}/{index}"), HolidayCalendar::named(id), expected)
+        };
+        ids.iter().enumerate().filter_map(read).collect()
+    }
+
+    /// A year of which the public holidays are known.
+    pub fn holiday_year(&mut self, pointer: &str, year: u32) -> i16 {
+        let years = HolidayCalendar::years();
+        let known = i16::try_from(year).ok().filter(|year| years.contains(year));
+        if known.is_none() {
+            self.refuse(pointer, "out_of_range", format!("must be {} to {}", years.start(), years.end()));
+        }
+        known.unwrap_or_default()
     }
 
     pub fn overrides(&mut self, days: &[Override]) -> Vec<(Date, Vec<LocalRange>)> {

@@ -87,6 +87,7 @@ impl Session {
                 self.subscribe_slots(doctor, service, &dates, &asked, &subscriber).await
             }
             Name::Doctor { doctor } => self.subscribe_doctor(doctor, &asked, &subscriber).await,
+            Name::Reviews { doctor } => self.subscribe_reviews(doctor, &asked, &subscriber).await,
             Name::Calendar { doctor } => self.subscribe_calendar(doctor, &asked, &subscriber).await,
             Name::MyAppointments => self.subscribe_mine(&asked, &subscriber).await,
             Name::MySessions => self.subscribe_sessions(&asked, &subscriber).await,
@@ -137,6 +138,28 @@ impl Session {
                 hub.wait_for(hub.cursor_at(calendar.position())).await;
             }
             if hub.join_doctor(doctor, after, subscriber).is_some() {
+                return Ok(());
+            }
+        }
+        Err(Error::unreadable(ClusterName::Appointments))
+    }
+
+    async fn subscribe_reviews(&self, doctor: DoctorId, asked: &Asked, subscriber: &Subscriber<'_>) -> Result<()> {
+        let (viewer, hub) = (self.viewer(), &self.services.hub);
+        access::authorise(access::REVIEWS_TOPIC, &viewer, Object::of_doctor(doctor))?;
+        asked.no_window()?;
+        self.check_room(&[Topic::Reviews { doctor }])?;
+        for attempt in 0..ATTEMPTS {
+            // Into memory, where the hub asks whether the doctor is shown.
+            self.services.slots.calendar(&viewer, doctor).await?;
+            if let Some(Some(after)) = asked.after
+                && attempt == 0
+                && hub.resume_reviews(doctor, after, subscriber)
+            {
+                return Ok(());
+            }
+            let (at, items) = self.services.reviews.snapshot(doctor).await?;
+            if hub.start_reviews(doctor, at, items, asked.after.is_some(), subscriber).is_ok() {
                 return Ok(());
             }
         }
@@ -200,7 +223,7 @@ impl Session {
             Topic::MyAppointments { user } => {
                 appointments.snapshot_of_patient(*user, kept_since(self.services.clock.now())).await
             }
-            Topic::Slots { .. } | Topic::Doctor { .. } | Topic::MySessions { .. } => {
+            Topic::Slots { .. } | Topic::Doctor { .. } | Topic::Reviews { .. } | Topic::MySessions { .. } => {
                 Err(Error::Internal("no topic of appointments".to_owned()))
             }
         }

@@ -1,5 +1,9 @@
 //! The appointments collection: everything that takes a doctor's time, under the index that makes overlap impossible.
 
+mod holds;
+
+pub use self::holds::{Confirmed, Holding};
+
 use std::collections::BTreeSet;
 
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -12,13 +16,14 @@ use super::cluster::Cluster;
 use super::collection;
 use super::documents::{AppointmentDoc, DoctorDoc, EntryDoc, Outcome, Remembered, is_of_resource, quota};
 use super::idempotency::{Recall, Request, without};
-use super::value::{bson_id, bson_time, position};
+use super::together::{Changes, Together};
+use super::value::{bson_id, bson_time, position, uuid_of};
 use super::whole::{self, reached};
 use super::write::{Verdict, linearizable, read, until_decided};
 use crate::domain::appointment::{Appointment, Status};
 use crate::domain::change::Position;
 use crate::domain::doctor::Doctor;
-use crate::domain::entry::{Entry, Quota};
+use crate::domain::entry::{Entry, Quota, TimeOffDay};
 use crate::domain::ids::{AppointmentId, DoctorId, PatientId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::slots::Rule;
@@ -28,13 +33,15 @@ use crate::error::{Error, Result};
 pub const CLAIMS_INDEX: &str = "doctor_claims";
 /// Unique: no patient is in two places, and no room or device in two hands.
 pub const SHARED_INDEX: &str = "shared_claims";
-const PRIMARY_INDEX: &str = "_id_";
+/// The live holds, by their end.
+const HELD_INDEX: &str = "held_until";
+pub(super) const PRIMARY_INDEX: &str = "_id_";
 
 /// The appointments collection.
 #[derive(Clone)]
 pub struct AppointmentStore {
-    cluster: Cluster,
-    collection: Collection<AppointmentDoc>,
+    pub(super) cluster: Cluster,
+    pub(super) collection: Collection<AppointmentDoc>,
 }
 
 /// An appointment with what its document remembers.
@@ -83,7 +90,7 @@ pub struct Query {
 const LONGEST: SignedDuration = SignedDuration::from_hours(24);
 
 impl Stored {
-    fn new(document: AppointmentDoc) -> Result<Self> {
+    pub(super) fn new(document: AppointmentDoc) -> Result<Self> {
         let appointment = document.to_domain().map_err(|error| Error::Internal(error.to_string()))?;
         Ok(Self { document, appointment })
     }
@@ -103,8 +110,39 @@ impl Stored {
         }
     }
 
-    fn keys_with(&self, request: &Request, next: &Appointment) -> Vec<Remembered> {
+    /// What guards the next revision, and its document, for a transaction that no request to the appointment asked for.
+    pub(super) fn rewritten(&self, next: &Appointment) -> (Document, AppointmentDoc) {
+        let document = AppointmentDoc::from_domain(next, self.document.keys.clone());
+        (self.guard(), document)
+    }
+
+    /// Where the result of the request is, which this document only remembers; and the way back from there.
+    #[must_use]
+    pub fn elsewhere(&self) -> Option<AppointmentId> {
+        self.document.see.map(|id| AppointmentId(uuid_of(id)))
+    }
+
+    /// The original result of a request that another document remembers.
+    ///
+    /// # Errors
+    /// `idempotency_key_reused` when the key was used for something else.
+    pub fn recall_by(&self, trace: &Self, request: &Request) -> Result<Option<Appointment>> {
+        match request.recall(&trace.document.keys) {
+            Recall::New | Recall::Done(None) => Ok(None),
+            Recall::Different => Err(Refusal::IdempotencyKeyReused.into()),
+            Recall::Done(Some(outcome)) => {
+                self.document.at_outcome(outcome).map(Some).map_err(|error| Error::Internal(error.to_string()))
+            }
+        }
+    }
+
+    pub(super) fn keys_with(&self, request: &Request, next: &Appointment) -> Vec<Remembered> {
         request.remember(&self.document.keys, Some(Outcome::of(next)))
+    }
+
+    /// Finds the document as long as it is at this revision.
+    pub(super) fn guard(&self) -> Document {
+        doc! { "_id": self.document.id, "doctorId": self.document.doctor_id, "rev": self.document.rev }
     }
 }
 
@@ -131,7 +169,14 @@ impl AppointmentStore {
         let with = IndexOptions::builder().partial_filter_expression(with).build();
         self.cluster.ensure_index(name, "resource_start", doc! { "resources": 1, "start": 1 }, with).await?;
         self.cluster.ensure_index(name, "doctor_start", doc! { "doctorId": 1, "start": 1, "_id": 1 }, plain()).await?;
-        self.cluster.ensure_index(name, "patient_start", doc! { "patientId": 1, "start": 1, "_id": 1 }, plain()).await
+        let series =
+            IndexOptions::builder().partial_filter_expression(doc! { "seriesId": { "$exists": true } }).build();
+        self.cluster.ensure_index(name, "series", doc! { "seriesId": 1, "start": 1 }, series).await?;
+        let patient = doc! { "patientId": 1, "start": 1, "_id": 1 };
+        self.cluster.ensure_index(name, "patient_start", patient, plain()).await?;
+        let held = doc! { "status": Status::Held.as_str() };
+        let held = IndexOptions::builder().partial_filter_expression(held).build();
+        self.cluster.ensure_index(name, HELD_INDEX, doc! { "status": 1, "expiresAt": 1 }, held).await
     }
 
     /// Books: one insert, decided by the unique indexes.
@@ -166,10 +211,7 @@ impl AppointmentStore {
     /// `unavailable` when the outcome could not be learnt.
     pub async fn replace(&self, current: &Stored, next: &Appointment, request: &Request) -> Result<Replaced> {
         let document = AppointmentDoc::from_domain(next, current.keys_with(request, next));
-        let guard = doc! {
-            "_id": document.id, "doctorId": document.doctor_id, "rev": current.document.rev,
-        };
-        let written = whole::replace(&self.cluster, &self.collection, &guard, &document).await?;
+        let written = whole::replace(&self.cluster, &self.collection, &current.guard(), &document).await?;
         Ok(match written {
             Verdict::Done { value: Some(at), .. } => Replaced::Done(at),
             Verdict::Done { value: None, .. } => Replaced::Stale,
@@ -181,16 +223,24 @@ impl AppointmentStore {
     }
 
     /// Writes the next revision of an appointment from which a person is erased: what they have asked for is no longer
-    /// remembered. `false`: the guard did not match.
+    /// remembered. What it gives up in days of time off, these take. `false`: somebody was faster.
     ///
     /// # Errors
     /// `unavailable` when the outcome could not be learnt.
-    pub async fn rewrite(&self, current: &Stored, next: &Appointment, person: UserId) -> Result<bool> {
-        let document = AppointmentDoc::from_domain(next, without(&current.document.keys, person));
-        let guard = doc! {
-            "_id": document.id, "doctorId": document.doctor_id, "rev": current.document.rev,
-        };
-        match whole::replace(&self.cluster, &self.collection, &guard, &document).await? {
+    pub async fn rewrite(
+        &self,
+        current: &Stored,
+        next: &Appointment,
+        person: UserId,
+        heirs: Vec<TimeOffDay>,
+    ) -> Result<bool> {
+        let keys = without(&current.document.keys, person);
+        let document = AppointmentDoc { see: current.document.see, ..AppointmentDoc::from_domain(next, keys) };
+        if !heirs.is_empty() {
+            let changes = Changes::default().document(current.guard(), document).taken(heirs);
+            return Ok(matches!(self.write_together(changes).await?, Together::Done(_)));
+        }
+        match whole::replace(&self.cluster, &self.collection, &current.guard(), &document).await? {
             Verdict::Done { value, .. } => Ok(value.is_some()),
             Verdict::Duplicate { index, .. } => {
                 Err(Error::Internal(format!("collision on {index} in an appointment that takes nothing new")))
@@ -215,9 +265,11 @@ impl AppointmentStore {
     /// `unavailable` when the cluster does not answer.
     pub async fn of_person(&self, person: UserId, limit: i64) -> Result<Vec<Appointment>> {
         let id = bson_id(person.0);
-        let found = self
-            .find_all(doc! { "kind": { "$exists": false }, "$or": [{ "patientId": id }, { "doctorId": id }] }, limit)
-            .await?;
+        let filter = doc! {
+            "kind": { "$exists": false }, "see": { "$exists": false },
+            "$or": [{ "patientId": id }, { "doctorId": id }],
+        };
+        let found = self.find_all(filter, limit).await?;
         Ok(found.into_iter().map(|stored| stored.appointment).collect())
     }
 
@@ -247,6 +299,32 @@ impl AppointmentStore {
             ],
         };
         self.find_all(filter, limit).await
+    }
+
+    /// A doctor's appointments that are still to come and can be moved, by start, at most `limit`.
+    ///
+    /// # Errors
+    /// `unavailable` when the cluster does not answer.
+    pub async fn ahead_of(&self, doctor: DoctorId, now: Timestamp, limit: i64) -> Result<Vec<Stored>> {
+        let movable = [Status::Pending, Status::Booked].map(Status::as_str).to_vec();
+        let filter = doc! {
+            "doctorId": bson_id(doctor.0),
+            "kind": { "$exists": false },
+            "start": { "$gt": bson_time(now) },
+            "status": { "$in": movable },
+        };
+        self.find_all(filter, limit).await
+    }
+
+    /// The appointments of a doctor with these ids, by start.
+    ///
+    /// # Errors
+    /// `unavailable` when the cluster does not answer.
+    pub async fn with_ids(&self, doctor: DoctorId, ids: &[AppointmentId]) -> Result<Vec<Appointment>> {
+        let ids: Vec<Uuid> = ids.iter().map(|id| bson_id(id.0)).collect();
+        let limit = i64::try_from(ids.len()).unwrap_or(i64::MAX);
+        let found = self.find_all(doc! { "_id": { "$in": ids }, "doctorId": bson_id(doctor.0) }, limit.max(1)).await?;
+        Ok(found.into_iter().map(|stored| stored.appointment).collect())
     }
 
     async fn find_all(&self, filter: Document, limit: i64) -> Result<Vec<Stored>> {
@@ -292,7 +370,8 @@ impl AppointmentStore {
         documents.into_iter().map(|document| Stored::new(document).map(|stored| stored.appointment)).collect()
     }
 
-    /// Every appointment of a patient that is open or not older than `since`, and the position at which that is true.
+    /// Every appointment of a patient that is open or not older than `since`, and their own holds, with the position at which that is
+    /// true.
     ///
     /// # Errors
     /// `unavailable` when the cluster does not answer.
@@ -302,11 +381,14 @@ impl AppointmentStore {
         since: Timestamp,
     ) -> Result<(Position, Vec<Appointment>)> {
         let open: Vec<&str> = Status::ALL.into_iter().filter(|status| status.is_open()).map(Status::as_str).collect();
-        let filter = doc! {
+        // Somebody's holds are theirs, whomever they are for.
+        let ended_or_held = [Status::Expired.as_str(), Status::Held.as_str()];
+        let appointments = doc! {
             "patientId": bson_id(patient.0),
+            "status": { "$nin": ended_or_held.to_vec() },
             "$or": [{ "start": { "$gte": bson_time(since) } }, { "status": { "$in": open } }],
         };
-        self.snapshot(filter).await
+        self.snapshot(doc! { "$or": [appointments, { "shared": { "$in": holds::places(patient) } }] }).await
     }
 
     /// Every appointment of a doctor that lies in a window, and the position at which that is true.
@@ -401,6 +483,12 @@ impl Query {
         }
         if let Some(status) = self.status {
             filter.insert("status", status.as_str());
+        } else {
+            // Ended holds are no appointments: only who asks for them gets them.
+            filter.insert("status", doc! { "$ne": Status::Expired.as_str() });
+        }
+        if self.status == Some(Status::Expired) {
+            filter.insert("see", doc! { "$exists": false });
         }
         if let Some(before) = self.starts_before {
             start.insert("$lt", bson_time(before));
@@ -423,12 +511,12 @@ impl Query {
     }
 }
 
-fn place_of(text: &str) -> Result<Quota> {
+pub(super) fn place_of(text: &str) -> Result<Quota> {
     quota(text).ok_or_else(|| Error::Internal("a place within a limit cannot be read".to_owned()))
 }
 
 /// Which refusal a collision on a unique index stands for.
-fn refusal_of(index: &str, collided: Option<&str>) -> Result<Refusal> {
+pub(super) fn refusal_of(index: &str, collided: Option<&str>) -> Result<Refusal> {
     match index {
         CLAIMS_INDEX => Ok(Refusal::SlotTaken { alternatives: Vec::new() }),
         SHARED_INDEX if collided.is_some_and(is_of_resource) => Ok(Refusal::SlotUnavailable { rule: Rule::Resource }),

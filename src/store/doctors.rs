@@ -9,6 +9,7 @@ use super::cluster::Cluster;
 use super::collection;
 use super::documents::DoctorDoc;
 use super::idempotency::{Recall, Request, without};
+use super::resources::ResourceStore;
 use super::value::bson_id;
 use super::whole;
 use super::write::{Verdict, linearizable, read, until_decided};
@@ -39,10 +40,21 @@ impl StoredDoctor {
         Ok(Self { document, doctor })
     }
 
+    /// What guards the next revision, and its document, for a transaction that no request to the doctor asked for.
+    pub(super) fn rewritten(document: &DoctorDoc, next: &Doctor) -> (Document, DoctorDoc) {
+        (doc! { "_id": document.id, "rev": document.rev }, DoctorDoc::from_domain(next, document.keys.clone()))
+    }
+
     /// Whether it remembers anything that a user has asked for.
     #[must_use]
     pub fn remembers(&self, user: UserId) -> bool {
         without(&self.document.keys, user).len() < self.document.keys.len()
+    }
+
+    /// What guards the next revision, and its document, which remembers the request.
+    pub(super) fn replacement(&self, next: &Doctor, request: &Request) -> (Document, DoctorDoc) {
+        let document = DoctorDoc::from_domain(next, request.remember(&self.document.keys, None));
+        (doc! { "_id": document.id, "rev": self.document.rev }, document)
     }
 
     /// Whether the request succeeded before.
@@ -63,6 +75,12 @@ impl DoctorStore {
     pub fn new(cluster: Cluster) -> Self {
         let collection = cluster.db.collection(collection::DOCTORS);
         Self { cluster, collection }
+    }
+
+    /// The rooms and devices of the same cluster.
+    #[must_use]
+    pub fn resources(&self) -> ResourceStore {
+        ResourceStore::new(self.cluster.clone())
     }
 
     /// Creates the indexes of the collection.

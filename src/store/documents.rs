@@ -6,6 +6,7 @@
 mod doctor;
 mod entry;
 mod resource;
+pub(super) mod review;
 mod shared;
 
 use mongodb::bson::{Bson, DateTime, Uuid};
@@ -15,12 +16,13 @@ pub use self::doctor::DoctorDoc;
 use self::entry::claims;
 pub use self::entry::{Claim, EntryDoc, TimeOffDoc, quota};
 pub use self::resource::ResourceDoc;
-pub(super) use self::shared::is_of_resource;
+pub use self::review::ReviewDoc;
 use self::shared::shared_claims;
+pub(super) use self::shared::{hold_place, is_of_resource, patient_span, patient_tick, resource_claims};
 use super::value::{bson_id, bson_time, instant, uuid_of};
-use crate::domain::appointment::{Action, Appointment, HistoryEntry, Overridden, Status, WalkIn};
+use crate::domain::appointment::{Action, Appointment, Held, HistoryEntry, Overridden, PartOf, Status, WalkIn};
 use crate::domain::history::Actor;
-use crate::domain::ids::{AppointmentId, ResourceId, ServiceId, SessionId, UserId};
+use crate::domain::ids::{AppointmentId, ResourceId, SeriesId, ServiceId, SessionId, UserId};
 
 /// A document that does not read as what it should be.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +90,11 @@ pub struct AppointmentDoc {
     pub start: DateTime,
     pub end: DateTime,
     pub time_zone: String,
+    /// With `rrule`: the series that it was booked with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series_id: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rrule: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,8 +102,21 @@ pub struct AppointmentDoc {
     /// For the doctor alone: left out by the feed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reviewed: bool,
     pub created_at: DateTime,
     pub updated_at: DateTime,
+    /// Whose hold it is or was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<Uuid>,
+    /// When that ends by itself, as the database's clock has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<DateTime>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_place: Option<i32>,
+    /// This document only remembers a request; what came of it is the document with this id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub see: Option<Uuid>,
     /// Left out by the feed, as are `keys` and `shared`.
     #[serde(default)]
     pub history: Vec<HistoryDoc>,
@@ -157,11 +177,18 @@ impl AppointmentDoc {
             start: bson_time(appointment.start),
             end: bson_time(appointment.end),
             time_zone: appointment.time_zone.clone(),
+            series_id: appointment.series.as_ref().map(|series| bson_id(series.id.0)),
+            rrule: appointment.series.as_ref().map(|series| series.rrule.clone()),
             reason: appointment.reason.clone(),
             cancel_reason: appointment.cancel_reason.clone(),
             notes: appointment.notes.clone(),
+            reviewed: appointment.reviewed,
             created_at: bson_time(appointment.created_at),
             updated_at: bson_time(appointment.updated_at),
+            held_by: appointment.held.map(|held| bson_id(held.by.0)),
+            expires_at: appointment.held.map(|held| bson_time(held.until)),
+            held_place: appointment.held.map(|held| i32::from(held.place)),
+            see: None,
             history: appointment.history.iter().map(HistoryDoc::from_domain).collect(),
             keys,
         }
@@ -187,11 +214,17 @@ impl AppointmentDoc {
             start: instant(self.start).map_err(|_| bad("start"))?,
             end: instant(self.end).map_err(|_| bad("end"))?,
             time_zone: self.time_zone.clone(),
+            series: self
+                .series_id
+                .zip(self.rrule.clone())
+                .map(|(id, rrule)| PartOf { id: SeriesId(uuid_of(id)), rrule }),
             reason: self.reason.clone(),
             cancel_reason: self.cancel_reason.clone(),
             notes: self.notes.clone(),
+            reviewed: self.reviewed,
             created_at: instant(self.created_at).map_err(|_| bad("createdAt"))?,
             updated_at: instant(self.updated_at).map_err(|_| bad("updatedAt"))?,
+            held: self.held().map_err(bad)?,
             claims: entry::ticks_of(&self.claims),
             freed: entry::ticks_of(&self.freed),
             quotas: entry::quotas_of(&self.claims).ok_or_else(|| bad("claims"))?,
@@ -207,6 +240,50 @@ impl AppointmentDoc {
         })
     }
 
+    fn held(&self) -> Result<Option<Held>, &'static str> {
+        let (Some(by), Some(until), Some(place)) = (self.held_by, self.expires_at, self.held_place) else {
+            return Ok(None);
+        };
+        Ok(Some(Held {
+            by: UserId(uuid_of(by)),
+            until: instant(until).map_err(|_| "expiresAt")?,
+            place: u8::try_from(place).map_err(|_| "heldPlace")?,
+        }))
+    }
+
+    /// What remembers, under an id of its own, a request that has become another document. It takes nothing and names nobody but
+    /// whoever asked.
+    #[must_use]
+    pub fn trace(&self, id: Uuid, remembered: &Remembered) -> Self {
+        Self {
+            id,
+            rev: 1,
+            status: Status::Expired.as_str().to_owned(),
+            claims: None,
+            shared: None,
+            freed: None,
+            resources: Vec::new(),
+            freed_resources: Vec::new(),
+            doctor_name: String::new(),
+            patient_id: remembered.user,
+            patient_name: String::new(),
+            walk_in: None,
+            service_name: String::new(),
+            series_id: None,
+            rrule: None,
+            reason: None,
+            cancel_reason: None,
+            notes: None,
+            held_by: None,
+            expires_at: None,
+            held_place: None,
+            see: Some(self.id),
+            history: Vec::new(),
+            keys: vec![remembered.clone()],
+            ..self.clone()
+        }
+    }
+
     /// The appointment as it was right after a remembered success, with the notes of now: no second copy of them is kept.
     ///
     /// # Errors
@@ -218,6 +295,10 @@ impl AppointmentDoc {
         then.start = outcome.start;
         then.end = outcome.end;
         then.updated_at = outcome.updated_at;
+        if then.status == Status::Held.as_str() {
+            // That was said when it was booked.
+            then.reason = None;
+        }
         let mut then = then.to_domain()?;
         if then.status != Status::Cancelled {
             // There is one from the end on, and it stays.
@@ -290,5 +371,37 @@ mod serde_bytes_array {
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
         let binary = Binary::deserialize(deserializer)?;
         binary.bytes.try_into().map_err(|_| D::Error::custom("not 32 bytes"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::{deserialize_from_document, doc};
+
+    use super::*;
+
+    /// What is stored are instants. The name of the zone stands beside them, for those who show them, and is never asked.
+    #[test]
+    fn other_zone_data_moves_no_appointment() {
+        let instant = DateTime::from_millis(1_796_133_600_000);
+        let in_zone = |zone: &str| {
+            let id = Uuid::from_bytes([7; 16]);
+            let document = doc! {
+                "_id": id, "doctorId": id, "bucket": 7, "rev": 1, "status": "booked", "claims": [5_987_112, 5_987_113],
+                "doctorName": "Ada", "patientId": id, "patientName": "Eva", "serviceId": id, "serviceName": "Consulta",
+                "start": instant, "end": DateTime::from_millis(1_796_134_200_000), "timeZone": zone,
+                "createdAt": instant, "updatedAt": instant,
+            };
+            let document: AppointmentDoc = deserialize_from_document(document).expect("a document");
+            document.to_domain().expect("an appointment")
+        };
+        let bogota = in_zone("America/Bogota");
+        assert_eq!((bogota.start.to_string(), bogota.claims.len()), ("2026-12-01T14:00:00Z".to_owned(), 2));
+        // Those of a zone whose rules have changed since, or that nobody knows any more, are when they were.
+        for zone in ["Europe/Madrid", "America/Nowhere"] {
+            let other = in_zone(zone);
+            assert_eq!(other.time_zone, zone);
+            assert_eq!(Appointment { time_zone: bogota.time_zone.clone(), ..other }, bogota);
+        }
     }
 }

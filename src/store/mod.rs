@@ -12,8 +12,11 @@ pub mod failure;
 pub mod history;
 pub mod idempotency;
 pub mod resources;
+pub mod reviews;
+pub mod series;
 pub mod sessions;
 pub mod signing_keys;
+pub mod together;
 mod transaction;
 pub mod users;
 pub mod value;
@@ -29,4 +32,5 @@ pub mod collection {
     pub const DOCTORS: &str = "doctors";
     pub const RESOURCES: &str = "resources";
     pub const APPOINTMENTS: &str = "appointments";
+    pub const REVIEWS: &str = "reviews";
 }

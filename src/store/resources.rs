@@ -1,6 +1,7 @@
 //! The resources collection: rooms and devices, one document each. What takes them stands in the appointments.
 
 use futures::TryStreamExt as _;
+use jiff::Timestamp;
 use mongodb::Collection;
 use mongodb::bson::{Uuid, doc};
 
@@ -8,7 +9,7 @@ use super::cluster::Cluster;
 use super::collection;
 use super::documents::ResourceDoc;
 use super::idempotency::{Recall, Request};
-use super::value::bson_id;
+use super::value::{bson_id, bson_time};
 use super::whole::{self, reached};
 use super::write::{Verdict, linearizable, read, until_decided};
 use crate::domain::change::Position;
@@ -106,15 +107,20 @@ impl ResourceStore {
         }
     }
 
-    /// Resources after this one by id, at most `limit`.
+    /// Resources by when they were made, after this one, at most `limit`. There are few: they have no index for it.
     ///
     /// # Errors
     /// `unavailable` when the cluster does not answer.
-    pub async fn list(&self, after: Option<ResourceId>, limit: i64) -> Result<Vec<Resource>> {
-        let filter = after.map_or_else(|| doc! {}, |after| doc! { "_id": { "$gt": bson_id(after.0) } });
+    pub async fn list(&self, after: Option<(Timestamp, ResourceId)>, limit: i64) -> Result<Vec<Resource>> {
+        let later = |(made, id): (Timestamp, ResourceId)| {
+            let made = bson_time(made);
+            let same = doc! { "createdAt": made, "_id": { "$gt": bson_id(id.0) } };
+            doc! { "$or": [{ "createdAt": { "$gt": made } }, same] }
+        };
+        let filter = after.map(later).unwrap_or_default();
         let collection = self.collection.clone();
         let documents: Vec<ResourceDoc> = read(&self.cluster, async move {
-            collection.find(filter).sort(doc! { "_id": 1 }).limit(limit).await?.try_collect().await
+            collection.find(filter).sort(doc! { "createdAt": 1, "_id": 1 }).limit(limit).await?.try_collect().await
         })
         .await?;
         documents.into_iter().map(|document| StoredResource::new(document).map(|stored| stored.resource)).collect()

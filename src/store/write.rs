@@ -102,7 +102,7 @@ where
         Ok(Ok(Err(error))) => {
             let failure = of_write(&error);
             // A collision's message quotes the document: it is not for the log.
-            if !matches!(failure, Failure::Duplicate { .. }) {
+            if !matches!(failure, Failure::Duplicate { .. } | Failure::Conflict) {
                 tracing::warn!(?failure, kind = kind(&error), "write failed");
             }
             Err(failure)

@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use cita_protocol::operation::{Kind, Method};
-use cita_protocol::{CURSOR_HEADER, ErrorCode, Outcome, Problem};
+use cita_protocol::{CURSOR_HEADER, ErrorCode, Operation, Outcome, Problem};
 use http_body_util::LengthLimitError;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -183,9 +183,13 @@ struct Revised {
 
 /// Where what was created can be read; an account is read by its owner alone.
 fn location(door: &Door, uri: &Uri, created: &str) -> String {
-    match door.operation.kind() {
-        Kind::Connection => "/v1/me".to_owned(),
-        Kind::Read | Kind::Mutation => format!("{}/{created}", uri.path()),
+    match (door.operation, door.operation.kind()) {
+        // It is read as what it will become.
+        (Operation::SlotHold, _) => format!("/v1/appointments/{created}"),
+        // It is made under its doctor, and lives on its own.
+        (Operation::ReviewCreate, _) => format!("/v1/reviews/{created}"),
+        (_, Kind::Connection) => "/v1/me".to_owned(),
+        (_, Kind::Read | Kind::Mutation) => format!("{}/{created}", uri.path()),
     }
 }
 
@@ -198,8 +202,6 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 
 #[cfg(test)]
 mod tests {
-    use cita_protocol::Operation;
-
     use super::*;
 
     #[test]

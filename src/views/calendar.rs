@@ -4,14 +4,50 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 
+use crate::domain::appointment::{Appointment, Held, Status};
 use crate::domain::change::{Change, Commit, Position};
 use crate::domain::doctor::{Doctor, Service};
 use crate::domain::entry::{Entry, Period, Quota};
-use crate::domain::ids::{AppointmentId, ResourceId};
+use crate::domain::ids::{AppointmentId, ResourceId, ServiceId, UserId};
 use crate::domain::slots::{self, Candidate, Rule};
 use crate::domain::tick::{Tick, ticks};
+
+/// What has a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occupancy {
+    Free,
+    /// Live holds alone, the last of which ends by itself then.
+    Held(Timestamp),
+    Taken,
+}
+
+impl Occupancy {
+    /// Both have it.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Taken, _) | (_, Self::Taken) => Self::Taken,
+            (Self::Free, other) | (other, Self::Free) => other,
+            (Self::Held(one), Self::Held(two)) => Self::Held(one.max(two)),
+        }
+    }
+}
+
+/// The places of each limit of a service that a date counts in, and the rule that they stand for.
+fn limits(service: &Service, date: Date) -> Vec<(Vec<Quota>, Rule)> {
+    let limits = [
+        (service.terms.daily_limit, Period::Day(date), Rule::DailyLimit),
+        (service.terms.weekly_limit, Period::week_of(date), Rule::WeeklyLimit),
+    ];
+    let places = |limit, period| (1..=limit).map(move |number| Quota { service: service.id, period, number }).collect();
+    let given = limits
+        .into_iter()
+        .filter_map(|(limit, period, rule)| Some((places(u32::try_from(limit?).ok()?, period), rule)));
+    given.collect()
+}
 
 /// A doctor's calendar at one position.
 #[derive(Clone, Debug)]
@@ -22,7 +58,8 @@ pub struct Calendar {
     taken: BTreeMap<Tick, AppointmentId>,
     /// Whatever takes time.
     entries: HashMap<AppointmentId, Entry>,
-    quotas: BTreeSet<Quota>,
+    /// Who takes which place within a limit.
+    quotas: BTreeMap<Quota, AppointmentId>,
     /// The rooms and devices of the doctor's services that it was read with: what takes these is kept, of any doctor.
     resources: BTreeSet<ResourceId>,
     in_use: BTreeMap<(ResourceId, Tick), AppointmentId>,
@@ -34,10 +71,16 @@ impl Calendar {
     /// The calendar of a snapshot.
     #[must_use]
     pub fn new(at: Position, doctor: Doctor, entries: Vec<Entry>) -> Self {
-        let (taken, quotas, resources) = (BTreeMap::new(), BTreeSet::new(), doctor.resources());
-        let (entries_by_id, in_use, foreign) = (HashMap::new(), BTreeMap::new(), HashMap::new());
-        let doctor = Arc::new(doctor);
-        let mut calendar = Self { doctor, at, taken, entries: entries_by_id, quotas, resources, in_use, foreign };
+        let mut calendar = Self {
+            resources: doctor.resources(),
+            doctor: Arc::new(doctor),
+            at,
+            taken: BTreeMap::new(),
+            entries: HashMap::new(),
+            quotas: BTreeMap::new(),
+            in_use: BTreeMap::new(),
+            foreign: HashMap::new(),
+        };
         for entry in &entries {
             calendar.take_in(entry);
         }
@@ -54,7 +97,7 @@ impl Calendar {
             match change {
                 Change::Entry(entry) => self.take_in(entry),
                 Change::Doctor(doctor) if doctor.id == self.doctor.id => self.doctor = doctor.clone(),
-                Change::Doctor(_) | Change::Session(_) | Change::SigningKey => {}
+                Change::Doctor(_) | Change::Review(_) | Change::Session(_) | Change::SigningKey => {}
             }
         }
     }
@@ -95,27 +138,35 @@ impl Calendar {
         self.doctor.resources().is_subset(&self.resources)
     }
 
-    /// Whether no other doctor has a room or a device of a service at this start.
+    /// What of other doctors has any of these rooms and devices then.
     #[must_use]
-    pub fn has_resources(&self, service: &Service, start: Tick) -> bool {
-        let end = start.plus_minutes(service.duration_minutes);
-        service.terms.resources.iter().all(|id| self.in_use.range((*id, start)..(*id, end)).next().is_none())
+    pub fn in_use(&self, resources: &[ResourceId], range: Range<Tick>) -> Occupancy {
+        let owners = resources.iter().flat_map(|id| self.in_use.range((*id, range.start)..(*id, range.end)));
+        self.occupied_by(owners.map(|(_, id)| *id))
+    }
+
+    /// The same, of what a service takes from a start on.
+    #[must_use]
+    pub fn in_use_from(&self, service: &Service, start: Tick) -> Occupancy {
+        self.in_use(&service.terms.resources, start..start.plus_minutes(service.duration_minutes))
     }
 
     fn set(&mut self, entry: &Entry) {
         if let Some(before) = self.entries.remove(&entry.id()) {
+            // Within one commit, what it had may have a new owner already.
             for tick in before.claims() {
-                // Within one commit, the time may have a new owner already.
                 if self.taken.get(tick) == Some(&entry.id()) {
                     self.taken.remove(tick);
                 }
             }
             for quota in before.quotas() {
-                self.quotas.remove(quota);
+                if self.quotas.get(quota) == Some(&entry.id()) {
+                    self.quotas.remove(quota);
+                }
             }
         }
         self.taken.extend(entry.claims().iter().map(|tick| (*tick, entry.id())));
-        self.quotas.extend(entry.quotas());
+        self.quotas.extend(entry.quotas().iter().map(|quota| (*quota, entry.id())));
         if !entry.claims().is_empty() {
             self.entries.insert(entry.id(), entry.clone());
         }
@@ -127,10 +178,21 @@ impl Calendar {
         self.at
     }
 
-    /// Whether nothing takes any of these ticks.
+    /// What has any of these ticks.
     #[must_use]
-    pub fn is_free(&self, footprint: Range<Tick>) -> bool {
-        self.taken.range(footprint).next().is_none()
+    pub fn occupancy(&self, footprint: Range<Tick>) -> Occupancy {
+        self.occupied_by(self.taken.range(footprint).map(|(_, id)| *id))
+    }
+
+    fn occupied_by(&self, owners: impl Iterator<Item = AppointmentId>) -> Occupancy {
+        let owners = owners.map(|id| self.hold(id).map_or(Occupancy::Taken, |(_, held)| Occupancy::Held(held.until)));
+        owners.fold(Occupancy::Free, Occupancy::and)
+    }
+
+    /// The live hold that an entry is.
+    fn hold(&self, id: AppointmentId) -> Option<(&Appointment, Held)> {
+        let appointment = self.entries.get(&id).or_else(|| self.foreign.get(&id))?.appointment()?;
+        Some((appointment, appointment.held.filter(|_| appointment.status == Status::Held)?))
     }
 
     /// What takes any of these ticks, in the order of time.
@@ -158,33 +220,63 @@ impl Calendar {
         own: &[Quota],
         lost: &BTreeSet<Quota>,
     ) -> Result<Vec<Quota>, Rule> {
-        let limits = [
-            (service.terms.daily_limit, Period::Day(date), Rule::DailyLimit),
-            (service.terms.weekly_limit, Period::week_of(date), Rule::WeeklyLimit),
-        ];
+        self.places_where(service, date, own, |quota| !self.has_place(quota) && !lost.contains(quota))
+    }
+
+    /// Whether somebody has a place within a limit.
+    #[must_use]
+    pub fn has_place(&self, quota: &Quota) -> bool {
+        self.quotas.contains_key(quota)
+    }
+
+    /// The same as [`Self::places`], the first of those that `is_left` says are.
+    ///
+    /// # Errors
+    /// The limit that is reached.
+    pub fn places_where(
+        &self,
+        service: &Service,
+        date: Date,
+        own: &[Quota],
+        is_left: impl Fn(&Quota) -> bool,
+    ) -> Result<Vec<Quota>, Rule> {
         let mut places = Vec::new();
-        for (limit, period, rule) in limits {
-            let Some(limit) = limit.and_then(|limit| u32::try_from(limit).ok()) else { continue };
-            let kept = own.iter().copied().find(|quota| (quota.service, quota.period) == (service.id, period));
-            let mut left = (1..=limit)
-                .map(|number| Quota { service: service.id, period, number })
-                .filter(|quota| !self.quotas.contains(quota) && !lost.contains(quota));
+        for (limit, rule) in limits(service, date) {
+            let period = limit.first().map(|quota| quota.period);
+            let kept = own.iter().copied().find(|quota| quota.service == service.id && Some(quota.period) == period);
+            let mut left = limit.into_iter().filter(&is_left);
             places.push(kept.or_else(|| left.next()).ok_or(rule)?);
         }
         Ok(places)
     }
 
-    /// The starts of a local date that are offered and not taken.
-    pub fn free(&self, service: &Service, date: Date) -> impl Iterator<Item = Candidate> {
-        let within_limits = self.places(service, date, &[], &BTreeSet::new()).is_ok();
-        let candidates = if within_limits { slots::candidates(&self.doctor, service, date) } else { Vec::new() };
-        candidates.into_iter().filter(|candidate| self.has_room_for(service, candidate))
+    /// What keeps further sessions of a service from a date: where places are only held, the first of them that ends makes way.
+    fn within_limits(&self, service: &Service, date: Date) -> Occupancy {
+        let occupancy = limits(service, date).into_iter().map(|(limit, _)| {
+            let owners: Option<Vec<AppointmentId>> =
+                limit.iter().map(|quota| self.quotas.get(quota).copied()).collect();
+            let Some(owners) = owners else { return Occupancy::Free };
+            let ends = owners.into_iter().filter_map(|id| self.hold(id)).map(|(_, held)| held.until);
+            ends.min().map_or(Occupancy::Taken, Occupancy::Held)
+        });
+        occupancy.fold(Occupancy::Free, Occupancy::and)
     }
 
-    /// Whether neither the doctor's time nor what the service shares with others is taken.
+    /// The starts of a local date that are offered, and what has them.
+    pub fn offered(&self, service: &Service, date: Date) -> impl Iterator<Item = (Candidate, Occupancy)> {
+        let within_limits = self.within_limits(service, date);
+        slots::candidates(&self.doctor, service, date).into_iter().map(move |candidate| {
+            let time = self.occupancy(candidate.footprint.clone());
+            let occupancy = within_limits.and(time).and(self.in_use_from(service, candidate.start));
+            (candidate, occupancy)
+        })
+    }
+
+    /// Somebody's hold on exactly this time.
     #[must_use]
-    pub fn has_room_for(&self, service: &Service, candidate: &Candidate) -> bool {
-        self.is_free(candidate.footprint.clone()) && self.has_resources(service, candidate.start)
+    pub fn hold_of(&self, user: UserId, service: ServiceId, start: Timestamp) -> Option<&Appointment> {
+        let (hold, _) = self.hold(*self.taken.get(&Tick::floor(start))?)?;
+        hold.is_hold_of(user, service, start).then_some(hold)
     }
 }
 

@@ -61,13 +61,9 @@ pub fn somebody(dice: &mut Dice) -> Doctor {
             ..Profile::default()
         },
         rating: Rating { sum: (0..count).map(|_| 1 + u32::try_from(dice.throw(5)).unwrap()).sum(), count },
-        availability: Availability {
-            rev: 1,
-            time_zone: parse_zone("America/Bogota").unwrap(),
-            weekly: Vec::new(),
-            overrides: Vec::new(),
-        },
+        availability: Availability::closed(parse_zone("America/Bogota").unwrap()),
         services: Vec::new(),
+        time_off: Vec::new(),
         staff: Vec::new(),
         history: Vec::new(),
         updated_at: Timestamp::UNIX_EPOCH,

@@ -9,5 +9,6 @@ mod join;
 mod outage;
 mod process;
 mod reply;
+mod series;
 mod start;
 mod stream;

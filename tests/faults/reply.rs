@@ -14,7 +14,7 @@ use crate::harness::mongo::shared;
 use crate::harness::proxy::{Fault, Proxy};
 
 /// A clinic whose appointments lie behind a proxy.
-async fn behind_proxy() -> (Clinic, Proxy) {
+pub(super) async fn behind_proxy() -> (Clinic, Proxy) {
     let (shared, name) = (shared().await, format!("t{}", Uuid::new_v4().simple()));
     let proxy = Proxy::to(&shared.appointments_uri).await;
     let users = database(&shared.users_uri, &name);

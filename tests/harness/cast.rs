@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use super::clinic::{Clinic, PASSWORD, Person, Practice, at, date, key, text};
 use super::office::Office;
+use super::visits::visit;
 
 /// Who calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,9 @@ impl Caller {
         Self::Admin,
     ];
 }
+
+/// Twice, half a year apart: where nobody else is given a time.
+const RRULE: &str = "FREQ=WEEKLY;INTERVAL=26;COUNT=2";
 
 /// A clinic with one of each.
 pub struct Cast {
@@ -122,6 +126,13 @@ impl Cast {
         text(&connection.request("appointment.book", booking, Some(key())).await.expect("a free time").data, "id")
     }
 
+    /// The patient's hold on a time of its own: the same until it is released, since there may not be many.
+    pub async fn hold(&self) -> String {
+        let connection = self.clinic.connect(&self.patient).await;
+        let slot = self.practice.booking(&at(&date(50), "09:00"));
+        text(&connection.request("slot.hold", slot, Some(key())).await.expect("a free time").data, "id")
+    }
+
     /// A new request of the patient, which the practice has to approve.
     pub async fn request(&self) -> String {
         let service = self.with_approval.get_or_init(|| async {
@@ -148,6 +159,27 @@ impl Cast {
             moved.expect("the move is legal");
         }
         id
+    }
+
+    /// A new series of the patient with the doctor, and its first appointment.
+    pub async fn series(&self) -> (String, String) {
+        let connection = self.clinic.connect(&self.patient).await;
+        let mut booking = self.practice.booking(&self.free_time());
+        booking["rrule"] = json!(RRULE);
+        let booked = connection.request("series.book", booking, Some(key())).await.expect("free times").data;
+        (text(&booked, "id"), text(&booked["appointments"][0], "id"))
+    }
+
+    /// A new review by the patient of a visit to the doctor.
+    pub async fn review(&self) -> String {
+        let review = self.unwritten_review().await;
+        let connection = self.clinic.connect(&self.patient).await;
+        text(&connection.request("review.create", review, Some(key())).await.expect("a review").data, "id")
+    }
+
+    async fn unwritten_review(&self) -> Value {
+        let visit = visit(&self.clinic, &self.practice, &self.patient, &self.free_time()).await;
+        json!({ "doctorId": self.practice.doctor.id, "appointmentId": visit, "rating": 4, "text": "Escucha\ncon calma" })
     }
 
     /// A good input for an operation. A new operation needs its case here.
@@ -193,6 +225,15 @@ impl Cast {
                     "price": { "amountMinor": 9_000_000, "currency": "COP" }, "timeZone": "America/Bogota" })
             }
             Operation::ServiceList | Operation::AvailabilityGet => json!({ "doctorId": doctor }),
+            Operation::TimeOffList | Operation::AppointmentListOutside => json!({ "doctorId": doctor }),
+            // Far from the times that are given out.
+            Operation::TimeOffCreate => {
+                json!({ "doctorId": doctor, "from": { "date": date(340) }, "to": { "date": date(341), "time": "12:00" },
+                    "reason": "Congreso" })
+            }
+            Operation::TimeOffDelete => json!({ "doctorId": doctor, "id": self.time_off().await }),
+            Operation::HolidayCalendarList => json!({}),
+            Operation::HolidayCalendarGet => json!({ "id": "CO", "year": 2026 }),
             Operation::ServiceCreate => {
                 json!({ "doctorId": doctor, "name": "Control", "durationMinutes": 20,
                     "price": { "amountMinor": 9_000_000, "currency": "COP" } })
@@ -204,7 +245,10 @@ impl Cast {
                 let weekly: Vec<_> =
                     days.iter().map(|day| json!({ "weekday": day, "from": "08:00", "to": "18:00" })).collect();
                 let overrides = json!([{ "date": date(300), "ranges": [{ "from": "10:00", "to": "11:00" }] }]);
-                json!({ "doctorId": doctor, "timeZone": "America/Bogota", "weekly": weekly, "overrides": overrides })
+                let seasons = json!([{ "from": date(320), "to": date(330),
+                    "weekly": [{ "weekday": "monday", "from": "07:00", "to": "13:00" }] }]);
+                json!({ "doctorId": doctor, "timeZone": "America/Bogota", "weekly": weekly, "overrides": overrides,
+                    "seasons": seasons })
             }
             Operation::SlotSearch => {
                 json!({ "doctorId": doctor, "serviceId": service, "from": date(1), "to": date(2),
@@ -217,6 +261,10 @@ impl Cast {
                 json!({ "doctorId": doctor, "serviceId": service, "start": self.free_time(), "reason": "Dolor de cabeza",
                     "patientId": self.patient.id })
             }
+            Operation::SlotHold => {
+                json!({ "doctorId": doctor, "serviceId": service, "start": self.free_time(), "patientId": self.patient.id })
+            }
+            Operation::HoldRelease => json!({ "id": self.hold().await }),
             Operation::AppointmentGet => json!({ "id": self.appointment().await }),
             Operation::AppointmentList => {
                 json!({ "doctorId": doctor, "patientId": self.patient.id, "from": at(&date(0), "00:00"),
@@ -231,6 +279,24 @@ impl Cast {
                 json!({ "id": self.appointment_after(&["checkIn"]).await })
             }
             Operation::AppointmentSetNotes => json!({ "id": self.appointment().await, "notes": "Reposo\ny agua" }),
+            Operation::SeriesPreview => {
+                json!({ "doctorId": doctor, "serviceId": service, "start": self.free_time(), "rrule": RRULE,
+                    "patientId": self.patient.id })
+            }
+            Operation::SeriesBook => {
+                let start = self.free_time();
+                json!({ "doctorId": doctor, "serviceId": service, "start": start, "rrule": RRULE, "only": [start],
+                    "reason": "Control", "patientId": self.patient.id })
+            }
+            Operation::SeriesGet => json!({ "id": self.series().await.0 }),
+            Operation::SeriesReschedule => {
+                let (id, first) = self.series().await;
+                json!({ "id": id, "from": first, "start": self.free_time() })
+            }
+            Operation::SeriesCancel => {
+                let (id, first) = self.series().await;
+                json!({ "id": id, "from": first, "reason": "Ya no hace falta" })
+            }
             Operation::AppointmentHistory => json!({ "id": self.appointment().await }),
             Operation::DoctorHistory => json!({ "id": doctor }),
             Operation::PatientFind => json!({ "email": self.patient.email }),
@@ -247,6 +313,17 @@ impl Cast {
             Operation::AdminUpdateResource => json!({ "id": self.room().await, "name": "Ecógrafo", "kind": "device" }),
             Operation::AdminArchiveResource => json!({ "id": self.room().await }),
             Operation::AdminListAudit => json!({ "userId": self.patient.id }),
+            Operation::ReviewList => json!({ "doctorId": doctor, "pageSize": 5 }),
+            Operation::ReviewCreate => self.unwritten_review().await,
+            Operation::ReviewUpdate => json!({ "id": self.review().await, "rating": 2, "text": "" }),
+            Operation::ReviewReply => json!({ "id": self.review().await, "text": "Gracias" }),
+            Operation::ReviewReport => json!({ "id": self.review().await, "reason": "Nombra a otra persona" }),
+            Operation::AdminListReviews => {
+                json!({ "reported": false, "status": "published", "doctorId": doctor, "pageSize": 5 })
+            }
+            Operation::AdminHideReview | Operation::AdminRestoreReview => {
+                json!({ "id": self.review().await, "reason": "Se ha revisado" })
+            }
             Operation::Subscribe => json!({ "topic": self.practice.calendar(), "from": date(0), "to": date(7) }),
             Operation::Unsubscribe => json!({ "topic": self.practice.slots(&date(1)) }),
         }
@@ -265,6 +342,13 @@ impl Cast {
 
     async fn room(&self) -> String {
         room(&self.clinic, &self.admin).await
+    }
+
+    async fn time_off(&self) -> String {
+        let connection = self.clinic.connect(&self.practice.doctor).await;
+        let data =
+            json!({ "doctorId": self.practice.doctor.id, "from": { "date": date(345) }, "to": { "date": date(345) } });
+        text(&connection.request("timeOff.create", data, Some(key())).await.expect("time off is taken").data, "id")
     }
 
     async fn service(&self) -> String {

@@ -8,6 +8,7 @@ pub mod process;
 pub mod proxy;
 pub mod rest;
 pub mod socket;
+pub mod visits;
 pub mod watch;
 
 use std::time::{Duration, Instant};

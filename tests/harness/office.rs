@@ -12,11 +12,12 @@ use cita::service::accounts::Accounts;
 use cita::service::auth::Auth;
 use cita::service::doctors::Doctors;
 use cita::service::erasure::Erasure;
+use cita::service::releases::Releases;
 use cita::service::slots::Slots;
 use cita::store::appointments::AppointmentStore;
 use cita::store::cluster::Cluster;
 use cita::store::doctors::DoctorStore;
-use cita::store::resources::ResourceStore;
+use cita::store::reviews::ReviewStore;
 use cita::views::calendars::Calendars;
 use cita::views::committed::Committed;
 use cita::views::revocations::Revocations;
@@ -47,13 +48,20 @@ impl Office {
         let auth = Arc::new(auth.expect("accounts"));
         let calendars = Arc::new(Calendars::new(Box::new(|_| Box::pin(std::future::ready(Ok(None)))), 1));
         let committed = Arc::new(Committed::default());
-        let slots = Arc::new(Slots::new(calendars, committed.clone(), Clock));
+        let slots = Arc::new(Slots::new(calendars.clone(), committed.clone(), Clock));
+        let releases = Releases::new(store.clone(), calendars, committed.clone());
         let (outbox, mails) = mpsc::channel(100);
-        let rooms = ResourceStore::new(appointments.clone());
-        let calendar = Arc::new(Doctors::new(doctors.clone(), rooms, slots, committed, true, Clock));
+        let calendar = Arc::new(Doctors::new(doctors.clone(), store.clone(), slots, committed, releases, true, Clock));
         Self {
             accounts: Accounts::new(users.clone(), auth.clone(), calendar, outbox, Clock),
-            erasure: Erasure::new(users.clone(), store, doctors, auth.clone(), Clock),
+            erasure: Erasure::new(
+                users.clone(),
+                store,
+                doctors,
+                ReviewStore::new(appointments.clone()),
+                auth.clone(),
+                Clock,
+            ),
             users,
             appointments,
             auth,

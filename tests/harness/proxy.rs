@@ -134,9 +134,13 @@ fn next_fault(plan: &watch::Sender<Plan>, chunk: &[u8]) -> Option<Fault> {
     let mut found = None;
     plan.send_if_modified(|plan| {
         let Some((command, fault)) = plan.fault.filter(|_| plan.left > 0) else { return false };
-        // A command is a document whose first field is a text of its name: type 2, name, zero.
-        let field = [&[2], command.as_bytes(), &[0]].concat();
-        if !chunk.windows(field.len()).any(|window| window == field) {
+        // A command is a document whose first field has its name: type, name, zero. Its value is a text, or a 1 where it
+        // is about no collection.
+        let is_field = |kind: u8| {
+            let field = [&[kind], command.as_bytes(), &[0]].concat();
+            chunk.windows(field.len()).any(|window| window == field)
+        };
+        if !is_field(2) && !is_field(16) {
             return false;
         }
         found = Some(fault);

@@ -74,6 +74,14 @@ async fn a_service_is_for_new_patients_or_for_known_ones() {
             }
         }
     }
+    for (patient, service, bookable) in
+        [(known, &control, true), (known, &first_visit, false), (new, &control, false), (staff, &control, true)]
+    {
+        let slot = json!({ "doctorId": cast.practice.doctor.id, "serviceId": service, "start": cast.free_time() });
+        let explained = ask(clinic, patient, "slot.explain", slot).await.unwrap();
+        assert_eq!(explained["bookable"], json!(bookable), "{explained}");
+        assert_eq!(explained.get("rule").and_then(Value::as_str), (!bookable).then_some("patients"), "{explained}");
+    }
     let walk_in = |service: &str| {
         let mut booking = booking(&cast, service, &cast.free_time(), new);
         booking.as_object_mut().unwrap().remove("patientId");

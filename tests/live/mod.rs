@@ -2,9 +2,11 @@
 
 mod contest;
 pub mod doctor;
+mod holds;
 mod limits;
 mod model;
 mod resume;
 mod rooms;
+mod series;
 mod sessions;
 mod topics;

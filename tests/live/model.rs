@@ -1,4 +1,4 @@
-//! Random bookings, moves and cancellations by many clients on two nodes, against a model: the calendar never overlaps,
+//! Random holds, bookings, moves and cancellations by many clients on two nodes, against a model: the calendar never overlaps,
 //! what was acknowledged is there, and every watcher ends up with what a fresh snapshot shows.
 
 use std::collections::BTreeMap;
@@ -32,9 +32,29 @@ async fn walk(connection: Connection, practice: Practice, services: Vec<String>,
     let mut mine: BTreeMap<String, Value> = BTreeMap::new();
     for _ in 0..ROUNDS {
         let start = at(&date(2), &format!("{:02}:{:02}", 8 + random.below(4), 15 * random.below(4)));
-        let open: Vec<String> =
-            mine.iter().filter(|(_, item)| item["status"] == "booked").map(|(id, _)| id.clone()).collect();
-        let outcome = match (random.below(4), open.is_empty()) {
+        let of = |status: &str| -> Vec<String> {
+            mine.iter().filter(|(_, item)| item["status"] == status).map(|(id, _)| id.clone()).collect()
+        };
+        let (open, held) = (of("booked"), of("held"));
+        let outcome = match (random.below(7), open.is_empty()) {
+            (4, _) if !held.is_empty() => {
+                let id = &held[random.below(held.len())];
+                connection.request("hold.release", json!({ "id": id }), Some(key())).await
+            }
+            (5, _) if !held.is_empty() => {
+                let hold = &mine[&held[random.below(held.len())]];
+                let mut booking = practice.booking(hold["start"].as_str().unwrap());
+                booking["serviceId"] = hold["serviceId"].clone();
+                if random.below(2) == 0 {
+                    booking["holdId"] = hold["id"].clone();
+                }
+                connection.request("appointment.book", booking, Some(key())).await
+            }
+            (6, _) => {
+                let mut slot = practice.booking(&start);
+                slot["serviceId"] = json!(services[random.below(services.len())]);
+                connection.request("slot.hold", slot, Some(key())).await
+            }
             (0, false) => {
                 let id = &open[random.below(open.len())];
                 connection.request("appointment.cancel", json!({ "id": id }), Some(key())).await
@@ -50,6 +70,8 @@ async fn walk(connection: Connection, practice: Practice, services: Vec<String>,
             }
         };
         match outcome {
+            // An ended hold is no item any more.
+            Ok(reply) if reply.data["status"] == "expired" => drop(mine.remove(&text(&reply.data, "id"))),
             Ok(reply) => drop(mine.insert(text(&reply.data, "id"), reply.data)),
             Err(error) => assert!(is_refusal(&error), "{error}"),
         }
@@ -61,10 +83,10 @@ fn is_refusal(error: &ClientError) -> bool {
     matches!(error.code(), Some(ErrorCode::SlotTaken | ErrorCode::PatientBusy | ErrorCode::SlotUnavailable))
 }
 
-/// No two booked appointments overlap.
+/// No two booked appointments or holds overlap.
 fn assert_no_overlap<'a>(items: impl Iterator<Item = &'a Value>, seed: u64) {
     let mut booked: Vec<(&str, &str)> = items
-        .filter(|item| item["status"] == "booked")
+        .filter(|item| item["status"] == "booked" || item["status"] == "held")
         .map(|item| (item["start"].as_str().unwrap(), item["end"].as_str().unwrap()))
         .collect();
     booked.sort_unstable();

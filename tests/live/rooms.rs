@@ -72,6 +72,71 @@ async fn a_room_is_used_by_one_doctor_at_a_time() {
     book(&two, second, "14:00").await.expect("a slot that is shown is a slot that books");
 }
 
+/// Who holds a time holds the room: it really books, and others see and are told so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hold_keeps_the_room() {
+    let House { clinic, practices } = house().await;
+    let [first, second] = &practices;
+    let (one, two) = (clinic.patient().await, clinic.patient().await);
+    let (one, two) = (clinic.connect(&one).await, clinic.connect(&two).await);
+    let mut watcher = Watcher::start(clinic.anon().await, &second.slots(&date(2)), None).await;
+    let start = at(&date(2), "09:00");
+    let free = watcher.view.items.clone();
+    let is_held = |view: &View| view.items.get(&start).is_some_and(|slot| slot["status"] == "held");
+    let hold = one.request("slot.hold", first.booking(&start), Some(key())).await.unwrap().data;
+    let seen = watcher.until(is_held).await;
+    assert_eq!(seen.items[&start]["heldUntil"], hold["expiresAt"]);
+    assert!(!shown(&clinic, second).await.contains(&start), "not searched");
+    assert_eq!(rule_of(&book(&two, second, "09:00").await.unwrap_err()).as_deref(), Some("resource"));
+    let refused = two.request("slot.hold", second.booking(&start), Some(key())).await.unwrap_err();
+    assert_eq!(rule_of(&refused).as_deref(), Some("resource"), "{refused}");
+    let explained = two.request("slot.explain", second.booking(&start), None).await.unwrap().data;
+    assert_eq!((&explained["code"], &explained["rule"]), (&json!("slot_unavailable"), &json!("resource")));
+
+    one.request("hold.release", json!({ "id": hold["id"] }), Some(key())).await.expect("it is live");
+    watcher.until(|view| view.items == free).await;
+    let hold = two.request("slot.hold", second.booking(&start), Some(key())).await.expect("the room is free").data;
+    assert_eq!(rule_of(&book(&one, first, "09:00").await.unwrap_err()).as_deref(), Some("resource"));
+    let booked = book(&two, second, "09:00").await.expect("what is held can be booked");
+    assert_eq!((&booked["id"], &booked["resourceIds"]), (&hold["id"], &hold["resourceIds"]));
+    assert_eq!(
+        rule_of(&book(&one, first, "09:30").await.unwrap_err()).as_deref(),
+        Some("resource"),
+        "it kept the room"
+    );
+}
+
+/// A series is told of the room like of everything else that is against it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_series_needs_the_room_each_time() {
+    let House { clinic, practices } = house().await;
+    let [first, second] = &practices;
+    let (one, two) = (clinic.patient().await, clinic.patient().await);
+    let (one, two) = (clinic.connect(&one).await, clinic.connect(&two).await);
+    let taken = second.booking(&at(&date(9), "09:00"));
+    two.request("appointment.book", taken, Some(key())).await.expect("the room is free");
+    let mut series = first.booking(&at(&date(2), "09:00"));
+    series["rrule"] = json!("FREQ=WEEKLY;COUNT=3");
+    let preview = one.request("series.preview", series.clone(), None).await.unwrap().data;
+    let verdicts: Vec<_> = preview["occurrences"].as_array().unwrap().iter().map(|one| text(one, "status")).collect();
+    assert_eq!(verdicts, ["free", "unavailable", "free"]);
+    assert_eq!(preview["occurrences"][1]["rule"], "resource");
+    let refused = one.request("series.book", series.clone(), Some(key())).await.unwrap_err();
+    assert_eq!(rule_of(&refused).as_deref(), Some("resource"), "{refused}");
+    let problem = refused.problem().unwrap();
+    assert_eq!(json!(problem.occurrences), json!([preview["occurrences"][1]]), "as the preview has them");
+    series["only"] = json!([preview["occurrences"][0]["start"], preview["occurrences"][2]["start"]]);
+    let booked = one.request("series.book", series, Some(key())).await.expect("the rest is free").data;
+    let forward = json!({ "id": booked["id"], "start": at(&date(2), "09:30") });
+    one.request("series.reschedule", forward, Some(key())).await.expect("its own rooms are in no way");
+    let blocked = at(&date(2), "14:00");
+    let taken = second.booking(&at(&date(16), "14:00"));
+    two.request("appointment.book", taken, Some(key())).await.expect("the room is free");
+    let onto = json!({ "id": booked["id"], "start": blocked });
+    let refused = one.request("series.reschedule", onto, Some(key())).await.unwrap_err();
+    assert_eq!(rule_of(&refused).as_deref(), Some("resource"), "{refused}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn buffers_take_the_doctor_and_not_the_room() {
     let House { clinic, practices } = house().await;
@@ -191,6 +256,19 @@ async fn a_service_takes_only_what_there_is() {
     assert_eq!(update(json!([room])).await.unwrap_err().code(), Some(ErrorCode::ValidationFailed));
     let listed = doctor.request("resource.list", json!({}), None).await.unwrap().data;
     assert_eq!(listed["items"], json!([first]));
+    let mut made = vec![text(&first, "id")];
+    for name in ["Z", "A"] {
+        let data = json!({ "name": name, "kind": "device" });
+        made.push(text(&boss_at.request("admin.createResource", data, Some(key())).await.unwrap().data, "id"));
+    }
+    let (mut seen, mut page) = (Vec::new(), json!({ "pageSize": 1 }));
+    loop {
+        let listed = doctor.request("resource.list", page.clone(), None).await.unwrap().data;
+        seen.extend(listed["items"].as_array().unwrap().iter().map(|item| text(item, "id")));
+        let Some(next) = listed.get("nextPageToken") else { break };
+        page["pageToken"] = next.clone();
+    }
+    assert_eq!(seen, made, "in the order in which they were made");
 }
 
 /// A doctor whose services begin to use a room sees who has it already.

@@ -18,8 +18,11 @@ async fn every_operation_answers_at_its_route() {
         let token = match operation {
             Operation::AuthLogout => login(url, &cast.admin).await.token,
             Operation::MeDelete => cast.spare(Caller::Admin).await.unwrap().token,
+            Operation::HoldRelease => cast.patient.token.clone(),
             // Which no admin may.
             Operation::AppointmentSetNotes => cast.practice.doctor.token.clone(),
+            Operation::ReviewCreate | Operation::ReviewUpdate => cast.patient.token.clone(),
+            Operation::ReviewReply => cast.practice.doctor.token.clone(),
             _ => cast.admin.token.clone(),
         };
         let input = cast.valid_input(operation).await;
@@ -49,7 +52,7 @@ async fn every_operation_answers_at_its_route() {
             assert_eq!(again.header("location"), location, "{name}");
             check_after(&rest, &answer).await;
         }
-        if operation == Operation::AppointmentBook {
+        if matches!(operation, Operation::AppointmentBook | Operation::SlotHold) {
             assert_eq!(location, format!("/v1/appointments/{}", output["id"].as_str().unwrap()));
             let read = rest.send("GET", location, &[], None).await;
             assert_eq!((read.json(), read.header("etag")), (output, etag.as_str()));

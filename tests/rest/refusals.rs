@@ -44,7 +44,7 @@ async fn refusals_are_problems() {
         ("GET", "/v1/doctors/%c0%ae", nothing, "", 404, "not_found"),
         ("GET", "/docs/%2e%2e%2fCargo.toml", nothing, "", 404, "not_found"),
         ("GET", "/docs/nothing.js", nothing, "", 404, "not_found"),
-        ("GET", "/v1/series", nothing, "", 404, "not_found"),
+        ("GET", "/v1/waitlist", nothing, "", 404, "not_found"),
         ("TRACE", "/v1/me", nothing, "", 405, "method_not_allowed"),
         ("BREW", "/v1/me", nothing, "", 405, "method_not_allowed"),
         ("DELETE", "/livez", nothing, "", 405, "method_not_allowed"),

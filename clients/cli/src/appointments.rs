@@ -3,9 +3,10 @@
 use cita_protocol::appointment::{
     Appointment, AppointmentGetRequest, AppointmentListRequest, BookRequest, CancelRequest, RescheduleRequest,
 };
+use cita_protocol::slot::{HoldReleaseRequest, HoldRequest};
 use cita_protocol::{Instant, Operation, Page};
 
-use crate::args::Book;
+use crate::args::{Book, Hold};
 use crate::client::Client;
 use crate::directory::{PAGE_SIZE, find_both};
 use crate::failure::Failure;
@@ -21,6 +22,7 @@ pub async fn book(client: &mut Client, book: Book) -> Result<(), Failure> {
         doctor_id: doctor.id,
         service_id: service.id,
         start: parse_start(&book.start, &zone)?,
+        hold_id: None,
         reason: book.reason,
         patient_id: None,
         walk_in: None,
@@ -31,6 +33,27 @@ pub async fn book(client: &mut Client, book: Book) -> Result<(), Failure> {
         .await
         .map_err(|failure| failure.in_zone(&zone))?;
     tell(client, &booked).await
+}
+
+pub async fn hold(client: &mut Client, hold: Hold) -> Result<(), Failure> {
+    client.required_session()?;
+    let (doctor, service) = find_both(client, &hold.doctor, &hold.service).await?;
+    let zone = times::zone(&doctor.time_zone)?;
+    let request = HoldRequest {
+        doctor_id: doctor.id,
+        service_id: service.id,
+        start: parse_start(&hold.start, &zone)?,
+        patient_id: None,
+    };
+    let held =
+        client.mutate(Operation::SlotHold, &request, hold.key).await.map_err(|failure| failure.in_zone(&zone))?;
+    tell(client, &held).await
+}
+
+pub async fn release(client: &mut Client, id: &str, key: Option<String>) -> Result<(), Failure> {
+    let request = HoldReleaseRequest { id: id.into(), rev: None };
+    let released = client.mutate(Operation::HoldRelease, &request, key).await?;
+    tell(client, &released).await
 }
 
 pub async fn reschedule(client: &mut Client, id: &str, start: &str, key: Option<String>) -> Result<(), Failure> {
@@ -102,6 +125,9 @@ pub(crate) async fn tell(client: &mut Client, appointment: &Appointment) -> Resu
     field("doctor", &appointment.doctor_name);
     field("patient", &appointment.patient_name);
     field("service", &appointment.service_name);
+    if let Some(until) = &appointment.expires_at {
+        field("until", &times::clock(until, &zone));
+    }
     if let Some(reason) = &appointment.reason {
         field("reason", reason);
     }

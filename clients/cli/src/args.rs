@@ -85,6 +85,44 @@ Examples:
         /// Id or part of the name
         doctor: String,
     },
+    /// Show when a doctor receives patients
+    #[command(after_help = "Example:\n  cita-cli hours rojas")]
+    Hours {
+        /// Id or part of the name
+        doctor: String,
+    },
+    /// List the rooms and devices that doctors share; for admins also: add, rename and archive them
+    #[command(after_help = "\
+Examples:
+  cita-cli --profile doctor resources
+  cita-cli --profile admin resources add 'Consultorio 2'
+  cita-cli --profile admin resources add Ecógrafo --kind device
+  cita-cli --profile admin resources rename 0193b0a2-… 'Consultorio 3'
+  cita-cli --profile admin resources archive 0193b0a2-…")]
+    Resources {
+        #[command(subcommand)]
+        what: Option<ResourcesCommand>,
+    },
+    /// List, take and take back a doctor's time off; for the doctor, their staff and admins
+    #[command(after_help = "\
+Examples:
+  cita-cli --profile doctor time-off list
+  cita-cli --profile doctor time-off add 2026-12-20 2027-01-06 --reason Vacation
+  cita-cli --profile desk time-off --doctor rojas add 2026-12-04T12:00 2026-12-04T15:30
+  cita-cli --profile doctor time-off remove 0193b0a2-…")]
+    TimeOff {
+        /// Id or part of the name; default: yourself
+        #[arg(long, value_name = "DOCTOR")]
+        doctor: Option<String>,
+        #[command(subcommand)]
+        what: TimeOffCommand,
+    },
+    /// List the appointments that a doctor's present hours and time off no longer allow, with times to move them to
+    #[command(after_help = "Example:\n  cita-cli --profile doctor outside")]
+    Outside {
+        /// Id or part of the name; default: yourself
+        doctor: Option<String>,
+    },
     /// List the times that can be booked, in the doctor's local time
     #[command(after_help = "\
 Examples:
@@ -100,6 +138,21 @@ Examples:
 When the time has just been taken, free times nearby are printed. When the connection breaks, the booking is sent again
 with the same key, so that it happens once.")]
     Book(Book),
+    /// Keep a time for some minutes, before you book it
+    #[command(after_help = "\
+Examples:
+  cita-cli hold rojas general 2026-12-01T09:30
+  cita-cli book rojas general 2026-12-01T09:30      (uses the hold)")]
+    Hold(Hold),
+    /// Give back a time that you hold
+    #[command(after_help = "Example:\n  cita-cli release 0193b0a2-…")]
+    Release {
+        /// Id of the hold
+        id: String,
+        /// Idempotency key; give that of an earlier attempt to learn its outcome
+        #[arg(long)]
+        key: Option<String>,
+    },
     /// Move an appointment; the old time is kept until the new one is won
     #[command(after_help = "Example:\n  cita-cli reschedule 0193b0a2-… 2026-12-02T10:00")]
     Reschedule {
@@ -152,6 +205,11 @@ with the same key, so that it happens once.")]
         /// Id of the appointment
         id: String,
     },
+    /// Try, book and cancel recurring appointments
+    Series {
+        #[command(subcommand)]
+        what: SeriesCommand,
+    },
     /// List your appointments, as a patient or as a doctor
     Appointments {
         /// Those of the past too
@@ -162,6 +220,26 @@ with the same key, so that it happens once.")]
     Show {
         /// Id of the appointment
         id: String,
+    },
+    /// Read what patients say of a doctor
+    #[command(after_help = "Example:\n  cita-cli reviews rojas")]
+    Reviews {
+        /// Id or part of the name
+        doctor: String,
+    },
+    /// Review a visit that took place
+    #[command(after_help = "Example:\n  cita-cli review 0193b0a2-… 5 'She explains everything'")]
+    Review {
+        /// Id of the appointment
+        appointment: String,
+        /// 1 to 5, the best
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=5))]
+        rating: u32,
+        /// What you have to say; everybody can read it
+        text: Option<String>,
+        /// Idempotency key; give that of an earlier attempt to learn its outcome
+        #[arg(long)]
+        key: Option<String>,
     },
     /// Watch live: what there is, then every change, until Ctrl-C
     ///
@@ -175,6 +253,66 @@ Examples:
         #[command(subcommand)]
         what: Watched,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ResourcesCommand {
+    /// Make a room or a device
+    Add {
+        /// Its name
+        name: String,
+        /// What it is
+        #[arg(long, value_enum, default_value_t = KindArgument::Room)]
+        kind: KindArgument,
+        /// Idempotency key; give that of an earlier attempt to learn its outcome
+        #[arg(long)]
+        key: Option<String>,
+    },
+    /// Give it another name
+    Rename {
+        /// Id of the room or device
+        id: String,
+        /// The new name
+        name: String,
+    },
+    /// Let no further service have it; those that have it keep it
+    Archive {
+        /// Id of the room or device
+        id: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum KindArgument {
+    Room,
+    Device,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TimeOffCommand {
+    /// Those that are not over
+    List,
+    /// Take time off: nothing can be booked into it from then on
+    Add(TimeOffAdd),
+    /// Take one back: its time is free again
+    Remove {
+        /// Id of the time off
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct TimeOffAdd {
+    /// First day, 2026-12-20, or a local time of the doctor, 2026-12-20T12:00
+    pub from: String,
+    /// Last day, included, or a local time; default: the first day alone
+    pub to: Option<String>,
+    /// Why, for the practice alone
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Idempotency key; give that of an earlier attempt to learn its outcome
+    #[arg(long)]
+    pub key: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -216,6 +354,61 @@ pub enum SessionsCommand {
         /// Id of the session, or `others`: all but this one
         id: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SeriesCommand {
+    /// Show for each occurrence whether it can be booked; books nothing
+    #[command(after_help = "Example:\n  cita-cli series preview rojas general 2026-12-01T09:30 'FREQ=WEEKLY;COUNT=10'")]
+    Preview(Plan),
+    /// Book all occurrences, or those given with --only; if one cannot be had, none is booked
+    #[command(after_help = "\
+Examples:
+  cita-cli series book rojas general 2026-12-01T09:30 'FREQ=WEEKLY;COUNT=10'
+  cita-cli series book rojas general 2026-12-01T09:30 'FREQ=WEEKLY;COUNT=3' --only 2026-12-01T09:30 --only 2026-12-15T09:30")]
+    Book(BookSeries),
+    /// Cancel all appointments that are still to come, or one and those that follow it
+    #[command(after_help = "Example:\n  cita-cli series cancel 0193b0a2-… --from 0193b0a9-…")]
+    Cancel {
+        /// Id of the series
+        id: String,
+        /// Id of the first appointment to cancel; default: all
+        #[arg(long, value_name = "APPOINTMENT")]
+        from: Option<String>,
+        /// Why
+        #[arg(long)]
+        reason: Option<String>,
+        /// Idempotency key; give that of an earlier attempt to learn its outcome
+        #[arg(long)]
+        key: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Id or part of the doctor's name
+    pub doctor: String,
+    /// Id or part of the service's name
+    pub service: String,
+    /// The first occurrence: RFC 3339, or local time of the doctor: 2026-12-01T09:30
+    pub start: String,
+    /// Rule of RFC 5545 with COUNT or UNTIL, such as FREQ=WEEKLY;BYDAY=MO,TH;COUNT=10
+    pub rrule: String,
+}
+
+#[derive(Debug, Args)]
+pub struct BookSeries {
+    #[command(flatten)]
+    pub plan: Plan,
+    /// Start of an occurrence that is wanted, may be repeated; default: all
+    #[arg(long, value_name = "START")]
+    pub only: Vec<String>,
+    /// Why you come
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Idempotency key; give that of an earlier attempt to learn its outcome
+    #[arg(long)]
+    pub key: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -319,6 +512,19 @@ pub struct Book {
     /// Why you come
     #[arg(long)]
     pub reason: Option<String>,
+    /// Idempotency key; give that of an earlier attempt to learn its outcome
+    #[arg(long)]
+    pub key: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Hold {
+    /// Id or part of the doctor's name
+    pub doctor: String,
+    /// Id or part of the service's name
+    pub service: String,
+    /// RFC 3339, or local time of the doctor: 2026-12-01T09:30
+    pub start: String,
     /// Idempotency key; give that of an earlier attempt to learn its outcome
     #[arg(long)]
     pub key: Option<String>,

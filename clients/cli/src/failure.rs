@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use crate::output::{Output, plain};
-use crate::screen;
+use crate::{screen, series};
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
@@ -127,6 +127,12 @@ impl Failure {
         lines.extend(problem.rule.iter().map(|rule| format!("  rule: {}", plain(rule))));
         if let Some(wait) = problem.retry_after_ms {
             lines.push(format!("  try again in {} s", wait.div_ceil(1000)));
+        }
+        if !problem.occurrences.is_empty() {
+            let zone = self.zone.clone().unwrap_or(TimeZone::UTC);
+            lines.extend(problem.occurrences.iter().map(|occurrence| series::against(occurrence, &zone)));
+            // Each says what is free near itself.
+            return lines;
         }
         let alternatives = problem.alternatives.as_deref().unwrap_or_default();
         if !alternatives.is_empty() {

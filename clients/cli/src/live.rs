@@ -369,14 +369,17 @@ mod tests {
             walk_in: None,
             service_id: "s".into(),
             service_name: "S".into(),
+            resource_ids: Vec::new(),
             start: "1".into(),
             end: "2".into(),
             time_zone: "UTC".into(),
             reason: Some(reason.into()),
+            series_id: None,
             cancel_reason: None,
             notes: None,
             created_at: "0".into(),
             updated_at: "0".into(),
+            expires_at: None,
         };
         let upsert = |item| Change { topic: "t".into(), upserted: vec![item], removed: Vec::new() };
         let mut model = Model::default();

@@ -14,15 +14,19 @@ mod client;
 mod credentials;
 mod directory;
 mod failure;
+mod hours;
 mod moves;
 mod output;
 mod password;
+mod resources;
+mod reviews;
 mod screen;
+mod series;
 mod sessions;
 mod times;
 mod watch;
 
-use args::{Arguments, Command, SessionsCommand, Watched};
+use args::{Arguments, Command, SeriesCommand, SessionsCommand, Watched};
 use client::{Access, Client};
 use failure::Failure;
 use output::Output;
@@ -63,8 +67,14 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         Command::Doctors(search) => directory::doctors(&mut open(Access::Known)?, search).await,
         Command::Doctor { doctor } => directory::doctor(&mut open(Access::Known)?, &doctor).await,
         Command::Services { doctor } => directory::services(&mut open(Access::Known)?, &doctor).await,
+        Command::Hours { doctor } => hours::show(&mut open(Access::Known)?, &doctor).await,
+        Command::Resources { what } => resources::run(&mut open(Access::User)?, what).await,
+        Command::TimeOff { doctor, what } => hours::time_off(&mut open(Access::User)?, doctor, what).await,
+        Command::Outside { doctor } => hours::outside(&mut open(Access::User)?, doctor).await,
         Command::Slots(range) => directory::slots(&mut open(Access::Known)?, &range).await,
         Command::Book(book) => appointments::book(&mut open(Access::User)?, book).await,
+        Command::Hold(hold) => appointments::hold(&mut open(Access::User)?, hold).await,
+        Command::Release { id, key } => appointments::release(&mut open(Access::User)?, &id, key).await,
         Command::Reschedule { id, start, key } => {
             appointments::reschedule(&mut open(Access::User)?, &id, &start, key).await
         }
@@ -76,8 +86,19 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         Command::NoShow(to) => moves::advance(&mut open(Access::User)?, Operation::AppointmentNoShow, to).await,
         Command::Undo(to) => moves::advance(&mut open(Access::User)?, Operation::AppointmentUndo, to).await,
         Command::History { id } => moves::history(&mut open(Access::User)?, &id).await,
+        Command::Series { what } => match what {
+            SeriesCommand::Preview(plan) => series::preview(&mut open(Access::User)?, plan).await,
+            SeriesCommand::Book(book) => series::book(&mut open(Access::User)?, book).await,
+            SeriesCommand::Cancel { id, from, reason, key } => {
+                series::cancel(&mut open(Access::User)?, &id, from, reason, key).await
+            }
+        },
         Command::Appointments { all } => appointments::list(&mut open(Access::User)?, all).await,
         Command::Show { id } => appointments::show(&mut open(Access::User)?, &id).await,
+        Command::Reviews { doctor } => reviews::list(&mut open(Access::Known)?, &doctor).await,
+        Command::Review { appointment, rating, text, key } => {
+            reviews::write(&mut open(Access::User)?, &appointment, rating, text, key).await
+        }
         Command::Watch { what } => match what {
             Watched::Slots(range) => watch::slots(open(Access::Known)?, &range).await,
             Watched::Doctor { doctor } => watch::doctor(open(Access::Known)?, &doctor).await,

@@ -81,7 +81,7 @@ pub async fn calendar(
 }
 
 /// A doctor's id is their user's id.
-async fn own_profile(client: &mut Client) -> Result<Doctor, Failure> {
+pub async fn own_profile(client: &mut Client) -> Result<Doctor, Failure> {
     let request = DoctorGetRequest { id: client.required_session()?.user.id, after: None };
     let profile = client.read(Operation::DoctorGet, request).await;
     profile.map_err(|failure: Failure| match failure.code() {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::account::{NewAccount, Role, normalised_email};
+use crate::domain::appointment::Status;
 use crate::domain::ids::UserId;
 use crate::domain::profile::{EXPERIENCE_MAX, QUALIFICATIONS};
 
@@ -64,11 +65,11 @@ fn every_doctor_is_complete_whenever_the_clinic_is_made() {
         assert_eq!(doctors.len(), data::DOCTORS.len());
         for (doctor, physician) in doctors.iter().zip(data::DOCTORS) {
             assert!(doctor.is_approved(), "{}", doctor.name);
-            let (profile, rating) = (&doctor.profile, doctor.rating);
+            let profile = &doctor.profile;
             assert!(profile.qualifications.len() <= QUALIFICATIONS.0 && !profile.qualifications.is_empty());
             assert!(profile.experience_years.is_some_and(|years| years <= EXPERIENCE_MAX));
             assert_eq!(profile.price, doctor.services[0].price);
-            assert!((rating.count..=rating.count * 5).contains(&rating.sum), "{rating:?}");
+            assert_eq!(doctor.rating, Rating::default(), "what the reviews come to");
             assert_eq!(doctor.availability.overrides.is_empty(), physician.exceptions.is_empty(), "{now}");
             assert_eq!(validate_availability(doctor.availability.clone()).as_ref(), Ok(&doctor.availability));
             assert!((1..=3).contains(&doctor.services.len()));
@@ -109,11 +110,24 @@ fn every_appointment_could_be_booked_when_it_was() {
 }
 
 #[test]
+fn two_doctors_share_a_room_and_services_take_only_what_there_is() {
+    let now = at("2026-08-03T14:00:00Z");
+    let (doctors, _) = clinic(now);
+    let made: BTreeMap<_, _> = resources(now).into_iter().map(|(resource, _)| (resource.id, resource.kind)).collect();
+    assert_eq!(made.len(), data::RESOURCES.len());
+    let taken: Vec<_> = doctors.iter().flat_map(Doctor::resources).collect();
+    assert!(taken.iter().all(|id| made.contains_key(id)));
+    let rooms = taken.iter().filter(|id| made[*id] == ResourceKind::Room);
+    assert_eq!(rooms.count(), 2);
+}
+
+#[test]
 fn nobody_is_in_two_places() {
     for now in moments() {
         let (doctors, patients) = clinic(now);
         let (mut claims, mut spent, mut ids) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        for Planned { appointment, request } in appointments(&doctors, &patients, now) {
+        let mut used = BTreeSet::new();
+        for Planned { appointment, request, .. } in appointments(&doctors, &patients, now) {
             assert!(ids.insert(appointment.id), "two of one id");
             assert_eq!(appointment.id.0, derived_id(&request, 0));
             assert!(!appointment.claims.is_empty());
@@ -122,6 +136,9 @@ fn nobody_is_in_two_places() {
             }
             for tick in ticks(appointment.patient_ticks()) {
                 assert!(spent.insert((appointment.patient_id, tick)), "{appointment:?}");
+                for resource in &appointment.resources {
+                    assert!(used.insert((*resource, tick)), "{appointment:?}");
+                }
             }
         }
     }
@@ -137,6 +154,9 @@ fn every_doctor_has_some_past_and_mostly_coming_appointments() {
             let own = || planned.iter().map(|planned| &planned.appointment).filter(|own| own.doctor_id == doctor.id);
             let coming = own().filter(|own| own.start >= now).count();
             assert!((8..=15).contains(&own().count()) && coming >= 6, "{} {now}: {coming} coming", doctor.name);
+            let is_over = |own: &&Appointment| own.end <= now;
+            assert!(own().filter(is_over).all(|own| own.status == Status::Fulfilled && own.rev == 3));
+            assert!(own().filter(|own| !is_over(own)).all(|own| own.status == Status::Booked));
             assert!(own().all(|own| own.start > weeks(-2) && own.start < weeks(3)));
         }
     }

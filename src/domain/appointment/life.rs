@@ -64,6 +64,10 @@ impl Appointment {
 
     /// The state before the latest move, if that may still be taken back. Whatever keeps it from that is said here.
     fn before_latest(&self, now: Timestamp) -> Option<Status> {
+        // A review is of a visit that took place.
+        if self.reviewed {
+            return None;
+        }
         // Who notes something meanwhile moves nothing.
         let latest = self.history.iter().rfind(|entry| entry.action != Action::Noted)?;
         let before = match (latest.action, self.status) {
@@ -172,9 +176,12 @@ mod tests {
             time_zone: "America/Bogota".to_owned(),
             reason: None,
             cancel_reason: None,
+            series: None,
             notes: None,
+            reviewed: false,
             created_at: minute(0),
             updated_at: minute(0),
+            held: None,
             claims: vec![Tick(1), Tick(2)],
             freed: vec![Tick(9)],
             quotas: Vec::new(),

@@ -13,10 +13,9 @@ fn range(from: &str, to: &str) -> LocalRange {
 
 fn availability(weekly: &[(Weekday, LocalRange)], overrides: &[(Date, &[LocalRange])]) -> Availability {
     Availability {
-        rev: 1,
-        time_zone: TimeZone::UTC,
         weekly: weekly.to_vec(),
         overrides: overrides.iter().map(|(date, ranges)| (*date, ranges.to_vec())).collect(),
+        ..Availability::closed(TimeZone::UTC)
     }
 }
 
@@ -156,6 +155,52 @@ fn hours_are_bounded() {
         ranges.fill(day[0]);
     }
     assert_eq!(validate_availability(hours).unwrap_err().len(), MOST_VIOLATIONS);
+}
+
+#[test]
+fn each_mistake_in_the_seasons_is_told() {
+    let season = |from: Date, to: Date, weekly: &[(Weekday, LocalRange)]| Season { from, to, weekly: weekly.to_vec() };
+    let morning = (Weekday::Monday, range("09:00", "12:00"));
+    let (june, july) = (date(2026, 6, 1), date(2026, 7, 1));
+    let colombia = HolidayCalendar::named("CO").unwrap();
+    let mut hours = Availability {
+        seasons: vec![season(july, july, &[]), season(june, date(2026, 6, 30), &[morning])],
+        holiday_calendars: vec![HolidayCalendar::named("US-CA").unwrap(), colombia],
+        ..availability(&[], &[])
+    };
+    let stored = validate_availability(hours.clone()).unwrap();
+    assert_eq!(stored.seasons, [hours.seasons[1].clone(), hours.seasons[0].clone()]);
+    assert_eq!(stored.holiday_calendars.iter().map(|calendar| calendar.id()).collect::<Vec<_>>(), ["CO", "US-CA"]);
+
+    hours.seasons = vec![
+        season(june, july, &[morning, (Weekday::Monday, range("11:00", "13:00"))]),
+        season(july, june, &[(Weekday::Tuesday, range("09:01", "10:00"))]),
+        season(july, july, &[]),
+        season(date(1, 1, 1), date(1, 1, 2), &[]),
+    ];
+    hours.holiday_calendars = vec![colombia; MOST_CALENDARS];
+    let found = told(validate_availability(hours.clone()).unwrap_err());
+    for expected in [
+        "/seasons/0/weekly/1 overlap",
+        "/seasons/1/to invalid",
+        "/seasons/1/weekly/0/from invalid",
+        "/seasons/2 overlap",
+        "/seasons/3/from out_of_range",
+        "/seasons/3/to out_of_range",
+        "/holidayCalendars/4 duplicate",
+    ] {
+        assert!(found.iter().any(|told| told == expected), "{expected} of {found:?}");
+    }
+    let day = |index: i32| june.checked_add(jiff::Span::new().days(2 * index)).unwrap();
+    hours.seasons = (0..=20).map(|index| season(day(index), day(index), &[])).collect();
+    hours.holiday_calendars = vec![colombia; MOST_CALENDARS + 1];
+    let found = told(validate_availability(hours.clone()).unwrap_err());
+    assert_eq!(found[..2], ["/seasons too_many", "/holidayCalendars too_many"]);
+    hours.holiday_calendars.clear();
+    hours.seasons.truncate(MOST_SEASONS);
+    assert!(validate_availability(hours.clone()).is_ok());
+    hours.seasons[0].weekly = vec![morning; MOST_SEASON_RANGES + 1];
+    assert_eq!(told(validate_availability(hours).unwrap_err()), ["/seasons too_many"]);
 }
 
 fn service() -> Service {

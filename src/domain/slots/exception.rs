@@ -14,7 +14,7 @@ const AHEAD: SignedDuration = SignedDuration::from_hours(24 * 366 * 5);
 /// Whether an appointment may start at this instant by way of exception, and the rule that it sets aside, if any.
 ///
 /// # Errors
-/// What no exception is made from: a doctor who is not approved, an archived service, a start off the grid of ticks, more than a day past
+/// What no exception is made from: a doctor who is not approved or away, an archived service, a start off the grid of ticks, more than a day past
 /// or more than five years ahead.
 pub fn except(
     doctor: &Doctor,
@@ -24,7 +24,7 @@ pub fn except(
 ) -> Result<(Tick, Option<Rule>), Rule> {
     let rule = match check(doctor, service, start, now) {
         Ok(start) => return Ok((start, None)),
-        Err(rule @ (Rule::NotApproved | Rule::Archived)) => return Err(rule),
+        Err(rule @ (Rule::NotApproved | Rule::Archived | Rule::TimeOff)) => return Err(rule),
         Err(rule) => rule,
     };
     if start < now && now.duration_since(start) > BACK {

@@ -9,10 +9,13 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::super::availability::parse_zone;
-use super::super::doctor::{Approval, Availability, LocalRange, Profile, Rating, Terms};
+use super::super::doctor::{Approval, Availability, LocalRange, Profile, Rating, Season, Terms};
+use super::super::holidays::HolidayCalendar;
 use super::super::ids::{ServiceId, UserId};
 use super::super::tick::ticks;
 use super::*;
+
+mod transitions;
 
 /// A doctor with these hours on one date, closed otherwise.
 fn doctor(zone: &str, date: Date, hours: &[(&str, &str)]) -> Doctor {
@@ -28,8 +31,9 @@ fn open(time_zone: TimeZone, date: Date, ranges: Vec<LocalRange>) -> Doctor {
         approval: Approval::Approved,
         rating: Rating::default(),
         profile: Profile::default(),
-        availability: Availability { rev: 1, time_zone, weekly: Vec::new(), overrides: vec![(date, ranges)] },
+        availability: Availability { overrides: vec![(date, ranges)], ..Availability::closed(time_zone) },
         services: Vec::new(),
+        time_off: Vec::new(),
         staff: Vec::new(),
         history: Vec::new(),
         updated_at: Timestamp::UNIX_EPOCH,
@@ -233,6 +237,37 @@ fn weekly_hours_hold_unless_the_date_has_its_own() {
     let next = date(2026, 12, 8);
     assert_eq!(offered(&bogota, &service(30, 30), next), ["09:00-05:00", "09:30-05:00"]);
     assert!(candidates(&bogota, &service(30, 30), date(2026, 12, 9)).is_empty());
+}
+
+#[test]
+fn a_date_comes_before_a_holiday_before_a_season_before_the_week() {
+    let monday = date(2026, 11, 2);
+    let range = |from: &str, to: &str| LocalRange { from: time(from), to: time(to) };
+    let mut bogota = doctor("America/Bogota", date(2026, 1, 1), &[]);
+    bogota.availability.weekly = vec![(monday.weekday(), range("09:00", "10:00"))];
+    assert_eq!(offered(&bogota, &service(60, 60), monday), ["09:00-05:00"]);
+
+    let weekly = vec![(monday.weekday(), range("14:00", "15:00"))];
+    bogota.availability.seasons = vec![Season { from: monday, to: date(2026, 11, 9), weekly }];
+    for (day, expected) in [
+        (date(2026, 10, 26), "09:00-05:00"),
+        (monday, "14:00-05:00"),
+        (date(2026, 11, 9), "14:00-05:00"),
+        (date(2026, 11, 16), "09:00-05:00"),
+    ] {
+        assert_eq!(offered(&bogota, &service(60, 60), day), [expected], "{day}");
+    }
+    // All Saints' Day is kept on the Monday after it.
+    bogota.availability.holiday_calendars = vec![HolidayCalendar::named("CO").unwrap()];
+    assert!(offered(&bogota, &service(60, 60), monday).is_empty());
+    assert_eq!(verdict(&bogota, &service(60, 60), instant("2026-11-02T19:00:00Z")), Err(Rule::Holiday));
+    assert_eq!(offered(&bogota, &service(60, 60), date(2026, 11, 9)), ["14:00-05:00"]);
+
+    bogota.availability.overrides = vec![(monday, vec![range("06:00", "07:00")])];
+    assert_eq!(offered(&bogota, &service(60, 60), monday), ["06:00-05:00"]);
+    assert_eq!(verdict(&bogota, &service(60, 60), instant("2026-11-02T19:00:00Z")), Err(Rule::Hours));
+    bogota.availability.overrides = vec![(monday, Vec::new())];
+    assert_eq!(verdict(&bogota, &service(60, 60), instant("2026-11-02T19:00:00Z")), Err(Rule::Hours));
 }
 
 #[test]

@@ -45,6 +45,7 @@ impl Hub {
                 let lost = |member: &Member| !sees(&member.viewer, doctor) && member.floor < commit.at;
                 self.end_topics(&mut state.slots, doctor.id, &Refusal::NotFound, commit.at, lost);
                 self.end_topics(&mut state.doctors, doctor.id, &Refusal::NotFound, commit.at, lost);
+                self.end_topics(&mut state.reviews, doctor.id, &Refusal::NotFound, commit.at, lost);
             }
             let lost = |member: &Member| calendar_right(&member.viewer, doctor).is_err() && member.floor < commit.at;
             self.end_topics(&mut state.calendars, doctor.id, &Refusal::Forbidden, commit.at, lost);

@@ -6,14 +6,15 @@ use super::Appointments;
 use super::terms::permits;
 use crate::domain::access::{self, Object};
 use crate::domain::account::Viewer;
-use crate::domain::doctor::{Patients, Service};
+use crate::domain::appointment::Status;
+use crate::domain::doctor::Service;
 use crate::domain::ids::{AppointmentId, DoctorId, ServiceId};
 use crate::domain::refusal::Refusal;
 use crate::domain::slots::{self as rules, Rule};
 use crate::domain::tick::Tick;
 use crate::error::Result;
 use crate::store::appointments::Query;
-use crate::views::calendar::Calendar;
+use crate::views::calendar::{Calendar, Occupancy};
 
 /// What is against a time.
 #[derive(Clone, Debug)]
@@ -44,38 +45,43 @@ impl Appointments {
         let offered = calendar.doctor.service(service)?;
         let mut explained =
             Explained { time_zone: calendar.doctor.zone_name().to_owned(), refusal: None, taken_by: Vec::new() };
-        let tick = match permits(&calendar.doctor, offered, start, false, self.clock.now()) {
+        // What somebody holds themselves, they can book.
+        let own = viewer.identity().ok().and_then(|identity| calendar.hold_of(identity.user, service, start));
+        let asked_at = own.map_or(self.clock.now(), |hold| hold.created_at);
+        let tick = match permits(&calendar.doctor, offered, start, false, asked_at) {
             Ok((tick, _)) => tick,
             Err(refusal) => return Ok(Explained { refusal: Some(refusal), ..explained }),
         };
-        if !self.is_for(viewer, doctor, offered).await? {
+        let is_practice =
+            access::authorise(access::CALENDAR_TOPIC, viewer, Object::of_calendar(&calendar.doctor)).is_ok();
+        // The practice asks for others.
+        if !is_practice && !self.takes_viewer(viewer, doctor, offered).await? {
             return Ok(Explained { refusal: Some(Refusal::SlotUnavailable { rule: Rule::Patients }), ..explained });
         }
-        if let Err(rule) = within_limits(&calendar, offered, tick) {
+        if own.is_none()
+            && let Err(rule) = within_limits(&calendar, offered, tick)
+        {
             return Ok(Explained { refusal: Some(Refusal::SlotUnavailable { rule }), ..explained });
         }
-        let takers = calendar.takers(offered.footprint(tick));
+        let takers = if own.is_some() { Vec::new() } else { calendar.takers(offered.footprint(tick)) };
         if !takers.is_empty() {
             explained.refusal = Some(Refusal::SlotTaken { alternatives: Vec::new() });
-            let practice = Object::of_calendar(&calendar.doctor);
-            if access::authorise(access::CALENDAR_TOPIC, viewer, practice).is_ok() {
+            if is_practice {
                 explained.taken_by = takers;
             }
-        } else if !calendar.has_resources(offered, tick) {
-            explained.refusal = Some(Refusal::SlotUnavailable { rule: Rule::Resource });
         } else if self.is_busy(viewer, tick, offered).await? {
             explained.refusal = Some(Refusal::PatientBusy);
+        } else if calendar.in_use_from(offered, tick) != Occupancy::Free {
+            explained.refusal = Some(Refusal::SlotUnavailable { rule: Rule::Resource });
         }
         Ok(explained)
     }
 
     /// Whether a service is for the viewer; for all that is known, if they are not known.
-    pub(super) async fn is_for(&self, viewer: &Viewer, doctor: DoctorId, service: &Service) -> Result<bool> {
-        match (service.terms.patients, viewer.identity()) {
-            (Patients::Any, _) | (_, Err(_)) => Ok(true),
-            (patients, Ok(identity)) => {
-                Ok(self.store.is_known(doctor, identity.user).await? == (patients == Patients::Known))
-            }
+    async fn takes_viewer(&self, viewer: &Viewer, doctor: DoctorId, service: &Service) -> Result<bool> {
+        match viewer.identity() {
+            Ok(identity) => self.takes(doctor, service, Some(identity.user)).await,
+            Err(_) => Ok(true),
         }
     }
 
@@ -88,7 +94,9 @@ impl Appointments {
             starts_before: Some(start.plus_minutes(service.duration_minutes).instant()),
             ..Query::default()
         };
-        Ok(self.store.list(&query).await?.iter().any(|appointment| !appointment.claims.is_empty()))
+        let found = self.store.list(&query).await?;
+        let takes_their_time = |status| status != Status::Held;
+        Ok(found.iter().any(|other| takes_their_time(other.status) && !other.claims.is_empty()))
     }
 }
 

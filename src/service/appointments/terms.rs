@@ -5,17 +5,17 @@ use jiff::Timestamp;
 use super::{Appointments, Book, For, unchanged};
 use crate::domain::appointment::Overridden;
 use crate::domain::doctor::{Doctor, Patients, Service};
-use crate::domain::ids::PatientId;
+use crate::domain::ids::{DoctorId, PatientId, ServiceId};
 use crate::domain::refusal::Refusal;
 use crate::domain::slots::{self as rules, Rule};
 use crate::domain::tick::Tick;
 use crate::error::Result;
 
 /// A start, and the rule that is set aside for it.
-type Permitted = (Tick, Option<Rule>);
+pub(super) type Permitted = (Tick, Option<Rule>);
 
 impl Appointments {
-    /// The same, if the service is for this patient too. Asks the database only where a service makes a difference.
+    /// The same, if the service is for this patient too.
     pub(super) async fn admits(
         &self,
         doctor: &Doctor,
@@ -24,23 +24,51 @@ impl Appointments {
         permitted: Result<Permitted, Refusal>,
     ) -> Result<Result<Permitted, Refusal>> {
         let Ok((start, None)) = permitted else { return Ok(permitted) };
-        let patients = doctor.service(book.service)?.terms.patients;
-        let is_known = match (patients, &book.patient) {
-            (Patients::Any, _) => return Ok(permitted),
-            (_, For::WalkIn { .. }) => false,
-            (_, For::Caller | For::User(_)) => self.store.is_known(doctor.id, patient).await.map_err(unchanged)?,
+        let patient = match &book.patient {
+            For::WalkIn { .. } => None,
+            For::Caller | For::User(_) => Some(patient),
         };
-        Ok(match (is_known == (patients == Patients::Known), &book.exception) {
-            (true, _) => permitted,
-            (false, Some(_)) => Ok((start, Some(Rule::Patients))),
-            (false, None) => Err(Refusal::SlotUnavailable { rule: Rule::Patients }),
-        })
+        Ok(
+            match (
+                self.takes(doctor.id, doctor.service(book.service)?, patient).await.map_err(unchanged)?,
+                &book.exception,
+            ) {
+                (true, _) => permitted,
+                (false, Some(_)) => Ok((start, Some(Rule::Patients))),
+                (false, None) => Err(Refusal::SlotUnavailable { rule: Rule::Patients }),
+            },
+        )
+    }
+
+    /// Whether a service is for a patient; `None` has not been here. Asks the database only where a service makes a difference.
+    pub(in crate::service) async fn takes(
+        &self,
+        doctor: DoctorId,
+        service: &Service,
+        patient: Option<PatientId>,
+    ) -> Result<bool> {
+        let is_known = match (service.terms.patients, patient) {
+            (Patients::Any, _) => return Ok(true),
+            (_, None) => false,
+            (_, Some(patient)) => self.store.is_known(doctor, patient).await?,
+        };
+        Ok(is_known == (service.terms.patients == Patients::Known))
     }
 }
 
-/// Whether the rules allow what is to be booked, and the rule that is set aside for it.
-pub(super) fn allows(doctor: &Doctor, book: &Book, now: Timestamp) -> Result<Permitted, Refusal> {
-    permits(doctor, doctor.service(book.service)?, book.start, book.exception.is_some(), now)
+/// What the rules are asked.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    pub service: ServiceId,
+    pub start: Timestamp,
+    pub exception: bool,
+    /// When it was asked for.
+    pub at: Timestamp,
+}
+
+/// Whether the rules allow it, and the rule that is set aside for it.
+pub(super) fn allows(doctor: &Doctor, asked: Asked) -> Result<Permitted, Refusal> {
+    permits(doctor, doctor.service(asked.service)?, asked.start, asked.exception, asked.at)
 }
 
 /// Whether an appointment may start at a time, by the rules or by way of exception.

@@ -2,7 +2,9 @@
 
 use cita_protocol::appointment::{
     AppointmentGetRequest, AppointmentListRequest, BookRequest, CancelRequest, RescheduleRequest, RuleOverride,
+    WalkInPatient,
 };
+use cita_protocol::value::Id;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -18,24 +20,14 @@ impl Call<'_> {
     pub(super) async fn book(&self) -> Answered {
         let input: BookRequest = self.input()?;
         let mut fields = Fields::default();
-        let patient = match (input.patient_id, input.walk_in) {
-            (None, None) => For::Caller,
-            (Some(patient), None) => For::User(UserId(fields.id("/patientId", &patient))),
-            (patient, Some(walk_in)) => {
-                if patient.is_some() {
-                    fields.refuse("/walkIn", "invalid", "is for patients without an account");
-                }
-                let name = fields.line("/walkIn/name", &walk_in.name, 1, 100);
-                let phone = walk_in.phone.map(|phone| fields.phone("/walkIn/phone", &phone));
-                For::WalkIn { name, walk_in: WalkIn { phone } }
-            }
-        };
+        let patient = booked_for(&mut fields, input.patient_id, input.walk_in);
         let book = Book {
             doctor: UserId(fields.id("/doctorId", &input.doctor_id)),
             service: ServiceId(fields.id("/serviceId", &input.service_id)),
             start: fields.instant("/start", &input.start),
             reason: input.reason.map(|reason| fields.text("/reason", &reason, 0, 1_000)),
             patient,
+            hold: input.hold_id.map(|hold| AppointmentId(fields.id("/holdId", &hold))),
             exception: exception(&mut fields, input.r#override),
         };
         fields.finish()?;
@@ -99,6 +91,22 @@ impl Call<'_> {
 /// Why rules are set aside.
 fn exception(fields: &mut Fields, given: Option<RuleOverride>) -> Option<String> {
     given.map(|given| fields.text("/override/reason", &given.reason, 1, 500))
+}
+
+/// Whom something is booked for.
+pub(super) fn booked_for(fields: &mut Fields, patient: Option<Id>, walk_in: Option<WalkInPatient>) -> For {
+    match (patient, walk_in) {
+        (None, None) => For::Caller,
+        (Some(patient), None) => For::User(UserId(fields.id("/patientId", &patient))),
+        (patient, Some(walk_in)) => {
+            if patient.is_some() {
+                fields.refuse("/walkIn", "invalid", "is for patients without an account");
+            }
+            let name = fields.line("/walkIn/name", &walk_in.name, 1, 100);
+            let phone = walk_in.phone.map(|phone| fields.phone("/walkIn/phone", &phone));
+            For::WalkIn { name, walk_in: WalkIn { phone } }
+        }
+    }
 }
 
 /// Where a page of appointments ended: start and id.

@@ -9,6 +9,7 @@ use cita_protocol::doctor::{
     AvailabilityGetRequest, AvailabilitySetRequest, Clearable, DoctorGetRequest, DoctorSearchRequest,
     DoctorUpdateRequest,
 };
+use cita_protocol::time_off::{AvailabilityReply, DoctorReply, LeftOutside};
 use cita_protocol::value::Id;
 use uuid::Uuid;
 
@@ -85,8 +86,17 @@ impl Call<'_> {
             address: input.address.map(|text| fields.line("/address", &text, 0, 200)),
         };
         fields.finish()?;
-        let done = self.services.doctors.update(self.viewer, self.key()?, id, input.rev, &change).await?;
-        Ok(self.done(&done, |doctor| convert::doctor_for(self.viewer, doctor)))
+        let (doctors, keep) = (&self.services.doctors, input.appointments.map(convert::keep_of));
+        let done = doctors.update(self.viewer, self.key()?, id, input.rev, &change, keep).await?;
+        let left = match change.time_zone {
+            Some(_) => convert::left(&doctors.outside_since(self.viewer, id, done.at).await?),
+            None => LeftOutside::default(),
+        };
+        Ok(self.done(&done, |doctor| DoctorReply {
+            doctor: convert::doctor_for(self.viewer, doctor),
+            outside: left.outside.clone(),
+            more_outside: left.more_outside,
+        }))
     }
 
     pub(super) async fn availability_get(&self) -> Answered {
@@ -102,13 +112,20 @@ impl Call<'_> {
         let hours = Availability {
             rev: 0,
             time_zone: fields.zone("/timeZone", &input.time_zone),
-            weekly: fields.weekly(&input.weekly),
+            weekly: fields.weekly("/weekly", &input.weekly),
             overrides: fields.overrides(&input.overrides),
+            seasons: fields.seasons("/seasons", &input.seasons),
+            holiday_calendars: fields.holiday_calendars("/holidayCalendars", &input.holiday_calendars),
         };
         fields.finish()?;
         let doctors = &self.services.doctors;
-        let done = doctors.set_availability(self.viewer, self.key()?, id, input.rev, hours).await?;
-        Ok(self.done(&done, convert::availability))
+        let keep = input.appointments.map(convert::keep_of);
+        let done = doctors.set_availability(self.viewer, self.key()?, id, input.rev, hours, keep).await?;
+        let left = convert::left(&doctors.outside_since(self.viewer, id, done.at).await?);
+        Ok(self.done(&done, |doctor| AvailabilityReply {
+            availability: convert::availability(doctor),
+            left: left.clone(),
+        }))
     }
 
     /// The doctor of a read, once the point that it asks for has been seen.

@@ -5,11 +5,16 @@ mod admin;
 mod appointments;
 mod auth;
 mod doctors;
+mod holds;
+mod holidays;
 mod life;
 mod resources;
+mod reviews;
+mod series;
 mod services;
 mod sessions;
 mod slots;
+mod time_off;
 
 pub use auth::public_keys;
 
@@ -29,6 +34,7 @@ use crate::domain::secret::{AccessToken, RefreshToken};
 use crate::error::{Error, Result};
 use crate::live::cursor::Cursor;
 use crate::service::request::Done;
+use crate::service::reviews::Moderation;
 
 /// What a client asks for.
 #[derive(Clone, Copy, Debug)]
@@ -160,8 +166,16 @@ async fn carry_out(services: &Services, viewer: &Viewer, request: Request<'_>) -
             Operation::ServiceArchive => call.service_archive().await,
             Operation::AvailabilityGet => call.availability_get().await,
             Operation::AvailabilitySet => call.availability_set().await,
+            Operation::TimeOffList => call.time_off_list().await,
+            Operation::TimeOffCreate => call.time_off_create().await,
+            Operation::TimeOffDelete => call.time_off_delete().await,
+            Operation::AppointmentListOutside => call.outside().await,
+            Operation::HolidayCalendarList => call.holiday_calendars().await,
+            Operation::HolidayCalendarGet => call.holidays().await,
             Operation::SlotSearch => call.slot_search().await,
             Operation::SlotExplain => call.slot_explain().await,
+            Operation::SlotHold => call.hold().await,
+            Operation::HoldRelease => call.release().await,
             Operation::AppointmentBook => call.book().await,
             Operation::AppointmentGet => call.appointment_get().await,
             Operation::AppointmentList => call.appointment_list().await,
@@ -174,6 +188,11 @@ async fn carry_out(services: &Services, viewer: &Viewer, request: Request<'_>) -
             Operation::AppointmentNoShow => call.advance(Move::NoShow).await,
             Operation::AppointmentUndo => call.advance(Move::Undo).await,
             Operation::AppointmentSetNotes => call.set_notes().await,
+            Operation::SeriesPreview => call.series_preview().await,
+            Operation::SeriesBook => call.series_book().await,
+            Operation::SeriesGet => call.series_get().await,
+            Operation::SeriesReschedule => call.series_reschedule().await,
+            Operation::SeriesCancel => call.series_cancel().await,
             Operation::AppointmentHistory => call.appointment_history().await,
             Operation::DoctorHistory => call.doctor_history().await,
             Operation::PatientFind => call.find_patient().await,
@@ -189,6 +208,14 @@ async fn carry_out(services: &Services, viewer: &Viewer, request: Request<'_>) -
             Operation::AdminUpdateResource => call.admin_update_resource().await,
             Operation::AdminArchiveResource => call.admin_archive_resource().await,
             Operation::AdminListAudit => call.admin_list_audit().await,
+            Operation::ReviewList => call.review_list().await,
+            Operation::ReviewCreate => call.review_create().await,
+            Operation::ReviewUpdate => call.review_update().await,
+            Operation::ReviewReply => call.review_reply().await,
+            Operation::ReviewReport => call.review_report().await,
+            Operation::AdminListReviews => call.admin_list_reviews().await,
+            Operation::AdminHideReview => call.admin_moderate_review(Moderation::Hide).await,
+            Operation::AdminRestoreReview => call.admin_moderate_review(Moderation::Restore).await,
             // They need an open connection, which answers them itself.
             Operation::AuthRenew | Operation::Subscribe | Operation::Unsubscribe => {
                 Err(Problem::new(ErrorCode::UnknownType).into())

@@ -4,6 +4,7 @@ use cita_protocol::resource::{
     ArchiveResourceRequest, CreateResourceRequest, Resource as WireResource, ResourceKind as WireKind,
     ResourceListRequest, UpdateResourceRequest,
 };
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{Answer, Answered, Call, page};
@@ -18,12 +19,16 @@ impl Call<'_> {
         let input: ResourceListRequest = self.input()?;
         let mut fields = Fields::default();
         let limit = fields.page_size(input.page_size);
-        let token = |token: &str| Uuid::try_parse(token).ok().map(ResourceId);
+        let token = |token: &str| {
+            let (made, id) = token.split_once('_')?;
+            let made = Timestamp::from_millisecond(made.parse().ok()?).ok()?;
+            Some((made, ResourceId(Uuid::try_parse(id).ok()?)))
+        };
         let after = fields.page_token(input.page_token.as_ref(), token);
         fields.finish()?;
         self.wait(input.after.as_ref()).await?;
         let found = self.services.resources.list(self.viewer, after, limit + 1).await?;
-        Ok(page(found, limit, resource, |last| last.id.to_string()))
+        Ok(page(found, limit, resource, |last| format!("{}_{}", last.created_at.as_millisecond(), last.id)))
     }
 
     pub(super) async fn admin_create_resource(&self) -> Answered {

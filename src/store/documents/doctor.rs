@@ -7,11 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{Remembered, Undecodable, int};
 use crate::domain::doctor::{
-    Approval, Availability, Doctor, HistoryEntry, LocalRange, Patients, Profile, Rating, Service, Terms,
+    Approval, Availability, Doctor, HistoryEntry, LocalRange, Patients, Profile, Rating, Season, Service, Terms,
 };
 use crate::domain::history::Actor;
-use crate::domain::ids::{ResourceId, ServiceId, SessionId, UserId};
+use crate::domain::holidays::HolidayCalendar;
+use crate::domain::ids::{ResourceId, ServiceId, SessionId, TimeOffId, UserId};
 use crate::domain::listing::{self, Sort};
+use crate::domain::tick::Tick;
+use crate::domain::time_off::TimeOff;
 use crate::store::value::{bson_id, bson_time, instant, uuid_of};
 
 /// A doctor.
@@ -47,7 +50,13 @@ pub struct DoctorDoc {
     pub time_zone: String,
     pub weekly: Vec<WeeklyDoc>,
     pub overrides: Vec<OverrideDoc>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seasons: Vec<SeasonDoc>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holiday_calendars: Vec<String>,
     pub services: Vec<ServiceDoc>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub time_off: Vec<RuleOfTimeOffDoc>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub staff: Vec<Uuid>,
     pub updated_at: DateTime,
@@ -87,6 +96,27 @@ pub struct WeeklyDoc {
     pub weekday: i32,
     pub from: i32,
     pub to: i32,
+}
+
+/// Weekly hours between two dates.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SeasonDoc {
+    /// `2026-12-01`, as is `to`; both included.
+    pub from: String,
+    pub to: String,
+    /// Weekday 1 (Monday) to 7, minutes of the local day.
+    pub weekly: Vec<(i32, i32, i32)>,
+}
+
+/// A time off, from a tick until another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RuleOfTimeOffDoc {
+    pub id: Uuid,
+    pub rev: i32,
+    pub from: i32,
+    pub to: i32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Hours of one date.
@@ -137,7 +167,7 @@ impl DoctorDoc {
     /// The document of a doctor.
     #[must_use]
     pub fn from_domain(doctor: &Doctor, keys: Vec<Remembered>) -> Self {
-        let Availability { rev, weekly, overrides, .. } = &doctor.availability;
+        let Availability { rev, weekly, overrides, seasons, holiday_calendars, .. } = &doctor.availability;
         Self {
             id: bson_id(doctor.id.0),
             bucket: i32::from(doctor.id.bucket()),
@@ -172,7 +202,10 @@ impl DoctorDoc {
                     ranges: ranges.iter().map(|range| (minutes(range.from), minutes(range.to))).collect(),
                 })
                 .collect(),
+            seasons: seasons.iter().map(SeasonDoc::from_domain).collect(),
+            holiday_calendars: holiday_calendars.iter().map(|calendar| calendar.id().to_owned()).collect(),
             services: doctor.services.iter().map(ServiceDoc::from_domain).collect(),
+            time_off: doctor.time_off.iter().map(RuleOfTimeOffDoc::from_domain).collect(),
             staff: doctor.staff.iter().map(|person| bson_id(person.0)).collect(),
             updated_at: bson_time(doctor.updated_at),
             listing: ListingDoc::of(doctor),
@@ -217,6 +250,12 @@ impl DoctorDoc {
                 .map(ServiceDoc::to_domain)
                 .collect::<Option<_>>()
                 .ok_or_else(|| bad("services"))?,
+            time_off: self
+                .time_off
+                .iter()
+                .map(RuleOfTimeOffDoc::to_domain)
+                .collect::<Option<_>>()
+                .ok_or_else(|| bad("timeOff"))?,
             staff: self.staff.iter().map(|person| UserId(uuid_of(*person))).collect(),
             history: self
                 .history
@@ -229,10 +268,7 @@ impl DoctorDoc {
     }
 
     fn availability(&self) -> Option<Availability> {
-        let weekly = self.weekly.iter().map(|range| {
-            let weekday = Weekday::from_monday_one_offset(i8::try_from(range.weekday).ok()?).ok()?;
-            Some((weekday, local_range(range.from, range.to)?))
-        });
+        let weekly = self.weekly.iter().map(|range| weekly_range(range.weekday, range.from, range.to));
         let overrides = self.overrides.iter().map(|day| {
             let ranges = day.ranges.iter().map(|(from, to)| local_range(*from, *to));
             Some((day.date.parse::<Date>().ok()?, ranges.collect::<Option<_>>()?))
@@ -242,6 +278,46 @@ impl DoctorDoc {
             time_zone: TimeZone::get(&self.time_zone).ok()?,
             weekly: weekly.collect::<Option<_>>()?,
             overrides: overrides.collect::<Option<_>>()?,
+            seasons: self.seasons.iter().map(SeasonDoc::to_domain).collect::<Option<_>>()?,
+            holiday_calendars: self
+                .holiday_calendars
+                .iter()
+                .map(|id| HolidayCalendar::named(id))
+                .collect::<Option<_>>()?,
+        })
+    }
+}
+
+impl RuleOfTimeOffDoc {
+    fn from_domain(off: &TimeOff) -> Self {
+        Self { id: bson_id(off.id.0), rev: int(off.rev), from: off.from.0, to: off.to.0, reason: off.reason.clone() }
+    }
+
+    fn to_domain(&self) -> Option<TimeOff> {
+        Some(TimeOff {
+            id: TimeOffId(uuid_of(self.id)),
+            rev: u32::try_from(self.rev).ok()?,
+            from: Tick(self.from),
+            to: Tick(self.to),
+            reason: self.reason.clone(),
+        })
+    }
+}
+
+impl SeasonDoc {
+    fn from_domain(season: &Season) -> Self {
+        let weekly = season.weekly.iter().map(|(weekday, range)| {
+            (i32::from(weekday.to_monday_one_offset()), minutes(range.from), minutes(range.to))
+        });
+        Self { from: season.from.to_string(), to: season.to.to_string(), weekly: weekly.collect() }
+    }
+
+    fn to_domain(&self) -> Option<Season> {
+        let weekly = self.weekly.iter().map(|(weekday, from, to)| weekly_range(*weekday, *from, *to));
+        Some(Season {
+            from: self.from.parse().ok()?,
+            to: self.to.parse().ok()?,
+            weekly: weekly.collect::<Option<_>>()?,
         })
     }
 }
@@ -344,6 +420,11 @@ impl ServiceDoc {
     }
 }
 
+fn weekly_range(weekday: i32, from: i32, to: i32) -> Option<(Weekday, LocalRange)> {
+    let weekday = Weekday::from_monday_one_offset(i8::try_from(weekday).ok()?).ok()?;
+    Some((weekday, local_range(from, to)?))
+}
+
 fn local_range(from: i32, to: i32) -> Option<LocalRange> {
     Some(LocalRange { from: time_of_day(from)?, to: time_of_day(to)? })
 }
@@ -391,8 +472,9 @@ mod tests {
                 price: Some((i64::MAX, "COP".to_owned())),
             },
             rating: Rating { sum: 9, count: 2 },
-            availability: Availability { rev: 1, time_zone: TimeZone::UTC, weekly: Vec::new(), overrides: Vec::new() },
+            availability: Availability::closed(TimeZone::UTC),
             services: Vec::new(),
+            time_off: Vec::new(),
             staff: vec![user; STAFF_LIMIT],
             history: vec![HistoryEntry { rev: 7, action: "availability.set".to_owned(), by, at }; HISTORY_LIMIT],
             updated_at: at,

@@ -320,14 +320,17 @@ mod tests {
             walk_in: None,
             service_id: "s".into(),
             service_name: "General".into(),
+            resource_ids: Vec::new(),
             start: "2026-12-01T14:00:00Z".into(),
             end: "2026-12-01T14:30:00Z".into(),
             time_zone: "America/Bogota".into(),
             reason: None,
+            series_id: None,
             cancel_reason: None,
             notes: None,
             created_at: "2026-11-30T12:00:00Z".into(),
             updated_at: "2026-11-30T12:00:00Z".into(),
+            expires_at: None,
         }
     }
 
@@ -348,6 +351,7 @@ mod tests {
             photo_url: None,
             price: None,
             rating: None,
+            first_slot: None,
             staff: None,
         };
         let old = LiveDoctor { doctor, services: Vec::new() };

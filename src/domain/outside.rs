@@ -1,0 +1,33 @@
+//! Appointments that a doctor's present rules no longer allow, because the rules came later.
+
+use jiff::Timestamp;
+
+use super::appointment::Appointment;
+use super::availability::{closed_by_holiday, openings, timestamp};
+use super::doctor::Doctor;
+use super::slots::Rule;
+use super::time_off::is_off;
+
+/// The rule that an appointment is against: a time off, a public holiday, or the hours. Steps, limits and an archived service
+/// take no appointment away that exists, and buffers may reach outside.
+#[must_use]
+pub fn rule_against(doctor: &Doctor, appointment: &Appointment) -> Option<Rule> {
+    if is_off(doctor, &appointment.patient_ticks()) {
+        return Some(Rule::TimeOff);
+    }
+    let (start, end) = (appointment.start, appointment.end);
+    let date = doctor.availability.time_zone.to_datetime(start).date();
+    if closed_by_holiday(&doctor.availability, date) {
+        return Some(Rule::Holiday);
+    }
+    let within =
+        |from: i64, to: i64, until: i64| timestamp(from) <= start && start < timestamp(to) && end <= timestamp(until);
+    let open = openings(&doctor.availability, date).iter().any(|open| within(open.from, open.to, open.until));
+    (!open).then_some(Rule::Hours)
+}
+
+/// Whether somebody has to do something about it: it can still be moved, and is still to come.
+#[must_use]
+pub fn is_task(appointment: &Appointment, now: Timestamp) -> bool {
+    appointment.movable().is_ok() && appointment.start > now
+}

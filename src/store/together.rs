@@ -1,0 +1,264 @@
+//! Documents of a doctor's calendar that change together: rules, appointments, and the days of time off that take over what
+//! appointments give up. One transaction, so that no time is free in between.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::{FutureExt as _, TryStreamExt as _};
+use jiff::SignedDuration;
+use mongodb::bson::{Document, doc};
+use mongodb::error::Error as DriverError;
+use mongodb::{ClientSession, Collection};
+use serde::Deserialize;
+
+use super::appointments::{AppointmentStore, CLAIMS_INDEX, PRIMARY_INDEX, Replaced, Stored, place_of, refusal_of};
+use super::collection;
+use super::doctors::StoredDoctor;
+use super::documents::{AppointmentDoc, Claim, DoctorDoc, TimeOffDoc};
+use super::idempotency::Request;
+use super::transaction::{self, in_transaction};
+use super::value::{bson_id, bson_time};
+use super::write::{Verdict, read};
+use crate::domain::appointment::Appointment;
+use crate::domain::change::Position;
+use crate::domain::doctor::Doctor;
+use crate::domain::entry::{Quota, TimeOffDay};
+use crate::domain::ids::DoctorId;
+use crate::domain::refusal::Refusal;
+use crate::domain::time_off::TimeOff;
+use crate::error::{Error, Result};
+
+/// What it came to that several documents were written together.
+#[derive(Debug)]
+pub enum Together {
+    Done(Position),
+    /// New ones: a document with one of their ids exists. Changed ones: one is no longer at the revision that was replaced.
+    Stale,
+    /// Somebody has this place within a limit; the next one may be free.
+    Outnumbered(Quota),
+    /// Nothing was written; `lost` is the place of the appointment that was refused.
+    Refused {
+        refusal: Refusal,
+        lost: usize,
+    },
+}
+
+/// What is written together, in this order.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    doctor: Option<(Document, DoctorDoc)>,
+    appointments: Vec<(Document, AppointmentDoc)>,
+    /// Next revisions.
+    ended: Vec<TimeOffDay>,
+    taken: Vec<TimeOffDay>,
+    /// Of what is to be taken, only what nobody has.
+    only_free: bool,
+}
+
+impl Changes {
+    /// The next revision of a doctor.
+    #[must_use]
+    pub fn doctor(mut self, current: &StoredDoctor, next: &Doctor, request: &Request) -> Self {
+        self.doctor = Some(current.replacement(next, request));
+        self
+    }
+
+    /// The next revision of an appointment, which remembers the request.
+    #[must_use]
+    pub fn appointment(mut self, current: &Stored, next: &Appointment, request: &Request) -> Self {
+        self.appointments.push((current.guard(), AppointmentDoc::from_domain(next, current.keys_with(request, next))));
+        self
+    }
+
+    /// The next revision of an appointment that no request to it has asked for.
+    #[must_use]
+    pub fn rewritten(mut self, current: &Stored, next: &Appointment) -> Self {
+        self.appointments.push(current.rewritten(next));
+        self
+    }
+
+    /// A document in the place of the one that its guard describes.
+    #[must_use]
+    pub(super) fn document(mut self, guard: Document, document: AppointmentDoc) -> Self {
+        self.appointments.push((guard, document));
+        self
+    }
+
+    /// Days of time off that take nothing any more.
+    #[must_use]
+    pub fn ended(mut self, days: impl IntoIterator<Item = TimeOffDay>) -> Self {
+        self.ended.extend(days);
+        self
+    }
+
+    /// Days of time off that take these ticks beside what they have.
+    #[must_use]
+    pub fn taken(mut self, days: Vec<TimeOffDay>) -> Self {
+        self.taken.extend(days);
+        self
+    }
+
+    /// The same, as far as nobody has the ticks.
+    #[must_use]
+    pub fn taken_if_free(self, days: Vec<TimeOffDay>) -> Self {
+        Self { only_free: true, ..self.taken(days) }
+    }
+}
+
+impl AppointmentStore {
+    /// Writes all of it, or nothing.
+    ///
+    /// # Errors
+    /// `unavailable` when the outcome could not be learnt.
+    pub async fn write_together(&self, changes: Changes) -> Result<Together> {
+        let (store, changes, lost) = (self.clone(), Arc::new(changes), Arc::new(AtomicUsize::new(0)));
+        let at_fault = lost.clone();
+        let written = in_transaction(&self.cluster, move |session| {
+            let (store, changes, lost) = (store.clone(), changes.clone(), lost.clone());
+            async move { store.write_within(session, &changes, &lost).await }.boxed()
+        });
+        together(written.await?, at_fault.load(Ordering::Relaxed))
+    }
+
+    async fn write_within(
+        &self,
+        session: &mut ClientSession,
+        changes: &Changes,
+        lost: &AtomicUsize,
+    ) -> Result<Option<()>, DriverError> {
+        if let Some((guard, document)) = &changes.doctor {
+            let doctors: Collection<DoctorDoc> = self.cluster.db.collection(collection::DOCTORS);
+            if !transaction::replace(session, &doctors, guard.clone(), document).await? {
+                return Ok(None);
+            }
+        }
+        for (place, (guard, document)) in changes.appointments.iter().enumerate() {
+            lost.store(place, Ordering::Relaxed);
+            if !transaction::replace(session, &self.collection, guard.clone(), document).await? {
+                return Ok(None);
+            }
+        }
+        for day in &changes.ended {
+            if !self.replace_day(session, day).await? {
+                return Ok(None);
+            }
+        }
+        self.take(session, changes).await.map(Some)
+    }
+
+    /// Gives ticks to days of time off, which are made where they are missing.
+    async fn take(&self, session: &mut ClientSession, changes: &Changes) -> Result<(), DriverError> {
+        let Some(doctor) = changes.taken.first().map(|day| day.doctor_id) else { return Ok(()) };
+        let held = match changes.only_free {
+            true => self.held(session, doctor, &changes.taken).await?,
+            false => HashSet::new(),
+        };
+        let days: Collection<TimeOffDoc> = self.collection.clone_with_type();
+        let ids: Vec<_> = changes.taken.iter().map(|day| bson_id(day.id.0)).collect();
+        let filter = doc! { "_id": { "$in": ids }, "doctorId": bson_id(doctor.0) };
+        let mut found = days.find(filter).session(&mut *session).await?;
+        let found: Vec<TimeOffDoc> = found.stream(session).try_collect().await?;
+        let mut new = Vec::new();
+        for day in &changes.taken {
+            let ticks: Vec<_> = day.claims.iter().copied().filter(|tick| !held.contains(&tick.0)).collect();
+            match found.iter().find(|document| document.id == bson_id(day.id.0)) {
+                Some(document) => {
+                    let current = document.to_domain().map_err(DriverError::custom)?;
+                    self.replace_day(session, &current.with(&ticks)).await?;
+                }
+                None => new.push(TimeOffDoc::from_domain(&TimeOffDay { claims: ticks, ..day.clone() })),
+            }
+        }
+        if !new.is_empty() {
+            days.insert_many(&new).session(session).await?;
+        }
+        Ok(())
+    }
+
+    async fn replace_day(&self, session: &mut ClientSession, next: &TimeOffDay) -> Result<bool, DriverError> {
+        let days: Collection<TimeOffDoc> = self.collection.clone_with_type();
+        let document = TimeOffDoc::from_domain(next);
+        let guard = doc! { "_id": document.id, "doctorId": document.doctor_id, "rev": document.rev - 1 };
+        transaction::replace(session, &days, guard, &document).await
+    }
+
+    /// The ticks within these days that somebody has.
+    async fn held(
+        &self,
+        session: &mut ClientSession,
+        doctor: DoctorId,
+        days: &[TimeOffDay],
+    ) -> Result<HashSet<i32>, DriverError> {
+        let ticks = || days.iter().flat_map(|day| &day.claims).map(|tick| tick.0);
+        let (Some(first), Some(last)) = (ticks().min(), ticks().max()) else { return Ok(HashSet::new()) };
+        let filter = doc! { "doctorId": bson_id(doctor.0), "claims": { "$exists": true, "$elemMatch": { "$gte": first, "$lte": last } } };
+        let documents: Collection<Claims> = self.collection.clone_with_type();
+        let mut found = documents.find(filter).projection(doc! { "claims": 1 }).session(&mut *session).await?;
+        let found: Vec<Claims> = found.stream(session).try_collect().await?;
+        let tick = |claim: &Claim| match claim {
+            Claim::Tick(tick) => Some(*tick),
+            Claim::Place(_) => None,
+        };
+        Ok(found.iter().flat_map(|document| &document.claims).filter_map(tick).collect())
+    }
+
+    /// Writes the next revision of an appointment, and gives what it gives up to days of time off.
+    ///
+    /// # Errors
+    /// `unavailable` when the outcome could not be learnt.
+    pub async fn hand_over(
+        &self,
+        current: &Stored,
+        next: &Appointment,
+        request: &Request,
+        heirs: Vec<TimeOffDay>,
+    ) -> Result<Replaced> {
+        let changes = Changes::default().appointment(current, next, request).taken(heirs);
+        Ok(match self.write_together(changes).await? {
+            Together::Done(at) => Replaced::Done(at),
+            Together::Stale => Replaced::Stale,
+            Together::Outnumbered(place) => Replaced::Outnumbered(place),
+            Together::Refused { refusal, .. } => Replaced::Refused(refusal),
+        })
+    }
+
+    /// The days of a time off that take anything.
+    ///
+    /// # Errors
+    /// `unavailable` when the cluster does not answer.
+    pub async fn days_off(&self, doctor: DoctorId, time_off: &TimeOff) -> Result<Vec<TimeOffDay>> {
+        let days: Collection<TimeOffDoc> = self.collection.clone_with_type();
+        let around = SignedDuration::from_hours(48);
+        let (from, to) = (time_off.from.instant() - around, time_off.to.instant() + around);
+        let filter = doc! {
+            "doctorId": bson_id(doctor.0),
+            "start": { "$gte": bson_time(from), "$lte": bson_time(to) },
+            "timeOff": bson_id(time_off.id.0),
+            "claims": { "$exists": true },
+        };
+        let found: Vec<TimeOffDoc> =
+            read(&self.cluster, async move { days.find(filter).await?.try_collect().await }).await?;
+        found.iter().map(|day| day.to_domain().map_err(|error| Error::Internal(error.to_string()))).collect()
+    }
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    #[serde(default)]
+    claims: Vec<Claim>,
+}
+
+pub(super) fn together(written: Verdict<Option<((), Position)>>, lost: usize) -> Result<Together> {
+    Ok(match written {
+        Verdict::Done { value: Some(((), at)), .. } => Together::Done(at),
+        Verdict::Done { value: None, .. } => Together::Stale,
+        Verdict::Duplicate { index, .. } if index == PRIMARY_INDEX => Together::Stale,
+        Verdict::Duplicate { value: Some(place), index, .. } if index == CLAIMS_INDEX => {
+            Together::Outnumbered(place_of(&place)?)
+        }
+        Verdict::Duplicate { index, value, .. } => {
+            Together::Refused { refusal: refusal_of(&index, value.as_deref())?, lost }
+        }
+    })
+}

@@ -1,0 +1,128 @@
+# /// script
+# dependencies = ["holidays==0.109"]
+# ///
+"""Writes src/domain/holidays/calendars.txt: the public holidays that doctors can choose, from the package `holidays`.
+
+    python3 -m venv target/holidays
+    target/holidays/bin/pip install holidays==0.109
+    target/holidays/bin/python xtask/public_holidays.py
+
+To bring the dates up to date, raise VERSION here and in the lines above, run it, and read what differs. Dates and names of
+holidays come from the package alone; only the names of countries, and which of them are told, stand here.
+"""
+
+import re
+from collections import defaultdict
+from importlib.metadata import version
+from pathlib import Path
+
+import holidays
+
+VERSION = "0.109"
+YEARS = range(2020, 2041)
+TARGET = Path(__file__).resolve().parent.parent / "src/domain/holidays/calendars.txt"
+
+# Spanish and English names, by ISO 3166-1.
+COUNTRIES = {
+    "AR": ("Argentina", "Argentina"),
+    "BO": ("Bolivia", "Bolivia"),
+    "BR": ("Brasil", "Brazil"),
+    "CA": ("Canadá", "Canada"),
+    "CL": ("Chile", "Chile"),
+    "CO": ("Colombia", "Colombia"),
+    "CR": ("Costa Rica", "Costa Rica"),
+    "CU": ("Cuba", "Cuba"),
+    "DE": ("Alemania", "Germany"),
+    "DO": ("República Dominicana", "Dominican Republic"),
+    "EC": ("Ecuador", "Ecuador"),
+    "ES": ("España", "Spain"),
+    "FR": ("Francia", "France"),
+    "GB": ("Reino Unido", "United Kingdom"),
+    "GT": ("Guatemala", "Guatemala"),
+    "HN": ("Honduras", "Honduras"),
+    "IE": ("Irlanda", "Ireland"),
+    "IT": ("Italia", "Italy"),
+    "MX": ("México", "Mexico"),
+    "NI": ("Nicaragua", "Nicaragua"),
+    "PA": ("Panamá", "Panama"),
+    "PE": ("Perú", "Peru"),
+    "PR": ("Puerto Rico", "Puerto Rico"),
+    "PT": ("Portugal", "Portugal"),
+    "PY": ("Paraguay", "Paraguay"),
+    "SV": ("El Salvador", "El Salvador"),
+    "US": ("Estados Unidos", "United States"),
+    "UY": ("Uruguay", "Uruguay"),
+    "VE": ("Venezuela", "Venezuela"),
+}
+# Countries whose parts have holidays that most people there keep.
+PARTS = ["BR", "CA", "CL", "DE", "ES", "GB", "US"]
+
+
+def days(country, part, language):
+    """The holidays of a calendar: date to name."""
+    return holidays.country_holidays(country, subdiv=part, years=YEARS, language=language)
+
+
+def names_of(country, part):
+    """Date to its names by language: the country's own, English and Spanish, where the package has them."""
+    known = getattr(holidays, country)
+    languages = {known.default_language.split("_")[0]: known.default_language}
+    languages.setdefault("en", next((tag for tag in known.supported_languages if tag.startswith("en")), None))
+    languages.setdefault("es", next((tag for tag in known.supported_languages if tag.startswith("es")), None))
+    named = defaultdict(dict)
+    for language, tag in languages.items():
+        for date, name in (days(country, part, tag) if tag else {}).items():
+            named[date][language] = name.replace("|", "/")
+    return named
+
+
+def dates(found):
+    """`MMDD` for what is on the same day each year, otherwise `YYMMDD` for each."""
+    same = {date.strftime("%m%d") for date in found}
+    if len(same) == 1 and len(found) == len(YEARS):
+        return same.pop()
+    return " ".join(date.strftime("%y%m%d") for date in sorted(found))
+
+
+def part_name(country, part):
+    aliases = getattr(getattr(holidays, country), "subdivisions_aliases", {})
+    return next((name for name, code in aliases.items() if code == part), part)
+
+
+def lines_of(country):
+    spanish, english = COUNTRIES[country]
+    yield f"calendar|{country}|es={spanish}|en={english}"
+    parts = [None]
+    if country in PARTS:
+        national = dict(names_of(country, None))
+        codes = [code for code in getattr(holidays, country).subdivisions if re.fullmatch("[A-Z0-9]{1,3}", code)]
+        parts += [code for code in sorted(codes) if dict(names_of(country, code)) != national]
+    for part in parts[1:]:
+        name = part_name(country, part)
+        yield f"calendar|{country}-{part}|es={spanish} ({name})|en={english} ({name})"
+    # A holiday is told once, with all the calendars that have it on the same dates.
+    by_name = defaultdict(lambda: defaultdict(list))
+    for part in parts:
+        for date, named in names_of(country, part).items():
+            by_name[tuple(sorted(named.items()))][part].append(date)
+    told = defaultdict(list)
+    for named, calendars in by_name.items():
+        for part, found in calendars.items():
+            told[named, dates(found)].append(part or ".")
+    for (named, when), calendars in sorted(told.items(), key=lambda entry: (entry[0][1], entry[0][0])):
+        which = "*" if len(calendars) == len(parts) else " ".join(calendars)
+        yield f"day|{which}|{when}|" + "|".join(f"{language}={name}" for language, name in named)
+
+
+def main():
+    if version("holidays") != VERSION:
+        raise SystemExit(f"this wants holidays {VERSION}, not {version('holidays')}")
+    head = f"# @generated by xtask/public_holidays.py from the Python package holidays {VERSION} (MIT). Not to be edited by hand."
+    lines = [head, f"years|{YEARS[0]}|{YEARS[-1]}"]
+    for country in sorted(COUNTRIES):
+        lines += lines_of(country)
+    TARGET.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
