@@ -11,6 +11,7 @@ use crate::review::Review;
 use crate::session::Session;
 use crate::slot::LiveSlot;
 use crate::value::{Cursor, Id, Instant};
+use crate::waitlist::WaitlistEntry;
 
 /// A frame from the client. `data` is that of the operation `type`, see [`crate::operation::ClientMessage`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -73,13 +74,14 @@ pub struct Limits {
     pub max_in_flight: u32,
 }
 
-/// An item of an appointments topic, of a slots topic, of a doctor's topic, of one's own sessions, or of a doctor's reviews.
+/// An item of an appointments topic, of a slots topic, of a doctor's topic, of one's own sessions, of a doctor's reviews, or of a waitlist.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Item {
     Appointment(Box<Appointment>),
     Slot(LiveSlot),
     Doctor(Box<LiveDoctor>),
+    Waitlist(Box<WaitlistEntry>),
     Session(Session),
     Review(Review),
 }

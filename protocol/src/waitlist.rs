@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::doctor::{DayRange, Weekday};
-use crate::value::{Cursor, Id, Instant, LocalDate, TimeZone};
+use crate::value::{Cursor, Id, Instant, LocalDate, LocalTime, TimeZone};
 
 /// State of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +19,14 @@ pub enum WaitlistStatus {
     Left,
     /// The window is over, or three offers in a row were not answered.
     Expired,
+}
+
+/// Local times of a day, between which an appointment lies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WaitlistTimes {
+    pub from: LocalTime,
+    pub to: LocalTime,
 }
 
 /// A time that is kept for the patient.
@@ -54,7 +62,7 @@ pub struct WaitlistEntry {
     pub to: LocalDate,
     /// Times of day between which the appointment lies; any where there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub times: Option<DayRange>,
+    pub times: Option<WaitlistTimes>,
     /// Days of the week that would suit; any where there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub weekdays: Vec<Weekday>,

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Booked, Waiter, ask, standing, wish};
+use crate::harness::cast::{admin, room};
 use crate::harness::clinic::{Clinic, Practice, at, date, practice_at, text};
 use crate::harness::watch::Watcher;
 
@@ -142,5 +143,29 @@ async fn what_is_given_up_within_time_off_is_offered_to_nobody() {
     let problem = refused.unwrap_err();
     let cita_cli::ClientError::Problem(problem) = &problem else { panic!("{problem}") };
     assert_eq!(problem.rule.as_deref(), Some("daily_limit"));
+    waiter.answer("accept").await.unwrap();
+}
+
+/// What needs a room that somebody else uses is not offered; the offer keeps the room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_offer_needs_its_room() {
+    let clinic = Clinic::open().await;
+    let room = room(&clinic, &admin(&clinic).await).await;
+    let roomed =
+        || json!({ "name": "Con consultorio", "durationMinutes": 30, "horizonDays": 366, "resourceIds": [room] });
+    let practice = clinic.practice().await;
+    let with_room = service(&clinic, &practice, roomed()).await;
+    let elsewhere = clinic.practice_with(roomed()).await;
+    let (day, start) = (date(3), at(&date(3), "09:00"));
+    let waiter = Waiter::join(&clinic, &wish(&with_room, &day, &day)).await;
+    let user = Booked::at(&clinic, &elsewhere, &start).await;
+    Booked::at(&clinic, &practice, &start).await.cancel().await;
+    assert_eq!(waiter.standing().await, ("waiting".to_owned(), None), "the room is in use");
+    user.cancel().await;
+    Booked::at(&clinic, &practice, &start).await.cancel().await;
+    assert_eq!(waiter.standing().await, ("offered".to_owned(), Some(start.clone())));
+    let refused = ask(&user.connection, "appointment.book", &elsewhere.booking(&start)).await.unwrap_err();
+    let cita_cli::ClientError::Problem(problem) = &refused else { panic!("{refused}") };
+    assert_eq!(problem.rule.as_deref(), Some("resource"));
     waiter.answer("accept").await.unwrap();
 }

@@ -17,7 +17,7 @@ use crate::service::random;
 use crate::store::appointments::Stored;
 use crate::store::together::Changes;
 use crate::store::waitlist::{StoredEntry, Waiting};
-use crate::views::calendar::Calendar;
+use crate::views::calendar::{Calendar, Occupancy};
 
 /// Entries that are read at once.
 const PAGE: i64 = 32;
@@ -108,7 +108,8 @@ impl Releases {
             };
             let places = calendar.places_where(service, local_date(doctor, start.start), &[], is_left);
             let Ok(quotas) = places else { continue };
-            if self.is_busy(patient, &start).await? {
+            // What others do with the rooms and devices, the calendar knows.
+            if calendar.in_use_from(service, start.start) != Occupancy::Free || self.is_busy(patient, &start).await? {
                 continue;
             }
             left.given.extend(quotas.iter().copied());

@@ -52,11 +52,11 @@ fn weekly(ranges: &[(Weekday, LocalRange)]) -> Vec<WeeklyRange> {
     ranges.iter().map(range).collect()
 }
 
-pub(super) fn day_range(range: &LocalRange) -> DayRange {
+fn day_range(range: &LocalRange) -> DayRange {
     DayRange { from: time(range.from), to: time(range.to) }
 }
 
-fn time(time: Time) -> LocalTime {
+pub(super) fn time(time: Time) -> LocalTime {
     LocalTime(format!("{:02}:{:02}", time.hour(), time.minute()))
 }
 

@@ -1,9 +1,9 @@
 //! From the domain to the wire: those who wait.
 
 use cita_protocol::value::TimeZone;
-use cita_protocol::waitlist::{WaitlistEntry as WireEntry, WaitlistOffer, WaitlistStatus};
+use cita_protocol::waitlist::{WaitlistEntry as WireEntry, WaitlistOffer, WaitlistStatus, WaitlistTimes};
 
-use super::hours::{day_range, weekday};
+use super::hours::{time as local_time, weekday};
 use super::{id, instant};
 use crate::domain::waitlist::{Offer, WaitStatus, WaitlistEntry};
 
@@ -21,7 +21,11 @@ pub fn waitlist_entry(entry: &WaitlistEntry) -> WireEntry {
         service_name: entry.service_name.clone(),
         from: entry.wish.from.to_string().into(),
         to: entry.wish.to.to_string().into(),
-        times: entry.wish.times.as_ref().map(day_range),
+        times: entry
+            .wish
+            .times
+            .as_ref()
+            .map(|times| WaitlistTimes { from: local_time(times.from), to: local_time(times.to) }),
         weekdays: entry.wish.weekdays.iter().map(|day| weekday(*day)).collect(),
         time_zone: TimeZone(entry.time_zone.clone()),
         joined_at: instant(entry.joined_at),
