@@ -140,6 +140,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::domain::appointment::Held;
     use crate::domain::history;
     use crate::domain::ids::{AppointmentId, ServiceId};
     use crate::domain::tick::Tick;
