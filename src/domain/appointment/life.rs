@@ -142,7 +142,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::appointment::Held;
+    use crate::domain::appointment::{Held, HoldPlace};
     use crate::domain::history;
     use crate::domain::ids::{AppointmentId, ServiceId};
     use crate::domain::tick::Tick;
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn whoever_held_the_time_has_nothing_to_do_with_what_becomes_of_it() {
-        let held = Some(Held { by: UserId(Uuid::from_u128(7)), until: minute(5), place: 0 });
+        let held = Some(Held { by: UserId(Uuid::from_u128(7)), until: minute(5), place: HoldPlace::Own(0) });
         let booked = Appointment { held, ..appointment(Status::Booked) };
         assert_eq!(booked.moved(Move::CheckIn, doctor(), minute(1)).unwrap().held, None);
         assert_eq!(booked.noted(None, doctor(), minute(1)).unwrap().held, None);
