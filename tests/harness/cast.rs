@@ -141,6 +141,12 @@ impl Cast {
             return text(entry, "id");
         }
         let day = date(170 + i32::try_from(self.offers.fetch_add(1, Ordering::Relaxed)).unwrap());
+        let patient = self.clinic.connect(&self.patient).await;
+        // Those that were passed on wait for nothing here, and there may not be many.
+        for passed in self.entries("waiting").await.iter().filter(|entry| text(entry, "from") >= date(170)) {
+            let left = patient.request("waitlist.leave", json!({ "id": passed["id"] }), Some(key())).await;
+            left.expect("it is open");
+        }
         let entry = self.entry_for("waiting", &day).await;
         // Somebody books the time and gives it up.
         let connection = self.clinic.connect(&self.other_patient).await;

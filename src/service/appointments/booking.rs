@@ -98,7 +98,7 @@ impl Appointments {
         let service = calendar.doctor.service(book.service)?;
         let (patient_name, walk_in) = match self.written_of(identity, patient, &book.patient).await {
             Ok(written) => written,
-            Err(error) => return self.remembered(&request).await?.ok_or(error),
+            Err(error) => return self.remembered(request).await?.ok_or(error),
         };
         let exception = book.exception.as_deref();
         let mut booking = Booking {
