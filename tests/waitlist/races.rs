@@ -162,7 +162,7 @@ async fn every_answer_can_be_repeated() {
     let often = async |operation: &str, data: &Value| {
         let key = key();
         let send = |number: usize| {
-            let connection = if number % 2 == 0 { &here } else { &there };
+            let connection = if number.is_multiple_of(2) { &here } else { &there };
             connection.request(operation, data.clone(), Some(key.clone()))
         };
         let replies = join_all((0..6).map(send)).await;
