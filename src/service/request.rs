@@ -45,6 +45,15 @@ pub fn part_id(whole: Uuid, place: usize) -> Uuid {
     Builder::from_custom_bytes(bytes).into_uuid()
 }
 
+/// The id of the one thing that these parts name: three, so that it is no other's.
+#[must_use]
+pub fn id_of(parts: [&[u8]; 3]) -> Uuid {
+    let digest = digest(parts);
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest.as_ref()[..16]);
+    Builder::from_custom_bytes(bytes).into_uuid()
+}
+
 /// SHA-256 of parts, each preceded by its length, so that no two lists of parts read the same.
 pub(super) fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Digest {
     let mut context = Context::new(&SHA256);

@@ -258,11 +258,12 @@ pub fn patients_of(patients: AllowedPatients) -> Patients {
 }
 
 pub fn free_slot((start, end): &(Timestamp, Timestamp)) -> Slot {
-    Slot { start: instant(*start), end: instant(*end), status: SlotStatus::Free }
+    Slot { start: instant(*start), end: instant(*end), status: SlotStatus::Free, seats_left: None }
 }
 
 pub fn slot(slot: &Found) -> Slot {
-    Slot { start: instant(slot.start), end: instant(slot.end), status: slot_status(slot.held) }
+    let status = slot_status(slot.held);
+    Slot { start: instant(slot.start), end: instant(slot.end), status, seats_left: slot.seats_left }
 }
 
 fn slot_status(held: bool) -> SlotStatus {
@@ -275,6 +276,7 @@ pub fn live_slot(slot: &LiveSlot) -> WireLiveSlot {
         end: instant(slot.end),
         status: slot_status(slot.held_until.is_some()),
         held_until: slot.held_until.map(instant),
+        seats_left: slot.seats_left,
         bookable_from: instant(slot.bookable_from),
         bookable_until: instant(slot.bookable_until),
     }

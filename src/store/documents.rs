@@ -5,6 +5,7 @@
 
 mod doctor;
 mod entry;
+mod group;
 pub(super) mod review;
 
 use std::ops::Range;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use self::doctor::DoctorDoc;
 use self::entry::claims;
 pub use self::entry::{Claim, EntryDoc, TimeOffDoc, quota};
+pub use self::group::GroupDoc;
 pub use self::review::ReviewDoc;
 use super::value::{bson_id, bson_time, instant, uuid_of};
 use crate::domain::appointment::{Action, Appointment, Held, HistoryEntry, Overridden, PartOf, Status, WalkIn};
@@ -68,6 +70,9 @@ pub struct AppointmentDoc {
     pub bucket: i32,
     pub rev: i32,
     pub status: String,
+    /// Id of the group session that it has a seat in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seat: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claims: Option<Vec<Claim>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -158,6 +163,7 @@ impl AppointmentDoc {
             bucket: i32::from(appointment.doctor_id.bucket()),
             rev: int(appointment.rev),
             status: appointment.status.as_str().to_owned(),
+            seat: appointment.seat.map(|session| bson_id(session.0)),
             claims: claims(&appointment.claims, &appointment.quotas),
             shared: shared_claims(appointment),
             freed: claims(&appointment.freed, &appointment.freed_quotas),
@@ -218,6 +224,7 @@ impl AppointmentDoc {
             created_at: instant(self.created_at).map_err(|_| bad("createdAt"))?,
             updated_at: instant(self.updated_at).map_err(|_| bad("updatedAt"))?,
             held: self.held().map_err(bad)?,
+            seat: self.seat.map(|session| AppointmentId(uuid_of(session))),
             claims: entry::ticks_of(&self.claims),
             freed: entry::ticks_of(&self.freed),
             quotas: entry::quotas_of(&self.claims).ok_or_else(|| bad("claims"))?,
@@ -250,6 +257,7 @@ impl AppointmentDoc {
             id,
             rev: 1,
             status: Status::Expired.as_str().to_owned(),
+            seat: None,
             claims: None,
             shared: None,
             freed: None,
@@ -352,7 +360,7 @@ fn shared_claims(appointment: &Appointment) -> Option<Vec<String>> {
     if let (Status::Held, Some(held)) = (appointment.status, appointment.held) {
         return Some(vec![hold_place(held.by, held.place)]);
     }
-    (!appointment.claims.is_empty()).then(|| {
+    appointment.takes_time().then(|| {
         let patient = appointment.patient_id.0.simple();
         ticks(appointment.patient_ticks()).map(|tick| format!("p:{patient}:{}", tick.0)).collect()
     })

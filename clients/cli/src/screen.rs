@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     fn slot(start: &str, status: SlotStatus) -> Slot {
-        Slot { start: start.into(), end: start.into(), status }
+        Slot { start: start.into(), end: start.into(), status, seats_left: None }
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Appointments {
             Explained { time_zone: calendar.doctor.zone_name().to_owned(), refusal: None, taken_by: Vec::new() };
         // What somebody holds themselves, they can book.
         let own = viewer.identity().ok().and_then(|identity| calendar.hold_of(identity.user, service, start));
-        let asked_at = own.map_or(self.clock.now(), |hold| hold.created_at);
+        let asked_at = own.map_or(self.clock.now(), |hold| hold.since);
         let tick = match permits(&calendar.doctor, offered, start, false, asked_at) {
             Ok((tick, _)) => tick,
             Err(refusal) => return Ok(Explained { refusal: Some(refusal), ..explained }),
@@ -58,12 +58,16 @@ impl Appointments {
         if !is_practice && !self.takes_viewer(viewer, doctor, offered).await? {
             return Ok(Explained { refusal: Some(Refusal::SlotUnavailable { rule: Rule::Patients }), ..explained });
         }
+        let session = calendar.session_at(offered, tick);
         if own.is_none()
+            && session.is_none()
             && let Err(rule) = within_limits(&calendar, offered, tick)
         {
             return Ok(Explained { refusal: Some(Refusal::SlotUnavailable { rule }), ..explained });
         }
-        let takers = if own.is_some() { Vec::new() } else { calendar.takers(offered.footprint(tick)) };
+        let has_seats = session.is_some_and(|session| session.left(offered.terms.capacity) > 0);
+        let is_there = own.is_some() || has_seats;
+        let takers = if is_there { Vec::new() } else { calendar.takers(offered.footprint(tick)) };
         if !takers.is_empty() {
             explained.refusal = Some(Refusal::SlotTaken { alternatives: Vec::new() });
             if is_practice {
@@ -94,7 +98,7 @@ impl Appointments {
         };
         let found = self.store.list(&query).await?;
         let takes_their_time = |status| status != Status::Held;
-        Ok(found.iter().any(|other| takes_their_time(other.status) && !other.claims.is_empty()))
+        Ok(found.iter().any(|other| takes_their_time(other.status) && other.takes_time()))
     }
 }
 
