@@ -15,12 +15,12 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use self::groups::{Doors, session_id};
+use self::groups::Doors;
 use self::holds::Way;
 use self::terms::{beyond, overridden, permits};
 use super::auth::Auth;
 use super::releases::Releases;
-use super::request::{self, Done};
+use super::request::{self, Done, session_id};
 use super::slots::{self, Slots};
 use crate::clock::Clock;
 use crate::domain::access::{self, Object};

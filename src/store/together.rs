@@ -53,7 +53,7 @@ pub struct Changes {
     /// Group sessions in which seats are given up.
     left: Vec<SessionChange>,
     appointments: Vec<(Document, AppointmentDoc)>,
-    /// Group sessions in which seats are taken: what their new owners had before is free by then.
+    /// Group sessions in which seats are taken.
     joined: Vec<SessionChange>,
     new: Vec<AppointmentDoc>,
     /// Next revisions.
@@ -162,10 +162,13 @@ impl AppointmentStore {
                 return Ok(None);
             }
         }
-        for change in &changes.left {
-            if !self.write_session(session, change).await? {
-                return Ok(None);
-            }
+        if !self.write_sessions(session, &changes.left).await? {
+            return Ok(None);
+        }
+        // What an appointment gives up may be what its session takes. Otherwise the doctor's time comes before the patient's.
+        let gives_up = changes.appointments.iter().any(|(_, document)| document.freed.is_some());
+        if !gives_up && !self.write_sessions(session, &changes.joined).await? {
+            return Ok(None);
         }
         for (place, (guard, document)) in changes.appointments.iter().enumerate() {
             lost.store(place, Ordering::Relaxed);
@@ -173,10 +176,8 @@ impl AppointmentStore {
                 return Ok(None);
             }
         }
-        for change in &changes.joined {
-            if !self.write_session(session, change).await? {
-                return Ok(None);
-            }
+        if gives_up && !self.write_sessions(session, &changes.joined).await? {
+            return Ok(None);
         }
         for (place, document) in changes.new.iter().enumerate() {
             lost.store(place, Ordering::Relaxed);

@@ -60,8 +60,12 @@ async fn who_leaves_for_good_takes_their_seat_along() {
         scene.ask(&scene.workshop.doctor, verb, json!({ "id": visit })).await.unwrap();
     }
     let exported = scene.ask(&one, "me.export", json!({})).await.unwrap();
-    let ids: Vec<String> =
-        exported["appointments"]["items"].as_array().unwrap().iter().map(|item| text(item, "id")).collect();
+    let ids: Vec<String> = exported["appointments"]["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| text(&item["appointment"], "id"))
+        .collect();
     assert_eq!(ids, [ahead.clone(), visit.clone()]);
 
     scene.ask(&one, "me.delete", json!({})).await.unwrap();

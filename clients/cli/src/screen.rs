@@ -71,8 +71,11 @@ pub fn slots_by_day(slots: &[Slot], zone: &TimeZone) -> Vec<String> {
     for slot in slots {
         let start = times::clock(&slot.start, zone);
         let text = match slot.status {
-            SlotStatus::Free => start,
             SlotStatus::Held => format!("{start}(held)"),
+            SlotStatus::Free => match slot.seats_left {
+                Some(seats) => format!("{start}({seats} left)"),
+                None => start,
+            },
         };
         let day = times::date(&slot.start, zone);
         days.entry(day).or_default().push(text);

@@ -18,12 +18,12 @@ use crate::domain::doctor::Service;
 use crate::domain::entry::Quota;
 use crate::domain::group::{GroupSession, Opening, Seat};
 use crate::domain::history::Actor;
-use crate::domain::ids::{AppointmentId, DoctorId, ServiceId};
+use crate::domain::ids::AppointmentId;
 use crate::domain::refusal::Refusal;
 use crate::domain::slots::{self as rules, Rule};
 use crate::domain::tick::Tick;
 use crate::error::{ClusterName, Error, Outcome, Result};
-use crate::service::request::{self, Done};
+use crate::service::request::{Done, session_id};
 use crate::store::appointments::{Holding, Replaced, SessionChange, Stored};
 use crate::store::idempotency::Request;
 use crate::store::together::{Changes, Together};
@@ -46,12 +46,6 @@ struct Wanted<'a> {
     start: Tick,
     /// Why the practice sets the rules aside, if it does.
     exception: Option<&'a str>,
-}
-
-/// The one group session of a service at a time.
-pub(super) fn session_id(doctor: DoctorId, service: ServiceId, start: Timestamp) -> AppointmentId {
-    let start = start.as_second().to_be_bytes();
-    AppointmentId(request::id_of([doctor.0.as_bytes().as_slice(), service.0.as_bytes(), &start]))
 }
 
 impl Doors {
@@ -284,10 +278,13 @@ impl Appointments {
         };
         let left = self.store.seat_left(current, next).await.map_err(unchanged)?;
         freed.extend(left.iter().flat_map(|left| &left.next().freed));
-        let mut changes = Changes::default().left(left);
+        let (mut changes, mut claims) = (Changes::default().left(left), Vec::new());
         if next.seat.is_some() {
             match self.seat_taken(next, exception, lost, request).await? {
-                Ok(joined) => changes = changes.joined(joined),
+                Ok(joined) => {
+                    claims.clone_from(&joined.next().claims);
+                    changes = changes.joined(joined);
+                }
                 Err(refusal) => return Ok((Replaced::Refused(refusal), freed)),
             }
         }
@@ -297,7 +294,14 @@ impl Appointments {
             Together::Done(at) => Replaced::Done(at),
             Together::Stale => Replaced::Stale,
             Together::Outnumbered(place) => Replaced::Outnumbered(place),
-            Together::Refused { refusal, .. } => Replaced::Refused(refusal),
+            Together::Refused { refusal, .. } => {
+                let calendar = self.calendar_of(next).await.map_err(unchanged)?;
+                match self.way_to(&calendar, &refusal, &claims, request).await? {
+                    // As it was when this began, it is no longer: decide anew.
+                    true => Replaced::Stale,
+                    false => Replaced::Refused(refusal),
+                }
+            }
         };
         Ok((written, freed))
     }

@@ -92,8 +92,22 @@ impl AppointmentStore {
         Ok(Some(SessionChange::new(Some(&session), session.confirmed(hold.appointment.id))))
     }
 
+    /// Within a transaction: writes sessions. `false`: somebody was faster.
+    pub(in crate::store) async fn write_sessions(
+        &self,
+        session: &mut ClientSession,
+        changes: &[SessionChange],
+    ) -> Result<bool, DriverError> {
+        for change in changes {
+            if !self.write_session(session, change).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Within a transaction: writes a session. `false`: somebody was faster.
-    pub(in crate::store) async fn write_session(
+    pub(super) async fn write_session(
         &self,
         session: &mut ClientSession,
         change: &SessionChange,
