@@ -6,7 +6,7 @@ use jiff::civil::Date;
 
 use super::appointment::Appointment;
 use super::group::GroupSession;
-use super::ids::{AppointmentId, DoctorId, ServiceId, TimeOffId};
+use super::ids::{AppointmentId, DoctorId, ResourceId, ServiceId, TimeOffId};
 use super::tick::Tick;
 
 /// A document of the appointments collection.
@@ -141,6 +141,26 @@ impl Entry {
         match self {
             Self::Appointment(appointment) => &appointment.freed_quotas,
             Self::Group(session) => &session.freed_quotas,
+            Self::TimeOff(_) => &[],
+        }
+    }
+
+    /// The rooms and devices that it takes while it takes time, and those that this revision gave up.
+    pub fn resources(&self) -> impl Iterator<Item = ResourceId> {
+        let freed: &[ResourceId] = match self {
+            Self::Appointment(appointment) => &appointment.freed_resources,
+            Self::Group(session) => &session.freed_resources,
+            Self::TimeOff(_) => &[],
+        };
+        self.resources_named().iter().chain(freed).copied()
+    }
+
+    /// The rooms and devices that it takes while it takes time.
+    #[must_use]
+    pub fn resources_named(&self) -> &[ResourceId] {
+        match self {
+            Self::Appointment(appointment) => &appointment.resources,
+            Self::Group(session) => &session.resources,
             Self::TimeOff(_) => &[],
         }
     }

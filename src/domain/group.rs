@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::appointment::{Appointment, Status};
 use super::doctor::Service;
 use super::entry::Quota;
-use super::ids::{AppointmentId, DoctorId, ServiceId, UserId};
+use super::ids::{AppointmentId, DoctorId, ResourceId, ServiceId, UserId};
 use super::refusal::Refusal;
 use super::tick::{Tick, ticks};
 
@@ -31,6 +31,10 @@ pub struct GroupSession {
     pub quotas: Vec<Quota>,
     /// Those that this revision gave up.
     pub freed_quotas: Vec<Quota>,
+    /// The rooms and devices that it takes from start to end while it takes time.
+    pub resources: Vec<ResourceId>,
+    /// Those that this revision no longer names.
+    pub freed_resources: Vec<ResourceId>,
     /// At most [`super::availability::MOST_PATIENTS`].
     pub seats: Vec<Seat>,
 }
@@ -76,6 +80,8 @@ impl Opening<'_> {
     /// The session with its first seat: the revision after what is left of an earlier one.
     #[must_use]
     pub fn begin(self, left: Option<&GroupSession>, seat: Seat) -> GroupSession {
+        let before = left.map_or(&[][..], |session| &session.resources);
+        let resources = &self.service.terms.resources;
         GroupSession {
             id: self.id,
             rev: left.map_or(1, |session| session.rev + 1),
@@ -87,6 +93,8 @@ impl Opening<'_> {
             freed: Vec::new(),
             quotas: self.quotas,
             freed_quotas: Vec::new(),
+            freed_resources: before.iter().copied().filter(|id| !resources.contains(id)).collect(),
+            resources: resources.clone(),
             seats: vec![seat],
         }
     }
@@ -143,7 +151,8 @@ impl GroupSession {
     }
 
     fn next(&self) -> Self {
-        Self { rev: self.rev + 1, freed: Vec::new(), freed_quotas: Vec::new(), ..self.clone() }
+        let (freed, freed_quotas, freed_resources) = Default::default();
+        Self { rev: self.rev + 1, freed, freed_quotas, freed_resources, ..self.clone() }
     }
 
     /// Somebody's hold on a seat.

@@ -4,6 +4,7 @@ use cita_protocol::ErrorCode;
 use serde_json::{Value, json};
 
 use super::{Scene, code, day, nine};
+use crate::harness::cast::{admin, room};
 use crate::harness::clinic::{at, date, key, text};
 use crate::harness::watch::Watcher;
 
@@ -96,6 +97,50 @@ async fn time_off_takes_what_the_last_one_gives_up() {
     scene.ask(doctor, "timeOff.delete", json!({ "doctorId": doctor.id, "id": made["id"] })).await.unwrap();
     assert_eq!(scene.left(&nine()).await, Some(2));
     scene.booked(&third, &nine()).await;
+}
+
+/// Who is alone in a session takes its place within the limit of the day along.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_moves_is_no_second_one() {
+    let scene = Scene::set_with(json!({ "capacity": 3, "dailyLimit": 1 }), &[]).await;
+    let (one, two) = (scene.clinic.patient().await, scene.clinic.patient().await);
+    let first = scene.booked(&one, &nine()).await;
+    let eleven = at(&day(), "11:00");
+    scene.ask(&one, "appointment.reschedule", json!({ "id": first, "start": eleven })).await.unwrap();
+    let second = scene.booked(&two, &eleven).await;
+    let refused =
+        scene.ask(&two, "appointment.reschedule", json!({ "id": second, "start": nine() })).await.unwrap_err();
+    assert_eq!((refused.code, refused.rule.as_deref()), (ErrorCode::SlotUnavailable, Some("daily_limit")));
+    assert_eq!(scene.shown(&scene.workshop).await.into_iter().collect::<Vec<_>>(), [(eleven, json!(1))]);
+}
+
+/// The session has the room, once for all who come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_takes_its_room_from_the_first_to_the_last() {
+    let scene = Scene::set(2).await;
+    let doctor = &scene.workshop.doctor;
+    let room = room(&scene.clinic, &admin(&scene.clinic).await).await;
+    let given = json!({ "doctorId": doctor.id, "id": scene.workshop.service, "resourceIds": [room] });
+    scene.ask(doctor, "service.update", given).await.unwrap();
+    let other =
+        scene.clinic.practice_with(json!({ "name": "Consulta", "durationMinutes": 60, "resourceIds": [room] })).await;
+    let mut elsewhere = Watcher::start(scene.clinic.anon().await, &other.slots(&day()), None).await;
+    assert!(elsewhere.view.items.contains_key(&nine()));
+    let (one, two, three) = (scene.clinic.patient().await, scene.clinic.patient().await, scene.clinic.patient().await);
+    let first = scene.booked(&one, &nine()).await;
+    elsewhere.until(|view| !view.items.contains_key(&nine())).await;
+    assert!(elsewhere.view.items.contains_key(&at(&day(), "10:00")), "its buffer is the doctor's alone");
+    let second = scene.booked(&two, &nine()).await;
+    let refused = scene.ask(&three, "appointment.book", other.booking(&nine())).await.unwrap_err();
+    assert_eq!((refused.code, refused.rule.as_deref()), (ErrorCode::SlotUnavailable, Some("resource")));
+    scene.ask(&one, "appointment.cancel", json!({ "id": first })).await.unwrap();
+    let eleven = at(&day(), "11:00");
+    scene.ask(&two, "appointment.reschedule", json!({ "id": second, "start": eleven })).await.unwrap();
+    elsewhere.until(|view| view.items.contains_key(&nine()) && !view.items.contains_key(&eleven)).await;
+    scene.ask(&three, "appointment.book", other.booking(&nine())).await.unwrap();
+    assert!(!scene.shown(&scene.workshop).await.contains_key(&nine()), "the room is in use");
+    let refused = scene.book(&one, &nine()).await.unwrap_err();
+    assert_eq!(refused.rule.as_deref(), Some("resource"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -48,6 +48,12 @@ struct Wanted<'a> {
     exception: Option<&'a str>,
 }
 
+/// What a session takes, as an appointment of one patient would.
+fn taken_by(session: &GroupSession, appointment: &Appointment) -> Appointment {
+    let (claims, resources) = (session.claims.clone(), session.resources.clone());
+    Appointment { claims, resources, end: session.end, ..appointment.clone() }
+}
+
 impl Doors {
     pub(super) fn new() -> Self {
         Self((0..DOORS).map(|_| Mutex::new(())).collect())
@@ -65,18 +71,19 @@ impl Wanted<'_> {
         session_id(self.calendar.doctor.id, self.service.id, self.start.instant())
     }
 
-    /// The session with a seat for an appointment, which may set the limits of the service aside.
+    /// The session with a seat for an appointment, which may set the limits of the service aside. `own`: places that are given up for it.
     fn with_seat(
         &self,
         current: Option<&GroupSession>,
         appointment: &mut Appointment,
+        own: &[Quota],
         lost: &BTreeSet<Quota>,
     ) -> Result<SessionChange, Refusal> {
         let next = match current.filter(|session| session.is_open()) {
             Some(session) => session.joined(Seat::of(appointment), self.service.terms.capacity)?,
             None => {
                 let date = rules::local_date(&self.calendar.doctor, self.start);
-                let quotas = match self.calendar.places(self.service, date, &[], lost) {
+                let quotas = match self.calendar.places(self.service, date, own, lost) {
                     Ok(quotas) => quotas,
                     Err(limit) => {
                         let limit = beyond(limit, self.exception)?;
@@ -130,14 +137,14 @@ impl Appointments {
                 self.end_run_out(std::slice::from_ref(&hold), request.at).await?;
                 continue;
             }
-            let change = match wanted.with_seat(current.as_ref(), &mut appointment, &lost) {
+            let change = match wanted.with_seat(current.as_ref(), &mut appointment, &[], &lost) {
                 Ok(change) => change,
                 Err(refusal) => match self.way_in(&refusal, current.as_ref(), request).await? {
                     true => continue,
                     false => break refusal,
                 },
             };
-            let claims = change.next().claims.clone();
+            let taken = taken_by(change.next(), &appointment);
             let changes = Changes::default().joined(change).booked(&appointment, request);
             match self.store.write_together(changes).await? {
                 Together::Done(at) => return Ok(Some(self.acknowledged(appointment, at))),
@@ -147,7 +154,7 @@ impl Appointments {
                         return self.recall(appointment.id, request).await;
                     }
                 }
-                Together::Refused { refusal, .. } => match self.way_to(calendar, &refusal, &claims, request).await? {
+                Together::Refused { refusal, .. } => match self.way_to(calendar, &refusal, &taken, request).await? {
                     true => {}
                     false => break refusal,
                 },
@@ -190,14 +197,14 @@ impl Appointments {
                 continue;
             }
             let mut hold = booking.clone().into_hold(Held { by: request.user, until, place }).in_session(id);
-            let change = match wanted.with_seat(current.as_ref(), &mut hold, &lost) {
+            let change = match wanted.with_seat(current.as_ref(), &mut hold, &[], &lost) {
                 Ok(change) => change,
                 Err(refusal) => match self.way_in(&refusal, current.as_ref(), request).await? {
                     true => continue,
                     false => break refusal,
                 },
             };
-            let claims = change.next().claims.clone();
+            let taken = taken_by(change.next(), &hold);
             match self.store.hold_seat(change, &hold, self.hold_length, request).await? {
                 Holding::Done(stored, at) => {
                     return Ok(stored.recall(request)?.map(|hold| self.acknowledged(hold, at)));
@@ -210,7 +217,7 @@ impl Appointments {
                     self.free_places(request).await?;
                     place = 0;
                 }
-                Holding::Refused(refusal) => match self.way_to(calendar, &refusal, &claims, request).await? {
+                Holding::Refused(refusal) => match self.way_to(calendar, &refusal, &taken, request).await? {
                     true => {}
                     false => break refusal,
                 },
@@ -247,9 +254,15 @@ impl Appointments {
     }
 
     /// Whether what kept a session from beginning was a hold that has run out.
-    async fn way_to(&self, calendar: &Calendar, refusal: &Refusal, claims: &[Tick], request: &Request) -> Result<bool> {
-        Ok(matches!(refusal, Refusal::SlotTaken { .. })
-            && matches!(self.make_way(calendar, claims, None, request).await?, Way::Freed))
+    async fn way_to(
+        &self,
+        calendar: &Calendar,
+        refusal: &Refusal,
+        taken: &Appointment,
+        request: &Request,
+    ) -> Result<bool> {
+        let is_time = matches!(refusal, Refusal::SlotTaken { .. } | Refusal::SlotUnavailable { rule: Rule::Resource });
+        Ok(is_time && matches!(self.make_way(calendar, taken, false, request).await?, Way::Freed))
     }
 
     /// Writes the next revision of an appointment, with the sessions whose seats it gives up or takes. Returns the ticks that became
@@ -278,11 +291,13 @@ impl Appointments {
         };
         let left = self.store.seat_left(current, next).await.map_err(unchanged)?;
         freed.extend(left.iter().flat_map(|left| &left.next().freed));
-        let (mut changes, mut claims) = (Changes::default().left(left), Vec::new());
+        let own: Vec<Quota> =
+            left.iter().flat_map(|left| &left.next().freed_quotas).chain(&next.freed_quotas).copied().collect();
+        let (mut changes, mut taken) = (Changes::default().left(left), None);
         if next.seat.is_some() {
-            match self.seat_taken(next, exception, lost, request).await? {
+            match self.seat_taken(next, exception, &own, lost, request).await? {
                 Ok(joined) => {
-                    claims.clone_from(&joined.next().claims);
+                    taken = Some(taken_by(joined.next(), next));
                     changes = changes.joined(joined);
                 }
                 Err(refusal) => return Ok((Replaced::Refused(refusal), freed)),
@@ -296,10 +311,10 @@ impl Appointments {
             Together::Outnumbered(place) => Replaced::Outnumbered(place),
             Together::Refused { refusal, .. } => {
                 let calendar = self.calendar_of(next).await.map_err(unchanged)?;
-                match self.way_to(&calendar, &refusal, &claims, request).await? {
+                match taken {
                     // As it was when this began, it is no longer: decide anew.
-                    true => Replaced::Stale,
-                    false => Replaced::Refused(refusal),
+                    Some(taken) if self.way_to(&calendar, &refusal, &taken, request).await? => Replaced::Stale,
+                    _ => Replaced::Refused(refusal),
                 }
             }
         };
@@ -311,6 +326,7 @@ impl Appointments {
         &self,
         next: &mut Appointment,
         exception: Option<&str>,
+        own: &[Quota],
         lost: &BTreeSet<Quota>,
         request: &Request,
     ) -> Result<Result<SessionChange, Refusal>> {
@@ -321,7 +337,7 @@ impl Appointments {
         loop {
             attempt += 1;
             let session = self.store.session(wanted.id(), attempt > 1).await.map_err(unchanged)?;
-            match wanted.with_seat(session.as_ref(), next, lost) {
+            match wanted.with_seat(session.as_ref(), next, own, lost) {
                 Err(refusal) if attempt < ATTEMPTS && self.way_in(&refusal, session.as_ref(), request).await? => {}
                 decided => return Ok(decided),
             }

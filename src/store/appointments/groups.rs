@@ -12,14 +12,13 @@ use mongodb::options::ReadConcern;
 use mongodb::{ClientSession, Collection};
 
 use super::holds::{Taking, run_out};
-use super::{AppointmentStore, Holding, PRIMARY_INDEX, SHARED_INDEX, Stored, place_of, refusal_of};
+use super::{AppointmentStore, CLAIMS_INDEX, Holding, PRIMARY_INDEX, SHARED_INDEX, Stored, place_of, refusal_of};
 use crate::domain::appointment::{Appointment, Status};
 use crate::domain::availability::MOST_PATIENTS;
 use crate::domain::group::{GroupSession, Seat};
-use crate::domain::ids::{AppointmentId, DoctorId, UserId};
-use crate::domain::tick::Tick;
+use crate::domain::ids::{AppointmentId, UserId};
 use crate::error::{Error, Result};
-use crate::store::documents::GroupDoc;
+use crate::store::documents::{GroupDoc, is_of_resource};
 use crate::store::idempotency::Request;
 use crate::store::transaction::{self, in_transaction};
 use crate::store::value::bson_id;
@@ -160,9 +159,15 @@ impl AppointmentStore {
             // The session was begun by somebody else, or has changed.
             Verdict::Done { value: None, .. } => Holding::Overtaken,
             Verdict::Duplicate { index, .. } if index == PRIMARY_INDEX => Holding::Overtaken,
-            Verdict::Duplicate { index, .. } if index == SHARED_INDEX => Holding::PlaceTaken,
-            Verdict::Duplicate { value: Some(place), .. } => Holding::Outnumbered(place_of(&place)?),
-            Verdict::Duplicate { index, .. } => Holding::Refused(refusal_of(&index)?),
+            Verdict::Duplicate { index, value, .. }
+                if index == SHARED_INDEX && !value.as_deref().is_some_and(is_of_resource) =>
+            {
+                Holding::PlaceTaken
+            }
+            Verdict::Duplicate { value: Some(place), index, .. } if index == CLAIMS_INDEX => {
+                Holding::Outnumbered(place_of(&place)?)
+            }
+            Verdict::Duplicate { index, value, .. } => Holding::Refused(refusal_of(&index, value.as_deref())?),
         })
     }
 
@@ -178,10 +183,9 @@ impl AppointmentStore {
         self.find_all(filter, i64::from(MOST_PATIENTS)).await
     }
 
-    /// The group sessions that have any of these ticks of a doctor.
-    pub(super) async fn sessions_over(&self, doctor: DoctorId, claims: &[Tick]) -> Result<Vec<Uuid>> {
-        let claims: Vec<i32> = claims.iter().map(|tick| tick.0).collect();
-        let filter = doc! { "doctorId": bson_id(doctor.0), "claims": { "$in": claims }, "kind": "group" };
+    /// The group sessions that have any of these.
+    pub(super) async fn sessions_over(&self, any: &[Document]) -> Result<Vec<Uuid>> {
+        let filter = doc! { "$or": any.to_vec(), "kind": "group" };
         let sessions: Collection<GroupDoc> = self.collection.clone_with_type();
         let found: Vec<GroupDoc> =
             read(&self.cluster, async move { sessions.find(filter).await?.try_collect().await }).await?;

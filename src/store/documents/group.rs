@@ -1,12 +1,13 @@
 //! The document of a group session: the time that it takes and the seats that are taken. Names nobody.
 
-use mongodb::bson::{DateTime, Uuid};
+use mongodb::bson::{Bson, DateTime, Uuid};
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Claim, claims, quotas_of, ticks_of};
+use super::shared::session_claims;
 use super::{Undecodable, int};
 use crate::domain::group::{GroupSession, HeldSeat, Seat};
-use crate::domain::ids::{AppointmentId, ServiceId, UserId};
+use crate::domain::ids::{AppointmentId, ResourceId, ServiceId, UserId};
 use crate::store::value::{bson_id, bson_time, instant, uuid_of};
 
 /// What tells group sessions from appointments.
@@ -31,8 +32,15 @@ pub struct GroupDoc {
     pub end: DateTime,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claims: Option<Vec<Claim>>,
+    /// What its rooms and devices take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<Vec<Bson>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freed: Option<Vec<Claim>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<Uuid>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freed_resources: Vec<Uuid>,
     pub seats: Vec<SeatDoc>,
 }
 
@@ -65,7 +73,10 @@ impl GroupDoc {
             start: bson_time(session.start),
             end: bson_time(session.end),
             claims: claims(&session.claims, &session.quotas),
+            shared: session_claims(session),
             freed: claims(&session.freed, &session.freed_quotas),
+            resources: session.resources.iter().map(|id| bson_id(id.0)).collect(),
+            freed_resources: session.freed_resources.iter().map(|id| bson_id(id.0)).collect(),
             seats: session.seats.iter().map(SeatDoc::from_domain).collect(),
         }
     }
@@ -87,6 +98,8 @@ impl GroupDoc {
             freed: ticks_of(&self.freed),
             quotas: quotas_of(&self.claims).ok_or_else(|| bad("claims"))?,
             freed_quotas: quotas_of(&self.freed).ok_or_else(|| bad("freed"))?,
+            resources: self.resources.iter().map(|id| ResourceId(uuid_of(*id))).collect(),
+            freed_resources: self.freed_resources.iter().map(|id| ResourceId(uuid_of(*id))).collect(),
             seats: self.seats.iter().map(SeatDoc::to_domain).collect::<Option<_>>().ok_or_else(|| bad("seats"))?,
         })
     }
@@ -140,12 +153,14 @@ mod tests {
             doctor_id: UserId(Id::from_u128(2)),
             service_id: service,
             start: Timestamp::from_second(1_796_133_600).expect("a time"),
-            end: Timestamp::from_second(1_796_137_200).expect("a time"),
+            end: Timestamp::from_second(1_796_176_800).expect("a time"),
             // As long as a service can be, with the longest buffers.
             claims: (0..240).map(|tick| Tick(5_987_112 + tick)).collect(),
             freed: Vec::new(),
             quotas: vec![Quota { service, period: day, number: 3 }],
             freed_quotas: Vec::new(),
+            resources: (0..5).map(|id| ResourceId(Id::from_u128(id))).collect(),
+            freed_resources: Vec::new(),
             seats: (0..50).map(seat).collect(),
         }
     }
@@ -161,6 +176,6 @@ mod tests {
     #[test]
     fn the_largest_session_is_a_small_document() {
         let bytes = serialize_to_vec(&GroupDoc::from_domain(&full())).expect("a document");
-        assert!(bytes.len() < 16 * 1024, "{} bytes", bytes.len());
+        assert!(bytes.len() < 48 * 1024, "{} bytes", bytes.len());
     }
 }
