@@ -19,7 +19,7 @@ use crate::domain::doctor::Service;
 use crate::domain::entry::Quota;
 use crate::domain::ids::{AppointmentId, DoctorId, PatientId, SeriesId, ServiceId, UserId};
 use crate::domain::recurrence::{self, Occurrence};
-use crate::domain::refusal::{Refusal, Violation};
+use crate::domain::refusal::Refusal;
 use crate::domain::series::{self as rules, Judged, Taken, Verdict};
 use crate::domain::slots::{Rule, local_date};
 use crate::domain::tick::{Tick, ticks};
@@ -73,16 +73,6 @@ struct Target {
     from: Option<AppointmentId>,
 }
 
-/// A service whose sessions are one patient's: seats are booked one by one.
-fn alone(service: &Service) -> Result<&Service, Refusal> {
-    match service.is_group() {
-        true => {
-            Err(Violation::new("/serviceId", "invalid", "group sessions are booked one by one, not as a series").into())
-        }
-        false => Ok(service),
-    }
-}
-
 /// An occurrence that is to be written.
 struct Wanted {
     occurrence: Occurrence,
@@ -112,7 +102,7 @@ impl SeriesOfAppointments {
         let nobody = UserId(uuid::Uuid::nil());
         let who = self.appointments.patient_of("series.preview", viewer, plan.doctor, &plan.patient, nobody).await?;
         let calendar = self.calendar(viewer, plan.doctor).await?;
-        let service = alone(calendar.doctor.service(plan.service)?)?;
+        let service = rules::alone(calendar.doctor.service(plan.service)?)?;
         let occurrences = self.expand(&calendar, plan)?;
         let mut judged = self.judge(&calendar, service, who, occurrences, &Own::default()).await?;
         if !self.is_for(plan, service, who).await? {
@@ -141,8 +131,11 @@ impl SeriesOfAppointments {
         let request = book.request(identity, OPERATION, key, self.appointments.clock.now());
         let stranger = UserId(request::derived_id(&request.of("series.book/patient"), 0));
         let patient = self.appointments.patient_of(OPERATION, viewer, plan.doctor, &plan.patient, stranger).await?;
-        let calendar = self.calendar(viewer, plan.doctor).await.map_err(unchanged)?;
-        let service = alone(calendar.doctor.service(plan.service)?)?;
+        let calendar = match self.calendar(viewer, plan.doctor).await.map_err(unchanged) {
+            Ok(calendar) => calendar,
+            Err(error) => return self.remembered(&request).await?.ok_or(error),
+        };
+        let service = rules::alone(calendar.doctor.service(plan.service)?)?;
         let practice = self.appointments.is_practice(viewer, plan.doctor).await.map_err(unchanged)?;
         if !self.is_for(plan, service, patient).await.map_err(unchanged)? {
             let refusal = Refusal::SlotUnavailable { rule: Rule::Patients };
@@ -156,7 +149,10 @@ impl SeriesOfAppointments {
                 // A success that is remembered stays one, whatever the rules say by now.
                 Err(refusal) => return self.remembered(&request).await?.ok_or(refusal.into()),
             };
-            let (name, walk_in) = self.appointments.written_of(identity, patient, &plan.patient).await?;
+            let (name, walk_in) = match self.appointments.written_of(identity, patient, &plan.patient).await {
+                Ok(written) => written,
+                Err(error) => return self.remembered(&request).await?.ok_or(error),
+            };
             let id = SeriesId(request::derived_id(&request, generation));
             let appointment = |(place, one): (usize, &Wanted)| {
                 let booking = Booking {

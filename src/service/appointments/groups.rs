@@ -190,7 +190,8 @@ impl Appointments {
             attempt += 1;
             if let Some((own, _)) = current.as_ref().and_then(|session| session.hold_of(request.user)) {
                 if let Some(done) = self.live(own, request.user).await? {
-                    return Ok(Some(done));
+                    // The key may be that of another hold.
+                    return Ok(Some(self.remembered(request).await?.unwrap_or(done)));
                 }
                 let own = self.store.find(own).await.map_err(unchanged)?;
                 self.end_run_out(&own.map(|(own, _)| own).into_iter().collect::<Vec<_>>(), request.at).await?;
