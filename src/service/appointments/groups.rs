@@ -48,6 +48,11 @@ struct Wanted<'a> {
     exception: Option<&'a str>,
 }
 
+/// Others were faster too often.
+fn crowded() -> Error {
+    Error::Unavailable { cluster: ClusterName::Appointments, outcome: Some(Outcome::NotApplied) }
+}
+
 /// What a session takes, as an appointment of one patient would.
 fn taken_by(session: &GroupSession, appointment: &Appointment) -> Appointment {
     let (claims, resources) = (session.claims.clone(), session.resources.clone());
@@ -61,8 +66,7 @@ impl Doors {
 
     async fn enter(&self, session: AppointmentId) -> Result<MutexGuard<'_, ()>> {
         let door = usize::from(session.0.as_bytes()[0]) % DOORS;
-        let crowded = Error::Unavailable { cluster: ClusterName::Appointments, outcome: Some(Outcome::NotApplied) };
-        timeout(LONGEST_WAIT, self.0[door].lock()).await.map_err(|_| crowded)
+        timeout(LONGEST_WAIT, self.0[door].lock()).await.map_err(|_| crowded())
     }
 }
 
@@ -114,15 +118,12 @@ impl Appointments {
         request: &Request,
     ) -> Result<Option<Done<Appointment>>> {
         let wanted = Wanted { calendar, service: booking.service, start: booking.start, exception };
-        let (id, start) = (wanted.id(), booking.start.instant());
+        let id = wanted.id();
         let turn = self.doors.enter(id).await?;
         let (mut attempt, mut lost) = (0, BTreeSet::new());
         let refusal = loop {
             if attempt == SEAT_ATTEMPTS + lost.len() {
-                return Err(Error::Unavailable {
-                    cluster: ClusterName::Appointments,
-                    outcome: Some(Outcome::NotApplied),
-                });
+                return Err(crowded());
             }
             let current = self.store.session(id, attempt > 0).await.map_err(unchanged)?;
             attempt += 1;
@@ -161,10 +162,7 @@ impl Appointments {
             }
         };
         drop(turn);
-        match self.remembered(request).await? {
-            Some(done) => Ok(Some(done)),
-            None => Err(self.with_alternatives(refusal, calendar, wanted.service.id, start)),
-        }
+        self.no_seat(refusal, &wanted, request).await.map(Some)
     }
 
     /// Holds a seat, with another place among the person's holds where one is taken. `None`: the key was used more than a day ago.
@@ -175,16 +173,13 @@ impl Appointments {
         request: &Request,
     ) -> Result<Option<Done<Appointment>>> {
         let wanted = Wanted { calendar, service: booking.service, start: booking.start, exception: None };
-        let (id, start) = (wanted.id(), booking.start.instant());
+        let id = wanted.id();
         let turn = self.doors.enter(id).await?;
         let (mut attempt, mut lost) = (0, BTreeSet::new());
         let (mut place, until) = (0, booking.now.saturating_add(self.hold_length).unwrap_or(Timestamp::MAX));
         let refusal = loop {
             if attempt == SEAT_ATTEMPTS + lost.len() {
-                return Err(Error::Unavailable {
-                    cluster: ClusterName::Appointments,
-                    outcome: Some(Outcome::NotApplied),
-                });
+                return Err(crowded());
             }
             let current = self.store.session(id, attempt > 0).await.map_err(unchanged)?;
             attempt += 1;
@@ -225,10 +220,14 @@ impl Appointments {
             }
         };
         drop(turn);
-        match self.remembered(request).await? {
-            Some(done) => Ok(Some(done)),
-            None => Err(self.with_alternatives(refusal, calendar, wanted.service.id, start)),
-        }
+        self.no_seat(refusal, &wanted, request).await.map(Some)
+    }
+
+    /// A success that is remembered stays one, though there is no seat by now.
+    async fn no_seat(&self, refusal: Refusal, wanted: &Wanted<'_>, request: &Request) -> Result<Done<Appointment>> {
+        let start = wanted.start.instant();
+        let refused = || self.with_alternatives(refusal, wanted.calendar, wanted.service.id, start);
+        self.remembered(request).await?.ok_or_else(refused)
     }
 
     /// Ends those of a person's holds that have run out and keep their places.
