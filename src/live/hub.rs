@@ -349,7 +349,7 @@ impl Hub {
                     self.send_change(&topic, &net, at, subscriber.outbox);
                 }
                 None => {
-                    let snapshot = Update::Slots { upserted: free(&calendar, service, *date)?, removed: Vec::new() };
+                    let snapshot = project::snapshot(&calendar, free(&calendar, service, *date)?);
                     self.send_snapshot(&topic, &snapshot, at, after.is_some(), subscriber.outbox);
                 }
             }
@@ -448,7 +448,7 @@ impl Hub {
     fn push_slots(&self, state: &mut State, before: Vec<(DoctorId, Before)>, at: Position) {
         for (doctor, before) in before {
             let Some(groups) = state.slots.get_mut(&doctor) else { continue };
-            let (zone, slots, after) = match (before, self.calendars.kept(doctor)) {
+            let (zone, slots, calendar) = match (before, self.calendars.kept(doctor)) {
                 (Before::Slots { zone, slots }, Some(after)) => (zone, slots, after),
                 // It was dropped and read again while they watched, and had this change before they were told of it.
                 (Before::ReadAgain, _) => {
@@ -462,13 +462,13 @@ impl Hub {
                     continue;
                 }
             };
-            let other_zone = zone != after.doctor.zone_name();
+            let other_zone = zone != calendar.doctor.zone_name();
             for (view, before) in slots {
-                let (Some(group), after) = (groups.get(&view), free(&after, view.0, view.1)) else { continue };
+                let (Some(group), after) = (groups.get(&view), free(&calendar, view.0, view.1)) else { continue };
                 if other_zone {
-                    self.push_reset(group, after, at);
+                    self.push_reset(group, &project::snapshot(&calendar, after.unwrap_or_default()), at);
                 } else {
-                    self.push(group, &project::difference(before, after), at);
+                    self.push(group, &project::difference(&zone, before, after), at);
                 }
             }
         }
@@ -481,10 +481,9 @@ impl Hub {
     }
 
     /// Another zone has other dates: what the date had before is not what it has now.
-    fn push_reset(&self, group: &Group, slots: Option<Vec<project::LiveSlot>>, at: Position) {
-        let snapshot = Update::Slots { upserted: slots.unwrap_or_default(), removed: Vec::new() };
+    fn push_reset(&self, group: &Group, snapshot: &Update, at: Position) {
         self.push_message(group, Message::Reset, at);
-        self.push_message(group, Message::Snapshot(&snapshot), at);
+        self.push_message(group, Message::Snapshot(snapshot), at);
     }
 
     fn push_message(&self, group: &Group, message: Message<'_>, at: Position) {

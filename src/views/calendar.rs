@@ -118,10 +118,7 @@ impl Calendar {
     /// What has any of these ticks.
     #[must_use]
     pub fn occupancy(&self, footprint: Range<Tick>) -> Occupancy {
-        let owners = self
-            .taken
-            .range(footprint)
-            .map(|(_, id)| self.hold(*id).map_or(Occupancy::Taken, |(_, held)| Occupancy::Held(held.until)));
+        let owners = self.taken.range(footprint).map(|(_, id)| self.occupancy_by(*id));
         owners.fold(Occupancy::Free, Occupancy::and)
     }
 
@@ -201,10 +198,36 @@ impl Calendar {
     /// The starts of a local date that are offered, and what has them.
     pub fn offered(&self, service: &Service, date: Date) -> impl Iterator<Item = (Candidate, Occupancy)> {
         let within_limits = self.within_limits(service, date);
-        slots::candidates(&self.doctor, service, date).into_iter().map(move |candidate| {
-            let occupancy = within_limits.and(self.occupancy(candidate.footprint.clone()));
+        let candidates = slots::candidates(&self.doctor, service, date);
+        let taken = self.taken_of(&candidates);
+        let mut passed = 0;
+        candidates.into_iter().map(move |candidate| {
+            // Both are in order: one sweep over the date instead of a search for each start.
+            passed += taken[passed..].iter().take_while(|(tick, _)| *tick < candidate.footprint.start).count();
+            let owners = taken[passed..].iter().take_while(|(tick, _)| *tick < candidate.footprint.end);
+            let occupancy = owners.fold(within_limits, |all, (_, one)| all.and(*one));
             (candidate, occupancy)
         })
+    }
+
+    /// What has the ticks that starts of one service would take, in order.
+    fn taken_of(&self, candidates: &[Candidate]) -> Vec<(Tick, Occupancy)> {
+        let (Some(first), Some(last)) = (candidates.first(), candidates.last()) else { return Vec::new() };
+        let mut owner = None;
+        let taken = self.taken.range(first.footprint.start..last.footprint.end).map(|(tick, id)| {
+            // An appointment takes many ticks in a row.
+            let occupancy = match owner {
+                Some((known, occupancy)) if known == *id => occupancy,
+                _ => self.occupancy_by(*id),
+            };
+            owner = Some((*id, occupancy));
+            (*tick, occupancy)
+        });
+        taken.collect()
+    }
+
+    fn occupancy_by(&self, id: AppointmentId) -> Occupancy {
+        self.hold(id).map_or(Occupancy::Taken, |(_, held)| Occupancy::Held(held.until))
     }
 
     /// Somebody's hold on exactly this time.
@@ -214,3 +237,6 @@ impl Calendar {
         hold.is_hold_of(user, service, start).then_some(hold)
     }
 }
+
+#[cfg(test)]
+mod tests;

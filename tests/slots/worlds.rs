@@ -163,15 +163,16 @@ impl World {
             "appointments": "keepInstants"
         });
         if let Some(season) = &self.season {
-            hours["seasons"] = json!([{ "from": second, "to": second, "weekly": weekly(season) }]);
+            hours["seasons"] =
+                json!([{ "from": second.to_string(), "to": second.to_string(), "weekly": weekly(season) }]);
         }
         if let Some(ranges) = &self.exception {
             let ranges: Vec<Value> =
                 ranges.iter().map(|(from, to)| json!({ "from": clock(*from), "to": clock(*to) })).collect();
-            hours["overrides"] = json!([{ "date": first, "ranges": ranges }]);
+            hours["overrides"] = json!([{ "date": first.to_string(), "ranges": ranges }]);
         }
         if self.holidays {
-            hours["holidayCalendars"] = json!(["CO", "ES", "US", "CL", "AU"].map(str::to_owned));
+            hours["holidayCalendars"] = json!(["CO", "ES", "US", "CL"]);
         }
         doctor.request("availability.set", hours, Some(key())).await.unwrap();
     }
@@ -179,7 +180,7 @@ impl World {
     async fn take_time_off(&self, doctor: &Connection, practice: &Practice) {
         let Some((from, to)) = self.time_off else { return };
         let date = self.first_date().tomorrow().unwrap();
-        let bound = |at| json!({ "date": date, "time": clock(at) });
+        let bound = |at| json!({ "date": date.to_string(), "time": clock(at) });
         let off = json!({ "doctorId": practice.doctor.id, "from": bound(from), "to": bound(to) });
         doctor.request("timeOff.create", off, Some(key())).await.unwrap();
     }
@@ -203,7 +204,7 @@ fn instants(zone: &str, from: Date, days: i32) -> Vec<Timestamp> {
 
 /// What somebody is shown: starts, and whether each is a conflict; the same by both searches.
 async fn shown(who: &Connection, practice: &Practice, from: Date, after: Option<&Value>) -> BTreeMap<String, bool> {
-    let to = from.saturating_add((DATES - 1).days());
+    let (from, to) = (from.to_string(), from.saturating_add((DATES - 1).days()).to_string());
     let mut search = json!({ "doctorId": practice.doctor.id, "serviceId": practice.service, "from": from, "to": to });
     let mut across = json!({
         "doctorIds": [practice.doctor.id], "serviceIds": [practice.service], "from": from, "to": to, "pageSize": 100
@@ -219,7 +220,9 @@ async fn shown(who: &Connection, practice: &Practice, from: Date, after: Option<
         let page = who.request("slot.searchDoctors", &across, None).await.unwrap().data;
         again.extend(page["items"].as_array().unwrap().iter().map(|slot| {
             let mut slot = slot.clone();
-            ["doctorId", "serviceId", "timeZone"].map(|field| slot.as_object_mut().unwrap().remove(field));
+            for field in ["doctorId", "serviceId", "timeZone"] {
+                slot.as_object_mut().unwrap().remove(field);
+            }
             slot
         }));
         match page.get("nextPageToken") {
@@ -255,7 +258,7 @@ async fn live_in(clinic: &Clinic, world: &World) -> BTreeSet<String> {
         (&world.own_holds, &viewer, "slot.hold"),
     ] {
         for index in indices.iter().filter(|_| !offered.is_empty()) {
-            drop(who.request(operation, practice.booking(index.get(&offered)), Some(key())).await);
+            drop(who.request(operation, practice.booking(index.get::<String>(&offered)), Some(key())).await);
         }
     }
     world.take_time_off(&doctor, &practice).await;
@@ -269,7 +272,7 @@ async fn live_in(clinic: &Clinic, world: &World) -> BTreeSet<String> {
     clinic.connect(&colleague.doctor).await.request("availability.set", always, Some(key())).await.unwrap();
     let mut after = None;
     for index in &world.elsewhere {
-        let start = index.get(&instants).to_string();
+        let start = index.get(&*instants).to_string();
         if let Ok(booked) = viewer.request("appointment.book", colleague.booking(&start), Some(key())).await {
             after = booked.cursor.map(|cursor| json!(cursor));
         }

@@ -70,9 +70,10 @@ pub fn slots_by_day(slots: &[Slot], zone: &TimeZone) -> Vec<String> {
     let mut days: BTreeMap<Option<Date>, Vec<String>> = BTreeMap::new();
     for slot in slots {
         let start = times::clock(&slot.start, zone);
-        let text = match slot.status {
-            SlotStatus::Free => start,
-            SlotStatus::Held => format!("{start}(held)"),
+        let text = match (slot.status, slot.conflict) {
+            (_, true) => format!("{start}(you are elsewhere)"),
+            (SlotStatus::Free, false) => start,
+            (SlotStatus::Held, false) => format!("{start}(held)"),
         };
         let day = times::date(&slot.start, zone);
         days.entry(day).or_default().push(text);
@@ -181,7 +182,7 @@ mod tests {
     use super::*;
 
     fn slot(start: &str, status: SlotStatus) -> Slot {
-        Slot { start: start.into(), end: start.into(), status }
+        Slot { start: start.into(), end: start.into(), status, conflict: false }
     }
 
     #[test]

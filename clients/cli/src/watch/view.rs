@@ -45,7 +45,7 @@ impl View for SlotsView {
         let slots: Vec<_> = items
             .iter()
             .filter(|slot| is_bookable(slot, now))
-            .map(|slot| Slot { start: slot.start.clone(), end: slot.end.clone(), status: slot.status })
+            .map(|slot| Slot { start: slot.start.clone(), end: slot.end.clone(), status: slot.status, conflict: false })
             .collect();
         let mut lines = vec![self.output.paint(Paint::Strong, &self.title)];
         if slots.is_empty() {
