@@ -89,14 +89,14 @@ async fn pages_are_in_order_and_whole() {
 #[tokio::test]
 async fn a_page_ends_when_it_has_looked_at_enough_and_the_next_goes_on() {
     let last = FROM.checked_add(61.days()).expect("a date");
-    let mut calendars: Vec<_> = (1..400).map(|number| calendar(number, "America/Bogota", &[])).collect();
-    calendars.push(calendar(400, "America/Bogota", &[last]));
+    let mut calendars: Vec<_> = (1..200).map(|number| calendar(number, "America/Bogota", &[])).collect();
+    calendars.push(calendar(200, "America/Bogota", &[last]));
     let (keys, pages) = all(&calendars, 62, 20).await;
     assert_eq!(keys.len(), 4);
-    let looked = 400 * 62 * 2;
+    let looked = 200 * 62 * 2;
     assert!((looked / MOST_LOOKED_AT..=looked / MOST_LOOKED_AT + 3).contains(&pages), "{pages}");
     // Even where one date of all is more than a page looks at.
-    let many: Vec<_> = (1..=MOST_LOOKED_AT as u128 / 2 + 10).map(|n| calendar(n, "America/Bogota", &[last])).collect();
-    let (keys, _) = all(&many, 62, 10_000).await;
+    let many: Vec<_> = (1..=MOST_LOOKED_AT as u128 / 2 + 10).map(|n| calendar(n, "America/Bogota", &[FROM])).collect();
+    let (keys, _) = all(&many, 2, 15_000).await;
     assert_eq!(keys.len(), many.len() * 4);
 }
