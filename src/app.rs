@@ -36,6 +36,7 @@ use crate::service::erasure::Erasure;
 use crate::service::export::Exports;
 use crate::service::keys;
 use crate::service::releases::Releases;
+use crate::service::resources::Resources;
 use crate::service::reviews::Reviews;
 use crate::service::series::SeriesOfAppointments;
 use crate::service::slots::Slots;
@@ -67,8 +68,8 @@ const READ_KEYS_EVERY: Duration = Duration::from_secs(30);
 const FEED_BUFFER: usize = 1_024;
 /// How often the rate limiter forgets who has been quiet.
 const FORGET_EVERY: Duration = Duration::from_secs(10);
-/// How far back the claims of a calendar are loaded: no older slot can be watched.
-const CALENDAR_BACK: jiff::SignedDuration = jiff::SignedDuration::from_hours(4 * 24);
+/// How far back the claims of a calendar are loaded: the week of the oldest slot that can be watched, which weekly limits count in.
+const CALENDAR_BACK: jiff::SignedDuration = jiff::SignedDuration::from_hours(10 * 24);
 
 /// Why the server could not start, for the person who starts it.
 #[derive(Debug, thiserror::Error)]
@@ -279,6 +280,7 @@ async fn serve(
     let exports = Exports::new(users.clone(), store.clone(), rules.clone(), reviews.clone(), clock);
     let erasure = Arc::new(Erasure::new(users, store.clone(), rules, reviews.clone(), auth.clone(), clock));
     let audit = Audit::new(parts.users.clone(), clock);
+    let resources = Resources::new(parts.doctors.resources(), audit.clone(), committed.clone(), clock);
     let reviews = Reviews::new(reviews, store, slots.clone(), audit.clone(), committed.clone(), clock);
     let releases = Releases::new(parts.store.clone(), calendars.clone(), committed.clone());
     let doctors = Doctors::new(
@@ -309,6 +311,7 @@ async fn serve(
         erasure: erasure.clone(),
         exports,
         doctors,
+        resources,
         slots,
         series: SeriesOfAppointments::new(appointments.clone()),
         appointments,

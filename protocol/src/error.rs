@@ -143,8 +143,9 @@ pub struct Problem {
     /// The doctor's zone, beside `alternatives` and `occurrences`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<TimeZone>,
-    /// `slot_unavailable`: `archived`, `not_approved`, `past`, `notice`, `horizon`, `hours`, `step`, `daily_limit`,
-    /// `weekly_limit`, `patients`, `holds`. `illegal_transition`: `cutoff`, when a patient is too late to cancel or move.
+    /// `slot_unavailable`: `archived`, `not_approved`, `past`, `notice`, `horizon`, `holiday`, `time_off`, `hours`, `step`,
+    /// `daily_limit`, `weekly_limit`, `patients`, `resource`, `holds`. `illegal_transition`: `cutoff`, when a patient is too late
+    /// to cancel or move.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
     /// Of a series: the occurrences that cannot be booked, as `series.preview` has them.

@@ -23,12 +23,12 @@ use super::slots::{self, Slots};
 use crate::clock::Clock;
 use crate::domain::access::{self, Object};
 use crate::domain::account::{Identity, Role, Viewer};
-use crate::domain::appointment::{Action, Appointment, HistoryEntry, Move, WalkIn};
+use crate::domain::appointment::{Action, Appointment, HistoryEntry, Move, Status, WalkIn};
 use crate::domain::change::Position;
 use crate::domain::entry::Quota;
 use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId};
 use crate::domain::refusal::{Refusal, Violation};
-use crate::domain::slots as rules;
+use crate::domain::slots::{self as rules, Rule};
 use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::appointments::{AppointmentStore, Query, Replaced, Stored};
 use crate::store::idempotency::Request;
@@ -257,8 +257,8 @@ impl Appointments {
                 Replaced::Outnumbered(place) => drop(lost.insert(place)),
                 Replaced::Refused(refusal) => {
                     let calendar = self.calendar(viewer, next.doctor_id).await?;
-                    if let Refusal::SlotTaken { .. } = refusal
-                        && let Way::Freed = self.make_way(&calendar, &next.claims, None, request).await?
+                    if let Refusal::SlotTaken { .. } | Refusal::SlotUnavailable { rule: Rule::Resource } = refusal
+                        && let Way::Freed = self.make_way(&calendar, &next, false, request).await?
                     {
                         continue;
                     }
@@ -286,7 +286,8 @@ impl Appointments {
             Change::Note { notes } => Ok(current.noted(notes.clone(), by, now)?),
             Change::Cancel { reason } => {
                 let next = current.cancelled(reason.clone(), by, now)?;
-                if !practice {
+                // A request that nobody has answered can be taken back at any time: else it might stay for ever.
+                if !practice && current.status != Status::Pending {
                     let calendar = self.calendar_of(current).await?;
                     let service = calendar.doctor.service(current.service_id)?;
                     current.before_cutoff(service.terms.cancel_cutoff_minutes, now)?;

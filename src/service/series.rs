@@ -106,7 +106,8 @@ impl SeriesOfAppointments {
         let occurrences = self.expand(&calendar, plan)?;
         let mut judged = self.judge(&calendar, service, who, occurrences, &Own::default()).await?;
         if !self.is_for(plan, service, who).await? {
-            for one in judged.iter_mut().filter(|one| !matches!(one.verdict, Verdict::Unavailable(_))) {
+            let by_rule = |one: &Judged| matches!(one.verdict, Verdict::Unavailable(rule) if rule != Rule::Resource);
+            for one in judged.iter_mut().filter(|one| !by_rule(one)) {
                 one.verdict = Verdict::Unavailable(Rule::Patients);
             }
         }
@@ -130,7 +131,10 @@ impl SeriesOfAppointments {
         let request = book.request(identity, OPERATION, key, self.appointments.clock.now());
         let stranger = UserId(request::derived_id(&request.of("series.book/patient"), 0));
         let patient = self.appointments.patient_of(OPERATION, viewer, plan.doctor, &plan.patient, stranger).await?;
-        let calendar = self.calendar(viewer, plan.doctor).await.map_err(unchanged)?;
+        let calendar = match self.calendar(viewer, plan.doctor).await.map_err(unchanged) {
+            Ok(calendar) => calendar,
+            Err(error) => return self.remembered(&request).await?.ok_or(error),
+        };
         let service = calendar.doctor.service(plan.service)?;
         let practice = self.appointments.is_practice(viewer, plan.doctor).await.map_err(unchanged)?;
         if !self.is_for(plan, service, patient).await.map_err(unchanged)? {
@@ -145,7 +149,10 @@ impl SeriesOfAppointments {
                 // A success that is remembered stays one, whatever the rules say by now.
                 Err(refusal) => return self.remembered(&request).await?.ok_or(refusal.into()),
             };
-            let (name, walk_in) = self.appointments.written_of(identity, patient, &plan.patient).await?;
+            let (name, walk_in) = match self.appointments.written_of(identity, patient, &plan.patient).await {
+                Ok(written) => written,
+                Err(error) => return self.remembered(&request).await?.ok_or(error),
+            };
             let id = SeriesId(request::derived_id(&request, generation));
             let appointment = |(place, one): (usize, &Wanted)| {
                 let booking = Booking {
@@ -444,6 +451,8 @@ impl SeriesOfAppointments {
                 patient: |range: Range<Tick>| {
                     ticks(range).any(|tick| !own.patient.contains(&tick) && spent.contains(&tick))
                 },
+                // One's own are the same doctor's.
+                resources: |range: Range<Tick>| calendar.in_use(&service.terms.resources, range) != Occupancy::Free,
             };
             let mut judged = rules::judge(doctor, service, occurrence, now, &taken);
             match (judged.verdict, occurrence.start) {
@@ -545,7 +554,8 @@ fn within_rules(
 ) -> Result<Vec<Wanted>, Refusal> {
     let (mut wanted, mut judged) = (Vec::with_capacity(order.len()), Vec::with_capacity(order.len()));
     for (occurrence, own) in order {
-        let taken = Taken { places: |date| left.look(date, own).map(drop), doctor: |_| false, patient: |_| false };
+        let places = |date| left.look(date, own).map(drop);
+        let taken = Taken { places, doctor: |_| false, patient: |_| false, resources: |_| false };
         let one = rules::judge(&calendar.doctor, service, *occurrence, now, &taken);
         if let (Verdict::Free, Some(start)) = (one.verdict, occurrence.start.and_then(Tick::at)) {
             let quotas = left.take(local_date(&calendar.doctor, start), own).unwrap_or_default();
@@ -567,7 +577,11 @@ fn booked(mut appointments: Vec<Appointment>) -> Option<Booked> {
 /// What the database refused, with the verdicts that go with it. The view may not know yet what took the one that lost.
 fn against(refusal: Refusal, lost: usize, mut judged: Vec<Judged>) -> Refusal {
     if let Some(one) = judged.get_mut(lost).filter(|one| one.verdict == Verdict::Free) {
-        one.verdict = if refusal == Refusal::PatientBusy { Verdict::Busy } else { Verdict::Taken };
+        one.verdict = match refusal {
+            Refusal::PatientBusy => Verdict::Busy,
+            Refusal::SlotUnavailable { rule } => Verdict::Unavailable(rule),
+            _ => Verdict::Taken,
+        };
     }
     rules::refusal(&judged).unwrap_or(refusal)
 }

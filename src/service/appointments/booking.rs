@@ -12,7 +12,7 @@ use crate::domain::account::{Identity, Viewer};
 use crate::domain::appointment::{Appointment, Booking, WalkIn};
 use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId, UserId};
 use crate::domain::refusal::Refusal;
-use crate::domain::slots as rules;
+use crate::domain::slots::{self as rules, Rule};
 use crate::error::Result;
 use crate::service::request::{self, Done};
 use crate::store::appointments::Inserted;
@@ -62,7 +62,10 @@ impl Appointments {
         if book.exception.is_some() && !practice {
             return Err(Refusal::Forbidden.into());
         }
-        let calendar = self.calendar(viewer, book.doctor).await?;
+        let calendar = match self.calendar(viewer, book.doctor).await {
+            Ok(calendar) => calendar,
+            Err(error) => return self.remembered(&request).await?.ok_or(error),
+        };
         let hold = match self.over(&book, &request, &calendar).await? {
             Over::Original(done) => return Ok(*done),
             Over::Hold(hold) => Some(hold),
@@ -77,7 +80,10 @@ impl Appointments {
             Err(refusal) => return self.remembered(&request).await?.ok_or(refusal.into()),
         };
         let service = calendar.doctor.service(book.service)?;
-        let (patient_name, walk_in) = self.written_of(identity, patient, &book.patient).await?;
+        let (patient_name, walk_in) = match self.written_of(identity, patient, &book.patient).await {
+            Ok(written) => written,
+            Err(error) => return self.remembered(&request).await?.ok_or(error),
+        };
         let exception = book.exception.as_deref();
         let mut booking = Booking {
             id: AppointmentId(Uuid::nil()),
@@ -146,8 +152,8 @@ impl Appointments {
                 Inserted::Refused(refusal) => refusal,
             };
             let way = match refusal {
-                Refusal::SlotTaken { .. } => {
-                    self.make_way(calendar, &appointment.claims, Some((service, start)), request).await?
+                Refusal::SlotTaken { .. } | Refusal::SlotUnavailable { rule: Rule::Resource } => {
+                    self.make_way(calendar, &appointment, true, request).await?
                 }
                 _ => Way::Taken,
             };

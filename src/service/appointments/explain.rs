@@ -12,7 +12,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::slots::{self as rules, Rule};
 use crate::domain::tick::Tick;
 use crate::error::Result;
-use crate::views::calendar::Calendar;
+use crate::views::calendar::{Calendar, Occupancy};
 
 /// What is against a time.
 #[derive(Clone, Debug)]
@@ -68,6 +68,8 @@ impl Appointments {
             }
         } else if self.slots.is_busy(viewer, tick, offered).await? {
             explained.refusal = Some(Refusal::PatientBusy);
+        } else if calendar.in_use_from(offered, tick) != Occupancy::Free {
+            explained.refusal = Some(Refusal::SlotUnavailable { rule: Rule::Resource });
         }
         Ok(explained)
     }

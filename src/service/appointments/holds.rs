@@ -74,11 +74,15 @@ impl Appointments {
         let request = request::request(identity, OPERATION, key, &parts.each_ref().map(String::as_str), now);
         let staff = self.slots.staff(viewer, hold.doctor).await.map_err(unchanged)?;
         access::authorise(OPERATION, viewer, Object::between(hold.doctor, patient).with_staff(&staff))?;
-        let calendar = self.calendar(viewer, hold.doctor).await?;
+        let calendar = match self.calendar(viewer, hold.doctor).await {
+            Ok(calendar) => calendar,
+            Err(error) => return self.remembered(&request).await?.ok_or(error),
+        };
         if let Some(own) = calendar.hold_of(identity.user, hold.service, hold.start)
             && let Some(done) = self.live(own.id, identity.user).await?
         {
-            return Ok(done);
+            // The key may be that of another hold.
+            return Ok(self.remembered(&request).await?.unwrap_or(done));
         }
         let asked = Asked { service: hold.service, start: hold.start, exception: false, at: now };
         let (calendar, allowed) = self.offered(viewer, calendar, asked).await?;
@@ -93,7 +97,10 @@ impl Appointments {
             let refusal = Refusal::SlotUnavailable { rule: Rule::Patients };
             return self.remembered(&request).await?.ok_or(refusal.into());
         }
-        let patient_name = self.name_of(identity, patient).await?;
+        let patient_name = match self.name_of(identity, patient).await {
+            Ok(name) => name,
+            Err(error) => return self.remembered(&request).await?.ok_or(error),
+        };
         let booking = Booking {
             id: AppointmentId(Uuid::nil()),
             doctor: &calendar.doctor,
@@ -155,16 +162,14 @@ impl Appointments {
                     }
                     place = 0;
                 }
-                Holding::Refused(refusal) => {
-                    match self.make_way(calendar, &hold.claims, Some((service, start)), request).await? {
-                        Way::Freed => {}
-                        Way::Own(own) => match self.live(own.appointment.id, request.user).await? {
-                            Some(done) => return Ok(Some(done)),
-                            None => drop(self.end_run_out(std::slice::from_ref(&*own), request.at).await?),
-                        },
-                        Way::Taken => return Err(self.with_alternatives(refusal, calendar, service, start)),
-                    }
-                }
+                Holding::Refused(refusal) => match self.make_way(calendar, &hold, true, request).await? {
+                    Way::Freed => {}
+                    Way::Own(own) => match self.live(own.appointment.id, request.user).await? {
+                        Some(done) => return Ok(Some(done)),
+                        None => drop(self.end_run_out(std::slice::from_ref(&*own), request.at).await?),
+                    },
+                    Way::Taken => return Err(self.with_alternatives(refusal, calendar, service, start)),
+                },
             }
         }
         Err(self.with_alternatives(Refusal::SlotTaken { alternatives: Vec::new() }, calendar, service, start))
@@ -179,11 +184,11 @@ impl Appointments {
             return refuse(Refusal::NotFound);
         };
         let hold = &stored.appointment;
-        if hold.held.is_none_or(|held| held.by != request.user) {
-            return refuse(Refusal::NotFound);
-        }
         if let Some(original) = stored.recall(request)? {
             return Ok(Over::Original(Box::new(self.acknowledged(original, at))));
+        }
+        if hold.held.is_none_or(|held| held.by != request.user) {
+            return refuse(Refusal::NotFound);
         }
         if (hold.doctor_id, hold.service_id, hold.start) != (book.doctor, book.service, book.start) {
             let other = Violation::new("/holdId", "invalid", "is the hold of another time");
@@ -239,25 +244,29 @@ impl Appointments {
         Err(Error::Unavailable { cluster: ClusterName::Appointments, outcome: Some(Outcome::Unknown) })
     }
 
-    /// Looks at what keeps the caller from some ticks of a doctor, and ends what has run out among it. `slot`: which hold of their own would do.
+    /// Looks at what keeps the caller from an appointment, and ends what has run out among it. `own`: a hold of theirs on this very
+    /// time would do.
     pub(super) async fn make_way(
         &self,
         calendar: &Calendar,
-        claims: &[Tick],
-        slot: Option<(ServiceId, Timestamp)>,
+        wanted: &Appointment,
+        own: bool,
         request: &Request,
     ) -> Result<Way> {
-        let doctor = calendar.doctor.id;
-        let newer = self.calendars.kept(doctor);
-        let (Some(first), Some(last)) = (claims.first(), claims.last()) else { return Ok(Way::Taken) };
+        let newer = self.calendars.kept(wanted.doctor_id);
+        let newer = newer.as_deref().unwrap_or(calendar);
+        let (Some(first), Some(last)) = (wanted.claims.first(), wanted.claims.last()) else { return Ok(Way::Taken) };
         // A crowd after a booked time costs the database nothing but its inserts.
-        let known = newer.as_deref().unwrap_or(calendar).occupancy(*first..Tick(last.0 + 1));
+        let known =
+            newer.occupancy(*first..Tick(last.0 + 1)).and(newer.in_use(&wanted.resources, wanted.patient_ticks()));
         if known == Occupancy::Taken {
             return Ok(Way::Taken);
         }
-        let found = self.store.holds_over(doctor, claims, request.user).await.map_err(unchanged)?;
+        let found = self.store.holds_over(wanted, request.user).await.map_err(unchanged)?;
         let is_own = |hold: &Stored| {
-            slot.is_some_and(|(service, start)| hold.appointment.is_hold_of(request.user, service, start))
+            let Appointment { doctor_id, service_id, start, .. } = wanted;
+            let hold = &hold.appointment;
+            own && hold.doctor_id == *doctor_id && hold.is_hold_of(request.user, *service_id, *start)
         };
         let (mut own, others): (Vec<Stored>, Vec<Stored>) = found.into_iter().partition(is_own);
         if let Some(own) = own.pop() {
