@@ -77,7 +77,7 @@ pub(super) fn openings(availability: &Availability, date: Date) -> Vec<Opening> 
 }
 
 /// The instants of a local date: from the first that shows it, or a later one, to the first that shows a later one.
-pub(super) fn day_seconds(zone: &TimeZone, date: Date) -> Range<i64> {
+pub fn day_seconds(zone: &TimeZone, date: Date) -> Range<i64> {
     let midnight = midnight(date);
     let stretches = stretches(zone, midnight);
     first_from(midnight, &stretches)..first_from(midnight + DAY, &stretches)
@@ -104,7 +104,7 @@ pub(super) fn on_grid(time: Time) -> bool {
 }
 
 /// An instant by its seconds of the epoch.
-pub(super) fn timestamp(second: i64) -> Timestamp {
+pub fn timestamp(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap_or(if second < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }
 

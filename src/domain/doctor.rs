@@ -195,6 +195,14 @@ impl Default for Terms {
     }
 }
 
+impl Terms {
+    /// Whether it makes a difference who the patient is.
+    #[must_use]
+    pub fn chooses_patients(&self) -> bool {
+        self.patients != Patients::Any
+    }
+}
+
 /// Whom a service is for, by what has taken place between patient and doctor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patients {
@@ -213,6 +221,16 @@ impl Patients {
             Self::Any => "any",
             Self::New => "new",
             Self::Known => "known",
+        }
+    }
+
+    /// Whether somebody who has, or has not, had a fulfilled visit is one of them.
+    #[must_use]
+    pub const fn include(self, is_known: bool) -> bool {
+        match self {
+            Self::Any => true,
+            Self::New => !is_known,
+            Self::Known => is_known,
         }
     }
 

@@ -40,6 +40,8 @@ pub struct LiveSlot {
 #[derive(Clone, Debug)]
 pub enum Update {
     Slots {
+        /// The doctor's.
+        zone: String,
         upserted: Vec<LiveSlot>,
         removed: Vec<Timestamp>,
     },
@@ -64,7 +66,7 @@ impl Update {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         match self {
-            Self::Slots { upserted, removed } => upserted.is_empty() && removed.is_empty(),
+            Self::Slots { upserted, removed, .. } => upserted.is_empty() && removed.is_empty(),
             Self::Appointments { upserted, removed } => upserted.is_empty() && removed.is_empty(),
             Self::Doctor(_) => false,
             Self::Reviews { upserted, removed } => upserted.is_empty() && removed.is_empty(),
@@ -190,15 +192,21 @@ pub fn open_slots(calendar: &Calendar, service: &Service, date: Date) -> Vec<Liv
     offered.filter_map(|(candidate, occupancy)| live_slot(calendar, service, &candidate, occupancy)).collect()
 }
 
+/// All slots of a date.
+#[must_use]
+pub fn snapshot(calendar: &Calendar, slots: Vec<LiveSlot>) -> Update {
+    Update::Slots { zone: calendar.doctor.zone_name().to_owned(), upserted: slots, removed: Vec::new() }
+}
+
 /// What became free or held and what was taken between two states of a calendar. A service that is gone has no slots.
 #[must_use]
-pub fn difference(before: Option<Vec<LiveSlot>>, after: Option<Vec<LiveSlot>>) -> Update {
+pub fn difference(zone: &str, before: Option<Vec<LiveSlot>>, after: Option<Vec<LiveSlot>>) -> Update {
     let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
     let find = |slots: &[LiveSlot], start| slots.binary_search_by_key(&start, |slot| slot.start).ok();
     let removed = before.iter().map(|slot| slot.start).filter(|start| find(&after, *start).is_none()).collect();
     let is_new = |slot: &&LiveSlot| find(&before, slot.start).is_none_or(|index| before[index] != **slot);
     let upserted = after.iter().filter(is_new).cloned().collect();
-    Update::Slots { upserted, removed }
+    Update::Slots { zone: zone.to_owned(), upserted, removed }
 }
 
 /// What became of every start that touched ticks concern, whatever it was before: the net of many changes.
@@ -215,7 +223,7 @@ pub fn net(calendar: &Calendar, service: &Service, date: Date, touched: &Touched
             None => removed.push(candidate.start.instant()),
         }
     }
-    Update::Slots { upserted, removed }
+    Update::Slots { zone: calendar.doctor.zone_name().to_owned(), upserted, removed }
 }
 
 /// `None` for what is taken.

@@ -103,17 +103,17 @@ impl Appointments {
         Ok(stored.appointment)
     }
 
-    /// Who changed an appointment, the oldest first, as far as the viewer may see it.
+    /// Who changed an appointment, the oldest first, as far as the viewer may see it; and the zone that it is booked in.
     ///
     /// # Errors
     /// `not_found`, also for those of others; `unavailable`.
-    pub async fn history(&self, viewer: &Viewer, id: AppointmentId) -> Result<Vec<HistoryEntry>> {
+    pub async fn history(&self, viewer: &Viewer, id: AppointmentId) -> Result<(String, Vec<HistoryEntry>)> {
         access::admit("appointment.history", viewer)?;
         let (stored, _) = self.store.find(id).await?.ok_or(Refusal::NotFound)?;
         let appointment = &stored.appointment;
         let practice = self.authorise("appointment.history", viewer, appointment).await?;
         let doctor = access::authorise(access::NOTES_PART, viewer, Object::of_doctor(appointment.doctor_id)).is_ok();
-        Ok(appointment.history_for(doctor, practice))
+        Ok((appointment.time_zone.clone(), appointment.history_for(doctor, practice)))
     }
 
     /// Appointments by start: a patient's own, a doctor's calendar, one that staff act for, whatever an admin asks for.
@@ -455,7 +455,7 @@ impl Appointments {
         match (refusal, calendar.doctor.service(service)) {
             (Refusal::SlotTaken { .. }, Ok(service)) => {
                 let alternatives = slots::alternatives(calendar, service, start, self.clock.now());
-                Refusal::SlotTaken { alternatives }.into()
+                Refusal::SlotTaken { alternatives }.in_zone(calendar.doctor.zone_name()).into()
             }
             (refusal, _) => refusal.into(),
         }

@@ -178,7 +178,8 @@ impl SeriesOfAppointments {
                 Together::Refused { refusal, lost } => {
                     let occurrences = wanted.iter().map(|one| one.occurrence).collect();
                     let judged = self.judge(&calendar, service, patient, occurrences, &Own::default()).await;
-                    return Err(against(refusal, lost, judged.map_err(unchanged)?).into());
+                    let refusal = against(refusal, lost, judged.map_err(unchanged)?);
+                    return Err(refusal.in_zone(calendar.doctor.zone_name()).into());
                 }
                 Together::Outnumbered(place) => drop(lost.insert(place)),
                 Together::Stale => {
@@ -356,10 +357,11 @@ impl SeriesOfAppointments {
                 doctor: affected.iter().flat_map(|one| one.claims.iter().copied()).collect(),
                 patient: affected.iter().flat_map(|one| ticks(one.patient_ticks())).collect(),
             };
-            self.judge(&calendar, &service, patient, moves, &own).await
+            let judged = self.judge(&calendar, &service, patient, moves, &own).await?;
+            Ok((judged, calendar))
         };
         match told.await {
-            Ok(judged) => against(refusal, lost, judged).into(),
+            Ok((judged, calendar)) => against(refusal, lost, judged).in_zone(calendar.doctor.zone_name()).into(),
             Err(error) => unchanged(error),
         }
     }
@@ -562,7 +564,7 @@ fn within_rules(
         judged.push(one);
     }
     judged.sort_by_key(|one| one.local);
-    rules::refusal(&judged).map_or(Ok(wanted), Err)
+    rules::refusal(&judged).map_or(Ok(wanted), |refusal| Err(refusal.in_zone(calendar.doctor.zone_name())))
 }
 
 /// Appointments of one series, by start.

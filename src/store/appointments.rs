@@ -6,11 +6,11 @@ mod holds;
 pub use self::groups::SessionChange;
 pub use self::holds::{Confirmed, Holding};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
-use mongodb::bson::{Document, RawDocumentBuf, Uuid, doc};
+use mongodb::bson::{Bson, Document, RawDocumentBuf, Uuid, doc};
 use mongodb::options::{IndexOptions, ReadConcern};
 use mongodb::{ClientSession, Collection};
 
@@ -251,15 +251,23 @@ impl AppointmentStore {
         }
     }
 
-    /// Whether a patient has been at a doctor's.
+    /// Those of some doctors at whose practice a patient has been.
     ///
     /// # Errors
     /// `unavailable` when the cluster does not answer.
-    pub async fn is_known(&self, doctor: DoctorId, patient: PatientId) -> Result<bool> {
+    pub async fn known_to(&self, patient: PatientId, doctors: &[DoctorId]) -> Result<HashSet<DoctorId>> {
+        let doctors: Vec<Uuid> = doctors.iter().map(|doctor| bson_id(doctor.0)).collect();
         let filter = doc! {
-            "patientId": bson_id(patient.0), "doctorId": bson_id(doctor.0), "status": Status::Fulfilled.as_str(),
+            "patientId": bson_id(patient.0), "doctorId": { "$in": doctors }, "status": Status::Fulfilled.as_str(),
         };
-        Ok(!self.find_all(filter, 1).await?.is_empty())
+        let collection = self.collection.clone();
+        let known = read(&self.cluster, async move { collection.distinct("doctorId", filter).await }).await?;
+        let id = |value: &Bson| match value {
+            Bson::Binary(binary) => binary.to_uuid().ok().map(|id| UserId(uuid_of(id))),
+            _ => None,
+        };
+        let found: Option<HashSet<DoctorId>> = known.iter().map(id).collect();
+        found.ok_or_else(|| Error::Internal("the id of a doctor cannot be read".to_owned()))
     }
 
     /// Every appointment of a person, as a patient or as a doctor, by start, at most `limit`.

@@ -193,7 +193,7 @@ impl Calendar {
     }
 
     fn occupied_by(&self, owners: impl Iterator<Item = AppointmentId>) -> Occupancy {
-        let owners = owners.map(|id| self.held_until(id).map_or(Occupancy::Taken, Occupancy::Held));
+        let owners = owners.map(|id| self.occupancy_by(id));
         owners.fold(Occupancy::Free, Occupancy::and)
     }
 
@@ -299,15 +299,41 @@ impl Calendar {
     /// The starts of a local date that are offered, and what has them.
     pub fn offered(&self, service: &Service, date: Date) -> impl Iterator<Item = (Candidate, Occupancy)> {
         let within_limits = self.within_limits(service, date);
-        slots::candidates(&self.doctor, service, date).into_iter().map(move |mut candidate| {
+        let candidates = slots::candidates(&self.doctor, service, date);
+        let taken = self.taken_of(&candidates);
+        let mut passed = 0;
+        candidates.into_iter().map(move |mut candidate| {
             if let Some(session) = self.session_at(service, candidate.start) {
                 candidate.end = Tick::floor(session.end);
                 return (candidate, seats(session, service));
             }
-            let time = self.occupancy(candidate.footprint.clone());
-            let occupancy = within_limits.and(time).and(self.in_use_from(service, candidate.start));
+            // Both are in order: one sweep over the date instead of a search for each start.
+            passed += taken[passed..].iter().take_while(|(tick, _)| *tick < candidate.footprint.start).count();
+            let owners = taken[passed..].iter().take_while(|(tick, _)| *tick < candidate.footprint.end);
+            let time = owners.fold(within_limits, |all, (_, one)| all.and(*one));
+            let occupancy = time.and(self.in_use_from(service, candidate.start));
             (candidate, occupancy)
         })
+    }
+
+    /// What has the ticks that starts of one service would take, in order.
+    fn taken_of(&self, candidates: &[Candidate]) -> Vec<(Tick, Occupancy)> {
+        let (Some(first), Some(last)) = (candidates.first(), candidates.last()) else { return Vec::new() };
+        let mut owner = None;
+        let taken = self.taken.range(first.footprint.start..last.footprint.end).map(|(tick, id)| {
+            // An appointment takes many ticks in a row.
+            let occupancy = match owner {
+                Some((known, occupancy)) if known == *id => occupancy,
+                _ => self.occupancy_by(*id),
+            };
+            owner = Some((*id, occupancy));
+            (*tick, occupancy)
+        });
+        taken.collect()
+    }
+
+    fn occupancy_by(&self, id: AppointmentId) -> Occupancy {
+        self.held_until(id).map_or(Occupancy::Taken, Occupancy::Held)
     }
 
     /// Somebody's hold on exactly this time.
@@ -343,3 +369,6 @@ fn keys(entry: &Entry) -> impl Iterator<Item = (ResourceId, Tick)> {
     let during = move || ticks(Tick::floor(start)..Tick::floor(end));
     entry.resources_named().iter().flat_map(move |id| during().map(move |tick| (*id, tick)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -178,6 +178,7 @@ mod tests {
             end: "2026-12-01T15:00:00Z".into(),
             status: SlotStatus::Free,
             seats_left: None,
+            conflict: false,
         }]);
         ClientError::Problem(Box::new(problem)).into()
     }

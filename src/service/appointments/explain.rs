@@ -6,14 +6,12 @@ use super::Appointments;
 use super::terms::permits;
 use crate::domain::access::{self, Object};
 use crate::domain::account::Viewer;
-use crate::domain::appointment::Status;
 use crate::domain::doctor::Service;
 use crate::domain::ids::{AppointmentId, DoctorId, ServiceId};
 use crate::domain::refusal::Refusal;
 use crate::domain::slots::{self as rules, Rule};
 use crate::domain::tick::Tick;
 use crate::error::Result;
-use crate::store::appointments::Query;
 use crate::views::calendar::{Calendar, Occupancy};
 
 /// What is against a time.
@@ -54,8 +52,7 @@ impl Appointments {
         };
         let is_practice =
             access::authorise(access::CALENDAR_TOPIC, viewer, Object::of_calendar(&calendar.doctor)).is_ok();
-        // The practice asks for others.
-        if !is_practice && !self.takes_viewer(viewer, doctor, offered).await? {
+        if !self.slots.is_for(viewer, &calendar, offered).await? {
             return Ok(Explained { refusal: Some(Refusal::SlotUnavailable { rule: Rule::Patients }), ..explained });
         }
         let session = calendar.session_at(offered, tick);
@@ -73,34 +70,12 @@ impl Appointments {
             if is_practice {
                 explained.taken_by = takers;
             }
-        } else if self.is_busy(viewer, tick, offered).await? {
+        } else if self.slots.is_busy(viewer, tick, offered).await? {
             explained.refusal = Some(Refusal::PatientBusy);
         } else if session.is_none() && calendar.in_use_from(offered, tick) != Occupancy::Free {
             explained.refusal = Some(Refusal::SlotUnavailable { rule: Rule::Resource });
         }
         Ok(explained)
-    }
-
-    /// Whether a service is for the viewer; for all that is known, if they are not known.
-    async fn takes_viewer(&self, viewer: &Viewer, doctor: DoctorId, service: &Service) -> Result<bool> {
-        match viewer.identity() {
-            Ok(identity) => self.takes(doctor, service, Some(identity.user)).await,
-            Err(_) => Ok(true),
-        }
-    }
-
-    /// Whether the viewer has another appointment then.
-    async fn is_busy(&self, viewer: &Viewer, start: Tick, service: &Service) -> Result<bool> {
-        let Ok(identity) = viewer.identity() else { return Ok(false) };
-        let query = Query {
-            patient: Some(identity.user),
-            ends_after: Some(start.instant()),
-            starts_before: Some(start.plus_minutes(service.duration_minutes).instant()),
-            ..Query::default()
-        };
-        let found = self.store.list(&query).await?;
-        let takes_their_time = |status| status != Status::Held;
-        Ok(found.iter().any(|other| takes_their_time(other.status) && other.takes_time()))
     }
 }
 

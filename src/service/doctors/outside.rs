@@ -22,8 +22,10 @@ const MOST: usize = 100;
 const MOST_LOOKED_AT: usize = 300;
 
 /// Tasks by start.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Outside {
+    /// The doctor's zone.
+    pub time_zone: String,
     pub tasks: Vec<Task>,
     /// There are others.
     pub more: bool,
@@ -62,8 +64,9 @@ impl Doctors {
         let calendar = self.slots.calendar(viewer, id).await?;
         let now = self.clock.now();
         let against = against(&calendar, now);
+        let time_zone = calendar.doctor.zone_name().to_owned();
         if against.is_empty() {
-            return Ok(Outside::default());
+            return Ok(Outside { time_zone, tasks: Vec::new(), more: false });
         }
         let ids: Vec<AppointmentId> = against.iter().take(MOST_LOOKED_AT).map(|(_, id, _)| *id).collect();
         // What the feed tells of an appointment lacks its history, which says what was meant to be an exception.
@@ -75,13 +78,13 @@ impl Doctors {
                 continue;
             };
             if tasks.len() == MOST {
-                return Ok(Outside { tasks, more: true });
+                return Ok(Outside { time_zone, tasks, more: true });
             }
             let service = calendar.doctor.service(appointment.service_id);
             let alternatives = service.map(|service| rebookings(&calendar, service, appointment.start, now));
             tasks.push(Task { rule, alternatives: alternatives.unwrap_or_default(), appointment });
         }
-        Ok(Outside { tasks, more: against.len() > MOST_LOOKED_AT })
+        Ok(Outside { time_zone, tasks, more: against.len() > MOST_LOOKED_AT })
     }
 }
 

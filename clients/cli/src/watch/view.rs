@@ -50,6 +50,7 @@ impl View for SlotsView {
                 end: slot.end.clone(),
                 status: slot.status,
                 seats_left: slot.seats_left,
+                conflict: false,
             })
             .collect();
         let mut lines = vec![self.output.paint(Paint::Strong, &self.title)];
