@@ -22,8 +22,9 @@ use crate::domain::appointment::{Action, Appointment};
 use crate::domain::audit::{Deed, Outcome as Audited};
 use crate::domain::entry::TimeOffDay;
 use crate::domain::history::Actor;
-use crate::domain::ids::UserId;
+use crate::domain::ids::{DoctorId, UserId};
 use crate::domain::refusal::Refusal;
+use crate::domain::tick::Tick;
 use crate::domain::waitlist::WaitlistEntry;
 use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::appointments::{AppointmentStore, Stored};
@@ -250,20 +251,25 @@ impl Erasure {
 
     /// Writes the next revision of an appointment. What it gives up goes to its doctor's days off, and then to those who wait.
     async fn rewrite(&self, stored: &Stored, next: &Appointment, person: UserId) -> Result<()> {
-        let days = self.heirs(next).await?;
-        let given_up = GivenUp::by(std::slice::from_ref(next)).map(|given_up| given_up.without(&days));
-        let changes = Changes::default().erased(stored, next, person).taken(days);
+        let seat = self.appointments.seat_left(stored, next).await?;
+        let freed = seat.as_ref().map_or(&next.freed, |seat| &seat.next().freed);
+        let days = self.heirs(next.doctor_id, freed).await?;
+        let given_up = GivenUp::by(std::slice::from_ref(next)).map(|given_up| {
+            let given_up = seat.iter().fold(given_up, |given_up, seat| given_up.and_left(seat.next()));
+            given_up.without(&days)
+        });
+        let changes = Changes::default().erased(stored, next, person).left(seat).taken(days);
         let changes = self.releases.with_entry(stored, next, changes).await?;
         self.releases.hand_over(given_up.as_ref(), changes).await.map(drop)
     }
 
     /// The days of its doctor's time off that take over what an appointment gives up.
-    async fn heirs(&self, next: &Appointment) -> Result<Vec<TimeOffDay>> {
-        if next.freed.is_empty() {
+    async fn heirs(&self, doctor: DoctorId, freed: &[Tick]) -> Result<Vec<TimeOffDay>> {
+        if freed.is_empty() {
             return Ok(Vec::new());
         }
-        let doctor = self.doctors.find(next.doctor_id).await?;
-        Ok(doctor.map(|(stored, _)| heirs(&stored.doctor, &next.freed)).unwrap_or_default())
+        let doctor = self.doctors.find(doctor).await?;
+        Ok(doctor.map(|(stored, _)| heirs(&stored.doctor, freed)).unwrap_or_default())
     }
 
     /// The rating of a review stays, since the doctor's counts it; whose it was, and what they wrote, does not. Of a doctor goes
@@ -298,7 +304,8 @@ impl Erasure {
             }
             for stored in found {
                 let next = stored.appointment.without_doctor(now);
-                let changes = Changes::default().erased(&stored, &next, person);
+                let seat = self.appointments.seat_left(&stored, &next).await?;
+                let changes = Changes::default().erased(&stored, &next, person).left(seat);
                 self.appointments.write_together(changes).await?;
             }
         }

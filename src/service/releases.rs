@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::domain::appointment::Appointment;
 use crate::domain::doctor::Doctor;
 use crate::domain::entry::{Quota, TimeOffDay};
+use crate::domain::group::GroupSession;
 use crate::domain::ids::{AppointmentId, DoctorId, TimeOffId, UserId};
 use crate::domain::tick::Tick;
 use crate::domain::time_off::shares;
@@ -77,6 +78,20 @@ impl GivenUp {
             taken: next.iter().flat_map(|one| one.quotas.iter().copied()).collect(),
             by: next.iter().map(|one| one.patient_id).chain(holders).collect(),
         })
+    }
+
+    /// The same, with what a group session gives up whose last seat is left.
+    pub(super) fn and_left(mut self, session: &GroupSession) -> Self {
+        self.ticks.extend(&session.freed);
+        self.quotas.extend(&session.freed_quotas);
+        self
+    }
+
+    /// The same without what a group session takes.
+    pub(super) fn but_for(mut self, session: &GroupSession) -> Self {
+        self.ticks.retain(|tick| !session.claims.contains(tick));
+        self.taken.extend(&session.quotas);
+        self
     }
 
     /// Ticks that nobody is to be offered, such as those of a time off that begins.

@@ -49,7 +49,7 @@ impl Office {
         let auth = Arc::new(auth.expect("accounts"));
         let calendars = Arc::new(Calendars::new(Box::new(|_| Box::pin(std::future::ready(Ok(None)))), 1));
         let committed = Arc::new(Committed::default());
-        let slots = Arc::new(Slots::new(calendars.clone(), committed.clone(), Clock));
+        let slots = Arc::new(Slots::new(store.clone(), calendars.clone(), committed.clone(), Clock));
         let waitlist = WaitlistStore::new(appointments.clone());
         let length = jiff::SignedDuration::from_mins(5);
         let releases = Releases::new(store.clone(), waitlist, calendars, committed.clone(), Clock, length);

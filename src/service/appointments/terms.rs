@@ -62,9 +62,9 @@ pub(in crate::service) async fn is_for(
     let is_known = match (service.terms.patients, patient) {
         (Patients::Any, _) => return Ok(true),
         (_, None) => false,
-        (_, Some(patient)) => store.is_known(doctor, patient).await?,
+        (_, Some(patient)) => !store.known_to(patient, &[doctor]).await?.is_empty(),
     };
-    Ok(is_known == (service.terms.patients == Patients::Known))
+    Ok(service.terms.patients.include(is_known))
 }
 
 /// What the rules are asked.

@@ -1,5 +1,8 @@
 //! Holds in the appointments collection: taken, confirmed and ended by writes that ask the database's clock, not a node's.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures::FutureExt as _;
 use jiff::SignedDuration;
 use mongodb::ClientSession;
@@ -32,8 +35,10 @@ const OVERLAPPING: i64 = 8;
 pub enum Holding {
     /// It is there: now, or since the same request came before.
     Done(Box<Stored>, Position),
-    /// A document of this id exists that is no hold of this doctor: the key was used before.
+    /// A document of this id exists that is no hold of this doctor: the key was used before. Of a seat: or that is this hold.
     Exists,
+    /// Of a seat: others have changed the group session meanwhile. Read it again.
+    Overtaken,
     /// Another live hold of this person has this place.
     PlaceTaken,
     /// Somebody has this place within a limit of the service; the next one may be free.
@@ -47,6 +52,8 @@ pub enum Confirmed {
     Done(Position),
     /// The hold has ended or was changed in between: read it again.
     Stale,
+    /// Of a seat: others have changed the group session meanwhile.
+    Overtaken,
     /// The same request, or the same key, came before.
     Exists,
     Refused(Refusal),
@@ -66,18 +73,28 @@ fn running() -> Document {
     doc! { "$gt": ["$expiresAt", "$$NOW"] }
 }
 
-/// Which document it is, and what inserts it as a whole with an end by the database's clock, unless it is there.
-fn lasting(
-    document: &AppointmentDoc,
-    length: SignedDuration,
-) -> Result<(Document, Vec<Document>), mongodb::bson::error::Error> {
-    let filter = doc! { "_id": document.id, "doctorId": document.doctor_id };
-    let whole = serialize_to_document(document)?;
-    let end = doc! { "expiresAt": { "$add": ["$$NOW", length.as_millis() as i64] } };
-    // Texts of people are no expressions.
-    let new = doc! { "$mergeObjects": [{ "$literal": whole }, end] };
-    let is_new = doc! { "$eq": [{ "$type": "$rev" }, "missing"] };
-    Ok((filter, vec![doc! { "$replaceWith": { "$cond": [is_new, new, "$$ROOT"] } }]))
+/// How a hold is inserted as a whole, unless a document of its id is there, which then stays as it is.
+pub(super) struct Taking {
+    pub filter: Document,
+    pub pipeline: Vec<Document>,
+}
+
+impl Taking {
+    pub(super) fn of(hold: &Appointment, length: SignedDuration, request: &Request) -> Result<Self> {
+        let document = AppointmentDoc::from_domain(hold, request.remember(&[], Some(Outcome::of(hold))));
+        Self::of_document(&document, length).map_err(|error| Error::Internal(error.to_string()))
+    }
+
+    fn of_document(document: &AppointmentDoc, length: SignedDuration) -> Result<Self, mongodb::bson::error::Error> {
+        let filter = doc! { "_id": document.id, "doctorId": document.doctor_id };
+        let whole = serialize_to_document(document)?;
+        let end = doc! { "expiresAt": { "$add": ["$$NOW", length.as_millis() as i64] } };
+        // Texts of people are no expressions.
+        let new = doc! { "$mergeObjects": [{ "$literal": whole }, end] };
+        let is_new = doc! { "$eq": [{ "$type": "$rev" }, "missing"] };
+        let pipeline = vec![doc! { "$replaceWith": { "$cond": [is_new, new, "$$ROOT"] } }];
+        Ok(Self { filter, pipeline })
+    }
 }
 
 impl AppointmentStore {
@@ -87,8 +104,7 @@ impl AppointmentStore {
     /// # Errors
     /// `unavailable` when the outcome could not be learnt.
     pub async fn hold(&self, hold: &Appointment, length: SignedDuration, request: &Request) -> Result<Holding> {
-        let document = AppointmentDoc::from_domain(hold, request.remember(&[], Some(Outcome::of(hold))));
-        let (filter, pipeline) = lasting(&document, length).map_err(|error| Error::Internal(error.to_string()))?;
+        let Taking { filter, pipeline } = Taking::of(hold, length, request)?;
         let written = until_decided(&self.cluster, || {
             let (store, filter, pipeline) = (self.clone(), filter.clone(), pipeline.clone());
             async move {
@@ -124,7 +140,7 @@ impl AppointmentStore {
         document: &AppointmentDoc,
         length: SignedDuration,
     ) -> Result<DateTime, DriverError> {
-        let (filter, pipeline) = lasting(document, length).map_err(DriverError::custom)?;
+        let Taking { filter, pipeline } = Taking::of_document(document, length).map_err(DriverError::custom)?;
         let upsert = self.collection.find_one_and_update(filter, pipeline).upsert(true);
         let found = upsert.return_document(ReturnDocument::After).session(session).await?;
         let end = found.and_then(|hold| hold.expires_at);
@@ -154,13 +170,14 @@ impl AppointmentStore {
             "status": Status::Held.as_str(), "heldBy": document.held_by, "$expr": running(),
         };
         let entry = entry.map(|(current, next)| current.rewritten(next, None));
-        let (collection, entries) = (self.collection.clone(), self.cluster.db.collection(collection::WAITLIST));
+        let entries = self.cluster.db.collection(collection::WAITLIST);
+        let (store, overtaken) = (self.clone(), Arc::new(AtomicBool::new(false)));
+        let (seat, told) = (self.seat_confirmed(hold).await?, overtaken.clone());
         let written = transaction::in_transaction(&self.cluster, move |session| {
-            let (collection, guard, entries, entry) =
-                (collection.clone(), guard.clone(), entries.clone(), entry.clone());
-            let (document, trace) = (document.clone(), trace.clone());
+            let (store, guard, seat, entries) = (store.clone(), guard.clone(), seat.clone(), entries.clone());
+            let (document, trace, entry, told) = (document.clone(), trace.clone(), entry.clone(), told.clone());
             async move {
-                if !transaction::replace(session, &collection, guard, &document).await? {
+                if !transaction::replace(session, &store.collection, guard, &document).await? {
                     return Ok(None);
                 }
                 if let Some((guard, entry)) = entry
@@ -168,7 +185,13 @@ impl AppointmentStore {
                 {
                     return Ok(None);
                 }
-                collection.insert_one(trace).session(session).await?;
+                if let Some(seat) = &seat
+                    && !store.write_session(session, seat).await?
+                {
+                    told.store(true, Ordering::Relaxed);
+                    return Ok(None);
+                }
+                store.collection.insert_one(trace).session(session).await?;
                 Ok(Some(()))
             }
             .boxed()
@@ -176,6 +199,7 @@ impl AppointmentStore {
         .await?;
         Ok(match written {
             Verdict::Done { value: Some(((), at)), .. } => Confirmed::Done(at),
+            Verdict::Done { value: None, .. } if overtaken.load(Ordering::Relaxed) => Confirmed::Overtaken,
             Verdict::Done { value: None, .. } => Confirmed::Stale,
             Verdict::Duplicate { index, .. } if index == PRIMARY_INDEX => Confirmed::Exists,
             Verdict::Duplicate { index, value, .. } => Confirmed::Refused(refusal_of(&index, value.as_deref())?),
@@ -200,6 +224,10 @@ impl AppointmentStore {
         let mut over = vec![doc! { "doctorId": bson_id(appointment.doctor_id.0), "claims": { "$in": claims } }];
         if !appointment.resources.is_empty() {
             over.push(doc! { "shared": { "$in": resource_claims(appointment) } });
+        }
+        let sessions = self.sessions_over(&over).await?;
+        if !sessions.is_empty() {
+            over.push(doc! { "seat": { "$in": sessions } });
         }
         let ended = doc! { "$or": [{ "heldBy": bson_id(user.0) }, { "$expr": run_out() }] };
         let filter = doc! { "status": Status::Held.as_str(), "$and": [{ "$or": over }, ended] };
