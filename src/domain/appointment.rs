@@ -7,6 +7,7 @@
 //! expired    └► …   noshow       (from anything open but a hold)
 //! ```
 
+mod held;
 mod life;
 mod zone;
 
@@ -14,12 +15,13 @@ use std::ops::Range;
 
 use jiff::Timestamp;
 
+pub use self::held::{HOLDS, Held, HoldPlace};
 pub use self::life::{Move, Overridden};
 pub use self::zone::order_of_writing;
 use super::doctor::{Doctor, Service};
 use super::entry::Quota;
 use super::history::{self, Actor};
-use super::ids::{AppointmentId, DoctorId, PatientId, ResourceId, SeriesId, ServiceId, UserId, WaitlistId};
+use super::ids::{AppointmentId, DoctorId, PatientId, ResourceId, SeriesId, ServiceId, UserId};
 use super::refusal::Refusal;
 use super::tick::{Tick, ticks};
 
@@ -227,38 +229,6 @@ pub struct Appointment {
     pub freed_resources: Vec<ResourceId>,
     /// At most [`history::HISTORY_LIMIT`] entries, the oldest but the first dropped.
     pub history: Vec<HistoryEntry>,
-}
-
-/// Most live holds of a person.
-pub const HOLDS: u8 = 3;
-
-/// Whose hold it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held {
-    pub by: UserId,
-    /// When it ends by itself, by the database's clock.
-    pub until: Timestamp,
-    pub place: HoldPlace,
-}
-
-/// What keeps a person from having too many holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HoldPlace {
-    /// Which of its owner's [`HOLDS`] holds it is.
-    Own(u8),
-    /// It is what a waitlist entry is offered, one at a time.
-    Offer(WaitlistId),
-}
-
-impl Held {
-    /// The waitlist entry that it is offered to.
-    #[must_use]
-    pub fn entry(&self) -> Option<WaitlistId> {
-        match self.place {
-            HoldPlace::Own(_) => None,
-            HoldPlace::Offer(entry) => Some(entry),
-        }
-    }
 }
 
 /// A series of appointments, and the rule that it was booked by.
