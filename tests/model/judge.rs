@@ -142,14 +142,21 @@ impl Model {
         self.remembered.push(Memory { who, op: asked.op, key, data: asked.data.clone(), reply: reply.clone(), which });
     }
 
-    /// The original answer once more, but for the notes, which are told as they are now.
+    /// The original answer once more. The notes, and whom a hold was booked for, are told as they are now.
     pub fn original(&self, known: &Memory) -> Effect {
         let mut reply = known.reply.clone();
         if let (Some(which), Some(fields)) = (known.which, reply.as_object_mut()) {
-            fields.remove("notes");
             let present = self.appointment_for(known.who, which);
-            if let Some(notes) = present.get("notes") {
-                fields.insert("notes".to_owned(), notes.clone());
+            let now: &[&str] = match known.op {
+                "slot.hold" => &["patientId", "patientName", "walkIn", "serviceName"],
+                "hold.release" => &[],
+                _ => &["notes"],
+            };
+            for field in now {
+                fields.remove(*field);
+                if let Some(value) = present.get(field) {
+                    fields.insert((*field).to_owned(), value.clone());
+                }
             }
         }
         told(reply)

@@ -22,7 +22,8 @@ pub enum Topic {
     Reviews(usize),
 }
 
-type Items = BTreeMap<String, Arc<Value>>;
+/// By their names.
+pub type Items = BTreeMap<String, Arc<Value>>;
 
 impl Model {
     /// The name of a topic, and the window that it is asked for with.
@@ -111,9 +112,13 @@ impl Model {
     ///
     /// # Errors
     /// What is different.
-    pub fn compare_topic(&self, topic: &Topic, actual: &BTreeMap<String, Value>) -> Result<(), String> {
-        let expected = self.items(topic);
-        for (name, item) in &expected {
+    pub fn compare_topic(
+        &self,
+        topic: &Topic,
+        actual: &BTreeMap<String, Value>,
+        expected: &Items,
+    ) -> Result<(), String> {
+        for (name, item) in expected {
             match actual.get(name) {
                 None => return Err(format!("{topic:?} lacks {item}")),
                 Some(found) => Self::compare(found, item).map_err(|error| format!("{topic:?}: {error}"))?,

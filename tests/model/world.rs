@@ -17,7 +17,7 @@ use super::asked::Asked;
 use super::hours::hours;
 use super::judge::Answer;
 use super::state::{Doctor, Model, Role, Service, Setting};
-use super::topics::Topic;
+use super::topics::{Items, Topic};
 use crate::harness::Patience;
 use crate::harness::cast::{admin, receptionist};
 use crate::harness::clinic::{Clinic, Node, PATIENCE, Person, connect, key, text};
@@ -231,12 +231,14 @@ impl World {
     /// # Errors
     /// What somebody sees otherwise.
     pub fn compare(&self, model: &Model) -> Result<(), String> {
-        for watch in &self.watches {
-            let who = watch.person;
-            let view = &watch.view.items;
-            model
-                .compare_topic(&watch.topic, view)
-                .map_err(|error| format!("{who} watches at node {}: {error}", watch.node))?;
+        let mut known: Vec<(&Topic, Items)> = Vec::new();
+        for Watch { person, node, topic, view, .. } in &self.watches {
+            let place = known.iter().position(|(other, _)| *other == topic).unwrap_or_else(|| {
+                known.push((topic, model.items(topic)));
+                known.len() - 1
+            });
+            let told = |error| format!("{person} watches at node {node}: {error}");
+            model.compare_topic(topic, &view.items, &known[place].1).map_err(told)?;
         }
         Ok(())
     }
@@ -258,7 +260,9 @@ impl World {
             let mut request = watch.request.clone();
             request.as_object_mut().expect("an object").remove("after");
             subscribe(connection, &watch.name, &request, &mut view).await;
-            model.compare_topic(&watch.topic, &view.items).map_err(|error| format!("a fresh snapshot: {error}"))?;
+            model
+                .compare_topic(&watch.topic, &view.items, &model.items(&watch.topic))
+                .map_err(|error| format!("a fresh snapshot: {error}"))?;
             connection.request("unsubscribe", json!({ "topic": watch.name }), None).await.expect("it is left");
         }
         Ok(())
@@ -292,7 +296,9 @@ impl World {
         while let Some(event) = connection.next_event().now_or_never() {
             view.take(&watch.name, &event.expect("the connection stays"));
         }
-        model.compare_topic(&watch.topic, &view.items).map_err(|error| format!("come back: {error}"))
+        model
+            .compare_topic(&watch.topic, &view.items, &model.items(&watch.topic))
+            .map_err(|error| format!("come back: {error}"))
     }
 
     /// Waits until some holds are gone from what their holders see, and gives where that was.
