@@ -36,6 +36,7 @@ use crate::service::erasure::Erasure;
 use crate::service::export::Exports;
 use crate::service::keys;
 use crate::service::releases::Releases;
+use crate::service::resources::Resources;
 use crate::service::reviews::Reviews;
 use crate::service::series::SeriesOfAppointments;
 use crate::service::slots::Slots;
@@ -279,6 +280,7 @@ async fn serve(
     let exports = Exports::new(users.clone(), store.clone(), rules.clone(), reviews.clone(), clock);
     let erasure = Arc::new(Erasure::new(users, store.clone(), rules, reviews.clone(), auth.clone(), clock));
     let audit = Audit::new(parts.users.clone(), clock);
+    let resources = Resources::new(parts.doctors.resources(), audit.clone(), committed.clone(), clock);
     let reviews = Reviews::new(reviews, store, slots.clone(), audit.clone(), committed.clone(), clock);
     let releases = Releases::new(parts.store.clone(), calendars.clone(), committed.clone());
     let doctors = Doctors::new(
@@ -309,6 +311,7 @@ async fn serve(
         erasure: erasure.clone(),
         exports,
         doctors,
+        resources,
         slots,
         series: SeriesOfAppointments::new(appointments.clone()),
         appointments,

@@ -13,7 +13,7 @@ use crate::harness::rest::{Rest, client};
 /// What the contract says, in its own words: whom an operation of this cast's input is for, and what everybody else is
 /// told once they are known. A new operation needs its line here.
 fn words(operation: Operation) -> (&'static [Caller], ErrorCode) {
-    use Caller::{Admin, Anonymous, Doctor, OtherStaff, Patient, Staff};
+    use Caller::{Admin, Anonymous, Doctor, OtherDoctor, OtherStaff, Patient, Staff};
     use Operation as O;
     const EVERYBODY: &[Caller] = &Caller::ALL;
     const KNOWN: &[Caller] = Caller::ALL.split_at(1).1;
@@ -79,12 +79,16 @@ fn words(operation: Operation) -> (&'static [Caller], ErrorCode) {
         | O::AppointmentNoShow
         | O::AppointmentUndo => (PRACTICE, hidden),
         O::AppointmentSetNotes => (&[Doctor], hidden),
+        O::ResourceList => (&[Doctor, OtherDoctor, Staff, OtherStaff, Admin], forbidden),
         O::PatientFind | O::StaffListDoctors => (&[Staff, OtherStaff, Admin], forbidden),
         O::AdminListUsers
         | O::AdminUpdateUser
         | O::AdminListDoctors
         | O::AdminApproveDoctor
         | O::AdminSetStaff
+        | O::AdminCreateResource
+        | O::AdminUpdateResource
+        | O::AdminArchiveResource
         | O::AdminListAudit
         | O::AdminListReviews
         | O::AdminHideReview

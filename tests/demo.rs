@@ -55,8 +55,8 @@ impl Node {
         seed(&self.auth, &doctors, &AppointmentStore::new(self.appointments.clone()), &reviews).await
     }
 
-    /// How many users, doctors and appointments there are.
-    async fn counts(&self) -> [u64; 3] {
+    /// How many users, doctors, appointments and resources there are.
+    async fn counts(&self) -> [u64; 4] {
         let count = async |cluster: &Cluster, name| {
             cluster.db.collection::<Document>(name).count_documents(doc! {}).await.unwrap()
         };
@@ -64,6 +64,7 @@ impl Node {
             count(&self.users, collection::USERS).await,
             count(&self.appointments, collection::DOCTORS).await,
             count(&self.appointments, collection::APPOINTMENTS).await,
+            count(&self.appointments, collection::RESOURCES).await,
         ]
     }
 
@@ -86,7 +87,7 @@ async fn a_second_start_finds_the_clinic_of_the_first() {
     let node = node().await;
     let first = node.seed().await.unwrap().unwrap();
     let counts = node.counts().await;
-    assert_eq!(counts[..2], [38, 12]);
+    assert_eq!((&counts[..2], counts[3]), (&[38, 12][..], 2));
     assert!(counts[2] >= 12 * 8, "{counts:?}");
     assert_eq!(node.seed().await.unwrap(), Some(first));
     assert_eq!(node.counts().await, counts);
@@ -139,6 +140,7 @@ async fn what_was_cut_short_is_completed() {
 
     node.delete(collection::APPOINTMENTS, 0).await;
     node.delete(collection::DOCTORS, 0).await;
+    node.delete(collection::RESOURCES, 0).await;
     node.seed().await.unwrap().unwrap();
     assert_eq!(node.counts().await, counts, "a cluster that was emptied is filled again");
 }
@@ -167,7 +169,7 @@ async fn databases_in_use_are_left_alone() {
     let registration = Registration { account, password: "long enough".into(), device: device() };
     node.auth.register(registration).await.unwrap();
     assert_eq!(node.seed().await.unwrap(), None);
-    assert_eq!(node.counts().await, [1, 0, 0]);
+    assert_eq!(node.counts().await, [1, 0, 0, 0]);
 }
 
 /// A server seeds in a task of its own.

@@ -58,6 +58,9 @@ pub struct Appointment {
     pub service_id: Id,
     /// Name of the service when it was booked.
     pub service_name: String,
+    /// The rooms and devices that it takes, or took, from start to end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resource_ids: Vec<Id>,
     pub start: Instant,
     pub end: Instant,
     /// The doctor's zone.

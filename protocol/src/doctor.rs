@@ -328,7 +328,7 @@ pub struct ServiceCreateRequest {
     /// Default `any`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patients: Option<AllowedPatients>,
-    /// Only none so far.
+    /// Rooms and devices of `resource.list`, at most 5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_ids: Option<Vec<Id>>,
 }
@@ -385,7 +385,7 @@ pub struct ServiceUpdateRequest {
     /// Default `any`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patients: Option<AllowedPatients>,
-    /// Only none so far.
+    /// Rooms and devices of `resource.list`, at most 5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_ids: Option<Vec<Id>>,
     /// What is to have no value any more.

@@ -139,8 +139,9 @@ pub struct Problem {
     /// `slot_taken`: free times near the one that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alternatives: Option<Vec<Slot>>,
-    /// `slot_unavailable`: `archived`, `not_approved`, `past`, `notice`, `horizon`, `hours`, `step`, `daily_limit`,
-    /// `weekly_limit`, `patients`, `holds`. `illegal_transition`: `cutoff`, when a patient is too late to cancel or move.
+    /// `slot_unavailable`: `archived`, `not_approved`, `past`, `notice`, `horizon`, `holiday`, `time_off`, `hours`, `step`,
+    /// `daily_limit`, `weekly_limit`, `patients`, `resource`, `holds`. `illegal_transition`: `cutoff`, when a patient is too late
+    /// to cancel or move.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
     /// Of a series: the occurrences that cannot be booked, as `series.preview` has them.

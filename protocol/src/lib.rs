@@ -13,6 +13,7 @@ pub mod frame;
 pub mod holiday;
 mod objects;
 pub mod operation;
+pub mod resource;
 pub mod review;
 pub mod series;
 pub mod session;

@@ -5,7 +5,9 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::{admin, appointment, auth, doctor, export, holiday, review, series, session, slot, time_off, topic, value};
+use crate::{
+    admin, appointment, auth, doctor, export, holiday, resource, review, series, session, slot, time_off, topic, value,
+};
 
 /// HTTP method of a REST route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -238,6 +240,14 @@ operations! {
         "Approve a doctor, or refuse to.";
     AdminSetStaff "admin.setStaff" Mutation [Put "/v1/admin/doctors/{id}/staff" 200] admin::SetStaffRequest => doctor::Doctor,
         "Say who acts for a doctor.";
+    ResourceList "resource.list" Read [Get "/v1/resources" 200] resource::ResourceListRequest => value::Page<resource::Resource>,
+        "The rooms and devices that doctors share.";
+    AdminCreateResource "admin.createResource" Mutation [Post "/v1/admin/resources" 201] resource::CreateResourceRequest => resource::Resource,
+        "Make a room or a device.";
+    AdminUpdateResource "admin.updateResource" Mutation [Patch "/v1/admin/resources/{id}" 200] resource::UpdateResourceRequest => resource::Resource,
+        "Rename a room or a device.";
+    AdminArchiveResource "admin.archiveResource" Mutation [Delete "/v1/admin/resources/{id}" 200] resource::ArchiveResourceRequest => resource::Resource,
+        "Let no further service have a room or a device.";
     AdminListAudit "admin.listAudit" Read [Get "/v1/admin/audit" 200] admin::ListAuditRequest => value::Page<admin::AuditEntry>,
         "Log-ins and administration: who did what to whom.";
     ReviewList "review.list" Read [Get "/v1/doctors/{doctorId}/reviews" 200] review::ReviewListRequest => value::Page<review::Review>,

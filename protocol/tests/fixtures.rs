@@ -16,6 +16,7 @@ use cita_protocol::export::Export;
 use cita_protocol::frame::{ClientFrame, CloseCode, ServerFrame, ServerMessage};
 use cita_protocol::holiday::{HolidayCalendar, HolidayYear};
 use cita_protocol::operation::{ClientMessage, Kind};
+use cita_protocol::resource::Resource;
 use cita_protocol::review::{ModeratedReview, Review};
 use cita_protocol::series::{Series, SeriesPreviewReply};
 use cita_protocol::session::Session;
@@ -263,6 +264,8 @@ fn output(operation: Operation, name: &str, data: &Value) -> Value {
         | O::SessionRevoke
         | O::MeDelete => again::<Empty>(name, data),
         O::SessionList => again::<Page<Session>>(name, data),
+        O::ResourceList => again::<Page<Resource>>(name, data),
+        O::AdminCreateResource | O::AdminUpdateResource | O::AdminArchiveResource => again::<Resource>(name, data),
         O::AuthRenew => again::<RenewReply>(name, data),
         O::MeGet | O::MeUpdate => again::<User>(name, data),
         O::MeExport => again::<Export>(name, data),

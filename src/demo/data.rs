@@ -4,6 +4,7 @@ use jiff::civil::Weekday::{self, Friday, Monday, Saturday, Thursday, Tuesday, We
 use jiff::civil::time;
 
 use crate::domain::doctor::LocalRange;
+use crate::domain::resource::ResourceKind;
 
 /// Reserved for examples (RFC 2606): no mail to it reaches anybody.
 const DOMAIN: &str = "cita.example";
@@ -56,7 +57,17 @@ pub(super) struct Offer {
     pub pesos: i64,
     pub notice_hours: i32,
     pub horizon_days: i32,
+    /// One of [`RESOURCES`].
+    pub takes: Option<&'static str>,
 }
+
+/// Where ultrasounds are made, by whichever doctor.
+const ULTRASOUND_ROOM: &str = "Sala de ecografía";
+const DERMATOSCOPE: &str = "Dermatoscopio digital";
+
+/// The rooms and devices of the clinic that services take.
+pub(super) const RESOURCES: &[(&str, ResourceKind)] =
+    &[(ULTRASOUND_ROOM, ResourceKind::Room), (DERMATOSCOPE, ResourceKind::Device)];
 
 /// The address of a mailbox.
 pub(super) fn email(mailbox: &str) -> String {
@@ -70,7 +81,7 @@ const fn hours(from: (i8, i8), to: (i8, i8)) -> LocalRange {
 
 /// Without buffers, to be booked from 2 hours to 60 days ahead, one after the other.
 const fn offer(name: &'static str, minutes: i32, pesos: i64) -> Offer {
-    Offer { name, minutes, step: minutes, buffers: (0, 0), pesos, notice_hours: 2, horizon_days: 60 }
+    Offer { name, minutes, step: minutes, buffers: (0, 0), pesos, notice_hours: 2, horizon_days: 60, takes: None }
 }
 
 const WORKDAYS: &[Weekday] = &[Monday, Tuesday, Wednesday, Thursday, Friday];
@@ -124,7 +135,13 @@ pub(super) const DOCTORS: &[Physician] = &[
         exceptions: &[CHRISTMAS_EVE],
         services: &[
             Offer { buffers: (0, 10), notice_hours: 12, ..offer("Consulta de cardiología", 30, 260_000) },
-            Offer { step: 30, buffers: (10, 10), notice_hours: 24, ..offer("Ecocardiograma", 45, 380_000) },
+            Offer {
+                step: 30,
+                buffers: (10, 10),
+                notice_hours: 24,
+                takes: Some(ULTRASOUND_ROOM),
+                ..offer("Ecocardiograma", 45, 380_000)
+            },
         ],
     },
     Physician {
@@ -182,7 +199,13 @@ pub(super) const DOCTORS: &[Physician] = &[
         exceptions: &[CHRISTMAS_EVE],
         services: &[
             Offer { notice_hours: 4, horizon_days: 90, ..offer("Consulta de dermatología", 20, 230_000) },
-            Offer { buffers: (5, 5), notice_hours: 24, horizon_days: 90, ..offer("Dermatoscopia", 30, 290_000) },
+            Offer {
+                buffers: (5, 5),
+                notice_hours: 24,
+                horizon_days: 90,
+                takes: Some(DERMATOSCOPE),
+                ..offer("Dermatoscopia", 30, 290_000)
+            },
         ],
     },
     Physician {
@@ -215,7 +238,7 @@ pub(super) const DOCTORS: &[Physician] = &[
         experience_years: 16,
         bio: "Ginecoobstetra. Control prenatal, anticoncepción y salud de la mujer en todas las edades.",
         languages: &["es", "en"],
-        address: "Calle 122 # 15-60, consultorio 305, Santa Bárbara, Bogotá",
+        address: "Calle 119 # 7-14, consultorio 305, Usaquén, Bogotá",
         zone: ZONE,
         weekly: &[
             (&[Monday, Tuesday, Wednesday], &[hours((7, 0), (12, 0)), hours((13, 30), (16, 30))]),
@@ -224,7 +247,12 @@ pub(super) const DOCTORS: &[Physician] = &[
         exceptions: &[CHRISTMAS_EVE, Exception::InDays { days: 9, ranges: &[hours((7, 0), (9, 0))] }],
         services: &[
             Offer { buffers: (0, 5), ..offer("Consulta de ginecología", 30, 220_000) },
-            Offer { buffers: (0, 10), horizon_days: 180, ..offer("Control prenatal", 30, 200_000) },
+            Offer {
+                buffers: (0, 10),
+                horizon_days: 180,
+                takes: Some(ULTRASOUND_ROOM),
+                ..offer("Control prenatal", 30, 200_000)
+            },
         ],
     },
     Physician {

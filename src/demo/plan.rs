@@ -16,8 +16,9 @@ use crate::domain::appointment::{Appointment, Booking, Move};
 use crate::domain::availability::{parse_zone, validate_availability, validate_service};
 use crate::domain::doctor::{Approval, Availability, Doctor, LocalRange, Profile, Rating, Service, Terms};
 use crate::domain::history::Actor;
-use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId, SessionId};
+use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ResourceId, ServiceId, SessionId, UserId};
 use crate::domain::refusal::Refusal;
+use crate::domain::resource::{Resource, ResourceKind};
 use crate::domain::slots;
 use crate::domain::tick::{Tick, ticks};
 use crate::error::{Error, Result};
@@ -26,6 +27,8 @@ use crate::store::idempotency::Request;
 
 /// Name of the mutation in what documents remember.
 const OPERATION: &str = "demo.seed";
+/// Whose the rooms and devices are.
+const NOBODY: UserId = UserId(Uuid::nil());
 /// Nobody is logged in.
 const NO_SESSION: SessionId = SessionId(Uuid::nil());
 /// Days of the past that have appointments, counted from today.
@@ -53,6 +56,29 @@ pub(super) struct Planned {
     pub request: Request,
     /// What the patient says of it.
     pub review: Option<(u32, Option<&'static str>)>,
+}
+
+/// The rooms and devices of the clinic, each with the request that makes it.
+pub(super) fn resources(now: Timestamp) -> Vec<(Resource, Request)> {
+    let resource = |(name, kind): &(&'static str, ResourceKind)| {
+        let resource = Resource {
+            id: resource_id(name),
+            rev: 1,
+            name: (*name).to_owned(),
+            kind: *kind,
+            archived: false,
+            created_at: now,
+            updated_at: now,
+            history: Vec::new(),
+        };
+        (resource, request(NOBODY, format!("resource {name}"), now))
+    };
+    data::RESOURCES.iter().map(resource).collect()
+}
+
+/// The same at every start, whoever makes it.
+fn resource_id(name: &str) -> ResourceId {
+    ResourceId(derived_id(&request(NOBODY, format!("resource {name}"), Timestamp::UNIX_EPOCH), 0))
 }
 
 /// The doctors of the clinic, for the accounts of [`data::DOCTORS`] in their order.
@@ -114,7 +140,7 @@ fn service(doctor: DoctorId, index: usize, offer: &Offer, now: Timestamp) -> Res
         price: Some((offer.pesos * 100, "COP".to_owned())),
         min_notice_minutes: offer.notice_hours * 60,
         horizon_days: offer.horizon_days,
-        terms: Terms::default(),
+        terms: Terms { resources: offer.takes.map(resource_id).into_iter().collect(), ..Terms::default() },
         archived: false,
     };
     validate_service(&service).map_err(Refusal::Invalid)?;
@@ -133,16 +159,17 @@ fn date_of(exception: &Exception, today: Date) -> Option<(Date, Vec<LocalRange>)
     }
 }
 
-/// The appointments of the clinic. No doctor and no patient is in two places.
+/// The appointments of the clinic. No doctor and no patient is in two places, and no room in two hands.
 pub(super) fn appointments(doctors: &[Doctor], patients: &[User], now: Timestamp) -> Vec<Planned> {
-    let mut patients = Patients { all: patients, busy: HashSet::new() };
+    let mut patients = Patients { all: patients, busy: HashSet::new(), in_use: HashSet::new() };
     doctors.iter().enumerate().flat_map(|(index, doctor)| agenda(index, doctor, &mut patients, now)).collect()
 }
 
-/// Patients, and when they are somewhere.
+/// Patients, when they are somewhere, and when what doctors share is in use.
 struct Patients<'a> {
     all: &'a [User],
     busy: HashSet<(PatientId, Tick)>,
+    in_use: HashSet<(ResourceId, Tick)>,
 }
 
 /// A time that was drawn.
@@ -181,9 +208,13 @@ fn draw<'a>(
         let (service, patient) = (dice.one_of(&doctor.services)?, dice.one_of(patients.all)?);
         let candidates = slots::candidates(doctor, service, *dice.one_of(&dates)?);
         let Some(candidate) = dice.one_of(&candidates) else { continue };
-        let spent: Vec<_> = ticks(candidate.start..candidate.end).map(|tick| (patient.id, tick)).collect();
-        let free = ticks(candidate.footprint.clone()).all(|tick| !taken.contains(&tick));
+        let visit = || ticks(candidate.start..candidate.end);
+        let spent: Vec<_> = visit().map(|tick| (patient.id, tick)).collect();
+        let used: Vec<_> = service.terms.resources.iter().flat_map(|id| visit().map(move |tick| (*id, tick))).collect();
+        let free = ticks(candidate.footprint.clone()).all(|tick| !taken.contains(&tick))
+            && used.iter().all(|used| !patients.in_use.contains(used));
         if free && spent.iter().all(|spent| !patients.busy.contains(spent)) {
+            patients.in_use.extend(used);
             taken.extend(ticks(candidate.footprint.clone()));
             patients.busy.extend(spent);
             return Some(Drawn { service, patient, start: candidate.start });

@@ -54,6 +54,9 @@ pub async fn seed(
     let first = auth.create_user(account(Role::Patient, data::PATIENTS[0], data::ZONE), &password).await?;
     let patients = open_accounts(auth, &password, patient_accounts()).await?;
     let physicians = open_accounts(auth, &password, doctor_accounts()).await?;
+    for (resource, request) in plan::resources(first.created_at) {
+        doctors.resources().insert(&resource, &request).await?;
+    }
     let calendars = plan::doctors(&physicians, first.created_at)?;
     write_calendars(doctors, &calendars).await?;
     let planned = plan::appointments(&calendars, &patients, first.created_at);

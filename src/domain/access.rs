@@ -70,6 +70,7 @@ const PRACTICE: &[Grant] = &[Grant::Doctor, Grant::Staff, Grant::Admin];
 const PATIENT: &[Grant] = &[Grant::Patient];
 const PARTIES: &[Grant] = &[Grant::Patient, Grant::Doctor, Grant::Staff, Grant::Admin];
 const RECEPTION: &[Grant] = &[Grant::AnyStaff, Grant::Admin];
+const WORKERS: &[Grant] = &[Grant::Doctor, Grant::AnyStaff, Grant::Admin];
 const ADMIN: &[Grant] = &[Grant::Admin];
 const AUTHOR: &[Grant] = &[Grant::Patient];
 
@@ -145,6 +146,11 @@ pub const POLICY: &[Rule] = {
         rule("admin.listDoctors", Protected, ADMIN, Refused),
         rule("admin.approveDoctor", Protected, ADMIN, Refused),
         rule("admin.setStaff", Protected, ADMIN, Refused),
+        // Every doctor, whichever: the object is the caller's own.
+        rule("resource.list", Protected, WORKERS, Refused),
+        rule("admin.createResource", Protected, ADMIN, Refused),
+        rule("admin.updateResource", Protected, ADMIN, Refused),
+        rule("admin.archiveResource", Protected, ADMIN, Refused),
         rule("admin.listAudit", Protected, ADMIN, Refused),
         rule("me.listAudit", Protected, ANYONE, Refused),
         rule("review.list", Optional, ANYONE, Refused),
@@ -364,6 +370,7 @@ mod tests {
             "appointment.setNotes" => (&["its doctor"], "forbidden to its parties"),
             "part:appointment.notes" => (&["its doctor"], "not_found"),
             "part:appointment.override" => (&["its doctor", "its staff", "admin"], "forbidden"),
+            "resource.list" => (&["its doctor", "any staff", "admin"], "forbidden"),
             "review.create" | "review.update" => (&["its patient"], "not_found"),
             "review.reply" => (&["its doctor"], "not_found"),
             "part:review.hidden" => (&["its patient", "admin"], "not_found"),

@@ -19,7 +19,7 @@ pub use self::zone::order_of_writing;
 use super::doctor::{Doctor, Service};
 use super::entry::Quota;
 use super::history::{self, Actor};
-use super::ids::{AppointmentId, DoctorId, PatientId, SeriesId, ServiceId, UserId};
+use super::ids::{AppointmentId, DoctorId, PatientId, ResourceId, SeriesId, ServiceId, UserId};
 use super::refusal::Refusal;
 use super::tick::{Tick, ticks};
 
@@ -215,6 +215,10 @@ pub struct Appointment {
     pub quotas: Vec<Quota>,
     /// Those that this revision gave up.
     pub freed_quotas: Vec<Quota>,
+    /// The rooms and devices that it takes from start to end, buffers left aside, while it takes time.
+    pub resources: Vec<ResourceId>,
+    /// Those that this revision no longer names.
+    pub freed_resources: Vec<ResourceId>,
     /// At most [`history::HISTORY_LIMIT`] entries, the oldest but the first dropped.
     pub history: Vec<HistoryEntry>,
 }
@@ -300,6 +304,8 @@ impl Booking<'_> {
             freed: Vec::new(),
             quotas: self.quotas,
             freed_quotas: Vec::new(),
+            resources: self.service.terms.resources.clone(),
+            freed_resources: Vec::new(),
             history: vec![HistoryEntry {
                 rev: 1,
                 action,
@@ -340,6 +346,7 @@ impl Booking<'_> {
         next.held = hold.held;
         next.claims.clone_from(&hold.claims);
         next.quotas.clone_from(&hold.quotas);
+        next.resources.clone_from(&hold.resources);
         next.history.clone_from(&hold.history);
         Ok(next.revised(action, by, now, overridden))
     }
@@ -355,7 +362,7 @@ impl Service {
 }
 
 impl Appointment {
-    /// The ticks between start and end, which the patient spends.
+    /// The ticks between start and end, which the patient spends, and in which rooms and devices are in use.
     #[must_use]
     pub fn patient_ticks(&self) -> Range<Tick> {
         Tick::floor(self.start)..Tick::floor(self.end)
@@ -391,6 +398,8 @@ impl Appointment {
         next.claims = claims;
         next.freed_quotas = self.quotas.iter().copied().filter(|quota| !quotas.contains(quota)).collect();
         next.quotas = quotas;
+        next.resources.clone_from(&service.terms.resources);
+        next.freed_resources = self.resources.iter().copied().filter(|id| !next.resources.contains(id)).collect();
         next.start = start.instant();
         next.end = start.plus_minutes(service.duration_minutes).instant();
         Ok(next.revised(Action::Rescheduled, by, now, overridden))
@@ -411,6 +420,7 @@ impl Appointment {
         let mut next = self.clone();
         next.freed = std::mem::take(&mut next.claims);
         next.freed_quotas = std::mem::take(&mut next.quotas);
+        next.freed_resources.clear();
         next.status = Status::Cancelled;
         next.cancel_reason = reason;
         Ok(next.revised(action, by, now, None))
@@ -424,7 +434,8 @@ impl Appointment {
         match self.status {
             _ if self.reviewed => Err(Refusal::AlreadyReviewed),
             Status::Fulfilled if self.patient_id != self.doctor_id => {
-                let next = Self { reviewed: true, freed: Vec::new(), freed_quotas: Vec::new(), ..self.clone() };
+                let mut next = Self { reviewed: true, freed: Vec::new(), freed_quotas: Vec::new(), ..self.clone() };
+                next.freed_resources.clear();
                 Ok(next.revised(Action::Reviewed, by, now, None))
             }
             _ => Err(Refusal::NotReviewable),
@@ -453,6 +464,7 @@ impl Appointment {
         let mut next = self.clone();
         next.freed = std::mem::take(&mut next.claims);
         next.freed_quotas = std::mem::take(&mut next.quotas);
+        next.freed_resources.clear();
         next.status = Status::Expired;
         Ok(next.revised(action, by, now, None))
     }
@@ -503,7 +515,14 @@ impl Appointment {
         {
             return cancelled;
         }
-        Self { rev: self.rev + 1, updated_at: now, freed: Vec::new(), freed_quotas: Vec::new(), ..self.clone() }
+        Self {
+            rev: self.rev + 1,
+            updated_at: now,
+            freed: Vec::new(),
+            freed_quotas: Vec::new(),
+            freed_resources: Vec::new(),
+            ..self.clone()
+        }
     }
 
     fn revised(mut self, action: Action, by: Actor, now: Timestamp, overridden: Option<Overridden>) -> Self {

@@ -46,6 +46,16 @@ pub struct Commit {
     pub bytes: usize,
 }
 
+impl Commit {
+    /// What it changes of what takes doctors' time.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.changes.iter().filter_map(|change| match change {
+            Change::Entry(entry) => Some(entry),
+            _ => None,
+        })
+    }
+}
+
 /// What a feed tells.
 #[derive(Clone, Debug)]
 pub enum FeedEvent {

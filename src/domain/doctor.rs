@@ -1,5 +1,7 @@
 //! A doctor: public profile, rules of the calendar, services. One document of the appointments cluster.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
@@ -220,6 +222,12 @@ impl Doctor {
     /// `not_found` when the doctor never offered it.
     pub fn service(&self, id: ServiceId) -> Result<&Service, Refusal> {
         self.services.iter().find(|service| service.id == id).ok_or(Refusal::NotFound)
+    }
+
+    /// The rooms and devices of all services.
+    #[must_use]
+    pub fn resources(&self) -> BTreeSet<ResourceId> {
+        self.services.iter().flat_map(|service| &service.terms.resources).copied().collect()
     }
 
     /// Whether others may know of the doctor, and book.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use super::appointment::Appointment;
-use super::ids::{AppointmentId, DoctorId, ServiceId, TimeOffId};
+use super::ids::{AppointmentId, DoctorId, ResourceId, ServiceId, TimeOffId};
 use super::tick::Tick;
 
 /// A document of the appointments collection.
@@ -135,6 +135,12 @@ impl Entry {
             Self::Appointment(appointment) => &appointment.freed_quotas,
             Self::TimeOff(_) => &[],
         }
+    }
+
+    /// The rooms and devices that it takes while it takes time, and those that this revision gave up.
+    pub fn resources(&self) -> impl Iterator<Item = ResourceId> {
+        let lists = self.appointment().map(|appointment| [&appointment.resources, &appointment.freed_resources]);
+        lists.into_iter().flatten().flatten().copied()
     }
 
     /// The appointment that this revision tells of, if it is one.

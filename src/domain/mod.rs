@@ -20,6 +20,7 @@ pub mod profile;
 pub mod proof;
 pub mod recurrence;
 pub mod refusal;
+pub mod resource;
 pub mod review;
 pub mod secret;
 pub mod series;

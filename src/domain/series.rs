@@ -24,7 +24,7 @@ pub enum Verdict {
     Free,
     /// Somebody has the time.
     Taken,
-    /// The doctor does not offer it.
+    /// The doctor does not offer it, or what the service takes is in use.
     Unavailable(Rule),
     /// The patient has another appointment then.
     Busy,
@@ -40,11 +40,13 @@ pub struct Judged {
     pub alternatives: Alternatives,
 }
 
-/// What others have: asked for the places of a date, for the doctor's ticks, and for the patient's.
-pub struct Taken<L, D, P> {
+/// What others have: asked for the places of a date, for the doctor's ticks, for the patient's, and for those of the rooms
+/// and devices of the service.
+pub struct Taken<L, D, P, R> {
     pub places: L,
     pub doctor: D,
     pub patient: P,
+    pub resources: R,
 }
 
 /// The verdict on an occurrence: what booking it would come to, for the same reasons in the same order.
@@ -53,7 +55,12 @@ pub fn judge(
     service: &Service,
     occurrence: Occurrence,
     now: Timestamp,
-    taken: &Taken<impl Fn(Date) -> Result<(), Rule>, impl Fn(Range<Tick>) -> bool, impl Fn(Range<Tick>) -> bool>,
+    taken: &Taken<
+        impl Fn(Date) -> Result<(), Rule>,
+        impl Fn(Range<Tick>) -> bool,
+        impl Fn(Range<Tick>) -> bool,
+        impl Fn(Range<Tick>) -> bool,
+    >,
 ) -> Judged {
     let end = |start: Timestamp| start + jiff::SignedDuration::from_mins(i64::from(service.duration_minutes));
     let checked = match occurrence.start {
@@ -65,6 +72,9 @@ pub fn judge(
         Err(rule) => Verdict::Unavailable(rule),
         Ok(start) if (taken.doctor)(service.footprint(start)) => Verdict::Taken,
         Ok(start) if (taken.patient)(start..start.plus_minutes(service.duration_minutes)) => Verdict::Busy,
+        Ok(start) if (taken.resources)(start..start.plus_minutes(service.duration_minutes)) => {
+            Verdict::Unavailable(Rule::Resource)
+        }
         Ok(_) => Verdict::Free,
     };
     let span = occurrence.start.map(|start| (start, end(start)));

@@ -34,6 +34,8 @@ pub enum Rule {
     WeeklyLimit,
     /// Only new patients are taken, or only known ones.
     Patients,
+    /// A room or a device that the service takes is in use then.
+    Resource,
     /// Not of the time but of the person: no more holds than these.
     Holds,
 }
@@ -55,6 +57,7 @@ impl Rule {
             Self::DailyLimit => "daily_limit",
             Self::WeeklyLimit => "weekly_limit",
             Self::Patients => "patients",
+            Self::Resource => "resource",
             Self::Holds => "holds",
         }
     }

@@ -6,6 +6,7 @@
 mod doctors;
 mod reviews;
 mod sessions;
+mod slots;
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -339,7 +340,7 @@ impl Hub {
             return None;
         }
         subscriber.outbox.send((subscriber.opening)(missed.is_some()));
-        let touched = missed.as_ref().map(|missed| project::touched(doctor, missed));
+        let touched = missed.as_ref().map(|missed| project::touched(&calendar, missed));
         for date in dates {
             let topic = Topic::Slots { doctor, service, date: *date };
             match &touched {
@@ -417,60 +418,6 @@ impl Hub {
         let mine = patients.iter().filter_map(|patient| state.mine.get(patient)).flat_map(HashMap::values);
         for group in calendars.chain(mine) {
             self.push(group, &project::appointments(&group.topic, commit, now), commit.at);
-        }
-    }
-
-    /// The watched slots that a commit may change, as they are without it.
-    fn slots_before(&self, state: &State, commit: &Arc<Commit>) -> Vec<(DoctorId, Before)> {
-        let mut doctors: Vec<DoctorId> = commit.changes.iter().filter_map(Change::doctor).collect();
-        doctors.sort_unstable();
-        doctors.dedup();
-        let watched = doctors.into_iter().filter_map(|doctor| Some((doctor, state.slots.get(&doctor)?)));
-        let before = watched.map(|(doctor, groups)| {
-            let before = match self.calendars.kept(doctor) {
-                None => Before::Dropped,
-                Some(calendar) if calendar.position() >= commit.at => Before::ReadAgain,
-                Some(calendar) => {
-                    let touched = project::touched(doctor, [commit]);
-                    let other_rules = changes_rules(std::slice::from_ref(commit), doctor);
-                    let concerned = groups.keys().filter(|(service, date)| {
-                        other_rules || project::reaches(&calendar, *service, *date, &touched)
-                    });
-                    let slots = concerned.map(|view| (*view, free(&calendar, view.0, view.1))).collect();
-                    Before::Slots { zone: calendar.doctor.zone_name().to_owned(), slots }
-                }
-            };
-            (doctor, before)
-        });
-        before.collect()
-    }
-
-    fn push_slots(&self, state: &mut State, before: Vec<(DoctorId, Before)>, at: Position) {
-        for (doctor, before) in before {
-            let Some(groups) = state.slots.get_mut(&doctor) else { continue };
-            let (zone, slots, after) = match (before, self.calendars.kept(doctor)) {
-                (Before::Slots { zone, slots }, Some(after)) => (zone, slots, after),
-                // It was dropped and read again while they watched, and had this change before they were told of it.
-                (Before::ReadAgain, _) => {
-                    groups.values_mut().for_each(|group| group.end_before(at));
-                    continue;
-                }
-                // The calendar was dropped while somebody watched it: they come back and get a snapshot.
-                (Before::Dropped | Before::Slots { .. }, _) => {
-                    groups.values_mut().for_each(|group| group.end_all(Ending::Lost));
-                    state.slots.remove(&doctor);
-                    continue;
-                }
-            };
-            let other_zone = zone != after.doctor.zone_name();
-            for (view, before) in slots {
-                let (Some(group), after) = (groups.get(&view), free(&after, view.0, view.1)) else { continue };
-                if other_zone {
-                    self.push_reset(group, after, at);
-                } else {
-                    self.push(group, &project::difference(before, after), at);
-                }
-            }
         }
     }
 

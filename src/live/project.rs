@@ -155,15 +155,11 @@ pub struct Touched {
     counted: BTreeSet<(ServiceId, Period)>,
 }
 
-/// What commits have touched of a doctor's time.
-pub fn touched<'a>(doctor: DoctorId, commits: impl IntoIterator<Item = &'a Arc<Commit>>) -> Touched {
-    let changes = commits.into_iter().flat_map(|commit| &commit.changes);
-    let entries = changes.filter_map(|change| match change {
-        Change::Entry(entry) if entry.doctor() == doctor => Some(entry),
-        _ => None,
-    });
+/// What commits have touched of a doctor's time: what others did with the rooms and devices that the doctor uses, too.
+pub fn touched<'a>(calendar: &Calendar, commits: impl IntoIterator<Item = &'a Arc<Commit>>) -> Touched {
+    let entries = commits.into_iter().flat_map(|commit| commit.entries());
     let mut touched = Touched::default();
-    for entry in entries {
+    for entry in entries.filter(|entry| entry.doctor() == calendar.doctor.id || calendar.uses(entry)) {
         touched.ticks.extend(entry.claims().iter().chain(entry.freed()));
         let quotas = entry.quotas().iter().chain(entry.freed_quotas());
         touched.counted.extend(quotas.map(|quota| (quota.service, quota.period)));

@@ -28,7 +28,7 @@ use crate::domain::change::Position;
 use crate::domain::entry::Quota;
 use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId};
 use crate::domain::refusal::{Refusal, Violation};
-use crate::domain::slots as rules;
+use crate::domain::slots::{self as rules, Rule};
 use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::appointments::{AppointmentStore, Query, Replaced, Stored};
 use crate::store::idempotency::Request;
@@ -257,8 +257,8 @@ impl Appointments {
                 Replaced::Outnumbered(place) => drop(lost.insert(place)),
                 Replaced::Refused(refusal) => {
                     let calendar = self.calendar(viewer, next.doctor_id).await?;
-                    if let Refusal::SlotTaken { .. } = refusal
-                        && let Way::Freed = self.make_way(&calendar, &next.claims, None, request).await?
+                    if let Refusal::SlotTaken { .. } | Refusal::SlotUnavailable { rule: Rule::Resource } = refusal
+                        && let Way::Freed = self.make_way(&calendar, &next, false, request).await?
                     {
                         continue;
                     }

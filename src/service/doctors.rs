@@ -31,6 +31,7 @@ use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::appointments::AppointmentStore;
 use crate::store::doctors::{DoctorStore, Search, StoredDoctor};
 use crate::store::idempotency::Request;
+use crate::store::resources::ResourceStore;
 use crate::store::together::Together;
 use crate::views::calendar::Calendar;
 use crate::views::committed::Committed;
@@ -50,6 +51,7 @@ const DEFAULT_ZONE: &str = "America/Bogota";
 pub struct Doctors {
     store: DoctorStore,
     appointments: AppointmentStore,
+    resources: ResourceStore,
     slots: Arc<Slots>,
     committed: Arc<Committed>,
     releases: Releases,
@@ -101,7 +103,8 @@ impl Doctors {
         approve_at_once: bool,
         clock: Clock,
     ) -> Self {
-        Self { store, appointments, slots, committed, releases, approve_at_once, clock }
+        let resources = store.resources();
+        Self { store, appointments, resources, slots, committed, releases, approve_at_once, clock }
     }
 
     /// Creates the calendar of a new doctor, unless there is one.
@@ -327,6 +330,7 @@ impl Doctors {
     ) -> Result<(Done<Doctor>, ServiceId)> {
         let parts = [format!("{doctor} {change:?}")];
         access::authorise("service.create", viewer, Object::of_doctor(doctor))?;
+        self.check_resources(change).await?;
         let duration = change.duration_minutes.unwrap_or_default();
         let mut service = Service {
             id: ServiceId(uuid::Uuid::nil()),
@@ -379,6 +383,8 @@ impl Doctors {
         change: &ServiceChange,
     ) -> Result<Done<Doctor>> {
         let parts = [format!("{doctor} {id} {rev:?} {change:?}")];
+        access::authorise("service.update", viewer, Object::of_doctor(doctor))?;
+        self.check_resources(change).await?;
         self.change(viewer, "service.update", key, &parts, doctor, |doctor| {
             let service = service_mut(doctor, id)?;
             stale_unless(rev, service.rev)?;
@@ -408,6 +414,22 @@ impl Doctors {
             Ok(())
         })
         .await
+    }
+
+    /// What a service takes must be there, and not archived.
+    async fn check_resources(&self, change: &ServiceChange) -> Result<()> {
+        let asked = change.terms.resources.as_deref().unwrap_or_default();
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let usable = self.resources.usable(asked).await.map_err(unchanged)?;
+        let missing = asked.iter().enumerate().filter(|(_, id)| !usable.contains(id));
+        let violations: Vec<Violation> = missing
+            .map(|(index, _)| {
+                Violation::new(format!("/resourceIds/{index}"), "invalid", "there is no such room or device in use")
+            })
+            .collect();
+        if violations.is_empty() { Ok(()) } else { Err(Refusal::Invalid(violations).into()) }
     }
 
     /// Reads, decides and replaces, again while others change the same doctor.

@@ -23,6 +23,7 @@ mod random;
 mod refresh;
 pub mod releases;
 pub mod request;
+pub mod resources;
 pub mod reviews;
 pub mod series;
 pub mod sessions;

@@ -106,7 +106,8 @@ impl SeriesOfAppointments {
         let occurrences = self.expand(&calendar, plan)?;
         let mut judged = self.judge(&calendar, service, who, occurrences, &Own::default()).await?;
         if !self.is_for(plan, service, who).await? {
-            for one in judged.iter_mut().filter(|one| !matches!(one.verdict, Verdict::Unavailable(_))) {
+            let by_rule = |one: &Judged| matches!(one.verdict, Verdict::Unavailable(rule) if rule != Rule::Resource);
+            for one in judged.iter_mut().filter(|one| !by_rule(one)) {
                 one.verdict = Verdict::Unavailable(Rule::Patients);
             }
         }
@@ -442,6 +443,8 @@ impl SeriesOfAppointments {
                 patient: |range: Range<Tick>| {
                     ticks(range).any(|tick| !own.patient.contains(&tick) && spent.contains(&tick))
                 },
+                // One's own are the same doctor's.
+                resources: |range: Range<Tick>| calendar.in_use(&service.terms.resources, range) != Occupancy::Free,
             };
             let mut judged = rules::judge(doctor, service, occurrence, now, &taken);
             match (judged.verdict, occurrence.start) {
@@ -543,7 +546,8 @@ fn within_rules(
 ) -> Result<Vec<Wanted>, Refusal> {
     let (mut wanted, mut judged) = (Vec::with_capacity(order.len()), Vec::with_capacity(order.len()));
     for (occurrence, own) in order {
-        let taken = Taken { places: |date| left.look(date, own).map(drop), doctor: |_| false, patient: |_| false };
+        let places = |date| left.look(date, own).map(drop);
+        let taken = Taken { places, doctor: |_| false, patient: |_| false, resources: |_| false };
         let one = rules::judge(&calendar.doctor, service, *occurrence, now, &taken);
         if let (Verdict::Free, Some(start)) = (one.verdict, occurrence.start.and_then(Tick::at)) {
             let quotas = left.take(local_date(&calendar.doctor, start), own).unwrap_or_default();
@@ -565,7 +569,11 @@ fn booked(mut appointments: Vec<Appointment>) -> Option<Booked> {
 /// What the database refused, with the verdicts that go with it. The view may not know yet what took the one that lost.
 fn against(refusal: Refusal, lost: usize, mut judged: Vec<Judged>) -> Refusal {
     if let Some(one) = judged.get_mut(lost).filter(|one| one.verdict == Verdict::Free) {
-        one.verdict = if refusal == Refusal::PatientBusy { Verdict::Busy } else { Verdict::Taken };
+        one.verdict = match refusal {
+            Refusal::PatientBusy => Verdict::Busy,
+            Refusal::SlotUnavailable { rule } => Verdict::Unavailable(rule),
+            _ => Verdict::Taken,
+        };
     }
     rules::refusal(&judged).unwrap_or(refusal)
 }

@@ -299,6 +299,7 @@ pub fn appointment(appointment: &Appointment) -> WireAppointment {
         walk_in: appointment.walk_in.as_ref().map(|walk_in| WireWalkIn { phone: walk_in.phone.clone() }),
         service_id: id(appointment.service_id.0),
         service_name: appointment.service_name.clone(),
+        resource_ids: appointment.resources.iter().map(|resource| id(resource.0)).collect(),
         start: instant(appointment.start),
         end: instant(appointment.end),
         time_zone: TimeZone(appointment.time_zone.clone()),

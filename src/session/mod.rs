@@ -24,6 +24,7 @@ use crate::service::auth::Auth;
 use crate::service::doctors::Doctors;
 use crate::service::erasure::Erasure;
 use crate::service::export::Exports;
+use crate::service::resources::Resources;
 use crate::service::reviews::Reviews;
 use crate::service::series::SeriesOfAppointments;
 use crate::service::slots::Slots;
@@ -37,6 +38,7 @@ pub struct Services {
     pub erasure: Arc<Erasure>,
     pub exports: Exports,
     pub doctors: Arc<Doctors>,
+    pub resources: Resources,
     pub slots: Arc<Slots>,
     pub appointments: Arc<Appointments>,
     pub series: SeriesOfAppointments,

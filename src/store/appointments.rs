@@ -4,6 +4,8 @@ mod holds;
 
 pub use self::holds::{Confirmed, Holding};
 
+use std::collections::BTreeSet;
+
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use mongodb::bson::{Document, RawDocumentBuf, Uuid, doc};
@@ -12,7 +14,7 @@ use mongodb::{ClientSession, Collection};
 
 use super::cluster::Cluster;
 use super::collection;
-use super::documents::{AppointmentDoc, DoctorDoc, EntryDoc, Outcome, Remembered, quota};
+use super::documents::{AppointmentDoc, DoctorDoc, EntryDoc, Outcome, Remembered, is_of_resource, quota};
 use super::idempotency::{Recall, Request, without};
 use super::together::{Changes, Together};
 use super::value::{bson_id, bson_time, position, uuid_of};
@@ -24,11 +26,12 @@ use crate::domain::doctor::Doctor;
 use crate::domain::entry::{Entry, Quota, TimeOffDay};
 use crate::domain::ids::{AppointmentId, DoctorId, PatientId, UserId};
 use crate::domain::refusal::Refusal;
+use crate::domain::slots::Rule;
 use crate::error::{Error, Result};
 
 /// Unique: no two documents of a doctor take the same tick.
 pub const CLAIMS_INDEX: &str = "doctor_claims";
-/// Unique: no patient is in two places.
+/// Unique: no patient is in two places, and no room or device in two hands.
 pub const SHARED_INDEX: &str = "shared_claims";
 /// The live holds, by their end.
 const HELD_INDEX: &str = "held_until";
@@ -162,6 +165,9 @@ impl AppointmentStore {
         self.cluster.ensure_index(name, CLAIMS_INDEX, doc! { "doctorId": 1, "claims": 1 }, claims).await?;
         let shared = unique(doc! { "shared": { "$exists": true } });
         self.cluster.ensure_index(name, SHARED_INDEX, doc! { "shared": 1 }, shared).await?;
+        let with = doc! { "resources": { "$exists": true } };
+        let with = IndexOptions::builder().partial_filter_expression(with).build();
+        self.cluster.ensure_index(name, "resource_start", doc! { "resources": 1, "start": 1 }, with).await?;
         self.cluster.ensure_index(name, "doctor_start", doc! { "doctorId": 1, "start": 1, "_id": 1 }, plain()).await?;
         let series =
             IndexOptions::builder().partial_filter_expression(doc! { "seriesId": { "$exists": true } }).build();
@@ -195,7 +201,7 @@ impl AppointmentStore {
             Verdict::Duplicate { value: Some(place), index, .. } if index == CLAIMS_INDEX => {
                 Inserted::Outnumbered(place_of(&place)?)
             }
-            Verdict::Duplicate { index, .. } => Inserted::Refused(refusal_of(&index)?),
+            Verdict::Duplicate { index, value, .. } => Inserted::Refused(refusal_of(&index, value.as_deref())?),
         })
     }
 
@@ -212,7 +218,7 @@ impl AppointmentStore {
             Verdict::Duplicate { value: Some(place), index, .. } if index == CLAIMS_INDEX => {
                 Replaced::Outnumbered(place_of(&place)?)
             }
-            Verdict::Duplicate { index, .. } => Replaced::Refused(refusal_of(&index)?),
+            Verdict::Duplicate { index, value, .. } => Replaced::Refused(refusal_of(&index, value.as_deref())?),
         })
     }
 
@@ -418,8 +424,8 @@ impl AppointmentStore {
         Ok((at, appointments?))
     }
 
-    /// A doctor's rules and everything that takes their time and ends after `since`, at one position. `None`: there is
-    /// no such doctor.
+    /// A doctor's rules, everything that takes their time and ends after `since`, and what of others takes the rooms and
+    /// devices of their services, at one position. `None`: there is no such doctor.
     ///
     /// # Errors
     /// `unavailable` when the cluster does not answer.
@@ -433,11 +439,16 @@ impl AppointmentStore {
             let rules = rules.read_concern(ReadConcern::snapshot()).session(&mut session).await?;
             let start = bson_time(since.saturating_sub(LONGEST).unwrap_or(Timestamp::MIN));
             let filter = doc! { "doctorId": id, "start": { "$gte": start }, "claims": { "$exists": true } };
-            let entries: Collection<RawDocumentBuf> = store.collection.clone_with_type();
-            let found = entries.find(filter).read_concern(ReadConcern::snapshot());
-            let mut cursor = found.session(&mut session).await?;
-            let read = cursor.stream(&mut session).map(|document| EntryDoc::read(&document?));
-            let documents: Vec<EntryDoc> = read.try_collect().await?;
+            let mut documents = store.entries(filter, &mut session).await?;
+            let resources: BTreeSet<Uuid> = rules.iter().flat_map(DoctorDoc::resources).collect();
+            if !resources.is_empty() {
+                let resources: Vec<Uuid> = resources.into_iter().collect();
+                let filter = doc! {
+                    "resources": { "$in": resources }, "start": { "$gte": start }, "claims": { "$exists": true },
+                    "doctorId": { "$ne": id },
+                };
+                documents.extend(store.entries(filter, &mut session).await?);
+            }
             Ok((snapshot_position(&session)?, rules, documents))
         })
         .await?;
@@ -446,6 +457,16 @@ impl AppointmentStore {
         let taken: Result<Vec<Entry>> =
             documents.iter().map(|document| document.to_domain().map_err(internal)).collect();
         Ok(Some((at, rules.to_domain().map_err(internal)?, taken?)))
+    }
+
+    async fn entries(
+        &self,
+        filter: Document,
+        session: &mut ClientSession,
+    ) -> Result<Vec<EntryDoc>, mongodb::error::Error> {
+        let entries: Collection<RawDocumentBuf> = self.collection.clone_with_type();
+        let mut cursor = entries.find(filter).read_concern(ReadConcern::snapshot()).session(&mut *session).await?;
+        cursor.stream(session).map(|document| EntryDoc::read(&document?)).try_collect().await
     }
 }
 
@@ -494,10 +515,11 @@ pub(super) fn place_of(text: &str) -> Result<Quota> {
     quota(text).ok_or_else(|| Error::Internal("a place within a limit cannot be read".to_owned()))
 }
 
-/// Which refusal a unique index stands for.
-pub(super) fn refusal_of(index: &str) -> Result<Refusal> {
+/// Which refusal a collision on a unique index stands for.
+pub(super) fn refusal_of(index: &str, collided: Option<&str>) -> Result<Refusal> {
     match index {
         CLAIMS_INDEX => Ok(Refusal::SlotTaken { alternatives: Vec::new() }),
+        SHARED_INDEX if collided.is_some_and(is_of_resource) => Ok(Refusal::SlotUnavailable { rule: Rule::Resource }),
         SHARED_INDEX => Ok(Refusal::PatientBusy),
         other => Err(Error::Internal(format!("collision on an unexpected index {other}"))),
     }

@@ -9,6 +9,7 @@ use super::cluster::Cluster;
 use super::collection;
 use super::documents::DoctorDoc;
 use super::idempotency::{Recall, Request, without};
+use super::resources::ResourceStore;
 use super::value::bson_id;
 use super::whole;
 use super::write::{Verdict, linearizable, read, until_decided};
@@ -74,6 +75,12 @@ impl DoctorStore {
     pub fn new(cluster: Cluster) -> Self {
         let collection = cluster.db.collection(collection::DOCTORS);
         Self { cluster, collection }
+    }
+
+    /// The rooms and devices of the same cluster.
+    #[must_use]
+    pub fn resources(&self) -> ResourceStore {
+        ResourceStore::new(self.cluster.clone())
     }
 
     /// Creates the indexes of the collection.

@@ -5,22 +5,24 @@
 
 mod doctor;
 mod entry;
+mod resource;
 pub(super) mod review;
+mod shared;
 
-use std::ops::Range;
-
-use mongodb::bson::{DateTime, Uuid};
+use mongodb::bson::{Bson, DateTime, Uuid};
 use serde::{Deserialize, Serialize};
 
 pub use self::doctor::DoctorDoc;
 use self::entry::claims;
 pub use self::entry::{Claim, EntryDoc, TimeOffDoc, quota};
+pub use self::resource::ResourceDoc;
 pub use self::review::ReviewDoc;
+use self::shared::shared_claims;
+pub(super) use self::shared::{hold_place, is_of_resource, patient_span, patient_tick, resource_claims};
 use super::value::{bson_id, bson_time, instant, uuid_of};
 use crate::domain::appointment::{Action, Appointment, Held, HistoryEntry, Overridden, PartOf, Status, WalkIn};
 use crate::domain::history::Actor;
-use crate::domain::ids::{AppointmentId, PatientId, SeriesId, ServiceId, SessionId, UserId};
-use crate::domain::tick::{Tick, ticks};
+use crate::domain::ids::{AppointmentId, ResourceId, SeriesId, ServiceId, SessionId, UserId};
 
 /// A document that does not read as what it should be.
 #[derive(Debug, thiserror::Error)]
@@ -71,9 +73,13 @@ pub struct AppointmentDoc {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claims: Option<Vec<Claim>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shared: Option<Vec<String>>,
+    pub shared: Option<Vec<Bson>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freed: Option<Vec<Claim>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<Uuid>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freed_resources: Vec<Uuid>,
     pub doctor_name: String,
     pub patient_id: Uuid,
     pub patient_name: String,
@@ -148,8 +154,7 @@ pub struct OverriddenDoc {
 }
 
 impl AppointmentDoc {
-    /// The document of an appointment. `shared` holds what its patient takes: `p:<patient>:<tick>`; of a hold, the place among
-    /// those of its owner: `h:<user>:<place>`.
+    /// The document of an appointment.
     #[must_use]
     pub fn from_domain(appointment: &Appointment, keys: Vec<Remembered>) -> Self {
         Self {
@@ -161,6 +166,8 @@ impl AppointmentDoc {
             claims: claims(&appointment.claims, &appointment.quotas),
             shared: shared_claims(appointment),
             freed: claims(&appointment.freed, &appointment.freed_quotas),
+            resources: appointment.resources.iter().map(|id| bson_id(id.0)).collect(),
+            freed_resources: appointment.freed_resources.iter().map(|id| bson_id(id.0)).collect(),
             doctor_name: appointment.doctor_name.clone(),
             patient_id: bson_id(appointment.patient_id.0),
             patient_name: appointment.patient_name.clone(),
@@ -222,6 +229,8 @@ impl AppointmentDoc {
             freed: entry::ticks_of(&self.freed),
             quotas: entry::quotas_of(&self.claims).ok_or_else(|| bad("claims"))?,
             freed_quotas: entry::quotas_of(&self.freed).ok_or_else(|| bad("freed"))?,
+            resources: self.resources.iter().map(|id| ResourceId(uuid_of(*id))).collect(),
+            freed_resources: self.freed_resources.iter().map(|id| ResourceId(uuid_of(*id))).collect(),
             history: self
                 .history
                 .iter()
@@ -253,6 +262,8 @@ impl AppointmentDoc {
             claims: None,
             shared: None,
             freed: None,
+            resources: Vec::new(),
+            freed_resources: Vec::new(),
             doctor_name: String::new(),
             patient_id: remembered.user,
             patient_name: String::new(),
@@ -340,40 +351,6 @@ impl HistoryDoc {
                 .map(|OverriddenDoc { rule, reason }| Overridden { rule: rule.clone(), reason: reason.clone() }),
         })
     }
-}
-
-/// The name of a place among somebody's holds.
-pub(super) fn hold_place(user: UserId, place: u8) -> String {
-    format!("h:{}:{place}", user.0.simple())
-}
-
-/// What the patient of an appointment takes, in the order of time, or the owner of a hold; `None` once it takes nothing.
-fn shared_claims(appointment: &Appointment) -> Option<Vec<String>> {
-    if let (Status::Held, Some(held)) = (appointment.status, appointment.held) {
-        return Some(vec![hold_place(held.by, held.place)]);
-    }
-    (!appointment.claims.is_empty()).then(|| {
-        let patient = appointment.patient_id.0.simple();
-        ticks(appointment.patient_ticks()).map(|tick| format!("p:{patient}:{}", tick.0)).collect()
-    })
-}
-
-/// Between which two values of `shared` a patient's ticks of a range lie, the second excluded.
-pub(super) fn patient_span(patient: PatientId, range: &Range<Tick>) -> (String, String) {
-    let patient = patient.0.simple();
-    let (from, to) = (range.start.0.to_string(), range.end.0.to_string());
-    // As text, numbers are in order as long as they have the same length; `;` follows `:`.
-    if from.len() == to.len() && !from.starts_with('-') {
-        (format!("p:{patient}:{from}"), format!("p:{patient}:{to}"))
-    } else {
-        (format!("p:{patient}:"), format!("p:{patient};"))
-    }
-}
-
-/// The tick of a value of `shared`, if it is this patient's.
-pub(super) fn patient_tick(patient: PatientId, claim: &str) -> Option<Tick> {
-    let rest = claim.strip_prefix("p:")?.strip_prefix(&*patient.0.simple().to_string())?;
-    rest.strip_prefix(':')?.parse().ok().map(Tick)
 }
 
 /// A revision as BSON has it: always an int32.

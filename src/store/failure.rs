@@ -10,7 +10,8 @@ pub(super) const DUPLICATE_KEY: i32 = 11000;
 /// What is known after a write has failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// A unique index decided against it: its name, and the value that collided where that is a text.
+    /// A unique index decided against it: its name, and the value that collided, where that is a text or plain binary, of
+    /// which it has the hexadecimal digits.
     Duplicate { index: String, value: Option<String> },
     /// It never reached a server.
     NotSent,
@@ -44,8 +45,10 @@ pub fn of_write(error: &DriverError) -> Failure {
 
 fn duplicate(message: &str) -> Failure {
     // The value stands last: `dup key: { doctorId: BinData(4, …), claims: "day:…" }`. Ticks have no quotes.
-    let value = message.rsplit_once(": ").and_then(|(_, last)| last.strip_prefix('"')?.split_once('"'));
-    let value = value.map(|(value, _)| value.to_owned());
+    let last = message.rsplit_once(": ").map(|(_, last)| last);
+    let text = last.and_then(|last| last.strip_prefix('"')?.split_once('"'));
+    let binary = last.and_then(|last| last.strip_prefix("BinData(0, ")?.split_once(')'));
+    let value = text.or(binary).map(|(value, _)| value.to_owned());
     Failure::Duplicate { index: index_name(message), value }
 }
 
@@ -70,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_collision_tells_its_index_and_a_text_that_collided() {
+    fn a_collision_tells_its_index_and_what_collided() {
         let message = |value: &str| {
             format!(
                 "E11000 duplicate key error collection: cita.appointments index: doctor_claims dup key: {{ doctorId: \
@@ -84,5 +87,6 @@ mod tests {
         let place = "day:084194c0-c299-8532-aef6-4cc9ea756e6e:2026-12-01:3";
         assert_eq!(duplicate(&message(&format!("\"{place}\""))), collided(Some(place)));
         assert_eq!(duplicate(&message("5953112")), collided(None));
+        assert_eq!(duplicate(&message("BinData(0, 700A)")), collided(Some("700A")));
     }
 }

@@ -11,6 +11,7 @@ pub mod documents;
 pub mod failure;
 pub mod history;
 pub mod idempotency;
+pub mod resources;
 pub mod reviews;
 pub mod series;
 pub mod sessions;
@@ -29,6 +30,7 @@ pub mod collection {
     pub const AUDIT: &str = "audit";
     pub const SIGNING_KEYS: &str = "signingKeys";
     pub const DOCTORS: &str = "doctors";
+    pub const RESOURCES: &str = "resources";
     pub const APPOINTMENTS: &str = "appointments";
     pub const REVIEWS: &str = "reviews";
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::TryStreamExt as _;
-use mongodb::bson::doc;
+use mongodb::bson::{Bson, doc};
 use mongodb::error::{Error as DriverError, ErrorKind};
 use serde::Deserialize;
 
@@ -106,7 +106,7 @@ impl AppointmentStore {
 
 #[derive(Deserialize)]
 struct Shared {
-    shared: Vec<String>,
+    shared: Vec<Bson>,
 }
 
 /// Place of the first document that a server refused.

@@ -257,6 +257,8 @@ pub(super) fn together(written: Verdict<Option<((), Position)>>, lost: usize) ->
         Verdict::Duplicate { value: Some(place), index, .. } if index == CLAIMS_INDEX => {
             Together::Outnumbered(place_of(&place)?)
         }
-        Verdict::Duplicate { index, .. } => Together::Refused { refusal: refusal_of(&index)?, lost },
+        Verdict::Duplicate { index, value, .. } => {
+            Together::Refused { refusal: refusal_of(&index, value.as_deref())?, lost }
+        }
     })
 }

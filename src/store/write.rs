@@ -26,7 +26,7 @@ pub(super) enum Verdict<T> {
     /// The server did it. `repeated`: an attempt before may have done it already, so a count of nothing proves nothing.
     Done { value: T, repeated: bool },
     /// A unique index was against it. `repeated`: an attempt before may have been what it collided with.
-    /// `value`: what collided, where that is a text.
+    /// `value`: what collided, as [`Failure::Duplicate`] has it.
     Duplicate { index: String, value: Option<String>, repeated: bool },
 }
 

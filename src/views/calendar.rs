@@ -11,9 +11,9 @@ use crate::domain::appointment::{Appointment, Held, Status};
 use crate::domain::change::{Change, Commit, Position};
 use crate::domain::doctor::{Doctor, Service};
 use crate::domain::entry::{Entry, Period, Quota};
-use crate::domain::ids::{AppointmentId, ServiceId, UserId};
+use crate::domain::ids::{AppointmentId, ResourceId, ServiceId, UserId};
 use crate::domain::slots::{self, Candidate, Rule};
-use crate::domain::tick::Tick;
+use crate::domain::tick::{Tick, ticks};
 
 /// What has a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,8 @@ pub enum Occupancy {
 
 impl Occupancy {
     /// Both have it.
-    fn and(self, other: Self) -> Self {
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Taken, _) | (_, Self::Taken) => Self::Taken,
             (Self::Free, other) | (other, Self::Free) => other,
@@ -59,16 +60,29 @@ pub struct Calendar {
     entries: HashMap<AppointmentId, Entry>,
     /// Who takes which place within a limit.
     quotas: BTreeMap<Quota, AppointmentId>,
+    /// The rooms and devices of the doctor's services that it was read with: what takes these is kept, of any doctor.
+    resources: BTreeSet<ResourceId>,
+    in_use: BTreeMap<(ResourceId, Tick), AppointmentId>,
+    /// What of other doctors takes them.
+    foreign: HashMap<AppointmentId, Entry>,
 }
 
 impl Calendar {
     /// The calendar of a snapshot.
     #[must_use]
     pub fn new(at: Position, doctor: Doctor, entries: Vec<Entry>) -> Self {
-        let (taken, quotas) = (BTreeMap::new(), BTreeMap::new());
-        let mut calendar = Self { doctor: Arc::new(doctor), at, taken, entries: HashMap::new(), quotas };
+        let mut calendar = Self {
+            resources: doctor.resources(),
+            doctor: Arc::new(doctor),
+            at,
+            taken: BTreeMap::new(),
+            entries: HashMap::new(),
+            quotas: BTreeMap::new(),
+            in_use: BTreeMap::new(),
+            foreign: HashMap::new(),
+        };
         for entry in &entries {
-            calendar.set(entry);
+            calendar.take_in(entry);
         }
         calendar
     }
@@ -81,11 +95,60 @@ impl Calendar {
         self.at = commit.at;
         for change in &commit.changes {
             match change {
-                Change::Entry(entry) if entry.doctor() == self.doctor.id => self.set(entry),
+                Change::Entry(entry) => self.take_in(entry),
                 Change::Doctor(doctor) if doctor.id == self.doctor.id => self.doctor = doctor.clone(),
-                Change::Entry(_) | Change::Doctor(_) | Change::Review(_) | Change::Session(_) | Change::SigningKey => {}
+                Change::Doctor(_) | Change::Review(_) | Change::Session(_) | Change::SigningKey => {}
             }
         }
+    }
+
+    fn take_in(&mut self, entry: &Entry) {
+        if entry.doctor() == self.doctor.id {
+            self.set(entry);
+        } else if self.uses(entry) {
+            self.set_foreign(entry);
+        }
+    }
+
+    /// The doctor's own take the doctor's time wherever they take a room: only those of others need to be looked at.
+    fn set_foreign(&mut self, entry: &Entry) {
+        if let Some(before) = self.foreign.remove(&entry.id()) {
+            for key in keys(&before) {
+                // Within one commit, it may have a new owner already.
+                if self.in_use.get(&key) == Some(&entry.id()) {
+                    self.in_use.remove(&key);
+                }
+            }
+        }
+        if !entry.claims().is_empty() {
+            self.in_use.extend(keys(entry).map(|key| (key, entry.id())));
+            self.foreign.insert(entry.id(), entry.clone());
+        }
+    }
+
+    /// Whether an entry takes, or gave up, a room or a device that the doctor uses.
+    #[must_use]
+    pub fn uses(&self, entry: &Entry) -> bool {
+        entry.resources().any(|resource| self.resources.contains(&resource))
+    }
+
+    /// Whether it has what takes every room and device of the doctor's services. Otherwise it has to be read again.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.doctor.resources().is_subset(&self.resources)
+    }
+
+    /// What of other doctors has any of these rooms and devices then.
+    #[must_use]
+    pub fn in_use(&self, resources: &[ResourceId], range: Range<Tick>) -> Occupancy {
+        let owners = resources.iter().flat_map(|id| self.in_use.range((*id, range.start)..(*id, range.end)));
+        self.occupied_by(owners.map(|(_, id)| *id))
+    }
+
+    /// The same, of what a service takes from a start on.
+    #[must_use]
+    pub fn in_use_from(&self, service: &Service, start: Tick) -> Occupancy {
+        self.in_use(&service.terms.resources, start..start.plus_minutes(service.duration_minutes))
     }
 
     fn set(&mut self, entry: &Entry) {
@@ -118,16 +181,17 @@ impl Calendar {
     /// What has any of these ticks.
     #[must_use]
     pub fn occupancy(&self, footprint: Range<Tick>) -> Occupancy {
-        let owners = self
-            .taken
-            .range(footprint)
-            .map(|(_, id)| self.hold(*id).map_or(Occupancy::Taken, |(_, held)| Occupancy::Held(held.until)));
+        self.occupied_by(self.taken.range(footprint).map(|(_, id)| *id))
+    }
+
+    fn occupied_by(&self, owners: impl Iterator<Item = AppointmentId>) -> Occupancy {
+        let owners = owners.map(|id| self.hold(id).map_or(Occupancy::Taken, |(_, held)| Occupancy::Held(held.until)));
         owners.fold(Occupancy::Free, Occupancy::and)
     }
 
     /// The live hold that an entry is.
     fn hold(&self, id: AppointmentId) -> Option<(&Appointment, Held)> {
-        let appointment = self.entries.get(&id)?.appointment()?;
+        let appointment = self.entries.get(&id).or_else(|| self.foreign.get(&id))?.appointment()?;
         Some((appointment, appointment.held.filter(|_| appointment.status == Status::Held)?))
     }
 
@@ -202,7 +266,8 @@ impl Calendar {
     pub fn offered(&self, service: &Service, date: Date) -> impl Iterator<Item = (Candidate, Occupancy)> {
         let within_limits = self.within_limits(service, date);
         slots::candidates(&self.doctor, service, date).into_iter().map(move |candidate| {
-            let occupancy = within_limits.and(self.occupancy(candidate.footprint.clone()));
+            let time = self.occupancy(candidate.footprint.clone());
+            let occupancy = within_limits.and(time).and(self.in_use_from(service, candidate.start));
             (candidate, occupancy)
         })
     }
@@ -213,4 +278,12 @@ impl Calendar {
         let (hold, _) = self.hold(*self.taken.get(&Tick::floor(start))?)?;
         hold.is_hold_of(user, service, start).then_some(hold)
     }
+}
+
+/// What an entry takes of rooms and devices.
+fn keys(entry: &Entry) -> impl Iterator<Item = (ResourceId, Tick)> {
+    let appointment = entry.appointment();
+    appointment.into_iter().flat_map(|appointment| {
+        appointment.resources.iter().flat_map(|id| ticks(appointment.patient_ticks()).map(|tick| (*id, tick)))
+    })
 }

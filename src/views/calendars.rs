@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use super::calendar::Calendar;
 use super::ring::Ring;
 use crate::domain::change::{Change, Commit, Position};
+use crate::domain::entry::Entry;
 use crate::domain::ids::DoctorId;
 use crate::error::Error;
 
@@ -105,10 +106,14 @@ impl Calendars {
     /// Applies a commit to the ring and to every calendar that it touches.
     pub fn apply(&self, commit: Arc<Commit>) {
         let mut state = self.state.lock();
-        for doctor in commit.changes.iter().filter_map(Change::doctor) {
-            if let Some(kept) = state.kept.get_mut(&doctor) {
-                // In place, unless somebody is reading it at this moment.
-                Arc::make_mut(&mut kept.calendar).apply(&commit);
+        for doctor in state.concerned(&commit) {
+            let Some(kept) = state.kept.get_mut(&doctor) else { continue };
+            // In place, unless somebody is reading it at this moment.
+            let calendar = Arc::make_mut(&mut kept.calendar);
+            calendar.apply(&commit);
+            if !calendar.is_whole() {
+                // It knows nothing of a room that the doctor uses from now on: it is read again when next needed.
+                state.kept.remove(&doctor);
             }
         }
         state.ring.push(commit);
@@ -140,11 +145,25 @@ impl Calendars {
 }
 
 impl State {
+    /// The doctors whose calendars a commit changes, as far as they are kept.
+    fn concerned(&self, commit: &Commit) -> Vec<DoctorId> {
+        let mut doctors: Vec<DoctorId> = commit.changes.iter().filter_map(Change::doctor).collect();
+        let shared: Vec<&Entry> = commit.entries().filter(|entry| entry.resources().next().is_some()).collect();
+        if !shared.is_empty() {
+            let users = self.kept.iter().filter(|(_, kept)| shared.iter().any(|entry| kept.calendar.uses(entry)));
+            doctors.extend(users.map(|(doctor, _)| *doctor));
+        }
+        doctors
+    }
+
     /// Brings a loaded calendar up to the ring's position and keeps it. `None` when the ring cannot bridge the gap.
     fn keep(&mut self, doctor: DoctorId, mut calendar: Calendar) -> Option<Arc<Calendar>> {
         if calendar.position() < self.ring.position() {
             for commit in self.ring.after(calendar.position())? {
                 calendar.apply(commit);
+            }
+            if !calendar.is_whole() {
+                return None;
             }
         }
         if self.kept.len() >= LIMIT {

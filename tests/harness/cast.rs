@@ -308,6 +308,10 @@ impl Cast {
             Operation::AdminListDoctors => json!({ "approval": "approved" }),
             Operation::AdminApproveDoctor => json!({ "id": self.other_doctor.id, "approval": "approved" }),
             Operation::AdminSetStaff => json!({ "id": self.other_doctor.id, "staff": [self.other_staff.id] }),
+            Operation::ResourceList => json!({ "pageSize": 5 }),
+            Operation::AdminCreateResource => json!({ "name": "Consultorio 1", "kind": "room" }),
+            Operation::AdminUpdateResource => json!({ "id": self.room().await, "name": "Ecógrafo", "kind": "device" }),
+            Operation::AdminArchiveResource => json!({ "id": self.room().await }),
             Operation::AdminListAudit => json!({ "userId": self.patient.id }),
             Operation::ReviewList => json!({ "doctorId": doctor, "pageSize": 5 }),
             Operation::ReviewCreate => self.unwritten_review().await,
@@ -334,6 +338,10 @@ impl Cast {
             Caller::Staff | Caller::OtherStaff => Some(receptionist(&self.clinic, &self.admin, None).await),
             Caller::Admin => Some(admin(&self.clinic).await),
         }
+    }
+
+    async fn room(&self) -> String {
+        room(&self.clinic, &self.admin).await
     }
 
     async fn time_off(&self) -> String {
@@ -384,6 +392,13 @@ pub async fn admin(clinic: &Clinic) -> Person {
         refresh_token: String::new(),
     };
     login(clinic.url(), &person).await
+}
+
+/// A room that an admin has made.
+pub async fn room(clinic: &Clinic, admin: &Person) -> String {
+    let data = json!({ "name": "Consultorio 201", "kind": "room" });
+    let made = clinic.connect(admin).await.request("admin.createResource", data, Some(key())).await;
+    text(&made.expect("a room is made").data, "id")
 }
 
 /// Somebody whom an admin has made staff, and given to a doctor.

@@ -20,7 +20,7 @@ use mongodb::bson::doc;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::cast::{admin, receptionist};
+use crate::harness::cast::{admin, receptionist, room};
 use crate::harness::clinic::{Clinic, Person, Practice, at, connect, date, key, text};
 use crate::harness::watch::Watcher;
 
@@ -361,12 +361,28 @@ async fn looking_for_holds_reads_nothing_else() {
     let tick = Tick::at(at(&date(9), "09:00").parse().unwrap()).unwrap().0;
     for (index, filter) in [
         ("held_until", doc! { "status": "held", "$expr": &run_out }),
-        ("shared_claims", doc! { "shared": { "$in": [place] }, "$expr": &run_out }),
+        ("shared_claims", doc! { "shared": { "$in": [&place] }, "$expr": &run_out }),
         (
             "doctor_claims",
             doc! {
-                "doctorId": id(&practice.doctor.id), "claims": { "$in": [tick, tick + 1] }, "status": "held",
-                "$or": [{ "heldBy": id(&patient.id) }, { "$expr": &run_out }],
+                "status": "held",
+                "$and": [
+                    { "$or": [{ "doctorId": id(&practice.doctor.id), "claims": { "$in": [tick, tick + 1] } }] },
+                    { "$or": [{ "heldBy": id(&patient.id) }, { "$expr": &run_out }] },
+                ],
+            },
+        ),
+        (
+            "shared_claims",
+            doc! {
+                "status": "held",
+                "$and": [
+                    { "$or": [
+                        { "doctorId": id(&practice.doctor.id), "claims": { "$in": [tick, tick + 1] } },
+                        { "shared": { "$in": [&place] } },
+                    ] },
+                    { "$or": [{ "heldBy": id(&patient.id) }, { "$expr": &run_out }] },
+                ],
             },
         ),
     ] {
@@ -476,6 +492,29 @@ async fn what_has_run_out_is_in_nobodys_way() {
     let old = desk.hold(&practice, &one, &start, SignedDuration::ZERO).await;
     let booked = ask(&mine, "appointment.book", &practice.booking(&start)).await.unwrap();
     assert_ne!(text(&booked, "id"), old.appointment.id.to_string());
+}
+
+/// Nor is it in the way of another doctor who uses the same room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_run_out_takes_no_room() {
+    let clinic = Clinic::open().await;
+    let room = room(&clinic, &admin(&clinic).await).await;
+    let service = json!({ "name": "Con consultorio", "durationMinutes": 30, "stepMinutes": 30, "resourceIds": [room] });
+    let (practice, other) = (clinic.practice_with(service.clone()).await, clinic.practice_with(service).await);
+    let desk = Desk::of(&clinic).await;
+    let (one, two) = (clinic.patient().await, clinic.patient().await);
+    let connection = clinic.connect(&two).await;
+    let first = ask(&connection, "appointment.book", &other.booking(&at(&date(3), "11:30"))).await.unwrap();
+    for hour in 8..11 {
+        let start = at(&date(3), &format!("{hour:02}:00"));
+        desk.hold(&practice, &one, &start, SignedDuration::ZERO).await;
+        let outcome = match hour % 3 {
+            0 => ask(&connection, "appointment.book", &other.booking(&start)).await,
+            1 => ask(&connection, "appointment.reschedule", &json!({ "id": first["id"], "start": start })).await,
+            _ => ask(&connection, "slot.hold", &other.booking(&start)).await,
+        };
+        assert_eq!(outcome.unwrap()["start"], start);
+    }
 }
 
 /// A node whose clock is wrong decides nothing: neither does it confirm what has run out, nor end what has not.

@@ -6,6 +6,7 @@ mod holds;
 mod limits;
 mod model;
 mod resume;
+mod rooms;
 mod series;
 mod sessions;
 mod topics;

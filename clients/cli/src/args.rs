@@ -91,6 +91,18 @@ Examples:
         /// Id or part of the name
         doctor: String,
     },
+    /// List the rooms and devices that doctors share; for admins also: add, rename and archive them
+    #[command(after_help = "\
+Examples:
+  cita-cli --profile doctor resources
+  cita-cli --profile admin resources add 'Consultorio 2'
+  cita-cli --profile admin resources add Ecógrafo --kind device
+  cita-cli --profile admin resources rename 0193b0a2-… 'Consultorio 3'
+  cita-cli --profile admin resources archive 0193b0a2-…")]
+    Resources {
+        #[command(subcommand)]
+        what: Option<ResourcesCommand>,
+    },
     /// List, take and take back a doctor's time off; for the doctor, their staff and admins
     #[command(after_help = "\
 Examples:
@@ -241,6 +253,39 @@ Examples:
         #[command(subcommand)]
         what: Watched,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ResourcesCommand {
+    /// Make a room or a device
+    Add {
+        /// Its name
+        name: String,
+        /// What it is
+        #[arg(long, value_enum, default_value_t = KindArgument::Room)]
+        kind: KindArgument,
+        /// Idempotency key; give that of an earlier attempt to learn its outcome
+        #[arg(long)]
+        key: Option<String>,
+    },
+    /// Give it another name
+    Rename {
+        /// Id of the room or device
+        id: String,
+        /// The new name
+        name: String,
+    },
+    /// Let no further service have it; those that have it keep it
+    Archive {
+        /// Id of the room or device
+        id: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum KindArgument {
+    Room,
+    Device,
 }
 
 #[derive(Debug, Subcommand)]

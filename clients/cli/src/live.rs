@@ -369,6 +369,7 @@ mod tests {
             walk_in: None,
             service_id: "s".into(),
             service_name: "S".into(),
+            resource_ids: Vec::new(),
             start: "1".into(),
             end: "2".into(),
             time_zone: "UTC".into(),

@@ -18,6 +18,7 @@ mod hours;
 mod moves;
 mod output;
 mod password;
+mod resources;
 mod reviews;
 mod screen;
 mod series;
@@ -67,6 +68,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         Command::Doctor { doctor } => directory::doctor(&mut open(Access::Known)?, &doctor).await,
         Command::Services { doctor } => directory::services(&mut open(Access::Known)?, &doctor).await,
         Command::Hours { doctor } => hours::show(&mut open(Access::Known)?, &doctor).await,
+        Command::Resources { what } => resources::run(&mut open(Access::User)?, what).await,
         Command::TimeOff { doctor, what } => hours::time_off(&mut open(Access::User)?, doctor, what).await,
         Command::Outside { doctor } => hours::outside(&mut open(Access::User)?, doctor).await,
         Command::Slots(range) => directory::slots(&mut open(Access::Known)?, &range).await,

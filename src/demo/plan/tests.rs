@@ -110,10 +110,23 @@ fn every_appointment_could_be_booked_when_it_was() {
 }
 
 #[test]
+fn two_doctors_share_a_room_and_services_take_only_what_there_is() {
+    let now = at("2026-08-03T14:00:00Z");
+    let (doctors, _) = clinic(now);
+    let made: BTreeMap<_, _> = resources(now).into_iter().map(|(resource, _)| (resource.id, resource.kind)).collect();
+    assert_eq!(made.len(), data::RESOURCES.len());
+    let taken: Vec<_> = doctors.iter().flat_map(Doctor::resources).collect();
+    assert!(taken.iter().all(|id| made.contains_key(id)));
+    let rooms = taken.iter().filter(|id| made[*id] == ResourceKind::Room);
+    assert_eq!(rooms.count(), 2);
+}
+
+#[test]
 fn nobody_is_in_two_places() {
     for now in moments() {
         let (doctors, patients) = clinic(now);
         let (mut claims, mut spent, mut ids) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let mut used = BTreeSet::new();
         for Planned { appointment, request, .. } in appointments(&doctors, &patients, now) {
             assert!(ids.insert(appointment.id), "two of one id");
             assert_eq!(appointment.id.0, derived_id(&request, 0));
@@ -123,6 +136,9 @@ fn nobody_is_in_two_places() {
             }
             for tick in ticks(appointment.patient_ticks()) {
                 assert!(spent.insert((appointment.patient_id, tick)), "{appointment:?}");
+                for resource in &appointment.resources {
+                    assert!(used.insert((*resource, tick)), "{appointment:?}");
+                }
             }
         }
     }

@@ -57,7 +57,8 @@ impl Appointment {
         if self.status != from {
             return Err(Refusal::IllegalTransition);
         }
-        let next = Self { status, freed: Vec::new(), freed_quotas: Vec::new(), ..self.clone() };
+        let next =
+            Self { status, freed: Vec::new(), freed_quotas: Vec::new(), freed_resources: Vec::new(), ..self.clone() };
         Ok(next.revised(action, by, now, None))
     }
 
@@ -96,7 +97,8 @@ impl Appointment {
         if matches!(self.status, Status::Held | Status::Expired) {
             return Err(Refusal::IllegalTransition);
         }
-        let next = Self { notes, freed: Vec::new(), freed_quotas: Vec::new(), ..self.clone() };
+        let next =
+            Self { notes, freed: Vec::new(), freed_quotas: Vec::new(), freed_resources: Vec::new(), ..self.clone() };
         Ok(next.revised(Action::Noted, by, now, None))
     }
 
@@ -184,6 +186,8 @@ mod tests {
             freed: vec![Tick(9)],
             quotas: Vec::new(),
             freed_quotas: Vec::new(),
+            resources: Vec::new(),
+            freed_resources: Vec::new(),
             history: vec![booked],
         }
     }

@@ -23,7 +23,8 @@ impl Appointment {
         let mut next = self.clone();
         next.claims = self.claims.iter().copied().map(moved).collect();
         next.freed = self.claims.iter().copied().filter(|tick| !next.claims.contains(tick)).collect();
-        next.freed_quotas = Vec::new();
+        next.freed_quotas.clear();
+        next.freed_resources.clear();
         next.start = moved(Tick::floor(self.start)).instant();
         next.end = moved(Tick::floor(self.end)).instant();
         next.time_zone = to.iana_name().unwrap_or("UTC").to_owned();
@@ -78,6 +79,8 @@ mod tests {
             freed: Vec::new(),
             quotas: Vec::new(),
             freed_quotas: Vec::new(),
+            resources: Vec::new(),
+            freed_resources: Vec::new(),
             history: Vec::new(),
         }
     }

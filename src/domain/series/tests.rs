@@ -116,6 +116,8 @@ fn appointment() -> Appointment {
         freed: Vec::new(),
         quotas: Vec::new(),
         freed_quotas: Vec::new(),
+        resources: Vec::new(),
+        freed_resources: Vec::new(),
         history: Vec::new(),
     }
 }

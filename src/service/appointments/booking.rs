@@ -12,7 +12,7 @@ use crate::domain::account::{Identity, Viewer};
 use crate::domain::appointment::{Appointment, Booking, WalkIn};
 use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId, UserId};
 use crate::domain::refusal::Refusal;
-use crate::domain::slots as rules;
+use crate::domain::slots::{self as rules, Rule};
 use crate::error::Result;
 use crate::service::request::{self, Done};
 use crate::store::appointments::Inserted;
@@ -146,8 +146,8 @@ impl Appointments {
                 Inserted::Refused(refusal) => refusal,
             };
             let way = match refusal {
-                Refusal::SlotTaken { .. } => {
-                    self.make_way(calendar, &appointment.claims, Some((service, start)), request).await?
+                Refusal::SlotTaken { .. } | Refusal::SlotUnavailable { rule: Rule::Resource } => {
+                    self.make_way(calendar, &appointment, true, request).await?
                 }
                 _ => Way::Taken,
             };

@@ -14,7 +14,7 @@ use crate::domain::slots::{self as rules, Rule};
 use crate::domain::tick::Tick;
 use crate::error::Result;
 use crate::store::appointments::Query;
-use crate::views::calendar::Calendar;
+use crate::views::calendar::{Calendar, Occupancy};
 
 /// What is against a time.
 #[derive(Clone, Debug)]
@@ -71,6 +71,8 @@ impl Appointments {
             }
         } else if self.is_busy(viewer, tick, offered).await? {
             explained.refusal = Some(Refusal::PatientBusy);
+        } else if calendar.in_use_from(offered, tick) != Occupancy::Free {
+            explained.refusal = Some(Refusal::SlotUnavailable { rule: Rule::Resource });
         }
         Ok(explained)
     }

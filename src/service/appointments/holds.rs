@@ -155,16 +155,14 @@ impl Appointments {
                     }
                     place = 0;
                 }
-                Holding::Refused(refusal) => {
-                    match self.make_way(calendar, &hold.claims, Some((service, start)), request).await? {
-                        Way::Freed => {}
-                        Way::Own(own) => match self.live(own.appointment.id, request.user).await? {
-                            Some(done) => return Ok(Some(done)),
-                            None => drop(self.end_run_out(std::slice::from_ref(&*own), request.at).await?),
-                        },
-                        Way::Taken => return Err(self.with_alternatives(refusal, calendar, service, start)),
-                    }
-                }
+                Holding::Refused(refusal) => match self.make_way(calendar, &hold, true, request).await? {
+                    Way::Freed => {}
+                    Way::Own(own) => match self.live(own.appointment.id, request.user).await? {
+                        Some(done) => return Ok(Some(done)),
+                        None => drop(self.end_run_out(std::slice::from_ref(&*own), request.at).await?),
+                    },
+                    Way::Taken => return Err(self.with_alternatives(refusal, calendar, service, start)),
+                },
             }
         }
         Err(self.with_alternatives(Refusal::SlotTaken { alternatives: Vec::new() }, calendar, service, start))
@@ -239,25 +237,29 @@ impl Appointments {
         Err(Error::Unavailable { cluster: ClusterName::Appointments, outcome: Some(Outcome::Unknown) })
     }
 
-    /// Looks at what keeps the caller from some ticks of a doctor, and ends what has run out among it. `slot`: which hold of their own would do.
+    /// Looks at what keeps the caller from an appointment, and ends what has run out among it. `own`: a hold of theirs on this very
+    /// time would do.
     pub(super) async fn make_way(
         &self,
         calendar: &Calendar,
-        claims: &[Tick],
-        slot: Option<(ServiceId, Timestamp)>,
+        wanted: &Appointment,
+        own: bool,
         request: &Request,
     ) -> Result<Way> {
-        let doctor = calendar.doctor.id;
-        let newer = self.calendars.kept(doctor);
-        let (Some(first), Some(last)) = (claims.first(), claims.last()) else { return Ok(Way::Taken) };
+        let newer = self.calendars.kept(wanted.doctor_id);
+        let newer = newer.as_deref().unwrap_or(calendar);
+        let (Some(first), Some(last)) = (wanted.claims.first(), wanted.claims.last()) else { return Ok(Way::Taken) };
         // A crowd after a booked time costs the database nothing but its inserts.
-        let known = newer.as_deref().unwrap_or(calendar).occupancy(*first..Tick(last.0 + 1));
+        let known =
+            newer.occupancy(*first..Tick(last.0 + 1)).and(newer.in_use(&wanted.resources, wanted.patient_ticks()));
         if known == Occupancy::Taken {
             return Ok(Way::Taken);
         }
-        let found = self.store.holds_over(doctor, claims, request.user).await.map_err(unchanged)?;
+        let found = self.store.holds_over(wanted, request.user).await.map_err(unchanged)?;
         let is_own = |hold: &Stored| {
-            slot.is_some_and(|(service, start)| hold.appointment.is_hold_of(request.user, service, start))
+            let Appointment { doctor_id, service_id, start, .. } = wanted;
+            let hold = &hold.appointment;
+            own && hold.doctor_id == *doctor_id && hold.is_hold_of(request.user, *service_id, *start)
         };
         let (mut own, others): (Vec<Stored>, Vec<Stored>) = found.into_iter().partition(is_own);
         if let Some(own) = own.pop() {

@@ -79,6 +79,9 @@ pub(super) fn in_the_way(refusal: &Refusal) -> Refusal {
         Refusal::PatientBusy => {
             "a patient has another appointment at that time: move theirs first, or say `keepInstants`"
         }
+        Refusal::SlotUnavailable { .. } => {
+            "a room or a device is in use at that time: move what has it first, or say `keepInstants`"
+        }
         _ => {
             "the time that an appointment would move to is taken, by time off perhaps: move it first, or say `keepInstants`"
         }

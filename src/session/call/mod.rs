@@ -8,6 +8,7 @@ mod doctors;
 mod holds;
 mod holidays;
 mod life;
+mod resources;
 mod reviews;
 mod series;
 mod services;
@@ -202,6 +203,10 @@ async fn carry_out(services: &Services, viewer: &Viewer, request: Request<'_>) -
             Operation::AdminListDoctors => call.admin_list_doctors().await,
             Operation::AdminApproveDoctor => call.admin_approve_doctor().await,
             Operation::AdminSetStaff => call.admin_set_staff().await,
+            Operation::ResourceList => call.resource_list().await,
+            Operation::AdminCreateResource => call.admin_create_resource().await,
+            Operation::AdminUpdateResource => call.admin_update_resource().await,
+            Operation::AdminArchiveResource => call.admin_archive_resource().await,
             Operation::AdminListAudit => call.admin_list_audit().await,
             Operation::ReviewList => call.review_list().await,
             Operation::ReviewCreate => call.review_create().await,

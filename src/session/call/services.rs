@@ -3,7 +3,7 @@
 use cita_protocol::doctor::{
     ClearableTerm, ServiceArchiveRequest, ServiceCreateRequest, ServiceListRequest, ServiceUpdateRequest,
 };
-use cita_protocol::value::{Id, Page};
+use cita_protocol::value::Page;
 
 use super::{Answer, Answered, Call, read};
 use crate::domain::doctor::Doctor;
@@ -63,7 +63,7 @@ impl Call<'_> {
         let input: ServiceCreateRequest = self.input()?;
         let mut fields = Fields::default();
         let doctor = UserId(fields.id("/doctorId", &input.doctor_id));
-        not_yet(&mut fields, input.capacity, input.resource_ids.as_deref());
+        not_yet(&mut fields, input.capacity);
         let change = ServiceChange {
             name: Some(fields.line("/name", &input.name, 1, 100)),
             duration_minutes: Some(fields.number(input.duration_minutes)),
@@ -88,7 +88,7 @@ impl Call<'_> {
         if given.into_iter().any(|(field, given)| given && input.clear.contains(&field)) {
             fields.refuse("/clear", "invalid", "a field is either set or cleared");
         }
-        not_yet(&mut fields, input.capacity, input.resource_ids.as_deref());
+        not_yet(&mut fields, input.capacity);
         let change = ServiceChange {
             name: input.name.as_ref().map(|name| fields.line("/name", name, 1, 100)),
             duration_minutes: input.duration_minutes.map(|n| fields.number(n)),
@@ -117,12 +117,9 @@ impl Call<'_> {
 }
 
 /// What comes with later work is refused rather than ignored.
-fn not_yet(fields: &mut Fields, capacity: Option<u32>, resources: Option<&[Id]>) {
+fn not_yet(fields: &mut Fields, capacity: Option<u32>) {
     if capacity.is_some_and(|capacity| capacity != 1) {
         fields.refuse("/capacity", "out_of_range", "group sessions are not offered yet");
-    }
-    if resources.is_some_and(|resources| !resources.is_empty()) {
-        fields.refuse("/resourceIds", "too_many", "rooms and devices are not offered yet");
     }
 }
 

@@ -10,11 +10,10 @@ use crate::domain::appointment::{Action, Appointment, HOLDS, Status};
 use crate::domain::change::Position;
 use crate::domain::entry::{Quota, TimeOffDay};
 use crate::domain::history::Actor;
-use crate::domain::ids::{AppointmentId, DoctorId, UserId};
+use crate::domain::ids::{AppointmentId, UserId};
 use crate::domain::refusal::Refusal;
-use crate::domain::tick::Tick;
 use crate::error::{Error, Result};
-use crate::store::documents::{AppointmentDoc, Outcome, hold_place};
+use crate::store::documents::{AppointmentDoc, Outcome, hold_place, is_of_resource, resource_claims};
 use crate::store::idempotency::Request;
 use crate::store::together::{Changes, Together};
 use crate::store::transaction;
@@ -95,11 +94,15 @@ impl AppointmentStore {
                 return Err(Error::Internal("an upsert returned no document".to_owned()));
             }
             Verdict::Duplicate { index, .. } if index == PRIMARY_INDEX => Holding::Exists,
-            Verdict::Duplicate { index, .. } if index == SHARED_INDEX => Holding::PlaceTaken,
+            Verdict::Duplicate { index, value, .. }
+                if index == SHARED_INDEX && !value.as_deref().is_some_and(is_of_resource) =>
+            {
+                Holding::PlaceTaken
+            }
             Verdict::Duplicate { value: Some(place), index, .. } if index == CLAIMS_INDEX => {
                 Holding::Outnumbered(place_of(&place)?)
             }
-            Verdict::Duplicate { index, .. } => Holding::Refused(refusal_of(&index)?),
+            Verdict::Duplicate { index, value, .. } => Holding::Refused(refusal_of(&index, value.as_deref())?),
         })
     }
 
@@ -141,7 +144,7 @@ impl AppointmentStore {
             Verdict::Done { value: Some(((), at)), .. } => Confirmed::Done(at),
             Verdict::Done { value: None, .. } => Confirmed::Stale,
             Verdict::Duplicate { index, .. } if index == PRIMARY_INDEX => Confirmed::Exists,
-            Verdict::Duplicate { index, .. } => Confirmed::Refused(refusal_of(&index)?),
+            Verdict::Duplicate { index, value, .. } => Confirmed::Refused(refusal_of(&index, value.as_deref())?),
         })
     }
 
@@ -178,18 +181,19 @@ impl AppointmentStore {
         self.find_all(doc! { "status": Status::Held.as_str(), "$expr": run_out() }, limit).await
     }
 
-    /// Holds over some ticks of a doctor that have run out, and those of `user`, run out or not.
+    /// Holds that have run out over the doctor's time of an appointment or over its rooms and devices, and those of `user`, run
+    /// out or not.
     ///
     /// # Errors
     /// `unavailable` when the cluster does not answer.
-    pub async fn holds_over(&self, doctor: DoctorId, claims: &[Tick], user: UserId) -> Result<Vec<Stored>> {
-        let claims: Vec<i32> = claims.iter().map(|tick| tick.0).collect();
-        let filter = doc! {
-            "doctorId": bson_id(doctor.0),
-            "claims": { "$in": claims },
-            "status": Status::Held.as_str(),
-            "$or": [{ "heldBy": bson_id(user.0) }, { "$expr": run_out() }],
-        };
+    pub async fn holds_over(&self, appointment: &Appointment, user: UserId) -> Result<Vec<Stored>> {
+        let claims: Vec<i32> = appointment.claims.iter().map(|tick| tick.0).collect();
+        let mut over = vec![doc! { "doctorId": bson_id(appointment.doctor_id.0), "claims": { "$in": claims } }];
+        if !appointment.resources.is_empty() {
+            over.push(doc! { "shared": { "$in": resource_claims(appointment) } });
+        }
+        let ended = doc! { "$or": [{ "heldBy": bson_id(user.0) }, { "$expr": run_out() }] };
+        let filter = doc! { "status": Status::Held.as_str(), "$and": [{ "$or": over }, ended] };
         self.find_all(filter, OVERLAPPING).await
     }
 

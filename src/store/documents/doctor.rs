@@ -335,8 +335,15 @@ impl ListingDoc {
     }
 }
 
+impl DoctorDoc {
+    /// The rooms and devices of all services.
+    pub fn resources(&self) -> impl Iterator<Item = Uuid> {
+        self.services.iter().flat_map(|service| &service.resources).copied()
+    }
+}
+
 impl DoctorHistoryDoc {
-    fn from_domain(entry: &HistoryEntry) -> Self {
+    pub(super) fn from_domain(entry: &HistoryEntry) -> Self {
         Self {
             rev: int(entry.rev),
             action: entry.action.clone(),
@@ -346,7 +353,7 @@ impl DoctorHistoryDoc {
         }
     }
 
-    fn to_domain(&self) -> Option<HistoryEntry> {
+    pub(super) fn to_domain(&self) -> Option<HistoryEntry> {
         Some(HistoryEntry {
             rev: u32::try_from(self.rev).ok()?,
             action: self.action.clone(),

@@ -320,6 +320,7 @@ mod tests {
             walk_in: None,
             service_id: "s".into(),
             service_name: "General".into(),
+            resource_ids: Vec::new(),
             start: "2026-12-01T14:00:00Z".into(),
             end: "2026-12-01T14:30:00Z".into(),
             time_zone: "America/Bogota".into(),
