@@ -244,7 +244,7 @@ impl Model {
                 data
             }
             Deed::UpdateService { change: number, .. } => {
-                let mut data = change(*number);
+                let mut data = change(*number, &self.setting.rooms);
                 data["doctorId"] = json!(doctor_id);
                 data["id"] = json!(service_id);
                 data

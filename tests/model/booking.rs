@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::asked::{Asked, Patient, must_say};
-use super::judge::{BUSY, FORBIDDEN, INVALID, Judged, TAKEN, Why, refuse, told, unavailable};
+use super::judge::{BUSY, FORBIDDEN, IN_USE, INVALID, Judged, TAKEN, Why, refuse, told, unavailable};
 use super::state::{Appointment, Entry, Model};
 use super::step::Deed;
 
@@ -51,6 +51,10 @@ impl Model {
         if self.is_busy(patient, start, end) {
             against.push(BUSY);
         }
+        let rooms = &self.doctors[doctor].services[service].rooms;
+        if self.appointments.iter().any(|one| one.keeps_room(doctor, rooms, start, end)) {
+            against.push(IN_USE);
+        }
         against
     }
 
@@ -74,11 +78,13 @@ impl Model {
         }
         let mut against: Vec<Why> = Vec::new();
         let date = self.local_date(doctor, start);
-        against.extend(self.limit(doctor, service, date, &|_, _| false, (0, 0)).map(unavailable));
+        against.extend(self.limit(doctor, service, date, &|_, _| false, (0, 0), (false, false)).map(unavailable));
         // Nobody is kept busy by a hold.
         against.extend(self.against(asked.slot, None));
         if self.appointments.iter().filter(|one| one.is_held() && one.holder == Some(who)).count() >= HOLDS {
-            against.push(unavailable("holds"));
+            // Before a room is looked for.
+            let place = against.iter().position(|why| *why == IN_USE).unwrap_or(against.len());
+            against.insert(place, unavailable("holds"));
         }
         if !against.is_empty() {
             return Err(against);
@@ -141,7 +147,7 @@ impl Model {
         }
         let mut against = Vec::new();
         let date = self.local_date(doctor, start);
-        match self.limit(doctor, service, date, &|_, _| false, (0, 0)) {
+        match self.limit(doctor, service, date, &|_, _| false, (0, 0), (false, false)) {
             Some(limit) if exception => {
                 rule = rule.or(Some(limit));
                 new.counts = (None, None);
@@ -199,6 +205,7 @@ impl Model {
             patient_name: name,
             service,
             service_name: self.doctors[doctor].services[service].name.clone(),
+            rooms: self.doctors[doctor].services[service].rooms.clone(),
             start,
             end: self.end(doctor, service, start),
             series: None,

@@ -14,7 +14,7 @@ pub const DAYS: [i64; 6] = [2, 3, 4, 8, 9, 10];
 /// How many hours there are to choose from.
 pub const HOURS: usize = 8;
 /// How many changes of a service.
-pub const CHANGES: usize = 22;
+pub const CHANGES: usize = 25;
 /// How many stretches of a day to be off.
 pub const PARTS: usize = 5;
 
@@ -82,7 +82,7 @@ pub fn hours(number: usize, rev: u32, today: Date) -> Hours {
 }
 
 /// The fields of a change of a service.
-pub fn change(number: usize) -> Value {
+pub fn change(number: usize, rooms: &[String]) -> Value {
     match number % CHANGES {
         0 => json!({ "durationMinutes": 15 }),
         1 => json!({ "durationMinutes": 30 }),
@@ -103,7 +103,10 @@ pub fn change(number: usize) -> Value {
         18 => json!({ "cancelCutoffMinutes": 0, "rescheduleCutoffMinutes": 0, "requiresApproval": false }),
         19 => json!({ "requiresApproval": true }),
         20 => json!({ "patients": "known", "name": "Control" }),
-        _ => json!({ "patients": "any" }),
+        21 => json!({ "patients": "any" }),
+        22 => json!({ "resourceIds": [rooms[0]] }),
+        23 => json!({ "resourceIds": rooms }),
+        _ => json!({ "resourceIds": [] }),
     }
 }
 
@@ -135,6 +138,9 @@ pub fn changed(service: &Service, change: &Value) -> Service {
         Some("any") => "any",
         _ => next.patients,
     };
+    if let Some(rooms) = change["resourceIds"].as_array() {
+        next.rooms = rooms.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    }
     if let Some(name) = change["name"].as_str() {
         next.name = name.to_owned();
     }
@@ -245,15 +251,18 @@ impl Model {
         exception: bool,
         now: Timestamp,
     ) -> Result<Option<&'static str>, &'static str> {
+        let (first, last) = self.takes(doctor, service, start);
         match self.check(doctor, service, start, now) {
             Ok(()) => Ok(None),
-            Err(rule) if !exception || rule == "time_off" => Err(rule),
+            Err(rule) if !exception => Err(rule),
+            Err(_) if self.is_off(doctor, first, last) => Err("time_off"),
             Err(_) if start.as_second() % 300 != 0 => Err("step"),
             Err(rule) => Ok(Some(rule)),
         }
     }
 
-    /// The first limit that leaves no place on a date, with how it may become free. `besides`: what does not count.
+    /// The first limit that leaves no place on a date. `besides`: what does not count; `more`: what counts as well; `keeps`: a place
+    /// is kept.
     pub fn limit(
         &self,
         doctor: usize,
@@ -261,6 +270,7 @@ impl Model {
         date: Date,
         besides: &dyn Fn(usize, &Appointment) -> bool,
         more: (usize, usize),
+        keeps: (bool, bool),
     ) -> Option<&'static str> {
         let one = &self.doctors[doctor].services[service];
         let count = |in_period: &dyn Fn(&Appointment) -> bool| {
@@ -270,12 +280,13 @@ impl Model {
             });
             counted.count()
         };
-        if one.daily.is_some_and(|limit| count(&|other| other.counts.0 == Some(date)) + more.0 >= limit) {
+        let is_full = |limit| count(&|other| other.counts.0 == Some(date)) + more.0 >= limit;
+        if !keeps.0 && one.daily.is_some_and(is_full) {
             return Some("daily_limit");
         }
         let monday = monday(date);
         let is_full = |limit| count(&|other| other.counts.1 == Some(monday)) + more.1 >= limit;
-        one.weekly.is_some_and(is_full).then_some("weekly_limit")
+        (!keeps.1 && one.weekly.is_some_and(is_full)).then_some("weekly_limit")
     }
 
     /// Where a session on a date counts.
@@ -291,8 +302,14 @@ impl Model {
             let all = self.appointments.iter();
             let counted: Vec<&Appointment> =
                 all.filter(|one| one.doctor == doctor && one.service == service && in_period(one)).collect();
-            let ends = counted.iter().filter(|one| one.is_held()).filter_map(|one| one.expires_at).min();
-            if counted.len() < limit { Standing::Free } else { ends.map_or(Standing::Taken, Standing::Held) }
+            let held = counted.iter().filter(|one| one.is_held());
+            let mut ends: Vec<Timestamp> = held.filter_map(|one| one.expires_at).collect();
+            ends.sort();
+            // So many have to end before there is a place.
+            match counted.len().checked_sub(limit) {
+                None => Standing::Free,
+                Some(over) => ends.get(over).map_or(Standing::Taken, |end| Standing::Held(*end)),
+            }
         };
         let monday = monday(date);
         of(one.daily, &|one| one.counts.0 == Some(date)).and(of(one.weekly, &|one| one.counts.1 == Some(monday)))
@@ -301,11 +318,7 @@ impl Model {
     /// What has any of a time.
     pub fn standing(&self, doctor: usize, from: Timestamp, to: Timestamp) -> Standing {
         let takers = self.appointments.iter().filter(|one| one.doctor == doctor && one.takes_any(from, to));
-        let stands = takers.map(|one| match one.expires_at.filter(|_| one.is_held()) {
-            Some(end) => Standing::Held(end),
-            None => Standing::Taken,
-        });
-        stands.fold(Standing::Free, Standing::and)
+        stand(takers)
     }
 
     /// Every start that is offered on a date, whether somebody has it or not. Notice and horizon aside.
@@ -318,8 +331,12 @@ impl Model {
             while start + minutes(one.duration) <= to {
                 let (first, last) = self.takes(doctor, service, start);
                 if !self.is_off(doctor, first, last) {
-                    let standing = limit.and(self.standing(doctor, first, last));
-                    offered.push(Offered { start, end: start + minutes(one.duration), standing });
+                    let end = start + minutes(one.duration);
+                    let rooms = stand(
+                        self.appointments.iter().filter(|other| other.keeps_room(doctor, &one.rooms, start, end)),
+                    );
+                    let standing = limit.and(self.standing(doctor, first, last)).and(rooms);
+                    offered.push(Offered { start, end, standing });
                 }
                 start += minutes(one.step);
             }
@@ -357,6 +374,15 @@ impl Model {
         let task = |(one, rule): &(&Appointment, &str)| json!({ "appointment": *one.wire, "rule": rule, "alternatives": super::state::ANY });
         Value::Array(tasks.iter().map(task).collect())
     }
+}
+
+/// How what takes something lets others have it.
+fn stand<'a>(takers: impl Iterator<Item = &'a Appointment>) -> Standing {
+    let stands = takers.map(|one| match one.expires_at.filter(|_| one.is_held()) {
+        Some(end) => Standing::Held(end),
+        None => Standing::Taken,
+    });
+    stands.fold(Standing::Free, Standing::and)
 }
 
 pub fn monday(date: Date) -> Date {

@@ -31,13 +31,14 @@ pub const TOO_LATE: Why = Why("illegal_transition", Some("cutoff"));
 pub const INVALID: Why = Why("validation_failed", None);
 pub const TAKEN: Why = Why("slot_taken", None);
 pub const BUSY: Why = Why("patient_busy", None);
+pub const IN_USE: Why = unavailable("resource");
 pub const NOT_REVIEWABLE: Why = Why("not_reviewable", None);
 pub const REVIEWED: Why = Why("already_reviewed", None);
 const ENDED: Why = Why("hold_expired", None);
 const REUSED: Why = Why("idempotency_key_reused", None);
 const UNKNOWN: Why = Why("unauthenticated", None);
 
-pub fn unavailable(rule: &'static str) -> Why {
+pub const fn unavailable(rule: &'static str) -> Why {
     Why("slot_unavailable", Some(rule))
 }
 
@@ -270,9 +271,12 @@ impl Model {
         let mut counts = self.counts(doctor, service, date);
         // Within a period it keeps the place that it has.
         let own = |place: usize, _: &Appointment| place == which;
-        let keeps = (next.counts.0 == counts.0, next.counts.1 == counts.1);
+        let keeps = (
+            next.counts.0.is_some() && next.counts.0 == counts.0,
+            next.counts.1.is_some() && next.counts.1 == counts.1,
+        );
         let mut against = Vec::new();
-        if let Some(limit) = self.limit_but(asked, &own, keeps) {
+        if let Some(limit) = self.limit(doctor, service, date, &own, (0, 0), keeps) {
             match exception {
                 true => {
                     rule = rule.or(Some(limit));
@@ -290,34 +294,19 @@ impl Model {
         if others().any(|one| one.keeps_busy(&next.patient, start, end)) {
             against.push(BUSY);
         }
+        let rooms = self.doctors[doctor].services[service].rooms.clone();
+        if others().any(|one| one.keeps_room(doctor, &rooms, start, end)) {
+            against.push(IN_USE);
+        }
         if !against.is_empty() {
             return Err(against);
         }
         (next.start, next.end) = (start, end);
         next.takes = Some((first, last));
+        next.rooms = rooms;
         next.counts = counts;
         next.revise("rescheduled", who, rule.filter(|_| exception));
         Ok(next)
-    }
-
-    /// The limit that is reached, those aside within which it keeps its place.
-    fn limit_but(
-        &self,
-        asked: &Asked,
-        besides: &dyn Fn(usize, &Appointment) -> bool,
-        keeps: (bool, bool),
-    ) -> Option<&'static str> {
-        let (doctor, service, start) = asked.slot;
-        let date = self.local_date(doctor, start);
-        match self.limit(doctor, service, date, besides, (0, 0)) {
-            Some("daily_limit") if keeps.0 => {
-                let mut without = self.clone();
-                without.doctors[doctor].services[service].daily = None;
-                without.limit_but(asked, besides, keeps)
-            }
-            Some("weekly_limit") if keeps.1 => None,
-            limit => limit,
-        }
     }
 
     fn release(&self, asked: &Asked, who: usize) -> Judged {

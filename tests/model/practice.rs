@@ -54,7 +54,7 @@ impl Model {
             return refuse(STALE);
         }
         let Deed::UpdateService { change: number, .. } = asked.deed else { return refuse(NOT_FOUND) };
-        let next = changed(one, &change(number));
+        let next = changed(one, &change(number, &self.setting.rooms));
         let asked = asked.clone();
         Ok(Box::new(move |model: &mut Model, reply: &Value| {
             let of = &mut model.doctors[doctor];

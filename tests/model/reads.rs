@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::asked::Asked;
 use super::hours::Standing;
-use super::judge::{BUSY, INVALID, Judged, NOT_FOUND, TAKEN, Why, refuse, told, unavailable};
+use super::judge::{BUSY, IN_USE, INVALID, Judged, NOT_FOUND, TAKEN, Why, refuse, told, unavailable};
 use super::state::{Appointment, Model, Role};
 use super::step::Deed;
 
@@ -42,11 +42,10 @@ impl Model {
     }
 
     pub fn explain(&self, asked: &Asked, who: Option<usize>, now: Timestamp) -> Judged {
-        let (doctor, service, start) = asked.slot;
+        let (doctor, _, start) = asked.slot;
         let (why, takers) = self.explained(asked, who, now);
         let mut wire = json!({ "start": start.to_string(), "timeZone": self.doctors[doctor].zone.iana_name(),
             "bookable": why.is_none() });
-        debug_assert!(service < self.doctors[doctor].services.len());
         if let Some(Why(code, rule)) = why {
             wire["code"] = json!(code);
             if let Some(rule) = rule {
@@ -75,7 +74,7 @@ impl Model {
         let end = self.end(doctor, service, start);
         if own.is_none() {
             let date = self.local_date(doctor, start);
-            if let Some(limit) = self.limit(doctor, service, date, &|_, _| false, (0, 0)) {
+            if let Some(limit) = self.limit(doctor, service, date, &|_, _| false, (0, 0), (false, false)) {
                 return (Some(unavailable(limit)), Vec::new());
             }
             let (first, last) = self.takes(doctor, service, start);
@@ -88,7 +87,10 @@ impl Model {
             }
         }
         let is_busy = who.is_some_and(|who| self.is_busy(Some(self.id_of(who)), start, end));
-        (is_busy.then_some(BUSY), Vec::new())
+        let rooms = &self.doctors[doctor].services[service].rooms;
+        let in_use = || self.appointments.iter().any(|one| one.keeps_room(doctor, rooms, start, end));
+        let why = if is_busy { Some(BUSY) } else { in_use().then_some(IN_USE) };
+        (why, Vec::new())
     }
 
     pub fn get(&self, asked: &Asked, who: usize) -> Judged {

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use super::asked::{Asked, Patient, must_say};
 use super::booking::text;
 use super::hours::{minutes, monday};
-use super::judge::{BUSY, ILLEGAL, INVALID, Judged, NOT_FOUND, TAKEN, TOO_LATE, Why, refuse, told, unavailable};
+use super::judge::{
+    BUSY, ILLEGAL, IN_USE, INVALID, Judged, NOT_FOUND, TAKEN, TOO_LATE, Why, refuse, told, unavailable,
+};
 use super::state::{ANY, Appointment, Model};
 use super::step::Deed;
 
@@ -83,9 +85,9 @@ impl Model {
                 Ok(()) => given.0.push(new),
             }
         }
-        for why in [TAKEN, BUSY] {
+        for why in [IN_USE, TAKEN, BUSY] {
             let is_against =
-                |start: &Timestamp| self.against((doctor, service, *start), patient.as_deref()).contains(&why);
+                |start: &Timestamp| self.against((doctor, service, *start), patient.as_deref()).first() == Some(&why);
             against.extend(starts.iter().any(is_against).then_some(why));
         }
         if !against.is_empty() {
@@ -118,7 +120,7 @@ impl Model {
     ) -> Result<(), &'static str> {
         self.check(doctor, service, start, now)?;
         let date = self.local_date(doctor, start);
-        self.limit(doctor, service, date, &|_, _| false, given.count(date)).map_or(Ok(()), Err)
+        self.limit(doctor, service, date, &|_, _| false, given.count(date), (false, false)).map_or(Ok(()), Err)
     }
 
     pub fn preview(&self, asked: &Asked, who: usize, now: Timestamp) -> Judged {
@@ -136,14 +138,18 @@ impl Model {
             let (status, rule) = match (self.within_rules(one.slot, now, &given), against.first()) {
                 (Err(rule), _) => ("unavailable", Some(rule)),
                 (Ok(()), Some(&TAKEN)) => ("taken", None),
+                (Ok(()), Some(&IN_USE)) => ("unavailable", Some("resource")),
                 (Ok(()), Some(_)) => ("busy", None),
                 (Ok(()), None) => {
                     given.0.push(self.new_appointment(&one, who, patient.clone(), String::new()));
                     ("free", None)
                 }
             };
-            let (status, rule) =
-                if rule.is_none() && !is_for { ("unavailable", Some("patients")) } else { (status, rule) };
+            let (status, rule) = if matches!(rule, None | Some("resource")) && !is_for {
+                ("unavailable", Some("patients"))
+            } else {
+                (status, rule)
+            };
             let end = self.end(doctor, service, start);
             let mut verdict =
                 json!({ "start": start.to_string(), "end": end.to_string(), "localStart": ANY, "status": status });
@@ -258,13 +264,17 @@ impl Model {
             let date = self.local_date(doctor, start);
             let counts = self.counts(doctor, service, date);
             let besides = |place: usize, _: &Appointment| places.contains(&place);
-            let keeps = next.counts == counts;
-            match self.limit(doctor, service, date, &besides, given.count(date)).filter(|_| !keeps) {
+            let keeps = (
+                next.counts.0.is_some() && next.counts.0 == counts.0,
+                next.counts.1.is_some() && next.counts.1 == counts.1,
+            );
+            match self.limit(doctor, service, date, &besides, given.count(date), keeps) {
                 Some(limit) => against.push((start, unavailable(limit))),
                 None => {
                     (next.start, next.end) = (start, self.end(doctor, service, start));
                     next.takes = Some(self.takes(doctor, service, start));
                     next.counts = counts;
+                    next.rooms = self.doctors[doctor].services[service].rooms.clone();
                     next.revise("rescheduled", who, None);
                     given.0.push(next);
                 }
@@ -279,6 +289,10 @@ impl Model {
             others.iter().any(|one| one.doctor == doctor && one.takes_any(first, last))
         };
         let is_busy = |next: &Appointment| others.iter().any(|one| one.keeps_busy(&next.patient, next.start, next.end));
+        let in_use =
+            |next: &Appointment| others.iter().any(|one| one.keeps_room(doctor, &next.rooms, next.start, next.end));
+        let only_room = |next: &Appointment| !is_taken(next) && !is_busy(next) && in_use(next);
+        against.extend(given.0.iter().any(only_room).then_some(IN_USE));
         against.extend(given.0.iter().any(is_taken).then_some(TAKEN));
         against.extend(given.0.iter().any(is_busy).then_some(BUSY));
         if !against.is_empty() {

@@ -32,6 +32,8 @@ pub struct Setting {
     pub holidays: BTreeSet<Date>,
     /// The date at the beginning, in each doctor's zone.
     pub today: Vec<Date>,
+    /// Ids of rooms that both doctors may use.
+    pub rooms: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -90,6 +92,7 @@ pub struct Service {
     pub move_cutoff: i64,
     pub approval: bool,
     pub patients: &'static str,
+    pub rooms: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -122,6 +125,8 @@ pub struct Appointment {
     pub walk_in: bool,
     pub service: usize,
     pub service_name: String,
+    /// From start to end, as long as it takes time.
+    pub rooms: Vec<String>,
     pub start: Timestamp,
     pub end: Timestamp,
     pub series: Option<(String, &'static str)>,
@@ -192,6 +197,12 @@ impl Appointment {
     /// Whether its patient spends any of that time with it: a hold is not the patient's time yet.
     pub fn keeps_busy(&self, patient: &str, from: Timestamp, to: Timestamp) -> bool {
         self.patient == patient && self.takes.is_some() && !self.is_held() && self.start < to && from < self.end
+    }
+
+    /// Whether it keeps one of some rooms from another doctor.
+    pub fn keeps_room(&self, doctor: usize, rooms: &[String], from: Timestamp, to: Timestamp) -> bool {
+        let has = self.rooms.iter().any(|room| rooms.contains(room));
+        self.doctor != doctor && has && self.takes.is_some() && self.start < to && from < self.end
     }
 
     /// The next revision.
@@ -265,6 +276,9 @@ impl Model {
             "timeZone": doctor.zone.iana_name(),
             "createdAt": one.created_at.to_string(), "updatedAt": ANY,
         });
+        if !one.rooms.is_empty() {
+            wire["resourceIds"] = json!(one.rooms);
+        }
         if one.walk_in {
             wire["walkIn"] = json!({ "phone": "300 123" });
         }
@@ -343,6 +357,9 @@ impl Model {
             "horizonDays": one.horizon, "capacity": 1, "cancelCutoffMinutes": one.cancel_cutoff,
             "rescheduleCutoffMinutes": one.move_cutoff, "patients": one.patients, "archived": false,
         });
+        if !one.rooms.is_empty() {
+            wire["resourceIds"] = json!(one.rooms);
+        }
         for (field, limit) in [("dailyLimit", one.daily), ("weeklyLimit", one.weekly)] {
             if let Some(limit) = limit {
                 wire[field] = json!(limit);

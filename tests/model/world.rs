@@ -23,8 +23,8 @@ use crate::harness::cast::{admin, receptionist};
 use crate::harness::clinic::{Clinic, Node, PATIENCE, Person, connect, key, text};
 use crate::harness::watch::View;
 
-/// The zone of each doctor. Neither changes its clock.
-const ZONES: [&str; 2] = ["America/Bogota", "Asia/Kolkata"];
+/// The zone of each doctor. Neither changes its clock; their hours overlap, so that patients and rooms are in demand by both.
+const ZONES: [&str; 2] = ["America/Bogota", "America/Caracas"];
 
 pub struct World {
     /// Keeps the first node running.
@@ -97,6 +97,12 @@ impl World {
         let now = Clock.now();
         let today = ZONES.map(|zone| now.in_tz(zone).expect("a zone").date());
         let holidays = self.holidays(today[0]).await;
+        let mut rooms = Vec::new();
+        for name in ["Sala 1", "Sala 2"] {
+            let data = json!({ "name": name, "kind": "room" });
+            let made = self.connections[6][0].request("admin.createResource", data, Some(key())).await;
+            rooms.push(text(&made.expect("a room is made").data, "id"));
+        }
         let mut doctors = Vec::new();
         for (doctor, zone) in ZONES.iter().enumerate() {
             let (person, connection) = (3 + doctor, &self.connections[3 + doctor][0]);
@@ -109,7 +115,7 @@ impl World {
             let rev = |value: &Value| u32::try_from(value["rev"].as_u64().expect("a revision")).expect("a small one");
             let mut services = Vec::new();
             for (name, fields) in [
-                ("Consulta", json!({ "durationMinutes": 30, "stepMinutes": 15 })),
+                ("Consulta", json!({ "durationMinutes": 30, "stepMinutes": 15, "resourceIds": [rooms[0]] })),
                 (
                     "Larga",
                     json!({ "durationMinutes": 45, "stepMinutes": 15, "bufferAfterMinutes": 15, "requiresApproval": true }),
@@ -135,7 +141,7 @@ impl World {
                 staff: if doctor == 0 { vec![5] } else { Vec::new() },
             });
         }
-        let setting = Arc::new(Setting { people, holidays, today: today.to_vec() });
+        let setting = Arc::new(Setting { people, holidays, today: today.to_vec(), rooms });
         let (appointments, reviews, remembered) = (Vec::new(), Vec::new(), Vec::new());
         Model { setting, doctors, appointments, reviews, remembered, at_once: false }
     }
@@ -346,6 +352,13 @@ fn service(made: &Value) -> Service {
         move_cutoff: 0,
         approval: made["requiresApproval"] == true,
         patients: "any",
+        rooms: made["resourceIds"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
     }
 }
 
