@@ -68,8 +68,8 @@ const READ_KEYS_EVERY: Duration = Duration::from_secs(30);
 const FEED_BUFFER: usize = 1_024;
 /// How often the rate limiter forgets who has been quiet.
 const FORGET_EVERY: Duration = Duration::from_secs(10);
-/// How far back the claims of a calendar are loaded: no older slot can be watched.
-const CALENDAR_BACK: jiff::SignedDuration = jiff::SignedDuration::from_hours(4 * 24);
+/// How far back the claims of a calendar are loaded: the week of the oldest slot that can be watched, which weekly limits count in.
+const CALENDAR_BACK: jiff::SignedDuration = jiff::SignedDuration::from_hours(10 * 24);
 
 /// Why the server could not start, for the person who starts it.
 #[derive(Debug, thiserror::Error)]

@@ -133,7 +133,9 @@ async fn a_doctor_appears_once_an_admin_has_approved_them() {
     let found = clinic.anon().await.request("doctor.search", json!({}), None).await.unwrap().data;
     assert_eq!(found["items"][0]["id"], json!(practice.doctor.id));
     assert_eq!(found["items"][0].get("staff"), None, "the public sees no staff");
-    ask(&clinic, &patient, "appointment.book", practice.booking(&at(&date(2), "09:00"))).await.expect("can be booked");
+    let (connection, own) = (clinic.connect(&patient).await, key());
+    let first = practice.booking(&at(&date(2), "09:00"));
+    let booked = connection.request("appointment.book", &first, Some(own.clone())).await.expect("can be booked").data;
 
     // Taken back while somebody watches.
     let visitor = other.connect(None).await;
@@ -151,6 +153,8 @@ async fn a_doctor_appears_once_an_admin_has_approved_them() {
     }
     let booking = practice.booking(&at(&date(2), "10:00"));
     assert_eq!(ask(&clinic, &patient, "appointment.book", booking).await, Err(ErrorCode::NotFound));
+    let again = connection.request("appointment.book", &first, Some(own)).await.expect("an answer that was lost").data;
+    assert_eq!(again, booked);
     let history = ask(&clinic, &practice.doctor, "doctor.history", json!({ "id": practice.doctor.id })).await.unwrap();
     let actions: Vec<&str> =
         history["items"].as_array().unwrap().iter().map(|entry| entry["action"].as_str().unwrap()).collect();

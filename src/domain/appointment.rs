@@ -205,7 +205,7 @@ pub struct Appointment {
     pub reviewed: bool,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-    /// Who holds or held the time while filling in the form: stays when the hold has become the appointment.
+    /// Who holds or held the time while filling in the form: in the revision that made the hold an appointment too, and no later one.
     pub held: Option<Held>,
     /// The doctor's ticks that it takes, buffers included; empty when it takes nothing.
     pub claims: Vec<Tick>,
@@ -343,12 +343,12 @@ impl Booking<'_> {
         next.rev = hold.rev;
         (next.start, next.end) = (hold.start, hold.end);
         next.created_at = hold.created_at;
-        next.held = hold.held;
         next.claims.clone_from(&hold.claims);
         next.quotas.clone_from(&hold.quotas);
         next.resources.clone_from(&hold.resources);
         next.history.clone_from(&hold.history);
-        Ok(next.revised(action, by, now, overridden))
+        // Whoever held it is told that it is no hold any more.
+        Ok(Appointment { held: hold.held, ..next.revised(action, by, now, overridden) })
     }
 }
 
@@ -526,9 +526,17 @@ impl Appointment {
     }
 
     fn revised(mut self, action: Action, by: Actor, now: Timestamp, overridden: Option<Overridden>) -> Self {
+        // What becomes of an appointment is nothing to whoever once held its time.
+        self.held = self.held.filter(|_| matches!(self.status, Status::Held | Status::Expired));
         self.rev += 1;
         self.updated_at = now;
         let entry = HistoryEntry { rev: self.rev, action, by, at: now, start: self.start, overridden };
+        // Notes, of which there may be any number, push nothing else out.
+        if self.history.len() >= history::HISTORY_LIMIT
+            && let Some(noted) = self.history.iter().position(|entry| entry.action == Action::Noted)
+        {
+            self.history.remove(noted);
+        }
         history::append(&mut self.history, entry);
         self.forget_old_reasons();
         self

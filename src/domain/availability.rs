@@ -14,7 +14,7 @@ use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 use super::doctor::{Availability, LocalRange, Season, Service};
 use super::holidays::{HolidayCalendar, MOST_CALENDARS};
 use super::profile::check_price;
-use super::refusal::Violation;
+use super::refusal::{MOST_VIOLATIONS, Violation};
 use super::tick::TICK_MINUTES;
 
 /// Most weekly ranges of a doctor.
@@ -39,8 +39,6 @@ pub const MOST_PATIENTS: i32 = 50;
 const MOST_PATIENT_MINUTES: i32 = 3_000;
 /// Most rooms and devices of a session.
 pub const MOST_RESOURCES: usize = 5;
-/// More violations than anyone reads are left out.
-const MOST_VIOLATIONS: usize = 100;
 
 const DAY: i64 = 86_400;
 /// No zone is this far from UTC, in seconds.

@@ -7,6 +7,9 @@ use jiff::Timestamp;
 use super::series::Judged;
 use super::slots::Rule;
 
+/// Most mistakes of one request that are told: more than anyone reads.
+pub const MOST_VIOLATIONS: usize = 100;
+
 /// A definite refusal: nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {

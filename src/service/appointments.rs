@@ -23,7 +23,7 @@ use super::slots::{self, Slots};
 use crate::clock::Clock;
 use crate::domain::access::{self, Object};
 use crate::domain::account::{Identity, Role, Viewer};
-use crate::domain::appointment::{Action, Appointment, HistoryEntry, Move, WalkIn};
+use crate::domain::appointment::{Action, Appointment, HistoryEntry, Move, Status, WalkIn};
 use crate::domain::change::Position;
 use crate::domain::entry::Quota;
 use crate::domain::ids::{AppointmentId, DoctorId, PatientId, ServiceId};
@@ -286,7 +286,8 @@ impl Appointments {
             Change::Note { notes } => Ok(current.noted(notes.clone(), by, now)?),
             Change::Cancel { reason } => {
                 let next = current.cancelled(reason.clone(), by, now)?;
-                if !practice {
+                // A request that nobody has answered can be taken back at any time: else it might stay for ever.
+                if !practice && current.status != Status::Pending {
                     let calendar = self.calendar_of(current).await?;
                     let service = calendar.doctor.service(current.service_id)?;
                     current.before_cutoff(service.terms.cancel_cutoff_minutes, now)?;

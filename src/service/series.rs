@@ -131,7 +131,10 @@ impl SeriesOfAppointments {
         let request = book.request(identity, OPERATION, key, self.appointments.clock.now());
         let stranger = UserId(request::derived_id(&request.of("series.book/patient"), 0));
         let patient = self.appointments.patient_of(OPERATION, viewer, plan.doctor, &plan.patient, stranger).await?;
-        let calendar = self.calendar(viewer, plan.doctor).await.map_err(unchanged)?;
+        let calendar = match self.calendar(viewer, plan.doctor).await.map_err(unchanged) {
+            Ok(calendar) => calendar,
+            Err(error) => return self.remembered(&request).await?.ok_or(error),
+        };
         let service = calendar.doctor.service(plan.service)?;
         let practice = self.appointments.is_practice(viewer, plan.doctor).await.map_err(unchanged)?;
         if !self.is_for(plan, service, patient).await.map_err(unchanged)? {
@@ -146,7 +149,10 @@ impl SeriesOfAppointments {
                 // A success that is remembered stays one, whatever the rules say by now.
                 Err(refusal) => return self.remembered(&request).await?.ok_or(refusal.into()),
             };
-            let (name, walk_in) = self.appointments.written_of(identity, patient, &plan.patient).await?;
+            let (name, walk_in) = match self.appointments.written_of(identity, patient, &plan.patient).await {
+                Ok(written) => written,
+                Err(error) => return self.remembered(&request).await?.ok_or(error),
+            };
             let id = SeriesId(request::derived_id(&request, generation));
             let appointment = |(place, one): (usize, &Wanted)| {
                 let booking = Booking {

@@ -13,7 +13,7 @@ use crate::domain::holidays::HolidayCalendar;
 use crate::domain::ids::ResourceId;
 use crate::domain::listing::{SEARCH_WORDS, WORD_LENGTH, words};
 use crate::domain::profile::{EXPERIENCE_MAX, check_price, photo_url};
-use crate::domain::refusal::{Refusal, Violation};
+use crate::domain::refusal::{MOST_VIOLATIONS, Refusal, Violation};
 use crate::live::cursor::Cursor;
 
 /// Longest text of a search, in characters: as many words as it may have, and what stands between them.
@@ -33,7 +33,9 @@ impl Fields {
     }
 
     pub fn refuse(&mut self, pointer: &str, code: &'static str, detail: impl Into<std::borrow::Cow<'static, str>>) {
-        self.0.push(Violation::new(pointer.to_owned(), code, detail));
+        if self.0.len() < MOST_VIOLATIONS {
+            self.0.push(Violation::new(pointer.to_owned(), code, detail));
+        }
     }
 
     fn read<T>(&mut self, pointer: &str, value: Option<T>, expected: &'static str) -> Option<T> {

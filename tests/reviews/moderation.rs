@@ -56,6 +56,8 @@ async fn what_is_reported_is_hidden_with_a_reason_and_restored_with_another() {
     let edited = scene.ask(&scene.patient, Operation::ReviewUpdate, edit).await.json();
     assert_eq!((&edited["hiddenReason"], &edited["mine"]), (&json!("De nuevo"), &json!(true)));
     assert_eq!(scene.rating().await, json!(null), "what is hidden does not count");
+    let export = scene.rest(Some(&scene.practice.doctor)).call(Operation::MeExport, &json!({}), None).await.json();
+    assert!(!export.to_string().contains("Sin nombres"), "not to its doctor either");
 
     assert_eq!(moderated(&scene, &admin, json!({ "status": "hidden" })).await.len(), 1);
     let restored = scene.ask(&admin, Operation::AdminRestoreReview, decide("Ya no nombra a nadie")).await.json();

@@ -142,6 +142,8 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::domain::appointment::Held;
+    use crate::domain::history;
     use crate::domain::ids::{AppointmentId, ServiceId};
     use crate::domain::tick::Tick;
 
@@ -290,6 +292,28 @@ mod tests {
         let erased = noted.without_patient(UserId(Uuid::from_u128(7)), minute(2));
         assert_eq!((erased.notes, erased.history[0].overridden.as_ref().unwrap().reason.as_ref()), (None, None));
         assert_eq!(noted.without_doctor(minute(2)).notes, None);
+    }
+
+    #[test]
+    fn whoever_held_the_time_has_nothing_to_do_with_what_becomes_of_it() {
+        let held = Some(Held { by: UserId(Uuid::from_u128(7)), until: minute(5), place: 0 });
+        let booked = Appointment { held, ..appointment(Status::Booked) };
+        assert_eq!(booked.moved(Move::CheckIn, doctor(), minute(1)).unwrap().held, None);
+        assert_eq!(booked.noted(None, doctor(), minute(1)).unwrap().held, None);
+        let hold = Appointment { held, ..appointment(Status::Held) };
+        assert_eq!(hold.hold_ended(Action::Released, doctor(), minute(1)).unwrap().held, held);
+    }
+
+    #[test]
+    fn any_number_of_notes_pushes_no_override_out() {
+        let overridden = Overridden { rule: "hours".to_owned(), reason: Some("Urgencia".to_owned()) };
+        let mut noted = appointment(Status::Booked).revised(Action::Rescheduled, doctor(), minute(0), Some(overridden));
+        for number in 1..300 {
+            noted = noted.noted(Some(number.to_string()), doctor(), minute(number)).unwrap();
+        }
+        assert_eq!(noted.history.len(), history::HISTORY_LIMIT);
+        assert!(noted.history[1].overridden.is_some());
+        assert_eq!(noted.history.last().unwrap().rev, noted.rev);
     }
 
     #[test]

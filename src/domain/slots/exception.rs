@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Rule, check};
 use crate::domain::doctor::{Doctor, Service};
 use crate::domain::tick::Tick;
+use crate::domain::time_off::is_off;
 
 /// How far back the practice may book: a visit of today that nobody had put down.
 const BACK: SignedDuration = SignedDuration::from_hours(24);
@@ -24,7 +25,9 @@ pub fn except(
 ) -> Result<(Tick, Option<Rule>), Rule> {
     let rule = match check(doctor, service, start, now) {
         Ok(start) => return Ok((start, None)),
-        Err(rule @ (Rule::NotApproved | Rule::Archived | Rule::TimeOff)) => return Err(rule),
+        Err(rule @ (Rule::NotApproved | Rule::Archived)) => return Err(rule),
+        // Whatever else is in the way of it, and would be named first.
+        Err(_) if is_off(doctor, &service.footprint(Tick::floor(start))) => return Err(Rule::TimeOff),
         Err(rule) => rule,
     };
     if start < now && now.duration_since(start) > BACK {

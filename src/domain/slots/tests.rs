@@ -11,8 +11,9 @@ use uuid::Uuid;
 use super::super::availability::parse_zone;
 use super::super::doctor::{Approval, Availability, LocalRange, Profile, Rating, Season, Terms};
 use super::super::holidays::HolidayCalendar;
-use super::super::ids::{ServiceId, UserId};
+use super::super::ids::{ServiceId, TimeOffId, UserId};
 use super::super::tick::ticks;
+use super::super::time_off::TimeOff;
 use super::*;
 
 mod transitions;
@@ -55,6 +56,25 @@ fn service(duration_minutes: i32, step_minutes: i32) -> Service {
         terms: Terms::default(),
         archived: false,
     }
+}
+
+#[test]
+fn no_exception_is_made_from_a_time_off_whatever_else_is_in_the_way() {
+    let (date, mut visit) = (date(2026, 12, 1), service(30, 30));
+    let mut away = doctor("America/Bogota", date, &[("09:00", "17:00")]);
+    let tick = |text: &str| Tick::at(text.parse().unwrap()).unwrap();
+    let (from, to) = (tick("2026-12-01T14:00:00Z"), tick("2026-12-01T20:00:00Z"));
+    away.time_off = vec![TimeOff { id: TimeOffId(Uuid::nil()), rev: 1, from, to, reason: None }];
+    visit.min_notice_minutes = 3 * 24 * 60;
+    let now = "2026-11-30T14:00:00Z".parse().unwrap();
+    // Too late, outside the hours, and too late already as well.
+    for start in ["2026-12-01T15:00:00Z", "2026-12-01T13:45:00Z"] {
+        let start = start.parse().unwrap();
+        assert_eq!(check(&away, &visit, start, now), Err(Rule::Notice));
+        assert_eq!(except(&away, &visit, start, now), Err(Rule::TimeOff), "{start}");
+    }
+    let before = "2026-12-01T13:30:00Z".parse().unwrap();
+    assert_eq!(except(&away, &visit, before, now), Ok((Tick::at(before).unwrap(), Some(Rule::Notice))));
 }
 
 fn time(text: &str) -> Time {

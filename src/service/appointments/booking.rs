@@ -62,7 +62,10 @@ impl Appointments {
         if book.exception.is_some() && !practice {
             return Err(Refusal::Forbidden.into());
         }
-        let calendar = self.calendar(viewer, book.doctor).await?;
+        let calendar = match self.calendar(viewer, book.doctor).await {
+            Ok(calendar) => calendar,
+            Err(error) => return self.remembered(&request).await?.ok_or(error),
+        };
         let hold = match self.over(&book, &request, &calendar).await? {
             Over::Original(done) => return Ok(*done),
             Over::Hold(hold) => Some(hold),
@@ -77,7 +80,10 @@ impl Appointments {
             Err(refusal) => return self.remembered(&request).await?.ok_or(refusal.into()),
         };
         let service = calendar.doctor.service(book.service)?;
-        let (patient_name, walk_in) = self.written_of(identity, patient, &book.patient).await?;
+        let (patient_name, walk_in) = match self.written_of(identity, patient, &book.patient).await {
+            Ok(written) => written,
+            Err(error) => return self.remembered(&request).await?.ok_or(error),
+        };
         let exception = book.exception.as_deref();
         let mut booking = Booking {
             id: AppointmentId(Uuid::nil()),

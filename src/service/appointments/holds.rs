@@ -74,11 +74,15 @@ impl Appointments {
         let request = request::request(identity, OPERATION, key, &parts.each_ref().map(String::as_str), now);
         let staff = self.slots.staff(viewer, hold.doctor).await.map_err(unchanged)?;
         access::authorise(OPERATION, viewer, Object::between(hold.doctor, patient).with_staff(&staff))?;
-        let calendar = self.calendar(viewer, hold.doctor).await?;
+        let calendar = match self.calendar(viewer, hold.doctor).await {
+            Ok(calendar) => calendar,
+            Err(error) => return self.remembered(&request).await?.ok_or(error),
+        };
         if let Some(own) = calendar.hold_of(identity.user, hold.service, hold.start)
             && let Some(done) = self.live(own.id, identity.user).await?
         {
-            return Ok(done);
+            // The key may be that of another hold.
+            return Ok(self.remembered(&request).await?.unwrap_or(done));
         }
         let asked = Asked { service: hold.service, start: hold.start, exception: false, at: now };
         let (calendar, allowed) = self.offered(viewer, calendar, asked).await?;
@@ -93,7 +97,10 @@ impl Appointments {
             let refusal = Refusal::SlotUnavailable { rule: Rule::Patients };
             return self.remembered(&request).await?.ok_or(refusal.into());
         }
-        let patient_name = self.name_of(identity, patient).await?;
+        let patient_name = match self.name_of(identity, patient).await {
+            Ok(name) => name,
+            Err(error) => return self.remembered(&request).await?.ok_or(error),
+        };
         let booking = Booking {
             id: AppointmentId(Uuid::nil()),
             doctor: &calendar.doctor,
@@ -177,11 +184,11 @@ impl Appointments {
             return refuse(Refusal::NotFound);
         };
         let hold = &stored.appointment;
-        if hold.held.is_none_or(|held| held.by != request.user) {
-            return refuse(Refusal::NotFound);
-        }
         if let Some(original) = stored.recall(request)? {
             return Ok(Over::Original(Box::new(self.acknowledged(original, at))));
+        }
+        if hold.held.is_none_or(|held| held.by != request.user) {
+            return refuse(Refusal::NotFound);
         }
         if (hold.doctor_id, hold.service_id, hold.start) != (book.doctor, book.service, book.start) {
             let other = Violation::new("/holdId", "invalid", "is the hold of another time");

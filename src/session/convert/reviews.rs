@@ -40,10 +40,15 @@ pub fn review_for(viewer: &Viewer, of: &Review) -> WireReview {
     }
 }
 
-/// A review, as it is handed to somebody who wrote in it.
+/// A review, as it is handed to somebody who wrote in it. Of one that is hidden, a doctor gets their reply, and not what the author
+/// may have written since.
 pub fn exported_review(person: UserId, of: &Review) -> WireReview {
     let mine = is_by(of, Some(person));
-    WireReview { mine, hidden_reason: of.hidden.clone().filter(|_| mine.is_some()), ..review(of) }
+    let whole = WireReview { mine, hidden_reason: of.hidden.clone().filter(|_| mine.is_some()), ..review(of) };
+    match mine {
+        None if !of.is_published() => WireReview { text: None, edited_on: None, ..whole },
+        _ => whole,
+    }
 }
 
 /// What a person has reported of a review.
