@@ -453,7 +453,7 @@ fn op(deed: &Deed) -> &'static str {
     }
 }
 
-/// Whether a role may search without saying whom for.
+/// Whether it is somebody at the desk, who has to say for whom.
 pub fn must_say(model: &Model, who: usize, doctor: usize) -> bool {
     model.role_of(who) == Role::Staff && model.doctors[doctor].staff.contains(&who)
 }

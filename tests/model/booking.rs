@@ -65,11 +65,11 @@ impl Model {
     pub fn hold(&self, asked: &Asked, who: usize, now: Timestamp) -> Judged {
         let (doctor, service, start) = asked.slot;
         let patient = self.patient_of(asked, who)?.expect("no walk-in holds");
-        if let Some(own) = self.appointments.iter().find(|one| one.is_hold_of(who, asked.slot)) {
-            return Ok(told(Value::clone(&own.wire)));
-        }
         if let Some(known) = self.remembers(asked, who)? {
             return Ok(self.original(known));
+        }
+        if let Some(own) = self.appointments.iter().find(|one| one.is_hold_of(who, asked.slot)) {
+            return Ok(told(Value::clone(&own.wire)));
         }
         self.permits(doctor, service, start, false, now).map_err(|rule| vec![unavailable(rule)])?;
         let is_said = asked.patient != Patient::Unsaid || !self.is_practice(who, doctor);
@@ -184,7 +184,10 @@ impl Model {
             one.walk_in = new.walk_in;
             one.service_name.clone_from(&new.service_name);
             one.reason.clone_from(&new.reason);
+            let holder = one.holder;
             one.revise(entry.action, who, entry.exception);
+            // As long as it is as it was booked.
+            one.holder = holder;
             model.draw(hold);
             model.remember(&asked, Some(hold), reply);
             Self::compare(reply, &model.appointment_for(who, hold))

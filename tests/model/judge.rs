@@ -203,7 +203,8 @@ impl Model {
             Deed::Reschedule { exception, .. } => return self.moved(asked, who, practice, *exception, now),
             Deed::Cancel { reason, .. } => {
                 from(&["pending", "booked", "arrived"])?;
-                if is_late(service.cancel_cutoff) {
+                // A request can be taken back at any time.
+                if next.status != "pending" && is_late(service.cancel_cutoff) {
                     return refuse(TOO_LATE);
                 }
                 next.cancel_reason = reason.then(|| "No puede ser".to_owned());

@@ -211,7 +211,11 @@ impl Model {
         let service = &self.doctors[here.doctor].services[here.service];
         let is_move = matches!(asked.deed, Deed::MoveSeries { .. });
         let cutoff = if is_move { service.move_cutoff } else { service.cancel_cutoff };
-        let is_late = |place: &usize| self.appointments[*place].start - minutes(cutoff) < now;
+        let is_late = |place: &usize| {
+            let one = &self.appointments[*place];
+            // A request can be taken back at any time.
+            (is_move || one.status != "pending") && one.start - minutes(cutoff) < now
+        };
         if cutoff > 0 && !practice && places.iter().any(is_late) {
             return refuse(TOO_LATE);
         }

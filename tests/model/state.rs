@@ -208,6 +208,8 @@ impl Appointment {
     /// The next revision.
     pub fn revise(&mut self, action: &'static str, by: usize, exception: Option<&'static str>) {
         self.rev += 1;
+        // What becomes of an appointment is nothing to whoever once held its time.
+        self.holder = self.holder.filter(|_| matches!(self.status, "held" | "expired"));
         self.history.push(Entry { rev: self.rev, action, by, start: self.start, exception });
     }
 

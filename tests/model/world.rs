@@ -118,7 +118,8 @@ impl World {
                 ("Consulta", json!({ "durationMinutes": 30, "stepMinutes": 15, "resourceIds": [rooms[0]] })),
                 (
                     "Larga",
-                    json!({ "durationMinutes": 45, "stepMinutes": 15, "bufferAfterMinutes": 15, "requiresApproval": true }),
+                    json!({ "durationMinutes": 45, "stepMinutes": 15, "bufferAfterMinutes": 15, "requiresApproval": true,
+                    "resourceIds": [rooms[1]] }),
                 ),
                 ("Corta", json!({ "durationMinutes": 15, "dailyLimit": 2, "weeklyLimit": 5 })),
             ] {
