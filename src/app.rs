@@ -257,7 +257,7 @@ async fn serve(
     let auth = Arc::new(until_available(open).await?);
     auth.check_keys().map_err(StartError::Configuration)?;
     check_protection(config, &parts.users).await?;
-    let slots = Arc::new(Slots::new(calendars.clone(), committed.clone(), clock));
+    let slots = Arc::new(Slots::new(parts.store.clone(), calendars.clone(), committed.clone(), clock));
     let approve_at_once = config.mode == Mode::Development;
     let hub = Arc::new(Hub::new(
         calendars.clone(),

@@ -35,6 +35,7 @@ fn words(operation: Operation) -> (&'static [Caller], ErrorCode) {
         | O::HolidayCalendarList
         | O::HolidayCalendarGet
         | O::SlotSearch
+        | O::SlotSearchDoctors
         | O::SlotExplain
         | O::ReviewList
         | O::Unsubscribe => (EVERYBODY, forbidden),

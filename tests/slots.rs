@@ -1,5 +1,8 @@
 //! What is shown is what books: search, explanation and booking agree on every instant; and who has the first time.
 
+mod doctors;
+mod worlds;
+
 use std::collections::BTreeSet;
 
 use cita_protocol::ErrorCode;

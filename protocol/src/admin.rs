@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth::Role;
 use crate::doctor::Approval;
-use crate::value::{Cursor, Id, Instant};
+use crate::value::{Cursor, Id, Instant, TimeZone};
 
 /// A user, as admins see them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -229,6 +229,9 @@ pub struct HistoryEntry {
     /// Start of the appointment at that revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Instant>,
+    /// Beside `start`: the zone that the appointment is booked in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<TimeZone>,
     /// The rule that the practice set aside for it; told to the practice alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub r#override: Option<OverriddenRule>,

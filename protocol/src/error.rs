@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::series::Occurrence;
 use crate::slot::Slot;
+use crate::value::TimeZone;
 
 macro_rules! registry {
     ($($(#[$doc:meta])* $variant:ident $code:literal $status:literal $retryable:literal $title:literal;)*) => {
@@ -139,6 +140,9 @@ pub struct Problem {
     /// `slot_taken`: free times near the one that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alternatives: Option<Vec<Slot>>,
+    /// The doctor's zone, beside `alternatives` and `occurrences`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<TimeZone>,
     /// `slot_unavailable`: `archived`, `not_approved`, `past`, `notice`, `horizon`, `holiday`, `time_off`, `hours`, `step`,
     /// `daily_limit`, `weekly_limit`, `patients`, `resource`, `holds`. `illegal_transition`: `cutoff`, when a patient is too late
     /// to cancel or move.
@@ -170,6 +174,7 @@ impl Problem {
             retryable: code.retryable(),
             errors: Vec::new(),
             alternatives: None,
+            time_zone: None,
             rule: None,
             occurrences: Vec::new(),
             retry_after_ms: None,

@@ -10,7 +10,7 @@ use crate::error::Problem;
 use crate::review::Review;
 use crate::session::Session;
 use crate::slot::LiveSlot;
-use crate::value::{Cursor, Id, Instant};
+use crate::value::{Cursor, Id, Instant, TimeZone};
 
 /// A frame from the client. `data` is that of the operation `type`, see [`crate::operation::ClientMessage`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -90,6 +90,9 @@ pub enum Item {
 #[schemars(rename = "Snapshot")]
 pub struct Snapshot<I = Item> {
     pub topic: String,
+    /// Of a slots topic: the doctor's zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<TimeZone>,
     pub items: Vec<I>,
     /// `true` on all parts but the last, whose cursor counts.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -102,6 +105,9 @@ pub struct Snapshot<I = Item> {
 #[schemars(rename = "Change")]
 pub struct Change<I = Item> {
     pub topic: String,
+    /// Of a slots topic: the doctor's zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<TimeZone>,
     /// New or changed items, whole.
     pub upserted: Vec<I>,
     /// Ids of appointments, doctors, sessions and reviews, starts of slots. May name an item that the receiver does not have.

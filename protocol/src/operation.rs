@@ -178,6 +178,8 @@ operations! {
         "The public holidays of a year.";
     SlotSearch "slot.search" Read [Get "/v1/doctors/{doctorId}/slots" 200] slot::SlotSearchRequest => slot::SlotSearchReply,
         "What can be booked now.";
+    SlotSearchDoctors "slot.searchDoctors" Read [Get "/v1/slots" 200] slot::DoctorSlotSearchRequest => value::Page<slot::DoctorSlot>,
+        "What can be booked now with any of several doctors, the earliest first.";
     SlotExplain "slot.explain" Read [Get "/v1/doctors/{doctorId}/slots/explain" 200] slot::SlotExplainRequest => slot::SlotExplainReply,
         "Whether a time can be booked, and which rule is against it.";
     SlotHold "slot.hold" Mutation [Post "/v1/holds" 201] slot::HoldRequest => appointment::Appointment,

@@ -23,6 +23,13 @@ pub struct Slot {
     pub start: Instant,
     pub end: Instant,
     pub status: SlotStatus,
+    /// Where several patients share a session: for how many there is room. Alternatives do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seats_left: Option<u32>,
+    /// In searches of somebody who is known: an appointment of their own lies then, so that booking it for themselves is
+    /// `patient_busy`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub conflict: bool,
 }
 
 /// `slot.search`: what can be booked now between two local dates of the doctor, both included, at most 62 days.
@@ -47,6 +54,58 @@ pub struct SlotSearchRequest {
 pub struct SlotSearchReply {
     pub time_zone: TimeZone,
     pub slots: Vec<Slot>,
+}
+
+/// `slot.searchDoctors`: what can be booked now with any of several doctors, the earliest first. Of the doctors that `doctorIds` names, or
+/// else of the first 1,000 by name that fit `text`, `specialisation` and `language`, as `doctor.search` finds them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DoctorSlotSearchRequest {
+    /// 1 to 50. Those who cannot be booked have no times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doctor_ids: Option<Vec<Id>>,
+    /// As in `doctor.search`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// As in `doctor.search`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub specialisation: Option<String>,
+    /// As in `doctor.search`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// Only these services, 1 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_ids: Option<Vec<Id>>,
+    /// Only services of whose name each of these words begins a word, at most 5 words of 40 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    pub from: LocalDate,
+    /// Included; at most 62 days.
+    pub to: LocalDate,
+    /// Whose dates `from` and `to` are; default: those of each doctor's own zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<TimeZone>,
+    /// 1 to 100, default 20. A page may have fewer, or none, and be followed by another all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_size: Option<u32>,
+    /// From the page before, of the same search.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_token: Option<String>,
+    /// Answer only once this cursor has been seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Cursor>,
+}
+
+/// A time of one of several doctors.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DoctorSlot {
+    pub doctor_id: Id,
+    pub service_id: Id,
+    /// The doctor's zone.
+    pub time_zone: TimeZone,
+    #[serde(flatten)]
+    pub slot: Slot,
 }
 
 /// `slot.explain`: whether a time can be booked by the caller now, and if not, which rule is against it. Any instant will do.
@@ -92,6 +151,9 @@ pub struct LiveSlot {
     /// When a hold ends by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_until: Option<Instant>,
+    /// Where several patients share a session: for how many there is room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seats_left: Option<u32>,
     /// The horizon of the service: not bookable before.
     pub bookable_from: Instant,
     /// The minimum notice of the service: not bookable after.

@@ -105,6 +105,8 @@ pub struct OutsideListRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OutsideList {
+    /// The doctor's zone, of the alternatives.
+    pub time_zone: TimeZone,
     /// By start, at most 100.
     pub items: Vec<Outside>,
     /// There are others, which are told once these are done.

@@ -20,7 +20,7 @@ use cita_protocol::resource::Resource;
 use cita_protocol::review::{ModeratedReview, Review};
 use cita_protocol::series::{Series, SeriesPreviewReply};
 use cita_protocol::session::Session;
-use cita_protocol::slot::{SlotExplainReply, SlotSearchReply};
+use cita_protocol::slot::{DoctorSlot, SlotExplainReply, SlotSearchReply};
 use cita_protocol::time_off::{AvailabilityReply, DoctorReply, OutsideList, TimeOff, TimeOffReply};
 use cita_protocol::topic::{SubscribeReply, UnsubscribeReply};
 use cita_protocol::value::Empty;
@@ -283,6 +283,7 @@ fn output(operation: Operation, name: &str, data: &Value) -> Value {
         O::HolidayCalendarList => again::<Page<HolidayCalendar>>(name, data),
         O::HolidayCalendarGet => again::<HolidayYear>(name, data),
         O::SlotSearch => again::<SlotSearchReply>(name, data),
+        O::SlotSearchDoctors => again::<Page<DoctorSlot>>(name, data),
         O::SlotExplain => again::<SlotExplainReply>(name, data),
         O::AppointmentList => again::<Page<Appointment>>(name, data),
         O::SlotHold

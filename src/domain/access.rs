@@ -117,6 +117,7 @@ pub const POLICY: &[Rule] = {
         rule("holidayCalendar.list", Public, ANYONE, Refused),
         rule("holidayCalendar.get", Public, ANYONE, Refused),
         rule("slot.search", Optional, ANYONE, Refused),
+        rule("slot.searchDoctors", Optional, ANYONE, Refused),
         rule("slot.explain", Optional, ANYONE, Refused),
         rule("slot.hold", Protected, PARTIES, Refused),
         // Its patient is whoever holds it.
@@ -330,6 +331,7 @@ mod tests {
             | "holidayCalendar.list"
             | "holidayCalendar.get"
             | "slot.search"
+            | "slot.searchDoctors"
             | "slot.explain"
             | "review.list"
             | "topic:doctors/{id}/reviews"

@@ -170,6 +170,14 @@ pub struct Terms {
     pub resources: Vec<ResourceId>,
 }
 
+impl Service {
+    /// Whether several patients share its sessions.
+    #[must_use]
+    pub fn is_group(&self) -> bool {
+        self.terms.capacity > 1
+    }
+}
+
 impl Default for Terms {
     fn default() -> Self {
         Self {
@@ -184,6 +192,14 @@ impl Default for Terms {
             patients: Patients::Any,
             resources: Vec::new(),
         }
+    }
+}
+
+impl Terms {
+    /// Whether it makes a difference who the patient is.
+    #[must_use]
+    pub fn chooses_patients(&self) -> bool {
+        self.patients != Patients::Any
     }
 }
 
@@ -205,6 +221,16 @@ impl Patients {
             Self::Any => "any",
             Self::New => "new",
             Self::Known => "known",
+        }
+    }
+
+    /// Whether somebody who has, or has not, had a fulfilled visit is one of them.
+    #[must_use]
+    pub const fn include(self, is_known: bool) -> bool {
+        match self {
+            Self::Any => true,
+            Self::New => !is_known,
+            Self::Known => is_known,
         }
     }
 

@@ -35,6 +35,11 @@ pub enum Refusal {
         why: Box<Refusal>,
         occurrences: Vec<Judged>,
     },
+    /// One of these, with the zone of the doctor whose times it tells.
+    InZone {
+        zone: String,
+        why: Box<Refusal>,
+    },
     IllegalTransition,
     /// It would be legal, but not for the patient and not any more.
     TooLate,
@@ -49,6 +54,14 @@ pub enum Refusal {
         retry_after_ms: u64,
     },
     TooManySubscriptions,
+}
+
+impl Refusal {
+    /// The same, with the zone of the doctor whose times it tells.
+    #[must_use]
+    pub fn in_zone(self, zone: &str) -> Self {
+        Self::InZone { zone: zone.to_owned(), why: Box::new(self) }
+    }
 }
 
 /// A field with a value that is not allowed.

@@ -3,7 +3,7 @@
 
 mod exception;
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
@@ -103,6 +103,16 @@ pub fn candidates(doctor: &Doctor, service: &Service, date: Date) -> Vec<Candida
 pub fn day(doctor: &Doctor, date: Date) -> Range<Tick> {
     let day = day_seconds(&doctor.availability.time_zone, date);
     ceil(day.start)..ceil(day.end)
+}
+
+/// The local dates of the doctor on which a service can be booked at all at this moment, both included: some starts of the first and the last
+/// may be too early or too late.
+#[must_use]
+pub fn bookable_dates(doctor: &Doctor, service: &Service, now: Timestamp) -> RangeInclusive<Date> {
+    let horizon = SignedDuration::from_hours(24 * i64::from(service.horizon_days));
+    let notice = SignedDuration::from_mins(i64::from(service.min_notice_minutes));
+    let date = |ahead| local_date(doctor, Tick::floor(now.saturating_add(ahead).unwrap_or(Timestamp::MAX)));
+    date(notice)..=date(horizon)
 }
 
 /// Local date of the doctor at an instant: the one whose [`day`] contains it.

@@ -350,7 +350,7 @@ impl Hub {
                     self.send_change(&topic, &net, at, subscriber.outbox);
                 }
                 None => {
-                    let snapshot = Update::Slots { upserted: free(&calendar, service, *date)?, removed: Vec::new() };
+                    let snapshot = project::snapshot(&calendar, free(&calendar, service, *date)?);
                     self.send_snapshot(&topic, &snapshot, at, after.is_some(), subscriber.outbox);
                 }
             }
@@ -428,10 +428,9 @@ impl Hub {
     }
 
     /// Another zone has other dates: what the date had before is not what it has now.
-    fn push_reset(&self, group: &Group, slots: Option<Vec<project::LiveSlot>>, at: Position) {
-        let snapshot = Update::Slots { upserted: slots.unwrap_or_default(), removed: Vec::new() };
+    fn push_reset(&self, group: &Group, snapshot: &Update, at: Position) {
         self.push_message(group, Message::Reset, at);
-        self.push_message(group, Message::Snapshot(&snapshot), at);
+        self.push_message(group, Message::Snapshot(snapshot), at);
     }
 
     fn push_message(&self, group: &Group, message: Message<'_>, at: Position) {

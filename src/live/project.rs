@@ -30,6 +30,8 @@ pub struct LiveSlot {
     pub end: Timestamp,
     /// Until when somebody holds it; free otherwise.
     pub held_until: Option<Timestamp>,
+    /// Of a group session: for how many there is room.
+    pub seats_left: Option<u32>,
     pub bookable_from: Timestamp,
     pub bookable_until: Timestamp,
 }
@@ -38,6 +40,8 @@ pub struct LiveSlot {
 #[derive(Clone, Debug)]
 pub enum Update {
     Slots {
+        /// The doctor's.
+        zone: String,
         upserted: Vec<LiveSlot>,
         removed: Vec<Timestamp>,
     },
@@ -62,7 +66,7 @@ impl Update {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         match self {
-            Self::Slots { upserted, removed } => upserted.is_empty() && removed.is_empty(),
+            Self::Slots { upserted, removed, .. } => upserted.is_empty() && removed.is_empty(),
             Self::Appointments { upserted, removed } => upserted.is_empty() && removed.is_empty(),
             Self::Doctor(_) => false,
             Self::Reviews { upserted, removed } => upserted.is_empty() && removed.is_empty(),
@@ -185,18 +189,24 @@ pub fn reaches(calendar: &Calendar, service: ServiceId, date: Date, touched: &To
 #[must_use]
 pub fn open_slots(calendar: &Calendar, service: &Service, date: Date) -> Vec<LiveSlot> {
     let offered = calendar.offered(service, date);
-    offered.filter_map(|(candidate, occupancy)| live_slot(service, &candidate, occupancy)).collect()
+    offered.filter_map(|(candidate, occupancy)| live_slot(calendar, service, &candidate, occupancy)).collect()
+}
+
+/// All slots of a date.
+#[must_use]
+pub fn snapshot(calendar: &Calendar, slots: Vec<LiveSlot>) -> Update {
+    Update::Slots { zone: calendar.doctor.zone_name().to_owned(), upserted: slots, removed: Vec::new() }
 }
 
 /// What became free or held and what was taken between two states of a calendar. A service that is gone has no slots.
 #[must_use]
-pub fn difference(before: Option<Vec<LiveSlot>>, after: Option<Vec<LiveSlot>>) -> Update {
+pub fn difference(zone: &str, before: Option<Vec<LiveSlot>>, after: Option<Vec<LiveSlot>>) -> Update {
     let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
     let find = |slots: &[LiveSlot], start| slots.binary_search_by_key(&start, |slot| slot.start).ok();
     let removed = before.iter().map(|slot| slot.start).filter(|start| find(&after, *start).is_none()).collect();
     let is_new = |slot: &&LiveSlot| find(&before, slot.start).is_none_or(|index| before[index] != **slot);
     let upserted = after.iter().filter(is_new).cloned().collect();
-    Update::Slots { upserted, removed }
+    Update::Slots { zone: zone.to_owned(), upserted, removed }
 }
 
 /// What became of every start that touched ticks concern, whatever it was before: the net of many changes.
@@ -208,16 +218,16 @@ pub fn net(calendar: &Calendar, service: &Service, date: Date, touched: &Touched
         if !all && touched.ticks.range(candidate.footprint.clone()).next().is_none() {
             continue;
         }
-        match live_slot(service, &candidate, occupancy) {
+        match live_slot(calendar, service, &candidate, occupancy) {
             Some(slot) => upserted.push(slot),
             None => removed.push(candidate.start.instant()),
         }
     }
-    Update::Slots { upserted, removed }
+    Update::Slots { zone: calendar.doctor.zone_name().to_owned(), upserted, removed }
 }
 
 /// `None` for what is taken.
-fn live_slot(service: &Service, candidate: &Candidate, occupancy: Occupancy) -> Option<LiveSlot> {
+fn live_slot(calendar: &Calendar, service: &Service, candidate: &Candidate, occupancy: Occupancy) -> Option<LiveSlot> {
     let held_until = match occupancy {
         Occupancy::Free => None,
         Occupancy::Held(until) => Some(until),
@@ -225,5 +235,6 @@ fn live_slot(service: &Service, candidate: &Candidate, occupancy: Occupancy) -> 
     };
     let (start, end) = (candidate.start.instant(), candidate.end.instant());
     let (bookable_from, bookable_until) = slots::bookable_window(service, start);
-    Some(LiveSlot { start, end, held_until, bookable_from, bookable_until })
+    let seats_left = calendar.seats_left(service, candidate.start);
+    Some(LiveSlot { start, end, held_until, seats_left, bookable_from, bookable_until })
 }

@@ -1,5 +1,6 @@
 //! Doctors: profile, services and hours. One document each, so that every change is one guarded replace.
 
+mod available;
 mod outside;
 mod terms;
 mod time_off;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
+pub use self::available::Whose;
 pub use self::outside::{Outside, Task};
 pub use self::terms::TermsChange;
 use self::time_off::revise;
@@ -17,7 +19,7 @@ pub use self::zone::Keep;
 use super::auth::Auth;
 use super::releases::Releases;
 use super::request::{self, Done};
-use super::slots::{First, Slots};
+use super::slots::Slots;
 use crate::clock::Clock;
 use crate::domain::access::{self, Object};
 use crate::domain::account::{Identity, Role, Viewer};
@@ -25,7 +27,6 @@ use crate::domain::availability;
 use crate::domain::change::Position;
 use crate::domain::doctor::{Approval, Availability, Doctor, HistoryEntry, Profile, Rating, Service, Terms};
 use crate::domain::ids::{DoctorId, ServiceId, UserId};
-use crate::domain::listing::{Filter, Sort};
 use crate::domain::refusal::{Refusal, Violation};
 use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::appointments::AppointmentStore;
@@ -42,8 +43,6 @@ const REPLACE_ATTEMPTS: usize = 16;
 const SERVICE_LIMIT: usize = 100;
 /// Most doctors that one person acts for and is told of.
 const ACTED_FOR_LIMIT: i64 = 200;
-/// Most doctors whose first times are compared.
-const AVAILABLE_LIMIT: i64 = 1_000;
 /// Zone of a doctor who named none.
 const DEFAULT_ZONE: &str = "America/Bogota";
 
@@ -147,29 +146,6 @@ impl Doctors {
     pub async fn search(&self, viewer: &Viewer, search: &Search) -> Result<Vec<Doctor>> {
         access::admit("doctor.search", viewer)?;
         self.store.search(search).await
-    }
-
-    /// Approved doctors with the first time that can be booked, whoever has the earliest first; after a start in milliseconds and
-    /// an id. Of the first [`AVAILABLE_LIMIT`] by name.
-    ///
-    /// # Errors
-    /// `unavailable`.
-    pub async fn search_available(
-        &self,
-        viewer: &Viewer,
-        which: Filter,
-        after: Option<(i64, DoctorId)>,
-        limit: i64,
-    ) -> Result<Vec<(Doctor, Option<First>)>> {
-        let search = Search { which, sort: Sort::Name, after: None, limit: AVAILABLE_LIMIT };
-        let mut found = self.slots.first_of(self.search(viewer, &search).await?).await?;
-        let key = |(doctor, first): &(Doctor, Option<First>)| {
-            (first.map_or(i64::MAX, |first| first.start.as_millisecond()), doctor.id)
-        };
-        found.sort_by_key(key);
-        found.retain(|doctor| after.is_none_or(|after| key(doctor) > after));
-        found.truncate(usize::try_from(limit).unwrap_or_default());
-        Ok(found)
     }
 
     /// Doctors of a state, in the order in which they registered. The caller has asked the policy.

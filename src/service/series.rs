@@ -102,7 +102,7 @@ impl SeriesOfAppointments {
         let nobody = UserId(uuid::Uuid::nil());
         let who = self.appointments.patient_of("series.preview", viewer, plan.doctor, &plan.patient, nobody).await?;
         let calendar = self.calendar(viewer, plan.doctor).await?;
-        let service = calendar.doctor.service(plan.service)?;
+        let service = rules::alone(calendar.doctor.service(plan.service)?)?;
         let occurrences = self.expand(&calendar, plan)?;
         let mut judged = self.judge(&calendar, service, who, occurrences, &Own::default()).await?;
         if !self.is_for(plan, service, who).await? {
@@ -135,7 +135,7 @@ impl SeriesOfAppointments {
             Ok(calendar) => calendar,
             Err(error) => return self.remembered(&request).await?.ok_or(error),
         };
-        let service = calendar.doctor.service(plan.service)?;
+        let service = rules::alone(calendar.doctor.service(plan.service)?)?;
         let practice = self.appointments.is_practice(viewer, plan.doctor).await.map_err(unchanged)?;
         if !self.is_for(plan, service, patient).await.map_err(unchanged)? {
             let refusal = Refusal::SlotUnavailable { rule: Rule::Patients };
@@ -178,7 +178,8 @@ impl SeriesOfAppointments {
                 Together::Refused { refusal, lost } => {
                     let occurrences = wanted.iter().map(|one| one.occurrence).collect();
                     let judged = self.judge(&calendar, service, patient, occurrences, &Own::default()).await;
-                    return Err(against(refusal, lost, judged.map_err(unchanged)?).into());
+                    let refusal = against(refusal, lost, judged.map_err(unchanged)?);
+                    return Err(refusal.in_zone(calendar.doctor.zone_name()).into());
                 }
                 Together::Outnumbered(place) => drop(lost.insert(place)),
                 Together::Stale => {
@@ -356,10 +357,11 @@ impl SeriesOfAppointments {
                 doctor: affected.iter().flat_map(|one| one.claims.iter().copied()).collect(),
                 patient: affected.iter().flat_map(|one| ticks(one.patient_ticks())).collect(),
             };
-            self.judge(&calendar, &service, patient, moves, &own).await
+            let judged = self.judge(&calendar, &service, patient, moves, &own).await?;
+            Ok((judged, calendar))
         };
         match told.await {
-            Ok(judged) => against(refusal, lost, judged).into(),
+            Ok((judged, calendar)) => against(refusal, lost, judged).in_zone(calendar.doctor.zone_name()).into(),
             Err(error) => unchanged(error),
         }
     }
@@ -567,7 +569,7 @@ fn within_rules(
         judged.push(one);
     }
     judged.sort_by_key(|one| one.local);
-    rules::refusal(&judged).map_or(Ok(wanted), Err)
+    rules::refusal(&judged).map_or(Ok(wanted), |refusal| Err(refusal.in_zone(calendar.doctor.zone_name())))
 }
 
 /// Appointments of one series, by start.

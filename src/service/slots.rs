@@ -1,22 +1,30 @@
-//! Searching for free time, from memory.
+//! Searching for free time, from memory. The database is asked for what it alone knows of somebody: where else they are, and whom they know.
 
+mod across;
+mod earliest;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan as _};
 
 use crate::clock::Clock;
 use crate::domain::access::{self, Object};
 use crate::domain::account::{Role, Viewer};
-use crate::domain::doctor::{Doctor, Service};
+use crate::domain::doctor::Service;
 use crate::domain::ids::{DoctorId, ServiceId, UserId};
 use crate::domain::refusal::{Refusal, Violation};
 use crate::domain::slots;
+use crate::domain::tick::Tick;
 use crate::error::Result;
+use crate::store::appointments::AppointmentStore;
 use crate::views::calendar::{Calendar, Occupancy};
 use crate::views::calendars::Calendars;
 use crate::views::committed::Committed;
+
+pub use self::across::{OfDoctor, Times, Wanted};
+pub use self::earliest::Key;
 
 /// Most local dates of one search or subscription.
 pub const LONGEST_WINDOW_DAYS: i32 = 62;
@@ -27,8 +35,6 @@ const ALTERNATIVE_DAYS: i64 = 7;
 
 /// How many days ahead they are looked for when an appointment has to be moved: longer than any time off.
 const REBOOKING_DAYS: i64 = 200;
-/// Calendars that are read at the same time, where many are needed that are not in memory.
-const LOADS: usize = 16;
 
 /// A time that can be booked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +43,10 @@ pub struct Found {
     pub end: Timestamp,
     /// By whoever searches.
     pub held: bool,
+    /// Of a group session: for how many there is room.
+    pub seats_left: Option<u32>,
+    /// Whoever searches has an appointment of their own then.
+    pub conflict: bool,
 }
 
 /// The first time of a doctor that can be booked.
@@ -49,6 +59,7 @@ pub struct First {
 
 /// Free time in doctors' calendars.
 pub struct Slots {
+    store: AppointmentStore,
     calendars: Arc<Calendars>,
     committed: Arc<Committed>,
     clock: Clock,
@@ -56,11 +67,12 @@ pub struct Slots {
 
 impl Slots {
     #[must_use]
-    pub fn new(calendars: Arc<Calendars>, committed: Arc<Committed>, clock: Clock) -> Self {
-        Self { calendars, committed, clock }
+    pub fn new(store: AppointmentStore, calendars: Arc<Calendars>, committed: Arc<Committed>, clock: Clock) -> Self {
+        Self { store, calendars, committed, clock }
     }
 
-    /// What can be booked now between two local dates of the doctor, both included: what is free, and what the viewer holds.
+    /// What can be booked now between two local dates of the doctor, both included: what is free, and what the viewer holds. Nothing of
+    /// a service that is not for them.
     ///
     /// # Errors
     /// `not_found`, `validation_failed`, `unavailable`.
@@ -74,25 +86,53 @@ impl Slots {
         access::admit("slot.search", viewer)?;
         let calendar = self.calendar(viewer, doctor).await?;
         let offered = calendar.doctor.service(service)?;
+        let zone = calendar.doctor.zone_name().to_owned();
+        if !self.is_for(viewer, &calendar, offered).await? {
+            return Ok((zone, Vec::new()));
+        }
         let (now, user) = (self.clock.now(), viewer.identity().ok().map(|identity| identity.user));
-        let is_own = |start| user.is_some_and(|user| calendar.hold_of(user, service, start).is_some());
-        let found = dates.iter().flat_map(|date| open_now(&calendar, offered, *date, now));
-        let found = found.filter(|slot| !slot.held || is_own(slot.start)).collect();
-        Ok((calendar.doctor.zone_name().to_owned(), found))
+        let bookable = slots::bookable_dates(&calendar.doctor, offered, now);
+        let dates = dates.iter().filter(|date| bookable.contains(date));
+        let found = dates.flat_map(|date| open_now(&calendar, offered, *date, now));
+        let mut found: Vec<Found> = found.filter(|slot| slot.is_open_to(&calendar, service, user)).collect();
+        self.mark(viewer, found.iter_mut().collect()).await?;
+        Ok((zone, found))
     }
 
-    /// The first time of each of these doctors that can be booked now, within [`LONGEST_WINDOW_DAYS`].
+    /// Whether the viewer has an appointment of their own at a time, with anybody.
     ///
     /// # Errors
     /// `unavailable`.
-    pub async fn first_of(&self, doctors: Vec<Doctor>) -> Result<Vec<(Doctor, Option<First>)>> {
-        self.committed.catch_up().await;
-        let now = self.clock.now();
-        let firsts = futures::stream::iter(doctors.into_iter().map(|doctor| async move {
-            let first = self.calendars.get(doctor.id).await?.and_then(|calendar| first(&calendar, now));
-            Ok((doctor, first))
-        }));
-        firsts.buffered(LOADS).try_collect().await
+    pub async fn is_busy(&self, viewer: &Viewer, start: Tick, service: &Service) -> Result<bool> {
+        let Ok(identity) = viewer.identity() else { return Ok(false) };
+        let range = start..start.plus_minutes(service.duration_minutes);
+        Ok(!self.store.spent_by(identity.user, range).await?.is_empty())
+    }
+
+    /// Marks the times at which the viewer has an appointment of their own, with anybody: by what the database would refuse.
+    async fn mark(&self, viewer: &Viewer, mut found: Vec<&mut Found>) -> Result<()> {
+        let Ok(identity) = viewer.identity() else { return Ok(()) };
+        let bounds = (found.iter().map(|one| one.start).min(), found.iter().map(|one| one.end).max());
+        let (Some(first), Some(last)) = bounds else { return Ok(()) };
+        let spent = self.store.spent_by(identity.user, Tick::floor(first)..Tick::floor(last)).await?;
+        let spent: BTreeSet<Tick> = spent.into_iter().collect();
+        for one in &mut found {
+            one.conflict = spent.range(Tick::floor(one.start)..Tick::floor(one.end)).next().is_some();
+        }
+        Ok(())
+    }
+
+    /// Whether a service is for the viewer: for all that is known, if they are not known; for anybody, if they are of the practice.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn is_for(&self, viewer: &Viewer, calendar: &Calendar, service: &Service) -> Result<bool> {
+        let Ok(identity) = viewer.identity() else { return Ok(true) };
+        if !service.terms.chooses_patients() || is_practice(viewer, calendar) {
+            return Ok(true);
+        }
+        let known = self.store.known_to(identity.user, &[calendar.doctor.id]).await?;
+        Ok(service.terms.patients.include(!known.is_empty()))
     }
 
     /// The calendar of a doctor whom the viewer may know of, with everything that this node has acknowledged.
@@ -189,22 +229,22 @@ fn open_now(calendar: &Calendar, service: &Service, date: Date, now: Timestamp) 
         (from..=until).contains(&now)
     });
     bookable.map(|(candidate, occupancy)| Found {
+        seats_left: calendar.seats_left(service, candidate.start),
         start: candidate.start.instant(),
         end: candidate.end.instant(),
         held: occupancy != Occupancy::Free,
+        conflict: false,
     })
 }
 
-/// The first time of any service that can be booked now.
-fn first(calendar: &Calendar, now: Timestamp) -> Option<First> {
-    let today = calendar.doctor.availability.time_zone.to_datetime(now).date();
-    let mut days = (0..=i64::from(LONGEST_WINDOW_DAYS)).filter_map(|days| today.checked_add(days.days()).ok());
-    days.find_map(|date| {
-        let services = calendar.doctor.services.iter();
-        let firsts = services.filter_map(|service| {
-            let free = open_now(calendar, service, date, now).find(|slot| !slot.held)?;
-            Some(First { service: service.id, start: free.start, end: free.end })
-        });
-        firsts.min_by_key(|first| first.start)
-    })
+/// Whether the viewer asks for others, as whoever runs the calendar does.
+fn is_practice(viewer: &Viewer, calendar: &Calendar) -> bool {
+    access::authorise(access::CALENDAR_TOPIC, viewer, Object::of_calendar(&calendar.doctor)).is_ok()
+}
+
+impl Found {
+    /// Whether it is free, or held by whoever asks.
+    fn is_open_to(&self, calendar: &Calendar, service: ServiceId, user: Option<UserId>) -> bool {
+        !self.held || user.is_some_and(|user| calendar.hold_of(user, service, self.start).is_some())
+    }
 }

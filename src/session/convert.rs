@@ -5,6 +5,8 @@ mod hours;
 mod reviews;
 mod series;
 
+use std::sync::Arc;
+
 use cita_protocol::appointment::{Appointment as WireAppointment, AppointmentStatus, WalkIn as WireWalkIn};
 use cita_protocol::auth::{AuthReply, ConnectedUser, Role as WireRole, User as WireUser};
 use cita_protocol::doctor::{
@@ -15,7 +17,7 @@ use cita_protocol::export::{
     Export as WireExport, ExportList, ExportedAppointment, ExportedDoctor, ExportedSession, ExternalIdentity,
 };
 use cita_protocol::session::Session as WireSession;
-use cita_protocol::slot::{LiveSlot as WireLiveSlot, Slot, SlotStatus};
+use cita_protocol::slot::{DoctorSlot, LiveSlot as WireLiveSlot, Slot, SlotStatus};
 use cita_protocol::value::{Id, Instant, Money, TimeZone};
 use cita_protocol::{ErrorCode, FieldError, Outcome as WireOutcome, Problem};
 use jiff::Timestamp;
@@ -39,7 +41,7 @@ use crate::error::{ClusterName, Error, Outcome};
 use crate::live::project::LiveSlot;
 use crate::service::auth::Grant;
 use crate::service::export::{Complete, Export};
-use crate::service::slots::{First, Found};
+use crate::service::slots::{First, Found, OfDoctor};
 
 pub fn id(id: Uuid) -> Id {
     Id(id.to_string())
@@ -110,7 +112,7 @@ pub fn export(export: &Export) -> WireExport {
                 history: found
                     .history_for(doctor, doctor)
                     .iter()
-                    .map(|entry| appointment_event(own, false, entry))
+                    .map(|entry| appointment_event(own, false, &found.time_zone, entry))
                     .collect(),
             }
         }),
@@ -181,7 +183,7 @@ pub fn doctor(doctor: &Doctor) -> WireDoctor {
 }
 
 /// A doctor with the first time that can be booked.
-pub fn available_doctor((found, first): &(Doctor, Option<First>)) -> WireDoctor {
+pub fn available_doctor((found, first): &(Arc<Doctor>, Option<First>)) -> WireDoctor {
     let first_slot = first.map(|first| FirstSlot {
         service_id: id(first.service.0),
         start: instant(first.start),
@@ -258,11 +260,22 @@ pub fn patients_of(patients: AllowedPatients) -> Patients {
 }
 
 pub fn free_slot((start, end): &(Timestamp, Timestamp)) -> Slot {
-    Slot { start: instant(*start), end: instant(*end), status: SlotStatus::Free }
+    Slot { start: instant(*start), end: instant(*end), status: SlotStatus::Free, seats_left: None, conflict: false }
 }
 
 pub fn slot(slot: &Found) -> Slot {
-    Slot { start: instant(slot.start), end: instant(slot.end), status: slot_status(slot.held) }
+    let status = slot_status(slot.held);
+    let (start, end) = (instant(slot.start), instant(slot.end));
+    Slot { start, end, status, seats_left: slot.seats_left, conflict: slot.conflict }
+}
+
+pub fn doctor_slot(of: &OfDoctor) -> DoctorSlot {
+    DoctorSlot {
+        doctor_id: id(of.doctor.0),
+        service_id: id(of.service.0),
+        time_zone: TimeZone(of.time_zone.clone()),
+        slot: slot(&of.found),
+    }
 }
 
 fn slot_status(held: bool) -> SlotStatus {
@@ -275,6 +288,7 @@ pub fn live_slot(slot: &LiveSlot) -> WireLiveSlot {
         end: instant(slot.end),
         status: slot_status(slot.held_until.is_some()),
         held_until: slot.held_until.map(instant),
+        seats_left: slot.seats_left,
         bookable_from: instant(slot.bookable_from),
         bookable_until: instant(slot.bookable_until),
     }
@@ -389,6 +403,7 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::OfSeries { why, occurrences } => {
             Problem { occurrences: occurrences.iter().map(occurrence).collect(), ..refused(*why) }
         }
+        Refusal::InZone { zone, why } => Problem { time_zone: Some(TimeZone(zone)), ..refused(*why) },
         Refusal::IllegalTransition => plain(ErrorCode::IllegalTransition),
         Refusal::TooLate => Problem { rule: Some("cutoff".to_owned()), ..plain(ErrorCode::IllegalTransition) },
         Refusal::AlreadyReviewed => plain(ErrorCode::AlreadyReviewed),

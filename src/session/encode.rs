@@ -1,6 +1,7 @@
 //! Frames of live topics: items to JSON, once for everyone who sees them.
 
 use cita_protocol::Problem;
+use cita_protocol::TimeZone;
 use cita_protocol::appointment::Appointment;
 use cita_protocol::frame::{Change, Reset, Snapshot};
 use serde::Serialize;
@@ -20,37 +21,43 @@ const ENVELOPE: usize = 1024;
 #[must_use]
 pub fn frames(topic: &str, message: Message<'_>, cursor: &str) -> Vec<Frame> {
     match message {
-        Message::Snapshot(Update::Slots { upserted, .. }) => {
-            snapshot(topic, &upserted.iter().map(convert::live_slot).collect::<Vec<_>>(), cursor)
+        Message::Snapshot(Update::Slots { zone, upserted, .. }) => {
+            snapshot(topic, Some(zone), &upserted.iter().map(convert::live_slot).collect::<Vec<_>>(), cursor)
         }
         Message::Snapshot(Update::Appointments { upserted, .. }) => {
-            snapshot(topic, &upserted.iter().map(|item| convert::appointment(item)).collect::<Vec<_>>(), cursor)
+            snapshot(topic, None, &upserted.iter().map(|item| convert::appointment(item)).collect::<Vec<_>>(), cursor)
         }
-        Message::Snapshot(Update::Doctor(doctor)) => snapshot(topic, &[convert::live_doctor(doctor)], cursor),
+        Message::Snapshot(Update::Doctor(doctor)) => snapshot(topic, None, &[convert::live_doctor(doctor)], cursor),
         Message::Snapshot(Update::Reviews { upserted, .. }) => {
-            snapshot(topic, &upserted.iter().map(|item| convert::review(item)).collect::<Vec<_>>(), cursor)
+            snapshot(topic, None, &upserted.iter().map(|item| convert::review(item)).collect::<Vec<_>>(), cursor)
         }
         Message::Snapshot(Update::Sessions { upserted, .. }) => {
-            snapshot(topic, &upserted.iter().map(|item| convert::session(item, None)).collect::<Vec<_>>(), cursor)
+            snapshot(topic, None, &upserted.iter().map(|item| convert::session(item, None)).collect::<Vec<_>>(), cursor)
         }
         Message::Change(Update::Doctor(doctor)) => {
-            change(topic, vec![convert::live_doctor(doctor)], Vec::new(), cursor)
+            change(topic, None, vec![convert::live_doctor(doctor)], Vec::new(), cursor)
         }
-        Message::Change(Update::Slots { upserted, removed }) => {
+        Message::Change(Update::Slots { zone, upserted, removed }) => {
             let upserted = upserted.iter().map(convert::live_slot).collect();
-            change(topic, upserted, removed.iter().map(|start| convert::instant(*start).0).collect(), cursor)
+            change(
+                topic,
+                Some(zone),
+                upserted,
+                removed.iter().map(|start| convert::instant(*start).0).collect(),
+                cursor,
+            )
         }
         Message::Change(Update::Appointments { upserted, removed }) => {
             let upserted: Vec<Appointment> = upserted.iter().map(|item| convert::appointment(item)).collect();
-            change(topic, upserted, removed.iter().map(ToString::to_string).collect(), cursor)
+            change(topic, None, upserted, removed.iter().map(ToString::to_string).collect(), cursor)
         }
         Message::Change(Update::Reviews { upserted, removed }) => {
             let upserted = upserted.iter().map(|item| convert::review(item)).collect();
-            change(topic, upserted, removed.iter().map(ToString::to_string).collect(), cursor)
+            change(topic, None, upserted, removed.iter().map(ToString::to_string).collect(), cursor)
         }
         Message::Change(Update::Sessions { upserted, removed }) => {
             let upserted = upserted.iter().map(|item| convert::session(item, None)).collect();
-            change(topic, upserted, removed.iter().map(ToString::to_string).collect(), cursor)
+            change(topic, None, upserted, removed.iter().map(ToString::to_string).collect(), cursor)
         }
         Message::Ended(why) => {
             let problem = Problem { topic: Some(topic.to_owned()), ..convert::problem(why.clone().into()) };
@@ -60,17 +67,26 @@ pub fn frames(topic: &str, message: Message<'_>, cursor: &str) -> Vec<Frame> {
     }
 }
 
-fn change<I: Serialize>(topic: &str, upserted: Vec<I>, removed: Vec<String>, cursor: &str) -> Vec<Frame> {
-    vec![Frame::new("change", None, Some(cursor), &json(&Change { topic: topic.to_owned(), upserted, removed }))]
+/// `zone`: the doctor's, where the items do not say it.
+fn change<I: Serialize>(
+    topic: &str,
+    zone: Option<&String>,
+    upserted: Vec<I>,
+    removed: Vec<String>,
+    cursor: &str,
+) -> Vec<Frame> {
+    let change = Change { topic: topic.to_owned(), time_zone: zone.cloned().map(TimeZone), upserted, removed };
+    vec![Frame::new("change", None, Some(cursor), &json(&change))]
 }
 
-fn snapshot<I: Serialize>(topic: &str, items: &[I], cursor: &str) -> Vec<Frame> {
+fn snapshot<I: Serialize>(topic: &str, zone: Option<&String>, items: &[I], cursor: &str) -> Vec<Frame> {
     let items: Vec<Box<RawValue>> = items.iter().map(raw).collect();
     let parts = parts(&items);
     let last = parts.len() - 1;
     let frame = |(index, items): (usize, &[Box<RawValue>])| {
         let more = index < last;
-        let part = Snapshot { topic: topic.to_owned(), items: items.iter().collect(), more };
+        let time_zone = zone.cloned().map(TimeZone);
+        let part = Snapshot { topic: topic.to_owned(), time_zone, items: items.iter().collect(), more };
         Frame::new("snapshot", None, (!more).then_some(cursor), &json(&part))
     };
     parts.into_iter().enumerate().map(frame).collect()
@@ -110,7 +126,7 @@ mod tests {
     fn no_part_is_larger_than_allowed_and_none_is_missing() {
         let long = |length: usize| "x".repeat(length);
         let items: Vec<String> = (0..600).map(|index| long(if index < 500 { 100 } else { 6_000 })).collect();
-        let frames = snapshot("t", &items, "1c");
+        let frames = snapshot("t", None, &items, "1c");
         assert!(frames.len() > 2);
         assert!(frames.iter().all(|frame| frame.text().len() <= PART));
         let (last, before) = frames.split_last().expect("a part");
@@ -120,6 +136,6 @@ mod tests {
             part.items
         };
         assert_eq!(frames.iter().flat_map(told).collect::<Vec<_>>(), items);
-        assert_eq!(snapshot::<String>("t", &[], "1c").len(), 1, "an empty topic has a snapshot too");
+        assert_eq!(snapshot::<String>("t", None, &[], "1c").len(), 1, "an empty topic has a snapshot too");
     }
 }

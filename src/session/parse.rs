@@ -1,5 +1,7 @@
 //! From the words of the wire to the values of the domain. Every mistake of a request is found, not only the first.
 
+use std::collections::BTreeSet;
+
 use cita_protocol::doctor::{DayRange, Override, Season as WireSeason, Weekday as WireWeekday, WeeklyRange};
 use cita_protocol::value::{Cursor as WireCursor, Id, Instant, LocalDate, LocalTime, Money, TimeZone as WireZone};
 use jiff::Timestamp;
@@ -11,7 +13,7 @@ use crate::domain::availability::{MOST_RESOURCES, parse_zone};
 use crate::domain::doctor::{LocalRange, Season};
 use crate::domain::holidays::HolidayCalendar;
 use crate::domain::ids::ResourceId;
-use crate::domain::listing::{SEARCH_WORDS, WORD_LENGTH, words};
+use crate::domain::listing::{Filter, SEARCH_WORDS, WORD_LENGTH, words};
 use crate::domain::profile::{EXPERIENCE_MAX, check_price, photo_url};
 use crate::domain::refusal::{MOST_VIOLATIONS, Refusal, Violation};
 use crate::live::cursor::Cursor;
@@ -128,6 +130,31 @@ impl Fields {
             resources.push(id);
         }
         resources
+    }
+
+    /// Ids, one at least, each of them counted once.
+    pub fn ids(&mut self, pointer: &str, ids: &[Id], most: usize) -> BTreeSet<Uuid> {
+        if ids.is_empty() {
+            self.refuse(pointer, "required", "must not be empty");
+        } else if ids.len() > most {
+            self.refuse(pointer, "too_many", format!("at most {most}"));
+        }
+        let ids = ids.iter().take(most).enumerate();
+        ids.map(|(index, id)| self.id(&format!("{pointer}/{index}"), id)).collect()
+    }
+
+    /// Which doctors are looked for.
+    pub fn doctors(
+        &mut self,
+        text: Option<String>,
+        specialisation: Option<String>,
+        language: Option<String>,
+    ) -> Filter {
+        Filter {
+            words: text.map(|text| self.words("/text", &text)).unwrap_or_default(),
+            specialisation: specialisation.map(|text| self.line("/specialisation", &text, 1, 100)),
+            language: language.map(|tag| self.language("/language", &tag)),
+        }
     }
 
     /// Words to search for.

@@ -1,14 +1,16 @@
 //! The appointments collection: everything that takes a doctor's time, under the index that makes overlap impossible.
 
+mod groups;
 mod holds;
 
+pub use self::groups::SessionChange;
 pub use self::holds::{Confirmed, Holding};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
-use mongodb::bson::{Document, RawDocumentBuf, Uuid, doc};
+use mongodb::bson::{Bson, Document, RawDocumentBuf, Uuid, doc};
 use mongodb::options::{IndexOptions, ReadConcern};
 use mongodb::{ClientSession, Collection};
 
@@ -223,7 +225,7 @@ impl AppointmentStore {
     }
 
     /// Writes the next revision of an appointment from which a person is erased: what they have asked for is no longer
-    /// remembered. What it gives up in days of time off, these take. `false`: somebody was faster.
+    /// remembered. A seat that it gives up is left in `seat`. What is given up in days of time off, these take. `false`: somebody was faster.
     ///
     /// # Errors
     /// `unavailable` when the outcome could not be learnt.
@@ -232,12 +234,13 @@ impl AppointmentStore {
         current: &Stored,
         next: &Appointment,
         person: UserId,
+        seat: Option<SessionChange>,
         heirs: Vec<TimeOffDay>,
     ) -> Result<bool> {
         let keys = without(&current.document.keys, person);
         let document = AppointmentDoc { see: current.document.see, ..AppointmentDoc::from_domain(next, keys) };
-        if !heirs.is_empty() {
-            let changes = Changes::default().document(current.guard(), document).taken(heirs);
+        if seat.is_some() || !heirs.is_empty() {
+            let changes = Changes::default().document(current.guard(), document).left(seat).taken(heirs);
             return Ok(matches!(self.write_together(changes).await?, Together::Done(_)));
         }
         match whole::replace(&self.cluster, &self.collection, &current.guard(), &document).await? {
@@ -248,15 +251,23 @@ impl AppointmentStore {
         }
     }
 
-    /// Whether a patient has been at a doctor's.
+    /// Those of some doctors at whose practice a patient has been.
     ///
     /// # Errors
     /// `unavailable` when the cluster does not answer.
-    pub async fn is_known(&self, doctor: DoctorId, patient: PatientId) -> Result<bool> {
+    pub async fn known_to(&self, patient: PatientId, doctors: &[DoctorId]) -> Result<HashSet<DoctorId>> {
+        let doctors: Vec<Uuid> = doctors.iter().map(|doctor| bson_id(doctor.0)).collect();
         let filter = doc! {
-            "patientId": bson_id(patient.0), "doctorId": bson_id(doctor.0), "status": Status::Fulfilled.as_str(),
+            "patientId": bson_id(patient.0), "doctorId": { "$in": doctors }, "status": Status::Fulfilled.as_str(),
         };
-        Ok(!self.find_all(filter, 1).await?.is_empty())
+        let collection = self.collection.clone();
+        let known = read(&self.cluster, async move { collection.distinct("doctorId", filter).await }).await?;
+        let id = |value: &Bson| match value {
+            Bson::Binary(binary) => binary.to_uuid().ok().map(|id| UserId(uuid_of(id))),
+            _ => None,
+        };
+        let found: Option<HashSet<DoctorId>> = known.iter().map(id).collect();
+        found.ok_or_else(|| Error::Internal("the id of a doctor cannot be read".to_owned()))
     }
 
     /// Every appointment of a person, as a patient or as a doctor, by start, at most `limit`.
@@ -353,7 +364,13 @@ impl AppointmentStore {
     }
 
     async fn find_at(&self, id: AppointmentId, concern: ReadConcern) -> Result<Option<(Stored, Position)>> {
-        let found = whole::find(&self.cluster, &self.collection, bson_id(id.0), concern).await?;
+        let (store, filter) = (self.clone(), doc! { "_id": bson_id(id.0), "kind": { "$exists": false } });
+        let found = read(&self.cluster, async move {
+            let mut session = store.cluster.session().await?;
+            let found = store.collection.find_one(filter).read_concern(concern).session(&mut session).await?;
+            Ok(found.map(|document| (document, reached(&session))))
+        })
+        .await?;
         found.map(|(document, at)| Ok((Stored::new(document)?, at))).transpose()
     }
 

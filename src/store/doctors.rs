@@ -2,7 +2,7 @@
 
 use futures::TryStreamExt as _;
 use mongodb::Collection;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::options::{Hint, IndexOptions};
 
 use super::cluster::Cluster;
@@ -185,6 +185,27 @@ impl DoctorStore {
         })
         .await?;
         documents.into_iter().map(|document| StoredDoctor::new(document).map(|stored| stored.doctor)).collect()
+    }
+
+    /// Ids of approved doctors, the first by name.
+    ///
+    /// # Errors
+    /// `unavailable` when the cluster does not answer.
+    pub async fn listed(&self, which: &Filter, limit: i64) -> Result<Vec<DoctorId>> {
+        let search = Search { which: which.clone(), sort: Sort::Name, after: None, limit };
+        let collection = self.collection.clone_with_type::<RawDocumentBuf>();
+        let found: Vec<RawDocumentBuf> = read(&self.cluster, async move {
+            let found = collection.find(search.filter()).sort(search.order()).limit(search.limit);
+            let found = found.hint(Hint::Name(index_name(search.sort)));
+            found.projection(doc! { "_id": 1 }).await?.try_collect().await
+        })
+        .await?;
+        let id = |document: &RawDocumentBuf| {
+            let id = document.get_binary("_id").ok()?.bytes.try_into().ok()?;
+            Some(UserId(uuid::Uuid::from_bytes(id)))
+        };
+        let ids: Option<Vec<DoctorId>> = found.iter().map(id).collect();
+        ids.ok_or_else(|| Error::Internal("the id of a doctor cannot be read".to_owned()))
     }
 
     /// Approved doctors, at most as many as asked for.

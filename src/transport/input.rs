@@ -129,6 +129,7 @@ fn read(scalar: Option<Scalar>, text: &str) -> Option<Value> {
         None | Some(Scalar::Text) => Some(text.into()),
         Some(Scalar::Integer) => integer(text).map(Value::from),
         Some(Scalar::Boolean) => text.parse::<bool>().ok().map(Value::from),
+        Some(Scalar::Texts) => Some(text.split(',').collect()),
     }
 }
 
@@ -212,6 +213,9 @@ mod tests {
         let query = [("pageSize", "20"), ("status", "booked"), ("after", "1c"), ("user[$ne]", "")];
         let expected = json!({"pageSize": 20, "status": "booked", "after": "1c", "user[$ne]": ""});
         assert_eq!(merged(list, &[], &query, &json!({})), expected);
+        let several =
+            merged(Operation::SlotSearchDoctors, &[], &[("doctorIds", "a,b"), ("serviceIds", "")], &json!({}));
+        assert_eq!(several, json!({"doctorIds": ["a", "b"], "serviceIds": [""]}));
         let update = merged(Operation::DoctorUpdate, &[("id", "d")], &[], &json!({"bio": "x"}));
         assert_eq!(update, json!({"bio": "x", "id": "d"}));
         let archive = Operation::ServiceArchive;

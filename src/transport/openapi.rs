@@ -252,7 +252,13 @@ fn without_null(mut schema: Value) -> Value {
 
 fn parameter(place: &str, name: &str, required: bool, mut schema: Value) -> Value {
     let description = schema.as_object_mut().and_then(|schema| schema.shift_remove("description"));
+    let is_list = schema["type"] == "array" || schema["type"][0] == "array";
     let mut parameter = json!({"name": name, "in": place, "required": required, "schema": schema});
+    if is_list {
+        // With commas between its values.
+        parameter["style"] = json!("form");
+        parameter["explode"] = json!(false);
+    }
     if let Some(description) = description {
         parameter["description"] = description;
     }

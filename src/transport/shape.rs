@@ -21,6 +21,8 @@ pub enum Scalar {
     Text,
     Integer,
     Boolean,
+    /// A list of texts, with commas between them.
+    Texts,
 }
 
 impl Door {
@@ -88,6 +90,8 @@ fn scalar(schema: &Value, definitions: &Map<String, Value>) -> Scalar {
         Scalar::Integer
     } else if is("boolean") {
         Scalar::Boolean
+    } else if is("array") {
+        Scalar::Texts
     } else {
         Scalar::Text
     }
@@ -108,6 +112,7 @@ mod tests {
         assert_eq!(list.field("doctorId"), Some(Scalar::Text));
         assert_eq!(list.field("status"), Some(Scalar::Text));
         assert_eq!(list.field("page_size"), None);
+        assert_eq!(door(Operation::SlotSearchDoctors).field("doctorIds"), Some(Scalar::Texts));
         assert_eq!(door(Operation::ServiceUpdate).field("requiresApproval"), Some(Scalar::Boolean));
         assert!(door(Operation::AppointmentGet).returns_rev);
         assert!(!list.returns_rev);

@@ -254,6 +254,10 @@ impl Cast {
                 json!({ "doctorId": doctor, "serviceId": service, "from": date(1), "to": date(2),
                     "timeZone": "Europe/Madrid" })
             }
+            Operation::SlotSearchDoctors => {
+                json!({ "doctorIds": [doctor, self.other_doctor.id], "serviceIds": [service], "from": date(1), "to": date(2),
+                    "timeZone": "Europe/Madrid" })
+            }
             Operation::SlotExplain => {
                 json!({ "doctorId": doctor, "serviceId": service, "start": self.free_time() })
             }

@@ -48,7 +48,7 @@ impl Office {
         let auth = Arc::new(auth.expect("accounts"));
         let calendars = Arc::new(Calendars::new(Box::new(|_| Box::pin(std::future::ready(Ok(None)))), 1));
         let committed = Arc::new(Committed::default());
-        let slots = Arc::new(Slots::new(calendars.clone(), committed.clone(), Clock));
+        let slots = Arc::new(Slots::new(store.clone(), calendars.clone(), committed.clone(), Clock));
         let releases = Releases::new(store.clone(), calendars, committed.clone());
         let (outbox, mails) = mpsc::channel(100);
         let calendar = Arc::new(Doctors::new(doctors.clone(), store.clone(), slots, committed, releases, true, Clock));

@@ -109,6 +109,9 @@ pub fn request(operation: Operation, data: &Value) -> (String, String, Option<Va
 }
 
 fn plain(value: &Value) -> String {
+    if let Some(list) = value.as_array() {
+        return list.iter().map(plain).collect::<Vec<_>>().join(",");
+    }
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 

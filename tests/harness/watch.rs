@@ -18,6 +18,8 @@ pub struct View {
     pub snapshots: usize,
     pub resets: usize,
     pub changes: usize,
+    /// Of slots: the zone that was told last.
+    pub zone: String,
 }
 
 impl View {
@@ -32,6 +34,11 @@ impl View {
         }
         if frame.data["topic"] != topic {
             return false;
+        }
+        if frame.kind != "reset" {
+            let zone = frame.data["timeZone"].as_str();
+            assert_eq!(zone.is_some(), topic.contains("/slots/"), "times are told with their zone");
+            self.zone = zone.unwrap_or_default().to_owned();
         }
         match frame.kind.as_str() {
             "reset" => {

@@ -116,7 +116,7 @@ async fn other_hours_are_seen_as_other_slots() {
     hours["timeZone"] = json!("Europe/Madrid");
     connection.request("availability.set", &hours, Some(key())).await.unwrap();
     visitor.until(|view| view.resets == 1 && view.snapshots == 2).await;
-    assert_eq!(visitor.view.items.len(), 4);
+    assert_eq!((visitor.view.items.len(), visitor.view.zone.as_str()), (4, "Europe/Madrid"));
 
     let archive = json!({ "doctorId": practice.doctor.id, "id": practice.service });
     connection.request("service.archive", archive, Some(key())).await.unwrap();

@@ -17,6 +17,9 @@ impl Model {
         let (doctor, service, _) = asked.slot;
         let Deed::Search { day, days, .. } = asked.deed else { return refuse(NOT_FOUND) };
         let mut slots = Vec::new();
+        let is_for = |who: usize| self.is_practice(who, doctor) || self.is_for(asked.slot, Some(self.id_of(who)));
+        // Of a service that is not for them, nobody is shown anything.
+        let days = if who.is_none_or(is_for) { days } else { 0 };
         for after in 0..days {
             let date = self.date(doctor, day) + after.days();
             for slot in self.offered(doctor, service, date) {
@@ -31,11 +34,15 @@ impl Model {
                     Standing::Held(_) if is_own() => "held",
                     Standing::Held(_) | Standing::Taken => continue,
                 };
-                if self.is_in_time(doctor, service, slot.start, now) {
-                    slots.push(
-                        json!({ "start": slot.start.to_string(), "end": slot.end.to_string(), "status": status }),
-                    );
+                if !self.is_in_time(doctor, service, slot.start, now) {
+                    continue;
                 }
+                let mut wire =
+                    json!({ "start": slot.start.to_string(), "end": slot.end.to_string(), "status": status });
+                if who.is_some_and(|who| self.is_busy(Some(self.id_of(who)), slot.start, slot.end)) {
+                    wire["conflict"] = json!(true);
+                }
+                slots.push(wire);
             }
         }
         Ok(told(json!({ "timeZone": self.doctors[doctor].zone.iana_name(), "slots": slots })))
@@ -136,7 +143,8 @@ impl Model {
         let mut items = Vec::new();
         for entry in one.history.iter().filter(|entry| doctor || entry.action != "noted") {
             let mut wire = json!({ "rev": entry.rev, "at": super::state::ANY, "action": entry.action,
-                "by": self.id_of(entry.by), "start": entry.start.to_string() });
+                "by": self.id_of(entry.by), "start": entry.start.to_string(),
+                "timeZone": self.doctors[one.doctor].zone.iana_name() });
             if let Some(rule) = entry.exception.filter(|_| practice) {
                 wire["override"] = json!({ "rule": rule, "reason": "Urgencia" });
             }

@@ -233,6 +233,7 @@ mod tests {
             end: start.into(),
             status,
             held_until: None,
+            seats_left: None,
             bookable_from: start.into(),
             bookable_until: start.into(),
         }
@@ -243,11 +244,16 @@ mod tests {
     }
 
     fn part(items: Vec<LiveSlot>, more: bool) -> Snapshot<LiveSlot> {
-        Snapshot { topic: "t".into(), items, more }
+        Snapshot { topic: "t".into(), time_zone: None, items, more }
     }
 
     fn change(upserted: Vec<LiveSlot>, removed: &[&str]) -> Change<LiveSlot> {
-        Change { topic: "t".into(), upserted, removed: removed.iter().map(|key| (*key).to_owned()).collect() }
+        Change {
+            topic: "t".into(),
+            time_zone: None,
+            upserted,
+            removed: removed.iter().map(|key| (*key).to_owned()).collect(),
+        }
     }
 
     fn cursor(text: &str) -> Option<Cursor> {
@@ -381,7 +387,7 @@ mod tests {
             updated_at: "0".into(),
             expires_at: None,
         };
-        let upsert = |item| Change { topic: "t".into(), upserted: vec![item], removed: Vec::new() };
+        let upsert = |item| Change { topic: "t".into(), time_zone: None, upserted: vec![item], removed: Vec::new() };
         let mut model = Model::default();
         model.change(upsert(appointment(2, "new")));
         assert_eq!(model.change(upsert(appointment(1, "old"))), []);

@@ -50,7 +50,7 @@ impl Hub {
     pub(super) fn push_slots(&self, state: &mut State, before: Vec<(DoctorId, Before)>, at: Position) {
         for (doctor, before) in before {
             let Some(groups) = state.slots.get_mut(&doctor) else { continue };
-            let (zone, slots, after) = match (before, self.calendars.kept(doctor)) {
+            let (zone, slots, calendar) = match (before, self.calendars.kept(doctor)) {
                 (Before::Slots { zone, slots }, Some(after)) => (zone, slots, after),
                 // It was dropped and read again while they watched, and had this change before they were told of it.
                 (Before::ReadAgain, _) => {
@@ -64,13 +64,13 @@ impl Hub {
                     continue;
                 }
             };
-            let other_zone = zone != after.doctor.zone_name();
+            let other_zone = zone != calendar.doctor.zone_name();
             for (view, before) in slots {
-                let (Some(group), after) = (groups.get(&view), free(&after, view.0, view.1)) else { continue };
+                let (Some(group), after) = (groups.get(&view), free(&calendar, view.0, view.1)) else { continue };
                 if other_zone {
-                    self.push_reset(group, after, at);
+                    self.push_reset(group, &project::snapshot(&calendar, after.unwrap_or_default()), at);
                 } else {
-                    self.push(group, &project::difference(before, after), at);
+                    self.push(group, &project::difference(&zone, before, after), at);
                 }
             }
         }

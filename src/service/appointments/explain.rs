@@ -6,14 +6,12 @@ use super::Appointments;
 use super::terms::permits;
 use crate::domain::access::{self, Object};
 use crate::domain::account::Viewer;
-use crate::domain::appointment::Status;
 use crate::domain::doctor::Service;
 use crate::domain::ids::{AppointmentId, DoctorId, ServiceId};
 use crate::domain::refusal::Refusal;
 use crate::domain::slots::{self as rules, Rule};
 use crate::domain::tick::Tick;
 use crate::error::Result;
-use crate::store::appointments::Query;
 use crate::views::calendar::{Calendar, Occupancy};
 
 /// What is against a time.
@@ -47,56 +45,37 @@ impl Appointments {
             Explained { time_zone: calendar.doctor.zone_name().to_owned(), refusal: None, taken_by: Vec::new() };
         // What somebody holds themselves, they can book.
         let own = viewer.identity().ok().and_then(|identity| calendar.hold_of(identity.user, service, start));
-        let asked_at = own.map_or(self.clock.now(), |hold| hold.created_at);
+        let asked_at = own.map_or(self.clock.now(), |hold| hold.since);
         let tick = match permits(&calendar.doctor, offered, start, false, asked_at) {
             Ok((tick, _)) => tick,
             Err(refusal) => return Ok(Explained { refusal: Some(refusal), ..explained }),
         };
         let is_practice =
             access::authorise(access::CALENDAR_TOPIC, viewer, Object::of_calendar(&calendar.doctor)).is_ok();
-        // The practice asks for others.
-        if !is_practice && !self.takes_viewer(viewer, doctor, offered).await? {
+        if !self.slots.is_for(viewer, &calendar, offered).await? {
             return Ok(Explained { refusal: Some(Refusal::SlotUnavailable { rule: Rule::Patients }), ..explained });
         }
+        let session = calendar.session_at(offered, tick);
         if own.is_none()
+            && session.is_none()
             && let Err(rule) = within_limits(&calendar, offered, tick)
         {
             return Ok(Explained { refusal: Some(Refusal::SlotUnavailable { rule }), ..explained });
         }
-        let takers = if own.is_some() { Vec::new() } else { calendar.takers(offered.footprint(tick)) };
+        let has_seats = session.is_some_and(|session| session.left(offered.terms.capacity) > 0);
+        let is_there = own.is_some() || has_seats;
+        let takers = if is_there { Vec::new() } else { calendar.takers(offered.footprint(tick)) };
         if !takers.is_empty() {
             explained.refusal = Some(Refusal::SlotTaken { alternatives: Vec::new() });
             if is_practice {
                 explained.taken_by = takers;
             }
-        } else if self.is_busy(viewer, tick, offered).await? {
+        } else if self.slots.is_busy(viewer, tick, offered).await? {
             explained.refusal = Some(Refusal::PatientBusy);
-        } else if calendar.in_use_from(offered, tick) != Occupancy::Free {
+        } else if session.is_none() && calendar.in_use_from(offered, tick) != Occupancy::Free {
             explained.refusal = Some(Refusal::SlotUnavailable { rule: Rule::Resource });
         }
         Ok(explained)
-    }
-
-    /// Whether a service is for the viewer; for all that is known, if they are not known.
-    async fn takes_viewer(&self, viewer: &Viewer, doctor: DoctorId, service: &Service) -> Result<bool> {
-        match viewer.identity() {
-            Ok(identity) => self.takes(doctor, service, Some(identity.user)).await,
-            Err(_) => Ok(true),
-        }
-    }
-
-    /// Whether the viewer has another appointment then.
-    async fn is_busy(&self, viewer: &Viewer, start: Tick, service: &Service) -> Result<bool> {
-        let Ok(identity) = viewer.identity() else { return Ok(false) };
-        let query = Query {
-            patient: Some(identity.user),
-            ends_after: Some(start.instant()),
-            starts_before: Some(start.plus_minutes(service.duration_minutes).instant()),
-            ..Query::default()
-        };
-        let found = self.store.list(&query).await?;
-        let takes_their_time = |status| status != Status::Held;
-        Ok(found.iter().any(|other| takes_their_time(other.status) && !other.claims.is_empty()))
     }
 }
 

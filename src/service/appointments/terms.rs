@@ -50,9 +50,9 @@ impl Appointments {
         let is_known = match (service.terms.patients, patient) {
             (Patients::Any, _) => return Ok(true),
             (_, None) => false,
-            (_, Some(patient)) => self.store.is_known(doctor, patient).await?,
+            (_, Some(patient)) => !self.store.known_to(patient, &[doctor]).await?.is_empty(),
         };
-        Ok(is_known == (service.terms.patients == Patients::Known))
+        Ok(service.terms.patients.include(is_known))
     }
 }
 

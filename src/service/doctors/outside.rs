@@ -8,7 +8,7 @@ use crate::domain::appointment::{Action, Appointment};
 use crate::domain::change::Position;
 use crate::domain::entry::Entry;
 use crate::domain::ids::{AppointmentId, DoctorId};
-use crate::domain::outside::{is_task, rule_against};
+use crate::domain::outside::{is_task, rule_against, rule_against_time};
 use crate::domain::slots::Rule;
 use crate::error::ClusterName;
 use crate::error::{Error, Outcome, Result};
@@ -22,8 +22,10 @@ const MOST: usize = 100;
 const MOST_LOOKED_AT: usize = 300;
 
 /// Tasks by start.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Outside {
+    /// The doctor's zone.
+    pub time_zone: String,
     pub tasks: Vec<Task>,
     /// There are others.
     pub more: bool,
@@ -62,8 +64,9 @@ impl Doctors {
         let calendar = self.slots.calendar(viewer, id).await?;
         let now = self.clock.now();
         let against = against(&calendar, now);
+        let time_zone = calendar.doctor.zone_name().to_owned();
         if against.is_empty() {
-            return Ok(Outside::default());
+            return Ok(Outside { time_zone, tasks: Vec::new(), more: false });
         }
         let ids: Vec<AppointmentId> = against.iter().take(MOST_LOOKED_AT).map(|(_, id, _)| *id).collect();
         // What the feed tells of an appointment lacks its history, which says what was meant to be an exception.
@@ -75,22 +78,34 @@ impl Doctors {
                 continue;
             };
             if tasks.len() == MOST {
-                return Ok(Outside { tasks, more: true });
+                return Ok(Outside { time_zone, tasks, more: true });
             }
             let service = calendar.doctor.service(appointment.service_id);
             let alternatives = service.map(|service| rebookings(&calendar, service, appointment.start, now));
             tasks.push(Task { rule, alternatives: alternatives.unwrap_or_default(), appointment });
         }
-        Ok(Outside { tasks, more: against.len() > MOST_LOOKED_AT })
+        Ok(Outside { time_zone, tasks, more: against.len() > MOST_LOOKED_AT })
     }
 }
 
 /// What the calendar has outside of the rules, by start.
 fn against(calendar: &Calendar, now: Timestamp) -> Vec<(Timestamp, AppointmentId, Rule)> {
-    let appointments = calendar.entries().filter_map(Entry::appointment).filter(|one| is_task(one, now));
-    let outside =
-        appointments.filter_map(|one| rule_against(&calendar.doctor, one).map(|rule| (one.start, one.id, rule)));
-    let mut found: Vec<_> = outside.collect();
+    let mut found = Vec::new();
+    for entry in calendar.entries() {
+        match entry {
+            Entry::Appointment(one) if is_task(one, now) => {
+                found.extend(rule_against(&calendar.doctor, one).map(|rule| (one.start, one.id, rule)));
+            }
+            Entry::Group(session) if session.start > now => {
+                let rule = rule_against_time(&calendar.doctor, (session.start, session.end));
+                let seats = session.seats.iter();
+                found.extend(
+                    rule.into_iter().flat_map(|rule| seats.clone().map(move |seat| (session.start, seat.of, rule))),
+                );
+            }
+            Entry::Appointment(_) | Entry::Group(_) | Entry::TimeOff(_) => {}
+        }
+    }
     found.sort_by_key(|(start, id, _)| (*start, *id));
     found
 }

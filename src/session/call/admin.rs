@@ -127,9 +127,9 @@ impl Call<'_> {
         let id = AppointmentId(fields.id("/id", &input.id));
         fields.finish()?;
         self.wait(input.after.as_ref()).await?;
-        let found = self.services.appointments.history(self.viewer, id).await?;
+        let (zone, found) = self.services.appointments.history(self.viewer, id).await?;
         let (own, all) = (self.viewer.user(), self.sees_sessions());
-        let items = found.iter().map(|entry| convert::appointment_event(own, all, entry)).collect();
+        let items = found.iter().map(|entry| convert::appointment_event(own, all, &zone, entry)).collect();
         Ok(read(&Page { items, next_page_token: None }))
     }
 

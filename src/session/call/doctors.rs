@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{Answered, Call, Failed, page, read};
 use crate::domain::doctor::{Availability, Doctor};
 use crate::domain::ids::{DoctorId, UserId};
-use crate::domain::listing::{Filter, Sort, sort_key};
+use crate::domain::listing::{Sort, sort_key};
 use crate::domain::profile::QUALIFICATIONS;
 use crate::service::doctors::ProfileChange;
 use crate::session::convert;
@@ -29,16 +29,12 @@ impl Call<'_> {
         let mut fields = Fields::default();
         let limit = fields.page_size(input.page_size);
         let sort = convert::sort_of(input.sort.unwrap_or_default());
-        let which = Filter {
-            words: input.text.map(|text| fields.words("/text", &text)).unwrap_or_default(),
-            specialisation: input.specialisation.map(|text| fields.line("/specialisation", &text, 1, 100)),
-            language: input.language.map(|tag| fields.language("/language", &tag)),
-        };
+        let which = fields.doctors(input.text, input.specialisation, input.language);
         let Some(sort) = sort else {
             let after = fields.page_token(input.page_token.as_ref(), first_token);
             fields.finish()?;
             self.wait(input.after.as_ref()).await?;
-            let found = self.services.doctors.search_available(self.viewer, which, after, limit + 1).await?;
+            let found = self.services.doctors.search_available(self.viewer, &which, after, limit + 1).await?;
             return Ok(page(found, limit, convert::available_doctor, |(doctor, first)| {
                 let start = first.map_or(i64::MAX, |first| first.start.as_millisecond());
                 format!("{start}_{}", doctor.id)

@@ -173,6 +173,7 @@ async fn carry_out(services: &Services, viewer: &Viewer, request: Request<'_>) -
             Operation::HolidayCalendarList => call.holiday_calendars().await,
             Operation::HolidayCalendarGet => call.holidays().await,
             Operation::SlotSearch => call.slot_search().await,
+            Operation::SlotSearchDoctors => call.slot_search_doctors().await,
             Operation::SlotExplain => call.slot_explain().await,
             Operation::SlotHold => call.hold().await,
             Operation::HoldRelease => call.release().await,

@@ -1,13 +1,23 @@
 //! Free time: from the wire to the services and back.
 
-use cita_protocol::slot::{SlotExplainReply, SlotExplainRequest, SlotSearchReply, SlotSearchRequest};
-use cita_protocol::value::TimeZone;
+use cita_protocol::slot::{
+    DoctorSlotSearchRequest, SlotExplainReply, SlotExplainRequest, SlotSearchReply, SlotSearchRequest,
+};
+use cita_protocol::value::{Page, TimeZone};
+use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::{Answered, Call, read};
 use crate::domain::ids::{ServiceId, UserId};
-use crate::service::slots::{self, LONGEST_WINDOW_DAYS};
+use crate::service::doctors::Whose;
+use crate::service::slots::{self, Key, LONGEST_WINDOW_DAYS, Wanted};
 use crate::session::convert;
 use crate::session::parse::Fields;
+
+/// Most doctors of a search that names them.
+const MOST_DOCTORS: usize = 50;
+/// Most services of a search that names them.
+const MOST_SERVICES: usize = 100;
 
 impl Call<'_> {
     pub(super) async fn slot_search(&self) -> Answered {
@@ -23,6 +33,34 @@ impl Call<'_> {
         let (zone, found) = self.services.slots.search(self.viewer, doctor, service, &dates).await?;
         let time_zone = input.time_zone.unwrap_or(TimeZone(zone));
         Ok(read(&SlotSearchReply { time_zone, slots: found.iter().map(convert::slot).collect() }))
+    }
+
+    pub(super) async fn slot_search_doctors(&self) -> Answered {
+        let input: DoctorSlotSearchRequest = self.input()?;
+        let mut fields = Fields::default();
+        let is_filtered = input.text.is_some() || input.specialisation.is_some() || input.language.is_some();
+        if input.doctor_ids.is_some() && is_filtered {
+            fields.refuse("/doctorIds", "invalid", "either doctors by id, or whoever fits");
+        }
+        let whose = match &input.doctor_ids {
+            Some(ids) => Whose::Named(fields.ids("/doctorIds", ids, MOST_DOCTORS).into_iter().map(UserId).collect()),
+            None => Whose::Listed(fields.doctors(input.text, input.specialisation, input.language)),
+        };
+        let services = input.service_ids.map(|ids| fields.ids("/serviceIds", &ids, MOST_SERVICES));
+        let words = input.service.map(|text| fields.words("/service", &text)).unwrap_or_default();
+        let (from, to) = (fields.date("/from", &input.from), fields.date("/to", &input.to));
+        let zone = input.time_zone.map(|zone| fields.zone("/timeZone", &zone));
+        let limit = fields.page_size(input.page_size);
+        let after = fields.page_token(input.page_token.as_ref(), slot_key);
+        fields.finish()?;
+        slots::dates(from, to, LONGEST_WINDOW_DAYS)?;
+        self.wait(input.after.as_ref()).await?;
+        let services = services.map(|ids| ids.into_iter().map(ServiceId).collect());
+        let limit = usize::try_from(limit).unwrap_or_default();
+        let wanted = Wanted { services, words, from, to, zone, after, limit };
+        let found = self.services.doctors.search_slots(self.viewer, &whose, &wanted).await?;
+        let items = found.times.iter().map(convert::doctor_slot).collect();
+        Ok(read(&Page { items, next_page_token: found.more.map(slot_token) }))
     }
 
     pub(super) async fn slot_explain(&self) -> Answered {
@@ -44,4 +82,16 @@ impl Call<'_> {
             taken_by: explained.taken_by.iter().map(|taken| convert::id(taken.0)).collect(),
         }))
     }
+}
+
+/// Where a page of times ended: the last one's start in seconds, doctor and service.
+fn slot_token((start, doctor, service): Key) -> String {
+    format!("{}_{doctor}_{service}", start.as_second())
+}
+
+fn slot_key(token: &str) -> Option<Key> {
+    let mut parts = token.splitn(3, '_');
+    let start = Timestamp::from_second(parts.next()?.parse().ok()?).ok()?;
+    let (doctor, service) = (Uuid::try_parse(parts.next()?).ok()?, Uuid::try_parse(parts.next()?).ok()?);
+    Some((start, UserId(doctor), ServiceId(service)))
 }

@@ -3,7 +3,7 @@
 use cita_protocol::admin::{Account as WireAccount, AuditEntry, AuditOutcome, HistoryEntry, OverriddenRule};
 use cita_protocol::auth::Role as WireRole;
 use cita_protocol::doctor::{Approval as WireApproval, Doctor as WireDoctor};
-use cita_protocol::value::Id;
+use cita_protocol::value::{Id, TimeZone};
 
 use super::{doctor, id, instant, role};
 use crate::domain::access::{self, Object};
@@ -77,7 +77,12 @@ pub fn audit_entry(entry: &Entry) -> AuditEntry {
 }
 
 /// `all`: also the sessions of others.
-pub fn appointment_event(own: Option<UserId>, all: bool, entry: &appointment::HistoryEntry) -> HistoryEntry {
+pub fn appointment_event(
+    own: Option<UserId>,
+    all: bool,
+    zone: &str,
+    entry: &appointment::HistoryEntry,
+) -> HistoryEntry {
     HistoryEntry {
         rev: entry.rev,
         at: instant(entry.at),
@@ -85,6 +90,7 @@ pub fn appointment_event(own: Option<UserId>, all: bool, entry: &appointment::Hi
         by: id(entry.by.user.0),
         session: session_of(own, all, entry.by).map(|session| id(session.0)),
         start: Some(instant(entry.start)),
+        time_zone: Some(TimeZone(zone.to_owned())),
         r#override: entry
             .overridden
             .as_ref()
@@ -101,6 +107,7 @@ pub fn doctor_event(own: Option<UserId>, all: bool, entry: &doctors::HistoryEntr
         by: id(entry.by.user.0),
         session: session_of(own, all, entry.by).map(|session| id(session.0)),
         start: None,
+        time_zone: None,
         r#override: None,
     }
 }

@@ -112,7 +112,11 @@ pub fn keep_of(kept: KeptOfAppointments) -> Keep {
 }
 
 pub fn outside(outside: &Outside) -> OutsideList {
-    OutsideList { items: outside.tasks.iter().map(task).collect(), more: outside.more }
+    OutsideList {
+        time_zone: TimeZone(outside.time_zone.clone()),
+        items: outside.tasks.iter().map(task).collect(),
+        more: outside.more,
+    }
 }
 
 /// The same, within the answer to what left them outside.
