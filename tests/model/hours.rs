@@ -371,10 +371,7 @@ impl Model {
             }
         }
         tasks.sort_by_key(|(one, _)| (one.start, one.id.clone()));
-        let task = |(one, rule): &(&Appointment, &str)| {
-            json!({ "appointment": *one.wire, "rule": rule, "alternatives": super::state::ANY,
-                "timeZone": self.doctors[doctor].zone.iana_name() })
-        };
+        let task = |(one, rule): &(&Appointment, &str)| json!({ "appointment": *one.wire, "rule": rule, "alternatives": super::state::ANY });
         Value::Array(tasks.iter().map(task).collect())
     }
 }

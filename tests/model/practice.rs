@@ -141,7 +141,8 @@ impl Model {
         if !self.is_practice(who, doctor) {
             return refuse(FORBIDDEN);
         }
-        Ok(told(json!({ "items": self.outside(doctor, now) })))
+        let zone = self.doctors[doctor].zone.iana_name();
+        Ok(told(json!({ "timeZone": zone, "items": self.outside(doctor, now) })))
     }
 
     pub fn write_review(&self, asked: &Asked, who: usize) -> Judged {
