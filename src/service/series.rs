@@ -14,7 +14,7 @@ use super::request::{self, Done};
 use super::slots;
 use crate::domain::access::{self, Object};
 use crate::domain::account::{Identity, Viewer};
-use crate::domain::appointment::{Appointment, Booking, PartOf};
+use crate::domain::appointment::{Appointment, Booking, PartOf, Status};
 use crate::domain::change::Position;
 use crate::domain::doctor::Service;
 use crate::domain::entry::Quota;
@@ -384,7 +384,12 @@ impl SeriesOfAppointments {
             && let Some(first) = affected.first()
             && !self.appointments.is_practice(viewer, first.doctor_id).await?
         {
-            affected.iter().try_for_each(|one| one.before_cutoff(minutes, now))?;
+            // As with a single one, a request can be taken back at any time.
+            let is_bound = |one: &&&Appointment| match change {
+                Change::Cancel { .. } => one.status != Status::Pending,
+                Change::Reschedule { .. } => true,
+            };
+            affected.iter().filter(is_bound).try_for_each(|one| one.before_cutoff(minutes, now))?;
         }
         Ok(())
     }

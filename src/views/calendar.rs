@@ -1,6 +1,7 @@
 //! One doctor's calendar: the rules, and which ticks are taken by what.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound::{Excluded, Included};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -282,20 +283,32 @@ impl Calendar {
         for (limit, rule) in limits(service, date) {
             let period = limit.first().map(|quota| quota.period);
             let kept = own.iter().copied().find(|quota| quota.service == service.id && Some(quota.period) == period);
-            let mut left = limit.into_iter().filter(&is_left);
-            places.push(kept.or_else(|| left.next()).ok_or(rule)?);
+            let beyond = self.beyond(&limit).filter(|quota| !is_left(quota)).count();
+            let left: Vec<Quota> = limit.into_iter().filter(&is_left).take(beyond + 1).collect();
+            let first = left.first().copied().filter(|_| left.len() > beyond);
+            places.push(kept.or(first).ok_or(rule)?);
         }
         Ok(places)
     }
 
-    /// What keeps further sessions of a service from a date: where places are only held, the first of them that ends makes way.
+    /// The places that are taken beyond those of a limit: of when it was higher. They count as well.
+    fn beyond(&self, limit: &[Quota]) -> impl Iterator<Item = &Quota> {
+        let last = limit.last().copied();
+        let range = last.map(|last| (Excluded(last), Included(Quota { number: u32::MAX, ..last })));
+        range.into_iter().flat_map(|range| self.quotas.range(range)).map(|(quota, _)| quota)
+    }
+
+    /// What keeps further sessions of a service from a date: where enough of the places are only held, the one among them whose
+    /// end makes way.
     fn within_limits(&self, service: &Service, date: Date) -> Occupancy {
         let occupancy = limits(service, date).into_iter().map(|(limit, _)| {
-            let owners: Option<Vec<AppointmentId>> =
-                limit.iter().map(|quota| self.quotas.get(quota).copied()).collect();
-            let Some(owners) = owners else { return Occupancy::Free };
-            let ends = owners.into_iter().filter_map(|id| self.held_until(id));
-            ends.min().map_or(Occupancy::Taken, Occupancy::Held)
+            let taken: Vec<&Quota> =
+                limit.iter().filter(|quota| self.has_place(quota)).chain(self.beyond(&limit)).collect();
+            let Some(over) = taken.len().checked_sub(limit.len()) else { return Occupancy::Free };
+            let owners = taken.into_iter().filter_map(|quota| self.quotas.get(quota).copied());
+            let mut ends: Vec<Timestamp> = owners.filter_map(|id| self.held_until(id)).collect();
+            ends.sort_unstable();
+            ends.get(over).map_or(Occupancy::Taken, |end| Occupancy::Held(*end))
         });
         occupancy.fold(Occupancy::Free, Occupancy::and)
     }

@@ -73,8 +73,17 @@ async fn nothing_is_offered_within_and_what_was_booked_is_told() {
     let mut exception = booking.clone();
     exception["patientId"] = json!(patient.id);
     exception["override"] = json!({ "reason": "Urgencia" });
-    let refused = ask(&clinic, &practice.doctor, "appointment.book", exception).await.unwrap_err();
+    let refused = ask(&clinic, &practice.doctor, "appointment.book", exception.clone()).await.unwrap_err();
     assert_eq!(refused.rule.as_deref(), Some("time_off"));
+    // Whatever else is against it.
+    exception["start"] = json!(at(&date(3), "20:00"));
+    let refused = ask(&clinic, &practice.doctor, "appointment.book", exception.clone()).await.unwrap_err();
+    assert_eq!(refused.rule.as_deref(), Some("time_off"), "out of hours as well");
+    let strict = json!({ "doctorId": practice.doctor.id, "name": "Con aviso", "durationMinutes": 30, "minNoticeMinutes": 14_400 });
+    let strict = ask(&clinic, &practice.doctor, "service.create", strict).await.unwrap();
+    exception["serviceId"] = strict["id"].clone();
+    let refused = ask(&clinic, &practice.doctor, "appointment.book", exception).await.unwrap_err();
+    assert_eq!(refused.rule.as_deref(), Some("time_off"), "too late as well");
 
     let id = text(&made.data, "id");
     let stale = json!({ "doctorId": practice.doctor.id, "id": id, "rev": 7 });

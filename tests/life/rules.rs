@@ -125,3 +125,25 @@ async fn an_override_goes_beyond_a_limit() {
         assert_eq!(told["items"][entry]["override"], json!({ "rule": "daily_limit", "reason": reason }));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_that_was_higher_counts_what_is_there() {
+    let cast = Cast::meet().await;
+    let (clinic, staff, doctor) = (&cast.clinic, &cast.staff, &cast.practice.doctor);
+    let limited = service(&cast, json!({ "dailyLimit": 3 })).await;
+    let at_time = |time: &str| booking(&cast, &limited, &at(&date(9), time), &cast.patient);
+    let book = async |time: &str| text(&ask(clinic, staff, "appointment.book", at_time(time)).await.unwrap(), "id");
+    let (first, second, third) = (book("09:00").await, book("10:00").await, book("11:00").await);
+    let lower = json!({ "doctorId": doctor.id, "id": limited, "dailyLimit": 1 });
+    ask(clinic, doctor, "service.update", lower).await.unwrap();
+    let day = json!({ "doctorId": doctor.id, "serviceId": limited, "from": date(9), "to": date(9) });
+    let reached = (ErrorCode::SlotUnavailable, Some("daily_limit".to_owned()));
+    for gone in [&first, &third] {
+        ask(clinic, staff, "appointment.cancel", json!({ "id": gone })).await.unwrap();
+        let found = ask(clinic, staff, "slot.search", day.clone()).await.unwrap();
+        assert_eq!(found["slots"], json!([]), "there is one at least");
+        assert_eq!(why(ask(clinic, staff, "appointment.book", at_time("14:00")).await), reached);
+    }
+    ask(clinic, staff, "appointment.cancel", json!({ "id": second })).await.unwrap();
+    ask(clinic, staff, "appointment.book", at_time("14:00")).await.expect("the one that there may be");
+}

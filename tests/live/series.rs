@@ -473,6 +473,9 @@ async fn the_terms_of_a_service_hold_for_all_of_a_series() {
     let booked = book(&mine, &data).await.unwrap();
     assert!(booked["appointments"].as_array().unwrap().iter().all(|one| one["status"] == "pending"));
 
+    for one in ids(&booked) {
+        doctor.request("appointment.approve", json!({ "id": one }), Some(key())).await.unwrap();
+    }
     // The first of them is too near for the patient, not for the practice.
     let cancel = json!({ "id": booked["id"] });
     let late = mine.request("series.cancel", &cancel, Some(key())).await.map(|reply| reply.data);
@@ -483,4 +486,12 @@ async fn the_terms_of_a_service_hold_for_all_of_a_series() {
     assert_eq!(ids(&ended).len(), 1);
     let rest = doctor.request("series.cancel", &cancel, Some(key())).await.unwrap().data;
     assert_eq!(ids(&rest).len(), 2);
+
+    // What nobody has answered can be taken back at any time, and not be moved.
+    let asked_for = book(&mine, &data).await.unwrap();
+    let later = json!({ "id": asked_for["id"], "start": at(&date(9), "09:00") });
+    let late = problem(mine.request("series.reschedule", &later, Some(key())).await.map(|reply| reply.data));
+    assert_eq!((late.code, late.rule.as_deref()), (ErrorCode::IllegalTransition, Some("cutoff")));
+    let back = json!({ "id": asked_for["id"] });
+    assert_eq!(ids(&mine.request("series.cancel", &back, Some(key())).await.unwrap().data).len(), 3);
 }

@@ -1,0 +1,390 @@
+//! The rules of the model: what doctors may change them to, and what they say of a time. Naive, and of its own.
+//!
+//! Zones whose clocks change are not among those that are used: that is tested where zones are. No date of the scripts lies near six
+//! days ahead, where notice, horizon and cut-offs of six days end, so that it does not matter how fast a script runs.
+
+use jiff::civil::{Date, Time};
+use jiff::{SignedDuration, Timestamp, ToSpan as _};
+use serde_json::{Value, json};
+
+use super::state::{Appointment, Hours, Model, Range, Service};
+
+/// The dates that scripts use, in days from their beginning.
+pub const DAYS: [i64; 6] = [2, 3, 4, 8, 9, 10];
+/// How many hours there are to choose from.
+pub const HOURS: usize = 8;
+/// How many changes of a service.
+pub const CHANGES: usize = 25;
+/// How many stretches of a day to be off.
+pub const PARTS: usize = 5;
+
+const SIX_DAYS: i64 = 6 * 24 * 60;
+
+/// What has a time, as slots show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Free,
+    Held(Timestamp),
+    Taken,
+}
+
+impl Standing {
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Taken, _) | (_, Self::Taken) => Self::Taken,
+            (Self::Free, other) | (other, Self::Free) => other,
+            (Self::Held(one), Self::Held(two)) => Self::Held(one.max(two)),
+        }
+    }
+}
+
+/// A time that is offered.
+#[derive(Clone, Copy, Debug)]
+pub struct Offered {
+    pub start: Timestamp,
+    pub end: Timestamp,
+    pub standing: Standing,
+}
+
+pub fn minutes(minutes: i64) -> SignedDuration {
+    SignedDuration::from_mins(minutes)
+}
+
+fn time(hour: i8, minute: i8) -> Time {
+    Time::constant(hour, minute, 0, 0)
+}
+
+fn every_day(ranges: &[Range]) -> Vec<Vec<Range>> {
+    vec![ranges.to_vec(); 7]
+}
+
+/// The hours that a doctor may choose.
+pub fn hours(number: usize, rev: u32, today: Date) -> Hours {
+    let day = |day: usize| today + DAYS[day].days();
+    let ordinary = Hours {
+        rev,
+        weekly: every_day(&[(time(8, 0), time(12, 0))]),
+        overrides: Vec::new(),
+        seasons: Vec::new(),
+        holidays: false,
+    };
+    match number % HOURS {
+        1 => {
+            let weekly = every_day(&[(time(8, 0), time(9, 30)), (time(10, 0), time(12, 0))]);
+            Hours { weekly, ..ordinary }
+        }
+        2 => Hours { overrides: vec![(day(0), Vec::new())], ..ordinary },
+        3 => Hours { overrides: vec![(day(3), vec![(time(10, 0), time(13, 0))])], ..ordinary },
+        4 => Hours { seasons: vec![(day(3), day(4), every_day(&[(time(8, 0), time(10, 0))]))], ..ordinary },
+        5 => Hours { holidays: true, ..ordinary },
+        _ => ordinary,
+    }
+}
+
+/// The fields of a change of a service.
+pub fn change(number: usize, rooms: &[String]) -> Value {
+    match number % CHANGES {
+        0 => json!({ "durationMinutes": 15 }),
+        1 => json!({ "durationMinutes": 30 }),
+        2 => json!({ "durationMinutes": 45, "stepMinutes": 15 }),
+        3 => json!({ "stepMinutes": 30 }),
+        4 => json!({ "bufferBeforeMinutes": 15 }),
+        5 => json!({ "bufferBeforeMinutes": 0, "bufferAfterMinutes": 0 }),
+        6 => json!({ "bufferAfterMinutes": 10 }),
+        7 => json!({ "minNoticeMinutes": SIX_DAYS }),
+        8 => json!({ "horizonDays": 6 }),
+        9..12 => json!({ "horizonDays": 366, "minNoticeMinutes": 0 }),
+        12 => json!({ "dailyLimit": 1 }),
+        13 => json!({ "dailyLimit": 3 }),
+        14 => json!({ "weeklyLimit": 4 }),
+        15 => json!({ "clear": ["dailyLimit", "weeklyLimit"] }),
+        16 => json!({ "cancelCutoffMinutes": SIX_DAYS }),
+        17 => json!({ "rescheduleCutoffMinutes": SIX_DAYS }),
+        18 => json!({ "cancelCutoffMinutes": 0, "rescheduleCutoffMinutes": 0, "requiresApproval": false }),
+        19 => json!({ "requiresApproval": true }),
+        20 => json!({ "patients": "known", "name": "Control" }),
+        21 => json!({ "patients": "any" }),
+        22 => json!({ "resourceIds": [rooms[0]] }),
+        23 => json!({ "resourceIds": rooms }),
+        _ => json!({ "resourceIds": [] }),
+    }
+}
+
+/// A service with such fields.
+pub fn changed(service: &Service, change: &Value) -> Service {
+    let mut next = service.clone();
+    next.rev += 1;
+    let number = |name: &str, present: i64| change[name].as_i64().unwrap_or(present);
+    let limit = |name: &str, present: Option<usize>| {
+        let cleared = change["clear"].as_array().is_some_and(|clear| clear.contains(&json!(name)));
+        match change[name].as_u64() {
+            Some(limit) => usize::try_from(limit).ok(),
+            None => present.filter(|_| !cleared),
+        }
+    };
+    next.duration = number("durationMinutes", next.duration);
+    next.step = number("stepMinutes", next.step);
+    next.before = number("bufferBeforeMinutes", next.before);
+    next.after = number("bufferAfterMinutes", next.after);
+    next.notice = number("minNoticeMinutes", next.notice);
+    next.horizon = number("horizonDays", next.horizon);
+    next.daily = limit("dailyLimit", next.daily);
+    next.weekly = limit("weeklyLimit", next.weekly);
+    next.cancel_cutoff = number("cancelCutoffMinutes", next.cancel_cutoff);
+    next.move_cutoff = number("rescheduleCutoffMinutes", next.move_cutoff);
+    next.approval = change["requiresApproval"].as_bool().unwrap_or(next.approval);
+    next.patients = match change["patients"].as_str() {
+        Some("known") => "known",
+        Some("any") => "any",
+        _ => next.patients,
+    };
+    if let Some(rooms) = change["resourceIds"].as_array() {
+        next.rooms = rooms.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    }
+    if let Some(name) = change["name"].as_str() {
+        next.name = name.to_owned();
+    }
+    next
+}
+
+/// What of a day is to be off: the bounds of the request.
+pub fn part(number: usize, date: Date) -> (Value, Value) {
+    let (from, to) = match number % PARTS {
+        0 => (Some("09:00"), Some("10:00")),
+        1 => (Some("08:00"), Some("12:00")),
+        2 => (Some("11:15"), Some("11:30")),
+        _ => (None, None),
+    };
+    let last = if number % PARTS == 4 { date + 1.day() } else { date };
+    let bound = |date: Date, time: Option<&str>| match time {
+        Some(time) => json!({ "date": date.to_string(), "time": time }),
+        None => json!({ "date": date.to_string() }),
+    };
+    (bound(date, from), bound(last, to))
+}
+
+impl Model {
+    /// The date of a day of the scripts.
+    pub fn date(&self, doctor: usize, day: usize) -> Date {
+        self.setting.today[doctor] + DAYS[day % DAYS.len()].days()
+    }
+
+    pub fn instant(&self, doctor: usize, date: Date, time: Time) -> Timestamp {
+        let zone = self.doctors[doctor].zone.clone();
+        date.to_datetime(time).to_zoned(zone).expect("a local time").timestamp()
+    }
+
+    /// The doctor's local date at an instant.
+    pub fn local_date(&self, doctor: usize, at: Timestamp) -> Date {
+        self.doctors[doctor].zone.to_datetime(at).date()
+    }
+
+    /// The instants of the opening hours of a date.
+    fn open(&self, doctor: usize, date: Date) -> Vec<(Timestamp, Timestamp)> {
+        let hours = &self.doctors[doctor].hours;
+        let weekday = usize::try_from(date.weekday().to_monday_zero_offset()).expect("a day of seven");
+        let own = hours.overrides.iter().find(|(of, _)| *of == date).map(|(_, ranges)| ranges.clone());
+        let season = hours.seasons.iter().find(|(from, to, _)| *from <= date && date <= *to);
+        let ranges = match own {
+            Some(ranges) => ranges,
+            None if self.is_holiday(doctor, date) => Vec::new(),
+            None => season.map_or(&hours.weekly, |(_, _, weekly)| weekly)[weekday].clone(),
+        };
+        ranges.iter().map(|(from, to)| (self.instant(doctor, date, *from), self.instant(doctor, date, *to))).collect()
+    }
+
+    /// Whether a public holiday closes a date.
+    fn is_holiday(&self, doctor: usize, date: Date) -> bool {
+        let hours = &self.doctors[doctor].hours;
+        let own = hours.overrides.iter().any(|(of, _)| *of == date);
+        hours.holidays && !own && self.setting.holidays.contains(&date)
+    }
+
+    pub fn is_off(&self, doctor: usize, from: Timestamp, to: Timestamp) -> bool {
+        self.doctors[doctor].off.iter().any(|off| off.from < to && from < off.to)
+    }
+
+    /// From when until when a session takes the doctor's time.
+    pub fn takes(&self, doctor: usize, service: usize, start: Timestamp) -> (Timestamp, Timestamp) {
+        let one = &self.doctors[doctor].services[service];
+        (start - minutes(one.before), start + minutes(one.duration + one.after))
+    }
+
+    pub fn end(&self, doctor: usize, service: usize, start: Timestamp) -> Timestamp {
+        start + minutes(self.doctors[doctor].services[service].duration)
+    }
+
+    /// The first rule against a time; limits and what is taken aside.
+    pub fn check(&self, doctor: usize, service: usize, start: Timestamp, now: Timestamp) -> Result<(), &'static str> {
+        let one = &self.doctors[doctor].services[service];
+        if start < now {
+            return Err("past");
+        }
+        if start - minutes(one.notice) < now {
+            return Err("notice");
+        }
+        if start - minutes(one.horizon * 24 * 60) > now {
+            return Err("horizon");
+        }
+        let date = self.local_date(doctor, start);
+        if self.is_holiday(doctor, date) {
+            return Err("holiday");
+        }
+        let (from, to) = self.takes(doctor, service, start);
+        if self.is_off(doctor, from, to) {
+            return Err("time_off");
+        }
+        let end = self.end(doctor, service, start);
+        let open = self.open(doctor, date);
+        let (begin, _) = open.iter().find(|(from, to)| *from <= start && end <= *to).ok_or("hours")?;
+        let past = start.duration_since(*begin).as_secs();
+        let is_on_step = past % (one.step * 60) == 0 && past % 300 == 0;
+        is_on_step.then_some(()).ok_or("step")
+    }
+
+    /// The same by way of exception: the rule that is set aside, or the one that cannot be.
+    pub fn permits(
+        &self,
+        doctor: usize,
+        service: usize,
+        start: Timestamp,
+        exception: bool,
+        now: Timestamp,
+    ) -> Result<Option<&'static str>, &'static str> {
+        let (first, last) = self.takes(doctor, service, start);
+        match self.check(doctor, service, start, now) {
+            Ok(()) => Ok(None),
+            Err(rule) if !exception => Err(rule),
+            Err(_) if self.is_off(doctor, first, last) => Err("time_off"),
+            Err(_) if start.as_second() % 300 != 0 => Err("step"),
+            Err(rule) => Ok(Some(rule)),
+        }
+    }
+
+    /// The first limit that leaves no place on a date. `besides`: what does not count; `more`: what counts as well; `keeps`: a place
+    /// is kept.
+    pub fn limit(
+        &self,
+        doctor: usize,
+        service: usize,
+        date: Date,
+        besides: &dyn Fn(usize, &Appointment) -> bool,
+        more: (usize, usize),
+        keeps: (bool, bool),
+    ) -> Option<&'static str> {
+        let one = &self.doctors[doctor].services[service];
+        let count = |in_period: &dyn Fn(&Appointment) -> bool| {
+            let all = self.appointments.iter().enumerate();
+            let counted = all.filter(|(place, other)| {
+                other.doctor == doctor && other.service == service && in_period(other) && !besides(*place, other)
+            });
+            counted.count()
+        };
+        let is_full = |limit| count(&|other| other.counts.0 == Some(date)) + more.0 >= limit;
+        if !keeps.0 && one.daily.is_some_and(is_full) {
+            return Some("daily_limit");
+        }
+        let monday = monday(date);
+        let is_full = |limit| count(&|other| other.counts.1 == Some(monday)) + more.1 >= limit;
+        (!keeps.1 && one.weekly.is_some_and(is_full)).then_some("weekly_limit")
+    }
+
+    /// Where a session on a date counts.
+    pub fn counts(&self, doctor: usize, service: usize, date: Date) -> (Option<Date>, Option<Date>) {
+        let one = &self.doctors[doctor].services[service];
+        (one.daily.map(|_| date), one.weekly.map(|_| monday(date)))
+    }
+
+    fn limit_stands(&self, doctor: usize, service: usize, date: Date) -> Standing {
+        let one = &self.doctors[doctor].services[service];
+        let of = |limit: Option<usize>, in_period: &dyn Fn(&Appointment) -> bool| {
+            let Some(limit) = limit else { return Standing::Free };
+            let all = self.appointments.iter();
+            let counted: Vec<&Appointment> =
+                all.filter(|one| one.doctor == doctor && one.service == service && in_period(one)).collect();
+            let held = counted.iter().filter(|one| one.is_held());
+            let mut ends: Vec<Timestamp> = held.filter_map(|one| one.expires_at).collect();
+            ends.sort();
+            // So many have to end before there is a place.
+            match counted.len().checked_sub(limit) {
+                None => Standing::Free,
+                Some(over) => ends.get(over).map_or(Standing::Taken, |end| Standing::Held(*end)),
+            }
+        };
+        let monday = monday(date);
+        of(one.daily, &|one| one.counts.0 == Some(date)).and(of(one.weekly, &|one| one.counts.1 == Some(monday)))
+    }
+
+    /// What has any of a time.
+    pub fn standing(&self, doctor: usize, from: Timestamp, to: Timestamp) -> Standing {
+        let takers = self.appointments.iter().filter(|one| one.doctor == doctor && one.takes_any(from, to));
+        stand(takers)
+    }
+
+    /// Every start that is offered on a date, whether somebody has it or not. Notice and horizon aside.
+    pub fn offered(&self, doctor: usize, service: usize, date: Date) -> Vec<Offered> {
+        let one = &self.doctors[doctor].services[service];
+        let limit = self.limit_stands(doctor, service, date);
+        let mut offered = Vec::new();
+        for (from, to) in self.open(doctor, date) {
+            let mut start = from;
+            while start + minutes(one.duration) <= to {
+                let (first, last) = self.takes(doctor, service, start);
+                if !self.is_off(doctor, first, last) {
+                    let end = start + minutes(one.duration);
+                    let rooms = stand(
+                        self.appointments.iter().filter(|other| other.keeps_room(doctor, &one.rooms, start, end)),
+                    );
+                    let standing = limit.and(self.standing(doctor, first, last)).and(rooms);
+                    offered.push(Offered { start, end, standing });
+                }
+                start += minutes(one.step);
+            }
+        }
+        offered
+    }
+
+    /// Whether notice and horizon of a service let a start be booked.
+    pub fn is_in_time(&self, doctor: usize, service: usize, start: Timestamp, now: Timestamp) -> bool {
+        let one = &self.doctors[doctor].services[service];
+        start - minutes(one.notice) >= now && start - minutes(one.horizon * 24 * 60) <= now
+    }
+
+    /// The tasks of a practice: what is pending or booked and no longer allowed, and the rule against it.
+    pub fn outside(&self, doctor: usize, now: Timestamp) -> Value {
+        if self.at_once {
+            // They are looked for after the change, when others may have come in.
+            return json!(super::state::ANY);
+        }
+        let mut tasks: Vec<(&Appointment, &str)> = Vec::new();
+        for one in self.appointments.iter().filter(|one| one.doctor == doctor && one.is_movable() && one.start > now) {
+            let date = self.local_date(doctor, one.start);
+            let is_open = self.open(doctor, date).iter().any(|(from, to)| *from <= one.start && one.end <= *to);
+            let put = one.history.iter().rfind(|entry| matches!(entry.action, "booked" | "requested" | "rescheduled"));
+            let is_exception = put.is_some_and(|entry| entry.exception.is_some());
+            match (self.is_off(doctor, one.start, one.end), self.is_holiday(doctor, date)) {
+                (true, _) => tasks.push((one, "time_off")),
+                _ if is_exception => {}
+                (_, true) => tasks.push((one, "holiday")),
+                _ if !is_open => tasks.push((one, "hours")),
+                _ => {}
+            }
+        }
+        tasks.sort_by_key(|(one, _)| (one.start, one.id.clone()));
+        let task = |(one, rule): &(&Appointment, &str)| json!({ "appointment": *one.wire, "rule": rule, "alternatives": super::state::ANY });
+        Value::Array(tasks.iter().map(task).collect())
+    }
+}
+
+/// How what takes something lets others have it.
+fn stand<'a>(takers: impl Iterator<Item = &'a Appointment>) -> Standing {
+    let stands = takers.map(|one| match one.expires_at.filter(|_| one.is_held()) {
+        Some(end) => Standing::Held(end),
+        None => Standing::Taken,
+    });
+    stands.fold(Standing::Free, Standing::and)
+}
+
+pub fn monday(date: Date) -> Date {
+    date - i64::from(date.weekday().to_monday_zero_offset()).days()
+}

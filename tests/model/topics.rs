@@ -1,0 +1,140 @@
+//! What each live topic must contain, by the model.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan as _};
+use serde_json::{Value, json};
+
+use super::hours::{Standing, minutes};
+use super::state::{ANY, Model};
+
+/// A topic, as the model knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// The appointments of a person.
+    Mine(usize),
+    /// Those of a doctor between two dates, both included.
+    Calendar(usize, Date, Date),
+    Slots(usize, usize, Date),
+    Doctor(usize),
+    Reviews(usize),
+}
+
+/// By their names.
+pub type Items = BTreeMap<String, Arc<Value>>;
+
+impl Model {
+    /// The name of a topic, and the window that it is asked for with.
+    pub fn subscription(&self, topic: &Topic) -> (String, Value) {
+        let name = match topic {
+            Topic::Mine(_) => "me/appointments".to_owned(),
+            Topic::Calendar(doctor, ..) => format!("doctors/{}/appointments", self.doctor_id(*doctor)),
+            Topic::Slots(doctor, service, date) => {
+                let service = &self.doctors[*doctor].services[*service].id;
+                format!("doctors/{}/slots/{service}/{date}", self.doctor_id(*doctor))
+            }
+            Topic::Doctor(doctor) => format!("doctors/{}", self.doctor_id(*doctor)),
+            Topic::Reviews(doctor) => format!("doctors/{}/reviews", self.doctor_id(*doctor)),
+        };
+        let mut request = json!({ "topic": name });
+        if let Topic::Calendar(_, from, to) = topic {
+            request["from"] = json!(from.to_string());
+            request["to"] = json!(to.to_string());
+        }
+        (name, request)
+    }
+
+    /// The items of a topic, by their names.
+    pub fn items(&self, topic: &Topic) -> Items {
+        match topic {
+            Topic::Mine(person) => self.mine(*person),
+            Topic::Calendar(doctor, from, to) => self.calendar(*doctor, *from, *to),
+            Topic::Slots(doctor, service, date) => self.slots(*doctor, *service, *date),
+            Topic::Doctor(doctor) => {
+                let mut item = self.profile(*doctor);
+                item["services"] = json!(self.services(*doctor));
+                // See `compare_topic`.
+                item["rev"] = json!(ANY);
+                Items::from([(self.doctor_id(*doctor).to_owned(), Arc::new(item))])
+            }
+            Topic::Reviews(doctor) => {
+                let shown = self.reviews.iter().filter(|review| review.doctor == *doctor && review.hidden.is_none());
+                shown.map(|review| (review.id.clone(), Arc::new(self.review(review)))).collect()
+            }
+        }
+    }
+
+    fn mine(&self, person: usize) -> Items {
+        let id = self.id_of(person);
+        let own = self.appointments.iter().filter(|one| match one.status {
+            "held" => one.holder == Some(person),
+            "expired" => false,
+            _ => one.patient == id,
+        });
+        own.map(|one| (one.id.clone(), one.wire.clone())).collect()
+    }
+
+    fn calendar(&self, doctor: usize, from: Date, to: Date) -> Items {
+        let midnight = |date: Date| self.instant(doctor, date, jiff::civil::Time::midnight());
+        let (begin, end) = (midnight(from), midnight(to + 1.day()));
+        let reach = self
+            .appointments
+            .iter()
+            .filter(|one| one.doctor == doctor && one.status != "expired" && one.start < end && one.end > begin);
+        reach.map(|one| (one.id.clone(), one.wire.clone())).collect()
+    }
+
+    fn slots(&self, doctor: usize, service: usize, date: Date) -> Items {
+        let one = &self.doctors[doctor].services[service];
+        let mut items = Items::new();
+        for slot in self.offered(doctor, service, date) {
+            let (status, until): (_, Option<Timestamp>) = match slot.standing {
+                Standing::Free => ("free", None),
+                Standing::Held(until) => ("held", Some(until)),
+                Standing::Taken => continue,
+            };
+            let mut item = json!({
+                "start": slot.start.to_string(), "end": slot.end.to_string(), "status": status,
+                "bookableFrom": (slot.start - minutes(one.horizon * 24 * 60)).to_string(),
+                "bookableUntil": (slot.start - minutes(one.notice)).to_string(),
+            });
+            if let Some(until) = until {
+                item["heldUntil"] = json!(until.to_string());
+            }
+            items.insert(slot.start.to_string(), Arc::new(item));
+        }
+        items
+    }
+
+    /// Whether a topic has what it must have.
+    ///
+    /// # Errors
+    /// What is different.
+    pub fn compare_topic(
+        &self,
+        topic: &Topic,
+        actual: &BTreeMap<String, Value>,
+        expected: &Items,
+    ) -> Result<(), String> {
+        for (name, item) in expected {
+            match actual.get(name) {
+                None => return Err(format!("{topic:?} lacks {item}")),
+                Some(found) => Self::compare(found, item).map_err(|error| format!("{topic:?}: {error}"))?,
+            }
+        }
+        if let Some((_, item)) = actual.iter().find(|(name, _)| !expected.contains_key(*name)) {
+            return Err(format!("{topic:?} has what it should not have: {item}"));
+        }
+        if let Topic::Doctor(doctor) = topic {
+            // What is not shown raises the revision, and is not told.
+            let one = &self.doctors[*doctor];
+            let rev = actual[self.doctor_id(*doctor)]["rev"].as_u64().unwrap_or_default();
+            if !(u64::from(one.shown_rev)..=u64::from(one.rev)).contains(&rev) {
+                return Err(format!("{topic:?} is at revision {rev}, not at {} to {}", one.shown_rev, one.rev));
+            }
+        }
+        Ok(())
+    }
+}
