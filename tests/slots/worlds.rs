@@ -272,7 +272,7 @@ async fn live_in(clinic: &Clinic, world: &World) -> BTreeSet<String> {
     clinic.connect(&colleague.doctor).await.request("availability.set", always, Some(key())).await.unwrap();
     let mut after = None;
     for index in &world.elsewhere {
-        let start = index.get(&*instants).to_string();
+        let start = index.get(&instants).to_string();
         if let Ok(booked) = viewer.request("appointment.book", colleague.booking(&start), Some(key())).await {
             after = booked.cursor.map(|cursor| json!(cursor));
         }

@@ -136,7 +136,7 @@ impl Slots {
     /// The calendars of those of some doctors who are approved, with everything that this node has acknowledged.
     async fn approved(&self, doctors: &[DoctorId]) -> Result<Vec<Arc<Calendar>>> {
         self.committed.catch_up().await;
-        let calendars = futures::stream::iter(doctors.to_vec().into_iter().map(|doctor| self.calendars.get(doctor)));
+        let calendars = futures::stream::iter(doctors.iter().copied().map(|doctor| self.calendars.get(doctor)));
         let calendars: Vec<Option<Arc<Calendar>>> = calendars.buffered(LOADS).try_collect().await?;
         Ok(calendars.into_iter().flatten().filter(|calendar| calendar.doctor.is_approved()).collect())
     }
