@@ -11,6 +11,7 @@ mod embedded;
 mod erasure;
 mod external;
 mod faults;
+mod group;
 mod harness;
 mod hours;
 mod identity;

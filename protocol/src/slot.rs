@@ -23,6 +23,9 @@ pub struct Slot {
     pub start: Instant,
     pub end: Instant,
     pub status: SlotStatus,
+    /// Where several patients share a session: for how many there is room. Alternatives do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seats_left: Option<u32>,
     /// In searches of somebody who is known: an appointment of their own lies then, so that booking it for themselves is
     /// `patient_busy`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -148,6 +151,9 @@ pub struct LiveSlot {
     /// When a hold ends by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_until: Option<Instant>,
+    /// Where several patients share a session: for how many there is room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seats_left: Option<u32>,
     /// The horizon of the service: not bookable before.
     pub bookable_from: Instant,
     /// The minimum notice of the service: not bookable after.

@@ -57,6 +57,8 @@ pub(super) struct Offer {
     pub pesos: i64,
     pub notice_hours: i32,
     pub horizon_days: i32,
+    /// Patients of one session.
+    pub capacity: i32,
     /// One of [`RESOURCES`].
     pub takes: Option<&'static str>,
 }
@@ -81,7 +83,17 @@ const fn hours(from: (i8, i8), to: (i8, i8)) -> LocalRange {
 
 /// Without buffers, to be booked from 2 hours to 60 days ahead, one after the other.
 const fn offer(name: &'static str, minutes: i32, pesos: i64) -> Offer {
-    Offer { name, minutes, step: minutes, buffers: (0, 0), pesos, notice_hours: 2, horizon_days: 60, takes: None }
+    Offer {
+        name,
+        minutes,
+        step: minutes,
+        buffers: (0, 0),
+        pesos,
+        notice_hours: 2,
+        horizon_days: 60,
+        capacity: 1,
+        takes: None,
+    }
 }
 
 const WORKDAYS: &[Weekday] = &[Monday, Tuesday, Wednesday, Thursday, Friday];
@@ -313,6 +325,7 @@ pub(super) const DOCTORS: &[Physician] = &[
         services: &[
             Offer { step: 60, buffers: (0, 10), notice_hours: 12, ..offer("Sesión de psicoterapia", 50, 170_000) },
             Offer { step: 60, buffers: (5, 10), notice_hours: 24, ..offer("Terapia de pareja", 60, 230_000) },
+            Offer { buffers: (0, 10), capacity: 8, ..offer("Taller de manejo de la ansiedad", 60, 60_000) },
         ],
     },
     Physician {

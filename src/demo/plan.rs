@@ -2,6 +2,8 @@
 //!
 //! The same whenever it is made for the same `now`, so that what is begun by one start is completed by the next.
 
+mod group;
+
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
@@ -9,6 +11,7 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 use uuid::Uuid;
 
+pub(super) use self::group::{PlannedGroup, group_sessions};
 use super::data::{self, Exception, Offer, Physician};
 use crate::domain::account::User;
 
@@ -140,7 +143,11 @@ fn service(doctor: DoctorId, index: usize, offer: &Offer, now: Timestamp) -> Res
         price: Some((offer.pesos * 100, "COP".to_owned())),
         min_notice_minutes: offer.notice_hours * 60,
         horizon_days: offer.horizon_days,
-        terms: Terms { resources: offer.takes.map(resource_id).into_iter().collect(), ..Terms::default() },
+        terms: Terms {
+            capacity: offer.capacity,
+            resources: offer.takes.map(resource_id).into_iter().collect(),
+            ..Terms::default()
+        },
         archived: false,
     };
     validate_service(&service).map_err(Refusal::Invalid)?;
@@ -204,8 +211,9 @@ fn draw<'a>(
 ) -> Option<Drawn<'a>> {
     let today = now.to_zoned(doctor.availability.time_zone.clone()).date();
     let dates: Vec<_> = days.filter_map(|day| today.checked_add(day.days()).ok()).collect();
+    let services: Vec<&Service> = doctor.services.iter().filter(|service| !service.is_group()).collect();
     for _ in 0..DRAWS {
-        let (service, patient) = (dice.one_of(&doctor.services)?, dice.one_of(patients.all)?);
+        let (service, patient) = (*dice.one_of(&services)?, dice.one_of(patients.all)?);
         let candidates = slots::candidates(doctor, service, *dice.one_of(&dates)?);
         let Some(candidate) = dice.one_of(&candidates) else { continue };
         let visit = || ticks(candidate.start..candidate.end);

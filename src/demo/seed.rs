@@ -11,7 +11,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::data;
 use super::logins::DemoLogins;
-use super::plan::{self, Planned};
+use super::plan::{self, Planned, PlannedGroup};
 use crate::domain::account::{NewAccount, Role, User};
 use crate::domain::doctor::Doctor;
 use crate::domain::history::Actor;
@@ -21,10 +21,11 @@ use crate::domain::secret::{Password, PasswordHash};
 use crate::error::Result;
 use crate::service::auth::Auth;
 use crate::service::reviews::review_of;
-use crate::store::appointments::{AppointmentStore, Inserted};
+use crate::store::appointments::{AppointmentStore, Inserted, SessionChange};
 use crate::store::doctors::{DoctorStore, Search};
 use crate::store::idempotency::Request;
 use crate::store::reviews::{ReviewStore, Written};
+use crate::store::together::{Changes, Together};
 
 /// Writes that are under way at once: enough to share the server's journal flushes, few enough to leave it to others.
 const AT_ONCE: usize = 16;
@@ -60,14 +61,16 @@ pub async fn seed(
     let calendars = plan::doctors(&physicians, first.created_at)?;
     write_calendars(doctors, &calendars).await?;
     let planned = plan::appointments(&calendars, &patients, first.created_at);
-    let booked = book(appointments, &planned).await?;
+    let groups = plan::group_sessions(&calendars, &patients, &planned, first.created_at);
+    let seats = open_groups(appointments, &groups).await?;
+    let booked = seats + book(appointments, &planned).await?;
     let reviewed = review(reviews, appointments, &calendars, &planned).await?;
     auth.create_user(account(Role::Admin, data::ADMIN, data::ZONE), &password).await?;
     tracing::info!(
         doctors = calendars.len(),
         patients = patients.len(),
         appointments = booked,
-        skipped = planned.len() - booked,
+        skipped = planned.len() + groups.iter().map(|group| group.seats.len()).sum::<usize>() - booked,
         reviews = reviewed,
         ms = begun.elapsed().as_millis(),
         "the demo clinic is seeded"
@@ -130,6 +133,19 @@ async fn open_accounts(auth: &Auth, password: &PasswordHash, accounts: Vec<NewAc
 async fn write_calendars(store: &DoctorStore, doctors: &[Doctor]) -> Result<()> {
     let writing: Vec<_> = doctors.iter().map(|doctor| store.insert_if_absent(doctor)).collect();
     stream::iter(writing).buffer_unordered(AT_ONCE).try_collect().await
+}
+
+/// Opens group sessions with their seats, each whole or not at all, and counts the seats.
+async fn open_groups(store: &AppointmentStore, groups: &[PlannedGroup]) -> Result<usize> {
+    let mut seats = 0;
+    for PlannedGroup { session, seats: planned } in groups {
+        let begun = Changes::default().joined(SessionChange::new(None, session.clone()));
+        let changes = planned.iter().fold(begun, |all, seat| all.booked(&seat.appointment, &seat.request));
+        if let Together::Done(_) = store.write_together(changes).await? {
+            seats += planned.len();
+        }
+    }
+    Ok(seats)
 }
 
 /// Books what is free, and counts it: what exists or collides came from an earlier start, or from somebody.

@@ -207,7 +207,9 @@ pub struct Appointment {
     pub updated_at: Timestamp,
     /// Who holds or held the time while filling in the form: in the revision that made the hold an appointment too, and no later one.
     pub held: Option<Held>,
-    /// The doctor's ticks that it takes, buffers included; empty when it takes nothing.
+    /// The group session that it has a seat in, which takes the doctor's time for it.
+    pub seat: Option<AppointmentId>,
+    /// The doctor's ticks that it takes, buffers included; empty when it takes nothing, or has a seat.
     pub claims: Vec<Tick>,
     /// The ticks that this revision gave up: with `claims`, all that a change of this document touches.
     pub freed: Vec<Tick>,
@@ -300,6 +302,7 @@ impl Booking<'_> {
             created_at: self.now,
             updated_at: self.now,
             held: None,
+            seat: None,
             claims: ticks(self.service.footprint(self.start)).collect(),
             freed: Vec::new(),
             quotas: self.quotas,
@@ -343,6 +346,7 @@ impl Booking<'_> {
         next.rev = hold.rev;
         (next.start, next.end) = (hold.start, hold.end);
         next.created_at = hold.created_at;
+        next.seat = hold.seat;
         next.claims.clone_from(&hold.claims);
         next.quotas.clone_from(&hold.quotas);
         next.resources.clone_from(&hold.resources);
@@ -366,6 +370,35 @@ impl Appointment {
     #[must_use]
     pub fn patient_ticks(&self) -> Range<Tick> {
         Tick::floor(self.start)..Tick::floor(self.end)
+    }
+
+    /// Whether it takes time, the doctor's or that of a group session.
+    #[must_use]
+    pub fn takes_time(&self) -> bool {
+        !self.claims.is_empty() || self.seat.is_some()
+    }
+
+    /// The same with a seat in a group session, which takes the doctor's time for it.
+    #[must_use]
+    pub fn in_session(self, session: AppointmentId) -> Self {
+        Self { seat: Some(session), claims: Vec::new(), quotas: Vec::new(), resources: Vec::new(), ..self }
+    }
+
+    /// The next revision, with a seat in a group session at another time.
+    ///
+    /// # Errors
+    /// `illegal_transition` unless it is pending or booked.
+    pub fn reseated(
+        &self,
+        service: &Service,
+        (start, session): (Tick, AppointmentId),
+        overridden: Option<Overridden>,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Self, Refusal> {
+        let next = self.rescheduled(service, (start, Vec::new()), overridden, by, now)?.in_session(session);
+        let freed_resources = self.resources.clone();
+        Ok(Self { freed: self.claims.clone(), freed_quotas: self.quotas.clone(), freed_resources, ..next })
     }
 
     /// Whether it can be moved to another time.
@@ -396,6 +429,7 @@ impl Appointment {
         let mut next = self.clone();
         next.freed = self.claims.iter().copied().filter(|tick| !claims.contains(tick)).collect();
         next.claims = claims;
+        next.seat = None;
         next.freed_quotas = self.quotas.iter().copied().filter(|quota| !quotas.contains(quota)).collect();
         next.quotas = quotas;
         next.resources.clone_from(&service.terms.resources);
@@ -420,6 +454,7 @@ impl Appointment {
         let mut next = self.clone();
         next.freed = std::mem::take(&mut next.claims);
         next.freed_quotas = std::mem::take(&mut next.quotas);
+        next.seat = None;
         next.freed_resources.clear();
         next.status = Status::Cancelled;
         next.cancel_reason = reason;
@@ -464,6 +499,7 @@ impl Appointment {
         let mut next = self.clone();
         next.freed = std::mem::take(&mut next.claims);
         next.freed_quotas = std::mem::take(&mut next.quotas);
+        next.seat = None;
         next.freed_resources.clear();
         next.status = Status::Expired;
         Ok(next.revised(action, by, now, None))

@@ -35,8 +35,6 @@ const LONGEST_ZONE: usize = 64;
 const LONGEST_NAME: usize = 100;
 /// Most patients of a group session.
 pub const MOST_PATIENTS: i32 = 50;
-/// Most minutes of a session times its patients: each takes the time of their own, in one document.
-const MOST_PATIENT_MINUTES: i32 = 3_000;
 /// Most rooms and devices of a session.
 pub const MOST_RESOURCES: usize = 5;
 
@@ -340,10 +338,6 @@ pub fn validate_service(service: &Service) -> Result<(), Vec<Violation>> {
         found.push(Violation::new("/name", "invalid", "not blank"));
     }
     check_minutes(service, &mut found);
-    if service.terms.capacity.saturating_mul(service.duration_minutes) > MOST_PATIENT_MINUTES {
-        let detail = format!("times `durationMinutes` at most {MOST_PATIENT_MINUTES}");
-        found.push(Violation::new("/capacity", "out_of_range", detail));
-    }
     if service.terms.resources.len() > MOST_RESOURCES {
         found.push(Violation::new("/resourceIds", "too_many", format!("at most {MOST_RESOURCES}")));
     }

@@ -170,6 +170,14 @@ pub struct Terms {
     pub resources: Vec<ResourceId>,
 }
 
+impl Service {
+    /// Whether several patients share its sessions.
+    #[must_use]
+    pub fn is_group(&self) -> bool {
+        self.terms.capacity > 1
+    }
+}
+
 impl Default for Terms {
     fn default() -> Self {
         Self {

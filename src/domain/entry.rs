@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use super::appointment::Appointment;
+use super::group::GroupSession;
 use super::ids::{AppointmentId, DoctorId, ResourceId, ServiceId, TimeOffId};
 use super::tick::Tick;
 
@@ -13,6 +14,7 @@ use super::tick::Tick;
 pub enum Entry {
     Appointment(Arc<Appointment>),
     TimeOff(Arc<TimeOffDay>),
+    Group(Arc<GroupSession>),
 }
 
 /// The part of a doctor's time off that lies on one local date: the ticks that nothing else had taken.
@@ -89,6 +91,7 @@ impl Entry {
         match self {
             Self::Appointment(appointment) => appointment.id,
             Self::TimeOff(day) => day.id,
+            Self::Group(session) => session.id,
         }
     }
 
@@ -98,6 +101,7 @@ impl Entry {
         match self {
             Self::Appointment(appointment) => appointment.doctor_id,
             Self::TimeOff(day) => day.doctor_id,
+            Self::Group(session) => session.doctor_id,
         }
     }
 
@@ -107,6 +111,7 @@ impl Entry {
         match self {
             Self::Appointment(appointment) => &appointment.claims,
             Self::TimeOff(day) => &day.claims,
+            Self::Group(session) => &session.claims,
         }
     }
 
@@ -116,6 +121,7 @@ impl Entry {
         match self {
             Self::Appointment(appointment) => &appointment.freed,
             Self::TimeOff(day) => &day.freed,
+            Self::Group(session) => &session.freed,
         }
     }
 
@@ -124,6 +130,7 @@ impl Entry {
     pub fn quotas(&self) -> &[Quota] {
         match self {
             Self::Appointment(appointment) => &appointment.quotas,
+            Self::Group(session) => &session.quotas,
             Self::TimeOff(_) => &[],
         }
     }
@@ -133,14 +140,29 @@ impl Entry {
     pub fn freed_quotas(&self) -> &[Quota] {
         match self {
             Self::Appointment(appointment) => &appointment.freed_quotas,
+            Self::Group(session) => &session.freed_quotas,
             Self::TimeOff(_) => &[],
         }
     }
 
     /// The rooms and devices that it takes while it takes time, and those that this revision gave up.
     pub fn resources(&self) -> impl Iterator<Item = ResourceId> {
-        let lists = self.appointment().map(|appointment| [&appointment.resources, &appointment.freed_resources]);
-        lists.into_iter().flatten().flatten().copied()
+        let freed: &[ResourceId] = match self {
+            Self::Appointment(appointment) => &appointment.freed_resources,
+            Self::Group(session) => &session.freed_resources,
+            Self::TimeOff(_) => &[],
+        };
+        self.resources_named().iter().chain(freed).copied()
+    }
+
+    /// The rooms and devices that it takes while it takes time.
+    #[must_use]
+    pub fn resources_named(&self) -> &[ResourceId] {
+        match self {
+            Self::Appointment(appointment) => &appointment.resources,
+            Self::Group(session) => &session.resources,
+            Self::TimeOff(_) => &[],
+        }
     }
 
     /// The appointment that this revision tells of, if it is one.
@@ -148,7 +170,7 @@ impl Entry {
     pub fn appointment(&self) -> Option<&Arc<Appointment>> {
         match self {
             Self::Appointment(appointment) => Some(appointment),
-            Self::TimeOff(_) => None,
+            Self::TimeOff(_) | Self::Group(_) => None,
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod availability;
 pub mod change;
 pub mod doctor;
 pub mod entry;
+pub mod group;
 pub mod history;
 pub mod holidays;
 pub mod ids;

@@ -6,16 +6,22 @@ use super::appointment::Appointment;
 use super::availability::{closed_by_holiday, openings, timestamp};
 use super::doctor::Doctor;
 use super::slots::Rule;
+use super::tick::Tick;
 use super::time_off::is_off;
 
 /// The rule that an appointment is against: a time off, a public holiday, or the hours. Steps, limits and an archived service
 /// take no appointment away that exists, and buffers may reach outside.
 #[must_use]
 pub fn rule_against(doctor: &Doctor, appointment: &Appointment) -> Option<Rule> {
-    if is_off(doctor, &appointment.patient_ticks()) {
+    rule_against_time(doctor, (appointment.start, appointment.end))
+}
+
+/// The same of a time in which patients come.
+#[must_use]
+pub fn rule_against_time(doctor: &Doctor, (start, end): (Timestamp, Timestamp)) -> Option<Rule> {
+    if is_off(doctor, &(Tick::floor(start)..Tick::floor(end))) {
         return Some(Rule::TimeOff);
     }
-    let (start, end) = (appointment.start, appointment.end);
     let date = doctor.availability.time_zone.to_datetime(start).date();
     if closed_by_holiday(&doctor.availability, date) {
         return Some(Rule::Holiday);

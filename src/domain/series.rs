@@ -49,6 +49,17 @@ pub struct Taken<L, D, P, R> {
     pub resources: R,
 }
 
+/// A service whose sessions are one patient's: the seats of others are booked one by one.
+///
+/// # Errors
+/// `validation_failed`.
+pub fn alone(service: &Service) -> Result<&Service, Violation> {
+    match service.is_group() {
+        true => Err(Violation::new("/serviceId", "invalid", "group sessions are booked one by one, not as a series")),
+        false => Ok(service),
+    }
+}
+
 /// The verdict on an occurrence: what booking it would come to, for the same reasons in the same order.
 pub fn judge(
     doctor: &Doctor,

@@ -30,6 +30,8 @@ pub struct LiveSlot {
     pub end: Timestamp,
     /// Until when somebody holds it; free otherwise.
     pub held_until: Option<Timestamp>,
+    /// Of a group session: for how many there is room.
+    pub seats_left: Option<u32>,
     pub bookable_from: Timestamp,
     pub bookable_until: Timestamp,
 }
@@ -187,7 +189,7 @@ pub fn reaches(calendar: &Calendar, service: ServiceId, date: Date, touched: &To
 #[must_use]
 pub fn open_slots(calendar: &Calendar, service: &Service, date: Date) -> Vec<LiveSlot> {
     let offered = calendar.offered(service, date);
-    offered.filter_map(|(candidate, occupancy)| live_slot(service, &candidate, occupancy)).collect()
+    offered.filter_map(|(candidate, occupancy)| live_slot(calendar, service, &candidate, occupancy)).collect()
 }
 
 /// All slots of a date.
@@ -216,7 +218,7 @@ pub fn net(calendar: &Calendar, service: &Service, date: Date, touched: &Touched
         if !all && touched.ticks.range(candidate.footprint.clone()).next().is_none() {
             continue;
         }
-        match live_slot(service, &candidate, occupancy) {
+        match live_slot(calendar, service, &candidate, occupancy) {
             Some(slot) => upserted.push(slot),
             None => removed.push(candidate.start.instant()),
         }
@@ -225,7 +227,7 @@ pub fn net(calendar: &Calendar, service: &Service, date: Date, touched: &Touched
 }
 
 /// `None` for what is taken.
-fn live_slot(service: &Service, candidate: &Candidate, occupancy: Occupancy) -> Option<LiveSlot> {
+fn live_slot(calendar: &Calendar, service: &Service, candidate: &Candidate, occupancy: Occupancy) -> Option<LiveSlot> {
     let held_until = match occupancy {
         Occupancy::Free => None,
         Occupancy::Held(until) => Some(until),
@@ -233,5 +235,6 @@ fn live_slot(service: &Service, candidate: &Candidate, occupancy: Occupancy) -> 
     };
     let (start, end) = (candidate.start.instant(), candidate.end.instant());
     let (bookable_from, bookable_until) = slots::bookable_window(service, start);
-    Some(LiveSlot { start, end, held_until, bookable_from, bookable_until })
+    let seats_left = calendar.seats_left(service, candidate.start);
+    Some(LiveSlot { start, end, held_until, seats_left, bookable_from, bookable_until })
 }

@@ -2,6 +2,7 @@
 
 mod booking;
 mod explain;
+mod groups;
 mod holds;
 mod life;
 mod terms;
@@ -14,11 +15,12 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use self::groups::Doors;
 use self::holds::Way;
 use self::terms::{beyond, overridden, permits};
 use super::auth::Auth;
 use super::releases::Releases;
-use super::request::{self, Done};
+use super::request::{self, Done, session_id};
 use super::slots::{self, Slots};
 use crate::clock::Clock;
 use crate::domain::access::{self, Object};
@@ -51,6 +53,7 @@ pub struct Appointments {
     pub(super) committed: Arc<Committed>,
     pub(super) releases: Releases,
     pub(super) clock: Clock,
+    doors: Doors,
     hold_length: SignedDuration,
 }
 
@@ -62,6 +65,16 @@ enum Change {
     Move(Move),
     Decline { reason: Option<String> },
     Note { notes: Option<String> },
+}
+
+impl Change {
+    /// Why the practice sets the rules aside, if it does.
+    fn exception(&self) -> Option<&str> {
+        match self {
+            Self::Reschedule { exception, .. } => exception.as_deref(),
+            _ => None,
+        }
+    }
 }
 
 impl Appointments {
@@ -76,7 +89,7 @@ impl Appointments {
         hold_length: SignedDuration,
     ) -> Self {
         let releases = Releases::new(store.clone(), calendars.clone(), committed.clone());
-        Self { store, auth, slots, calendars, committed, releases, clock, hold_length }
+        Self { store, auth, slots, calendars, committed, releases, clock, doors: Doors::new(), hold_length }
     }
 
     /// One appointment.
@@ -241,16 +254,12 @@ impl Appointments {
             if rev.is_some_and(|rev| rev != current.rev) {
                 return Err(Refusal::StaleRev.into());
             }
-            let next = self.decide(current, change, practice, request, &lost).await.map_err(unchanged)?;
-            let heirs = self.releases.heirs(next.doctor_id, &next.freed).await.map_err(unchanged)?;
-            let written = match heirs.is_empty() {
-                true => self.store.replace(&stored, &next, request).await?,
-                false => self.store.hand_over(&stored, &next, request, heirs).await?,
-            };
+            let mut next = self.decide(current, change, practice, request, &lost).await.map_err(unchanged)?;
+            let (written, freed) = self.write(&stored, &mut next, change.exception(), &lost, request).await?;
             match written {
                 Replaced::Done(at) => {
                     let done = self.acknowledged(next, at);
-                    self.releases.settle(done.value.doctor_id, &done.value.freed).await.map_err(unknown)?;
+                    self.releases.settle(done.value.doctor_id, &freed).await.map_err(unknown)?;
                     return Ok(done);
                 }
                 Replaced::Stale => {}
@@ -306,6 +315,12 @@ impl Appointments {
                     current.before_cutoff(service.terms.reschedule_cutoff_minutes, now)?;
                 }
                 let (start, rule) = permits(&calendar.doctor, service, *start, exception.is_some(), now)?;
+                if service.is_group() {
+                    let overridden = overridden(rule, exception.as_deref());
+                    let session = session_id(calendar.doctor.id, service.id, start.instant());
+                    let next = current.reseated(service, (start, session), overridden, by, now)?;
+                    return Ok(Appointment { time_zone: calendar.doctor.zone_name().to_owned(), ..next });
+                }
                 let date = rules::local_date(&calendar.doctor, start);
                 let (quotas, limit) = match calendar.places(service, date, &current.quotas, lost) {
                     Ok(quotas) => (quotas, None),

@@ -18,11 +18,11 @@ use super::releases::heirs;
 use super::request::Done;
 use crate::clock::Clock;
 use crate::domain::account::{Identity, User};
-use crate::domain::appointment::Appointment;
 use crate::domain::audit::{Deed, Outcome as Audited};
 use crate::domain::entry::TimeOffDay;
-use crate::domain::ids::UserId;
+use crate::domain::ids::{DoctorId, UserId};
 use crate::domain::refusal::Refusal;
+use crate::domain::tick::Tick;
 use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::appointments::AppointmentStore;
 use crate::store::cluster::Cluster;
@@ -184,19 +184,21 @@ impl Erasure {
             for stored in found {
                 let stranger = UserId(random::id(now)?);
                 let next = stored.appointment.without_patient(stranger, now);
-                let heirs = self.heirs(&next).await?;
-                self.appointments.rewrite(&stored, &next, person, heirs).await?;
+                let seat = self.appointments.seat_left(&stored, &next).await?;
+                let freed = seat.as_ref().map_or(&next.freed, |seat| &seat.next().freed);
+                let heirs = self.heirs(next.doctor_id, freed).await?;
+                self.appointments.rewrite(&stored, &next, person, seat, heirs).await?;
             }
         }
     }
 
     /// The days of its doctor's time off that take over what an appointment gives up.
-    async fn heirs(&self, next: &Appointment) -> Result<Vec<TimeOffDay>> {
-        if next.freed.is_empty() {
+    async fn heirs(&self, doctor: DoctorId, freed: &[Tick]) -> Result<Vec<TimeOffDay>> {
+        if freed.is_empty() {
             return Ok(Vec::new());
         }
-        let doctor = self.doctors.find(next.doctor_id).await?;
-        Ok(doctor.map(|(stored, _)| heirs(&stored.doctor, &next.freed)).unwrap_or_default())
+        let doctor = self.doctors.find(doctor).await?;
+        Ok(doctor.map(|(stored, _)| heirs(&stored.doctor, freed)).unwrap_or_default())
     }
 
     /// The rating of a review stays, since the doctor's counts it; whose it was, and what they wrote, does not. Of a doctor goes
@@ -231,7 +233,8 @@ impl Erasure {
             }
             for stored in found {
                 let next = stored.appointment.without_doctor(now);
-                self.appointments.rewrite(&stored, &next, person, Vec::new()).await?;
+                let seat = self.appointments.seat_left(&stored, &next).await?;
+                self.appointments.rewrite(&stored, &next, person, seat, Vec::new()).await?;
             }
         }
     }

@@ -6,6 +6,7 @@ use uuid::{Builder, Uuid};
 
 use crate::domain::account::Identity;
 use crate::domain::change::Position;
+use crate::domain::ids::{AppointmentId, DoctorId, ServiceId};
 use crate::store::idempotency::Request;
 
 /// What a mutation returns: the entity, and the position at which it is true.
@@ -43,6 +44,16 @@ pub fn part_id(whole: Uuid, place: usize) -> Uuid {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest.as_ref()[..16]);
     Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+/// The id of the one group session of a service at a time.
+#[must_use]
+pub fn session_id(doctor: DoctorId, service: ServiceId, start: Timestamp) -> AppointmentId {
+    let start = start.as_second().to_be_bytes();
+    let digest = digest([doctor.0.as_bytes().as_slice(), service.0.as_bytes(), &start]);
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest.as_ref()[..16]);
+    AppointmentId(Builder::from_custom_bytes(bytes).into_uuid())
 }
 
 /// SHA-256 of parts, each preceded by its length, so that no two lists of parts read the same.

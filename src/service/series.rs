@@ -102,7 +102,7 @@ impl SeriesOfAppointments {
         let nobody = UserId(uuid::Uuid::nil());
         let who = self.appointments.patient_of("series.preview", viewer, plan.doctor, &plan.patient, nobody).await?;
         let calendar = self.calendar(viewer, plan.doctor).await?;
-        let service = calendar.doctor.service(plan.service)?;
+        let service = rules::alone(calendar.doctor.service(plan.service)?)?;
         let occurrences = self.expand(&calendar, plan)?;
         let mut judged = self.judge(&calendar, service, who, occurrences, &Own::default()).await?;
         if !self.is_for(plan, service, who).await? {
@@ -135,7 +135,7 @@ impl SeriesOfAppointments {
             Ok(calendar) => calendar,
             Err(error) => return self.remembered(&request).await?.ok_or(error),
         };
-        let service = calendar.doctor.service(plan.service)?;
+        let service = rules::alone(calendar.doctor.service(plan.service)?)?;
         let practice = self.appointments.is_practice(viewer, plan.doctor).await.map_err(unchanged)?;
         if !self.is_for(plan, service, patient).await.map_err(unchanged)? {
             let refusal = Refusal::SlotUnavailable { rule: Rule::Patients };

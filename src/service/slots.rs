@@ -43,6 +43,8 @@ pub struct Found {
     pub end: Timestamp,
     /// By whoever searches.
     pub held: bool,
+    /// Of a group session: for how many there is room.
+    pub seats_left: Option<u32>,
     /// Whoever searches has an appointment of their own then.
     pub conflict: bool,
 }
@@ -227,6 +229,7 @@ fn open_now(calendar: &Calendar, service: &Service, date: Date, now: Timestamp) 
         (from..=until).contains(&now)
     });
     bookable.map(|(candidate, occupancy)| Found {
+        seats_left: calendar.seats_left(service, candidate.start),
         start: candidate.start.instant(),
         end: candidate.end.instant(),
         held: occupancy != Occupancy::Free,

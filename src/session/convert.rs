@@ -260,11 +260,13 @@ pub fn patients_of(patients: AllowedPatients) -> Patients {
 }
 
 pub fn free_slot((start, end): &(Timestamp, Timestamp)) -> Slot {
-    Slot { start: instant(*start), end: instant(*end), status: SlotStatus::Free, conflict: false }
+    Slot { start: instant(*start), end: instant(*end), status: SlotStatus::Free, seats_left: None, conflict: false }
 }
 
 pub fn slot(slot: &Found) -> Slot {
-    Slot { start: instant(slot.start), end: instant(slot.end), status: slot_status(slot.held), conflict: slot.conflict }
+    let status = slot_status(slot.held);
+    let (start, end) = (instant(slot.start), instant(slot.end));
+    Slot { start, end, status, seats_left: slot.seats_left, conflict: slot.conflict }
 }
 
 pub fn doctor_slot(of: &OfDoctor) -> DoctorSlot {
@@ -286,6 +288,7 @@ pub fn live_slot(slot: &LiveSlot) -> WireLiveSlot {
         end: instant(slot.end),
         status: slot_status(slot.held_until.is_some()),
         held_until: slot.held_until.map(instant),
+        seats_left: slot.seats_left,
         bookable_from: instant(slot.bookable_from),
         bookable_until: instant(slot.bookable_until),
     }

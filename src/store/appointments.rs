@@ -1,7 +1,9 @@
 //! The appointments collection: everything that takes a doctor's time, under the index that makes overlap impossible.
 
+mod groups;
 mod holds;
 
+pub use self::groups::SessionChange;
 pub use self::holds::{Confirmed, Holding};
 
 use std::collections::{BTreeSet, HashSet};
@@ -223,7 +225,7 @@ impl AppointmentStore {
     }
 
     /// Writes the next revision of an appointment from which a person is erased: what they have asked for is no longer
-    /// remembered. What it gives up in days of time off, these take. `false`: somebody was faster.
+    /// remembered. A seat that it gives up is left in `seat`. What is given up in days of time off, these take. `false`: somebody was faster.
     ///
     /// # Errors
     /// `unavailable` when the outcome could not be learnt.
@@ -232,12 +234,13 @@ impl AppointmentStore {
         current: &Stored,
         next: &Appointment,
         person: UserId,
+        seat: Option<SessionChange>,
         heirs: Vec<TimeOffDay>,
     ) -> Result<bool> {
         let keys = without(&current.document.keys, person);
         let document = AppointmentDoc { see: current.document.see, ..AppointmentDoc::from_domain(next, keys) };
-        if !heirs.is_empty() {
-            let changes = Changes::default().document(current.guard(), document).taken(heirs);
+        if seat.is_some() || !heirs.is_empty() {
+            let changes = Changes::default().document(current.guard(), document).left(seat).taken(heirs);
             return Ok(matches!(self.write_together(changes).await?, Together::Done(_)));
         }
         match whole::replace(&self.cluster, &self.collection, &current.guard(), &document).await? {
@@ -361,7 +364,13 @@ impl AppointmentStore {
     }
 
     async fn find_at(&self, id: AppointmentId, concern: ReadConcern) -> Result<Option<(Stored, Position)>> {
-        let found = whole::find(&self.cluster, &self.collection, bson_id(id.0), concern).await?;
+        let (store, filter) = (self.clone(), doc! { "_id": bson_id(id.0), "kind": { "$exists": false } });
+        let found = read(&self.cluster, async move {
+            let mut session = store.cluster.session().await?;
+            let found = store.collection.find_one(filter).read_concern(concern).session(&mut session).await?;
+            Ok(found.map(|document| (document, reached(&session))))
+        })
+        .await?;
         found.map(|(document, at)| Ok((Stored::new(document)?, at))).transpose()
     }
 

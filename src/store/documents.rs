@@ -5,6 +5,7 @@
 
 mod doctor;
 mod entry;
+mod group;
 mod resource;
 pub(super) mod review;
 mod shared;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use self::doctor::DoctorDoc;
 use self::entry::claims;
 pub use self::entry::{Claim, EntryDoc, TimeOffDoc, quota};
+pub use self::group::GroupDoc;
 pub use self::resource::ResourceDoc;
 pub use self::review::ReviewDoc;
 use self::shared::shared_claims;
@@ -70,6 +72,9 @@ pub struct AppointmentDoc {
     pub bucket: i32,
     pub rev: i32,
     pub status: String,
+    /// Id of the group session that it has a seat in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seat: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claims: Option<Vec<Claim>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -163,6 +168,7 @@ impl AppointmentDoc {
             bucket: i32::from(appointment.doctor_id.bucket()),
             rev: int(appointment.rev),
             status: appointment.status.as_str().to_owned(),
+            seat: appointment.seat.map(|session| bson_id(session.0)),
             claims: claims(&appointment.claims, &appointment.quotas),
             shared: shared_claims(appointment),
             freed: claims(&appointment.freed, &appointment.freed_quotas),
@@ -225,6 +231,7 @@ impl AppointmentDoc {
             created_at: instant(self.created_at).map_err(|_| bad("createdAt"))?,
             updated_at: instant(self.updated_at).map_err(|_| bad("updatedAt"))?,
             held: self.held().map_err(bad)?,
+            seat: self.seat.map(|session| AppointmentId(uuid_of(session))),
             claims: entry::ticks_of(&self.claims),
             freed: entry::ticks_of(&self.freed),
             quotas: entry::quotas_of(&self.claims).ok_or_else(|| bad("claims"))?,
@@ -259,6 +266,7 @@ impl AppointmentDoc {
             id,
             rev: 1,
             status: Status::Expired.as_str().to_owned(),
+            seat: None,
             claims: None,
             shared: None,
             freed: None,

@@ -12,10 +12,12 @@ use mongodb::error::Error as DriverError;
 use mongodb::{ClientSession, Collection};
 use serde::Deserialize;
 
-use super::appointments::{AppointmentStore, CLAIMS_INDEX, PRIMARY_INDEX, Replaced, Stored, place_of, refusal_of};
+use super::appointments::{
+    AppointmentStore, CLAIMS_INDEX, PRIMARY_INDEX, Replaced, SessionChange, Stored, place_of, refusal_of,
+};
 use super::collection;
 use super::doctors::StoredDoctor;
-use super::documents::{AppointmentDoc, Claim, DoctorDoc, TimeOffDoc};
+use super::documents::{AppointmentDoc, Claim, DoctorDoc, Outcome, TimeOffDoc};
 use super::idempotency::Request;
 use super::transaction::{self, in_transaction};
 use super::value::{bson_id, bson_time};
@@ -48,7 +50,12 @@ pub enum Together {
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     doctor: Option<(Document, DoctorDoc)>,
+    /// Group sessions in which seats are given up.
+    left: Vec<SessionChange>,
     appointments: Vec<(Document, AppointmentDoc)>,
+    /// Group sessions in which seats are taken.
+    joined: Vec<SessionChange>,
+    new: Vec<AppointmentDoc>,
     /// Next revisions.
     ended: Vec<TimeOffDay>,
     taken: Vec<TimeOffDay>,
@@ -82,6 +89,28 @@ impl Changes {
     #[must_use]
     pub(super) fn document(mut self, guard: Document, document: AppointmentDoc) -> Self {
         self.appointments.push((guard, document));
+        self
+    }
+
+    /// A new appointment, which remembers the request.
+    #[must_use]
+    pub fn booked(mut self, appointment: &Appointment, request: &Request) -> Self {
+        let keys = request.remember(&[], Some(Outcome::of(appointment)));
+        self.new.push(AppointmentDoc::from_domain(appointment, keys));
+        self
+    }
+
+    /// A group session in which a seat is given up, if there is one.
+    #[must_use]
+    pub fn left(mut self, session: Option<SessionChange>) -> Self {
+        self.left.extend(session);
+        self
+    }
+
+    /// A group session in which a seat is taken.
+    #[must_use]
+    pub fn joined(mut self, session: SessionChange) -> Self {
+        self.joined.push(session);
         self
     }
 
@@ -133,11 +162,26 @@ impl AppointmentStore {
                 return Ok(None);
             }
         }
+        if !self.write_sessions(session, &changes.left).await? {
+            return Ok(None);
+        }
+        // What an appointment gives up may be what its session takes. Otherwise the doctor's time comes before the patient's.
+        let gives_up = changes.appointments.iter().any(|(_, document)| document.freed.is_some());
+        if !gives_up && !self.write_sessions(session, &changes.joined).await? {
+            return Ok(None);
+        }
         for (place, (guard, document)) in changes.appointments.iter().enumerate() {
             lost.store(place, Ordering::Relaxed);
             if !transaction::replace(session, &self.collection, guard.clone(), document).await? {
                 return Ok(None);
             }
+        }
+        if gives_up && !self.write_sessions(session, &changes.joined).await? {
+            return Ok(None);
+        }
+        for (place, document) in changes.new.iter().enumerate() {
+            lost.store(place, Ordering::Relaxed);
+            self.collection.insert_one(document).session(&mut *session).await?;
         }
         for day in &changes.ended {
             if !self.replace_day(session, day).await? {

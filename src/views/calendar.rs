@@ -7,10 +7,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::domain::appointment::{Appointment, Held, Status};
+use crate::domain::appointment::Status;
 use crate::domain::change::{Change, Commit, Position};
 use crate::domain::doctor::{Doctor, Service};
 use crate::domain::entry::{Entry, Period, Quota};
+use crate::domain::group::GroupSession;
 use crate::domain::ids::{AppointmentId, ResourceId, ServiceId, UserId};
 use crate::domain::slots::{self, Candidate, Rule};
 use crate::domain::tick::{Tick, ticks};
@@ -34,6 +35,13 @@ impl Occupancy {
             (Self::Held(one), Self::Held(two)) => Self::Held(one.max(two)),
         }
     }
+}
+
+/// A hold that somebody has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnHold {
+    pub id: AppointmentId,
+    pub since: Timestamp,
 }
 
 /// The places of each limit of a service that a date counts in, and the rule that they stand for.
@@ -189,10 +197,32 @@ impl Calendar {
         owners.fold(Occupancy::Free, Occupancy::and)
     }
 
-    /// The live hold that an entry is.
-    fn hold(&self, id: AppointmentId) -> Option<(&Appointment, Held)> {
-        let appointment = self.entries.get(&id).or_else(|| self.foreign.get(&id))?.appointment()?;
-        Some((appointment, appointment.held.filter(|_| appointment.status == Status::Held)?))
+    /// When an entry ends by itself, which consists of nothing but live holds.
+    fn held_until(&self, id: AppointmentId) -> Option<Timestamp> {
+        match self.entries.get(&id).or_else(|| self.foreign.get(&id))? {
+            Entry::Appointment(hold) => hold.held.filter(|_| hold.status == Status::Held).map(|held| held.until),
+            Entry::Group(session) => session.held_until(),
+            Entry::TimeOff(_) => None,
+        }
+    }
+
+    /// The group session of a service at a start.
+    #[must_use]
+    pub fn session_at(&self, service: &Service, start: Tick) -> Option<&GroupSession> {
+        match self.entries.get(self.taken.get(&start)?)? {
+            Entry::Group(session) if service.is_group() && session.service_id == service.id => {
+                (Tick::floor(session.start) == start).then_some(session)
+            }
+            _ => None,
+        }
+    }
+
+    /// How many more patients there is room for at a start, where that is not one alone.
+    #[must_use]
+    pub fn seats_left(&self, service: &Service, start: Tick) -> Option<u32> {
+        let capacity = service.terms.capacity;
+        let left = || self.session_at(service, start).map_or(capacity.unsigned_abs(), |session| session.left(capacity));
+        service.is_group().then(left)
     }
 
     /// What takes any of these ticks, in the order of time.
@@ -200,7 +230,11 @@ impl Calendar {
     pub fn takers(&self, footprint: Range<Tick>) -> Vec<AppointmentId> {
         let mut takers: Vec<AppointmentId> = self.taken.range(footprint).map(|(_, id)| *id).collect();
         takers.dedup();
-        takers
+        let of = |id| match self.entries.get(&id) {
+            Some(Entry::Group(session)) => session.seats.iter().map(|seat| seat.of).collect(),
+            _ => vec![id],
+        };
+        takers.into_iter().flat_map(of).collect()
     }
 
     /// Whatever takes time, in no order.
@@ -256,7 +290,7 @@ impl Calendar {
             let owners: Option<Vec<AppointmentId>> =
                 limit.iter().map(|quota| self.quotas.get(quota).copied()).collect();
             let Some(owners) = owners else { return Occupancy::Free };
-            let ends = owners.into_iter().filter_map(|id| self.hold(id)).map(|(_, held)| held.until);
+            let ends = owners.into_iter().filter_map(|id| self.held_until(id));
             ends.min().map_or(Occupancy::Taken, Occupancy::Held)
         });
         occupancy.fold(Occupancy::Free, Occupancy::and)
@@ -268,7 +302,11 @@ impl Calendar {
         let candidates = slots::candidates(&self.doctor, service, date);
         let taken = self.taken_of(&candidates);
         let mut passed = 0;
-        candidates.into_iter().map(move |candidate| {
+        candidates.into_iter().map(move |mut candidate| {
+            if let Some(session) = self.session_at(service, candidate.start) {
+                candidate.end = Tick::floor(session.end);
+                return (candidate, seats(session, service));
+            }
             // Both are in order: one sweep over the date instead of a search for each start.
             passed += taken[passed..].iter().take_while(|(tick, _)| *tick < candidate.footprint.start).count();
             let owners = taken[passed..].iter().take_while(|(tick, _)| *tick < candidate.footprint.end);
@@ -295,23 +333,41 @@ impl Calendar {
     }
 
     fn occupancy_by(&self, id: AppointmentId) -> Occupancy {
-        self.hold(id).map_or(Occupancy::Taken, |(_, held)| Occupancy::Held(held.until))
+        self.held_until(id).map_or(Occupancy::Taken, Occupancy::Held)
     }
 
     /// Somebody's hold on exactly this time.
     #[must_use]
-    pub fn hold_of(&self, user: UserId, service: ServiceId, start: Timestamp) -> Option<&Appointment> {
-        let (hold, _) = self.hold(*self.taken.get(&Tick::floor(start))?)?;
-        hold.is_hold_of(user, service, start).then_some(hold)
+    pub fn hold_of(&self, user: UserId, service: ServiceId, start: Timestamp) -> Option<OwnHold> {
+        match self.entries.get(self.taken.get(&Tick::floor(start))?)? {
+            Entry::Appointment(hold) => {
+                hold.is_hold_of(user, service, start).then_some(OwnHold { id: hold.id, since: hold.created_at })
+            }
+            Entry::Group(session) if (session.service_id, session.start) == (service, start) => {
+                session.hold_of(user).map(|(id, held)| OwnHold { id, since: held.since })
+            }
+            Entry::Group(_) | Entry::TimeOff(_) => None,
+        }
+    }
+}
+
+/// What has the last seat of a session.
+fn seats(session: &GroupSession, service: &Service) -> Occupancy {
+    match session.left(service.terms.capacity) {
+        0 => session.first_end().map_or(Occupancy::Taken, Occupancy::Held),
+        _ => Occupancy::Free,
     }
 }
 
 /// What an entry takes of rooms and devices.
 fn keys(entry: &Entry) -> impl Iterator<Item = (ResourceId, Tick)> {
-    let appointment = entry.appointment();
-    appointment.into_iter().flat_map(|appointment| {
-        appointment.resources.iter().flat_map(|id| ticks(appointment.patient_ticks()).map(|tick| (*id, tick)))
-    })
+    let (start, end) = match entry {
+        Entry::Appointment(appointment) => (appointment.start, appointment.end),
+        Entry::Group(session) => (session.start, session.end),
+        Entry::TimeOff(_) => (Timestamp::MIN, Timestamp::MIN),
+    };
+    let during = move || ticks(Tick::floor(start)..Tick::floor(end));
+    entry.resources_named().iter().flat_map(move |id| during().map(move |tick| (*id, tick)))
 }
 
 #[cfg(test)]

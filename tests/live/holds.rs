@@ -534,7 +534,7 @@ async fn the_clock_of_the_database_decides() {
         "not what the node said: {until}"
     );
     let far = Timestamp::MAX;
-    assert!(!desk.store.expire(&live, far, Vec::new()).await.unwrap(), "it is live, whatever a node believes");
+    assert!(!desk.store.expire(&live, far, None, Vec::new()).await.unwrap(), "it is live, whatever a node believes");
 
     // The node's word is in the document: `until` beyond everything. The database has set its own.
     let over = desk.hold(&practice, &two, &later, SignedDuration::ZERO).await;

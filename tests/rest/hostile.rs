@@ -163,7 +163,7 @@ async fn numbers_stay_within_their_bounds() {
         ("bufferAfterMinutes", json!([1, 245, 2_147_483_650_u64])),
         ("minNoticeMinutes", json!([-1, 4_294_967_295_u64])),
         ("horizonDays", json!([-1, 4_294_967_295_u64])),
-        ("capacity", json!([0, 2])),
+        ("capacity", json!([0, 51])),
         ("requiresApproval", json!([1, "false"])),
         ("name", json!(["", " ", "x".repeat(101), "a\nb", "a\u{0}"])),
         (

@@ -177,6 +177,7 @@ mod tests {
             start: "2026-12-01T14:30:00Z".into(),
             end: "2026-12-01T15:00:00Z".into(),
             status: SlotStatus::Free,
+            seats_left: None,
             conflict: false,
         }]);
         ClientError::Problem(Box::new(problem)).into()

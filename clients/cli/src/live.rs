@@ -233,6 +233,7 @@ mod tests {
             end: start.into(),
             status,
             held_until: None,
+            seats_left: None,
             bookable_from: start.into(),
             bookable_until: start.into(),
         }

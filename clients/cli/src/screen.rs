@@ -70,10 +70,13 @@ pub fn slots_by_day(slots: &[Slot], zone: &TimeZone) -> Vec<String> {
     let mut days: BTreeMap<Option<Date>, Vec<String>> = BTreeMap::new();
     for slot in slots {
         let start = times::clock(&slot.start, zone);
-        let text = match (slot.status, slot.conflict) {
-            (_, true) => format!("{start}(you are elsewhere)"),
-            (SlotStatus::Free, false) => start,
-            (SlotStatus::Held, false) => format!("{start}(held)"),
+        let text = match slot.status {
+            _ if slot.conflict => format!("{start}(you are elsewhere)"),
+            SlotStatus::Held => format!("{start}(held)"),
+            SlotStatus::Free => match slot.seats_left {
+                Some(seats) => format!("{start}({seats} left)"),
+                None => start,
+            },
         };
         let day = times::date(&slot.start, zone);
         days.entry(day).or_default().push(text);
@@ -182,7 +185,7 @@ mod tests {
     use super::*;
 
     fn slot(start: &str, status: SlotStatus) -> Slot {
-        Slot { start: start.into(), end: start.into(), status, conflict: false }
+        Slot { start: start.into(), end: start.into(), status, seats_left: None, conflict: false }
     }
 
     #[test]

@@ -145,6 +145,31 @@ fn nobody_is_in_two_places() {
 }
 
 #[test]
+fn a_group_session_is_in_nobodys_way() {
+    for now in moments() {
+        let (doctors, patients) = clinic(now);
+        let planned = appointments(&doctors, &patients, now);
+        let groups = group_sessions(&doctors, &patients, &planned, now);
+        let [group] = &groups[..] else { panic!("{now}: {}", groups.len()) };
+        assert_eq!((group.session.seats.len(), group.seats.len()), (2, 2));
+        for Planned { appointment: seat, request, .. } in &group.seats {
+            assert_eq!(
+                (seat.seat, seat.start, seat.end),
+                (Some(group.session.id), group.session.start, group.session.end)
+            );
+            assert_eq!(seat.id.0, derived_id(request, 0));
+            let meets = |one: &Appointment| one.start < seat.end && seat.start < one.end;
+            let theirs =
+                planned.iter().map(|planned| &planned.appointment).filter(|one| one.patient_id == seat.patient_id);
+            assert!(theirs.filter(|one| meets(one)).count() == 0, "{now}");
+        }
+        let mut taken = planned.iter().map(|planned| &planned.appointment);
+        assert!(taken.all(|one| one.doctor_id != group.session.doctor_id
+            || one.claims.iter().all(|tick| !group.session.claims.contains(tick))));
+    }
+}
+
+#[test]
 fn every_doctor_has_some_past_and_mostly_coming_appointments() {
     for now in moments() {
         let (doctors, patients) = clinic(now);

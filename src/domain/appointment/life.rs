@@ -184,6 +184,7 @@ mod tests {
             created_at: minute(0),
             updated_at: minute(0),
             held: None,
+            seat: None,
             claims: vec![Tick(1), Tick(2)],
             freed: vec![Tick(9)],
             quotas: Vec::new(),

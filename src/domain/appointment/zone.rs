@@ -75,6 +75,7 @@ mod tests {
             reviewed: false,
             created_at: start,
             updated_at: start,
+            seat: None,
             claims: ticks(tick..Tick(tick.0 + 7)).collect(),
             freed: Vec::new(),
             quotas: Vec::new(),

@@ -112,6 +112,7 @@ fn appointment() -> Appointment {
         created_at: Timestamp::UNIX_EPOCH,
         updated_at: Timestamp::UNIX_EPOCH,
         held: None,
+        seat: None,
         claims: Vec::new(),
         freed: Vec::new(),
         quotas: Vec::new(),

@@ -128,6 +128,9 @@ impl Appointments {
         exception: Option<&str>,
         request: &Request,
     ) -> Result<Option<Done<Appointment>>> {
+        if booking.service.is_group() {
+            return self.try_seat(calendar, booking, exception, request).await;
+        }
         let (service, start) = (booking.service.id, booking.start.instant());
         let date = rules::local_date(booking.doctor, booking.start);
         let (mut attempt, mut lost) = (0, BTreeSet::new());

@@ -45,7 +45,7 @@ impl Appointments {
             Explained { time_zone: calendar.doctor.zone_name().to_owned(), refusal: None, taken_by: Vec::new() };
         // What somebody holds themselves, they can book.
         let own = viewer.identity().ok().and_then(|identity| calendar.hold_of(identity.user, service, start));
-        let asked_at = own.map_or(self.clock.now(), |hold| hold.created_at);
+        let asked_at = own.map_or(self.clock.now(), |hold| hold.since);
         let tick = match permits(&calendar.doctor, offered, start, false, asked_at) {
             Ok((tick, _)) => tick,
             Err(refusal) => return Ok(Explained { refusal: Some(refusal), ..explained }),
@@ -55,12 +55,16 @@ impl Appointments {
         if !self.slots.is_for(viewer, &calendar, offered).await? {
             return Ok(Explained { refusal: Some(Refusal::SlotUnavailable { rule: Rule::Patients }), ..explained });
         }
+        let session = calendar.session_at(offered, tick);
         if own.is_none()
+            && session.is_none()
             && let Err(rule) = within_limits(&calendar, offered, tick)
         {
             return Ok(Explained { refusal: Some(Refusal::SlotUnavailable { rule }), ..explained });
         }
-        let takers = if own.is_some() { Vec::new() } else { calendar.takers(offered.footprint(tick)) };
+        let has_seats = session.is_some_and(|session| session.left(offered.terms.capacity) > 0);
+        let is_there = own.is_some() || has_seats;
+        let takers = if is_there { Vec::new() } else { calendar.takers(offered.footprint(tick)) };
         if !takers.is_empty() {
             explained.refusal = Some(Refusal::SlotTaken { alternatives: Vec::new() });
             if is_practice {
@@ -68,7 +72,7 @@ impl Appointments {
             }
         } else if self.slots.is_busy(viewer, tick, offered).await? {
             explained.refusal = Some(Refusal::PatientBusy);
-        } else if calendar.in_use_from(offered, tick) != Occupancy::Free {
+        } else if session.is_none() && calendar.in_use_from(offered, tick) != Occupancy::Free {
             explained.refusal = Some(Refusal::SlotUnavailable { rule: Rule::Resource });
         }
         Ok(explained)

@@ -134,6 +134,9 @@ impl Appointments {
         booking: Booking<'_>,
         request: &Request,
     ) -> Result<Option<Done<Appointment>>> {
+        if booking.service.is_group() {
+            return self.try_hold_seat(calendar, &booking, request).await;
+        }
         let (service, start) = (booking.service.id, booking.start.instant());
         let date = rules::local_date(booking.doctor, booking.start);
         let (mut attempt, mut lost) = (0, BTreeSet::new());
@@ -152,14 +155,12 @@ impl Appointments {
                     return Ok(stored.recall(request)?.map(|hold| self.acknowledged(hold, at)));
                 }
                 Holding::Exists => return self.recall(hold.id, request).await,
+                // Of seats alone.
+                Holding::Overtaken => {}
                 Holding::Outnumbered(place) => drop(lost.insert(place)),
                 Holding::PlaceTaken if place + 1 < HOLDS => place += 1,
                 Holding::PlaceTaken => {
-                    let run_out = self.store.run_out_of(request.user).await.map_err(unchanged)?;
-                    self.end_run_out(&run_out, request.at).await?;
-                    if run_out.is_empty() {
-                        return Err(Refusal::SlotUnavailable { rule: Rule::Holds }.into());
-                    }
+                    self.free_places(request).await?;
                     place = 0;
                 }
                 Holding::Refused(refusal) => match self.make_way(calendar, &hold, true, request).await? {
@@ -218,6 +219,7 @@ impl Appointments {
             match self.store.confirm(&hold, &next, trace, request).await? {
                 Confirmed::Done(at) => return Ok(Some(self.acknowledged(next, at))),
                 Confirmed::Refused(refusal) => return Err(refusal.into()),
+                Confirmed::Overtaken => {}
                 Confirmed::Exists => {
                     if let Some(done) = self.recall(trace, request).await? {
                         return Ok(Some(done));
@@ -283,15 +285,19 @@ impl Appointments {
     pub(super) async fn end_run_out(&self, holds: &[Stored], now: Timestamp) -> Result<bool> {
         let mut any = false;
         for hold in holds {
+            if hold.appointment.seat.is_some() {
+                any |= self.end_held_seat(hold, now).await?;
+                continue;
+            }
             let Appointment { doctor_id, claims, .. } = &hold.appointment;
             let heirs = self.releases.heirs(*doctor_id, claims).await.map_err(unchanged)?;
-            any |= self.store.expire(hold, now, heirs).await?;
+            any |= self.store.expire(hold, now, None, heirs).await?;
         }
         Ok(any)
     }
 
     /// A person's hold, unless it has ended.
-    async fn live(&self, id: AppointmentId, user: UserId) -> Result<Option<Done<Appointment>>> {
+    pub(super) async fn live(&self, id: AppointmentId, user: UserId) -> Result<Option<Done<Appointment>>> {
         let found = self.store.live_hold(id, user).await.map_err(unchanged)?;
         Ok(found.map(|(stored, at)| Done { value: stored.appointment, at }))
     }

@@ -8,7 +8,7 @@ use crate::domain::appointment::{Action, Appointment};
 use crate::domain::change::Position;
 use crate::domain::entry::Entry;
 use crate::domain::ids::{AppointmentId, DoctorId};
-use crate::domain::outside::{is_task, rule_against};
+use crate::domain::outside::{is_task, rule_against, rule_against_time};
 use crate::domain::slots::Rule;
 use crate::error::ClusterName;
 use crate::error::{Error, Outcome, Result};
@@ -90,10 +90,22 @@ impl Doctors {
 
 /// What the calendar has outside of the rules, by start.
 fn against(calendar: &Calendar, now: Timestamp) -> Vec<(Timestamp, AppointmentId, Rule)> {
-    let appointments = calendar.entries().filter_map(Entry::appointment).filter(|one| is_task(one, now));
-    let outside =
-        appointments.filter_map(|one| rule_against(&calendar.doctor, one).map(|rule| (one.start, one.id, rule)));
-    let mut found: Vec<_> = outside.collect();
+    let mut found = Vec::new();
+    for entry in calendar.entries() {
+        match entry {
+            Entry::Appointment(one) if is_task(one, now) => {
+                found.extend(rule_against(&calendar.doctor, one).map(|rule| (one.start, one.id, rule)));
+            }
+            Entry::Group(session) if session.start > now => {
+                let rule = rule_against_time(&calendar.doctor, (session.start, session.end));
+                let seats = session.seats.iter();
+                found.extend(
+                    rule.into_iter().flat_map(|rule| seats.clone().map(move |seat| (session.start, seat.of, rule))),
+                );
+            }
+            Entry::Appointment(_) | Entry::Group(_) | Entry::TimeOff(_) => {}
+        }
+    }
     found.sort_by_key(|(start, id, _)| (*start, *id));
     found
 }

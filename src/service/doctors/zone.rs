@@ -57,6 +57,10 @@ impl Doctors {
             }
             (Some(_), _) => {}
         }
+        if ahead.iter().any(|stored| stored.appointment.seat.is_some()) {
+            let detail = "group sessions cannot be moved to another zone: say `keepInstants`, or cancel them first";
+            return Err(Refusal::from(Violation::new("/appointments", "conflict", detail)).into());
+        }
         let moved = |stored: Stored| {
             let next = stored.appointment.in_zone(from, to, request.actor(), request.at)?;
             Ok((stored, next))

@@ -63,7 +63,6 @@ impl Call<'_> {
         let input: ServiceCreateRequest = self.input()?;
         let mut fields = Fields::default();
         let doctor = UserId(fields.id("/doctorId", &input.doctor_id));
-        not_yet(&mut fields, input.capacity);
         let change = ServiceChange {
             name: Some(fields.line("/name", &input.name, 1, 100)),
             duration_minutes: Some(fields.number(input.duration_minutes)),
@@ -88,7 +87,6 @@ impl Call<'_> {
         if given.into_iter().any(|(field, given)| given && input.clear.contains(&field)) {
             fields.refuse("/clear", "invalid", "a field is either set or cleared");
         }
-        not_yet(&mut fields, input.capacity);
         let change = ServiceChange {
             name: input.name.as_ref().map(|name| fields.line("/name", name, 1, 100)),
             duration_minutes: input.duration_minutes.map(|n| fields.number(n)),
@@ -113,13 +111,6 @@ impl Call<'_> {
     fn service_done(&self, done: &Done<Doctor>, id: ServiceId) -> Answered {
         let service = done.value.service(id)?;
         Ok(self.done(done, |doctor| convert::service(doctor, service)))
-    }
-}
-
-/// What comes with later work is refused rather than ignored.
-fn not_yet(fields: &mut Fields, capacity: Option<u32>) {
-    if capacity.is_some_and(|capacity| capacity != 1) {
-        fields.refuse("/capacity", "out_of_range", "group sessions are not offered yet");
     }
 }
 

@@ -1,11 +1,14 @@
 //! Holds in the appointments collection: taken, confirmed and ended by writes that ask the database's clock, not a node's.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures::FutureExt as _;
 use jiff::{SignedDuration, Timestamp};
 use mongodb::bson::{Document, doc, serialize_to_document};
 use mongodb::options::ReturnDocument;
 
-use super::{AppointmentStore, CLAIMS_INDEX, PRIMARY_INDEX, SHARED_INDEX, Stored, place_of, refusal_of};
+use super::{AppointmentStore, CLAIMS_INDEX, PRIMARY_INDEX, SHARED_INDEX, SessionChange, Stored, place_of, refusal_of};
 use crate::domain::appointment::{Action, Appointment, HOLDS, Status};
 use crate::domain::change::Position;
 use crate::domain::entry::{Quota, TimeOffDay};
@@ -29,8 +32,10 @@ const OVERLAPPING: i64 = 8;
 pub enum Holding {
     /// It is there: now, or since the same request came before.
     Done(Box<Stored>, Position),
-    /// A document of this id exists that is no hold of this doctor: the key was used before.
+    /// A document of this id exists that is no hold of this doctor: the key was used before. Of a seat: or that is this hold.
     Exists,
+    /// Of a seat: others have changed the group session meanwhile. Read it again.
+    Overtaken,
     /// Another live hold of this person has this place.
     PlaceTaken,
     /// Somebody has this place within a limit of the service; the next one may be free.
@@ -44,6 +49,8 @@ pub enum Confirmed {
     Done(Position),
     /// The hold has ended or was changed in between: read it again.
     Stale,
+    /// Of a seat: others have changed the group session meanwhile.
+    Overtaken,
     /// The same request, or the same key, came before.
     Exists,
     Refused(Refusal),
@@ -55,12 +62,32 @@ pub(super) fn places(user: UserId) -> Vec<String> {
 }
 
 /// What has run out by the database's clock.
-fn run_out() -> Document {
+pub(super) fn run_out() -> Document {
     doc! { "$lte": ["$expiresAt", "$$NOW"] }
 }
 
 fn running() -> Document {
     doc! { "$gt": ["$expiresAt", "$$NOW"] }
+}
+
+/// How a hold is inserted as a whole, unless a document of its id is there, which then stays as it is.
+pub(super) struct Taking {
+    pub filter: Document,
+    pub pipeline: Vec<Document>,
+}
+
+impl Taking {
+    pub(super) fn of(hold: &Appointment, length: SignedDuration, request: &Request) -> Result<Self> {
+        let document = AppointmentDoc::from_domain(hold, request.remember(&[], Some(Outcome::of(hold))));
+        let filter = doc! { "_id": document.id, "doctorId": document.doctor_id };
+        let whole = serialize_to_document(&document).map_err(|error| Error::Internal(error.to_string()))?;
+        let end = doc! { "expiresAt": { "$add": ["$$NOW", length.as_millis() as i64] } };
+        // Texts of people are no expressions.
+        let new = doc! { "$mergeObjects": [{ "$literal": whole }, end] };
+        let is_new = doc! { "$eq": [{ "$type": "$rev" }, "missing"] };
+        let pipeline = vec![doc! { "$replaceWith": { "$cond": [is_new, new, "$$ROOT"] } }];
+        Ok(Self { filter, pipeline })
+    }
 }
 
 impl AppointmentStore {
@@ -70,14 +97,7 @@ impl AppointmentStore {
     /// # Errors
     /// `unavailable` when the outcome could not be learnt.
     pub async fn hold(&self, hold: &Appointment, length: SignedDuration, request: &Request) -> Result<Holding> {
-        let document = AppointmentDoc::from_domain(hold, request.remember(&[], Some(Outcome::of(hold))));
-        let filter = doc! { "_id": document.id, "doctorId": document.doctor_id };
-        let whole = serialize_to_document(&document).map_err(|error| Error::Internal(error.to_string()))?;
-        let end = doc! { "expiresAt": { "$add": ["$$NOW", length.as_millis() as i64] } };
-        // Texts of people are no expressions.
-        let new = doc! { "$mergeObjects": [{ "$literal": whole }, end] };
-        let is_new = doc! { "$eq": [{ "$type": "$rev" }, "missing"] };
-        let pipeline = vec![doc! { "$replaceWith": { "$cond": [is_new, new, "$$ROOT"] } }];
+        let Taking { filter, pipeline } = Taking::of(hold, length, request)?;
         let written = until_decided(&self.cluster, || {
             let (store, filter, pipeline) = (self.clone(), filter.clone(), pipeline.clone());
             async move {
@@ -126,15 +146,22 @@ impl AppointmentStore {
             "_id": document.id, "doctorId": document.doctor_id, "rev": hold.document.rev,
             "status": Status::Held.as_str(), "heldBy": document.held_by, "$expr": running(),
         };
-        let collection = self.collection.clone();
+        let (store, overtaken) = (self.clone(), Arc::new(AtomicBool::new(false)));
+        let (seat, told) = (self.seat_confirmed(hold).await?, overtaken.clone());
         let written = transaction::in_transaction(&self.cluster, move |session| {
-            let (collection, guard) = (collection.clone(), guard.clone());
-            let (document, trace) = (document.clone(), trace.clone());
+            let (store, guard, seat) = (store.clone(), guard.clone(), seat.clone());
+            let (document, trace, told) = (document.clone(), trace.clone(), told.clone());
             async move {
-                if !transaction::replace(session, &collection, guard, &document).await? {
+                if !transaction::replace(session, &store.collection, guard, &document).await? {
                     return Ok(None);
                 }
-                collection.insert_one(trace).session(session).await?;
+                if let Some(seat) = &seat
+                    && !store.write_session(session, seat).await?
+                {
+                    told.store(true, Ordering::Relaxed);
+                    return Ok(None);
+                }
+                store.collection.insert_one(trace).session(session).await?;
                 Ok(Some(()))
             }
             .boxed()
@@ -142,6 +169,7 @@ impl AppointmentStore {
         .await?;
         Ok(match written {
             Verdict::Done { value: Some(((), at)), .. } => Confirmed::Done(at),
+            Verdict::Done { value: None, .. } if overtaken.load(Ordering::Relaxed) => Confirmed::Overtaken,
             Verdict::Done { value: None, .. } => Confirmed::Stale,
             Verdict::Duplicate { index, .. } if index == PRIMARY_INDEX => Confirmed::Exists,
             Verdict::Duplicate { index, value, .. } => Confirmed::Refused(refusal_of(&index, value.as_deref())?),
@@ -152,7 +180,13 @@ impl AppointmentStore {
     ///
     /// # Errors
     /// `unavailable` when the outcome could not be learnt.
-    pub async fn expire(&self, hold: &Stored, now: Timestamp, heirs: Vec<TimeOffDay>) -> Result<bool> {
+    pub async fn expire(
+        &self,
+        hold: &Stored,
+        now: Timestamp,
+        seat: Option<SessionChange>,
+        heirs: Vec<TimeOffDay>,
+    ) -> Result<bool> {
         let current = &hold.appointment;
         let Some(held) = current.held else { return Ok(false) };
         let Ok(next) = current.hold_ended(Action::Expired, Actor::system(held.by), now) else { return Ok(false) };
@@ -161,8 +195,8 @@ impl AppointmentStore {
             "_id": document.id, "doctorId": document.doctor_id, "rev": hold.document.rev,
             "status": Status::Held.as_str(), "$expr": run_out(),
         };
-        if !heirs.is_empty() {
-            let changes = Changes::default().document(guard, document).taken(heirs);
+        if seat.is_some() || !heirs.is_empty() {
+            let changes = Changes::default().document(guard, document).left(seat).taken(heirs);
             return Ok(matches!(self.write_together(changes).await?, Together::Done(_)));
         }
         match whole::replace(&self.cluster, &self.collection, &guard, &document).await? {
@@ -191,6 +225,10 @@ impl AppointmentStore {
         let mut over = vec![doc! { "doctorId": bson_id(appointment.doctor_id.0), "claims": { "$in": claims } }];
         if !appointment.resources.is_empty() {
             over.push(doc! { "shared": { "$in": resource_claims(appointment) } });
+        }
+        let sessions = self.sessions_over(&over).await?;
+        if !sessions.is_empty() {
+            over.push(doc! { "seat": { "$in": sessions } });
         }
         let ended = doc! { "$or": [{ "heldBy": bson_id(user.0) }, { "$expr": run_out() }] };
         let filter = doc! { "status": Status::Held.as_str(), "$and": [{ "$or": over }, ended] };

@@ -1,11 +1,11 @@
 //! What documents of the appointments collection have in common, and those that are no appointments.
 
 use jiff::civil::Date;
-use mongodb::bson::{DateTime, RawDocument, Uuid, deserialize_from_slice};
+use mongodb::bson::{DateTime, RawBsonRef, RawDocument, Uuid, deserialize_from_slice};
 use mongodb::error::Error as DriverError;
 use serde::{Deserialize, Serialize};
 
-use super::{AppointmentDoc, Undecodable, int};
+use super::{AppointmentDoc, GroupDoc, Undecodable, int};
 use crate::domain::entry::{Entry, Period, Quota, TimeOffDay};
 use crate::domain::ids::{AppointmentId, ServiceId, TimeOffId, UserId};
 use crate::domain::tick::Tick;
@@ -24,6 +24,7 @@ pub enum Claim {
 #[derive(Clone, Debug, PartialEq)]
 pub enum EntryDoc {
     TimeOff(TimeOffDoc),
+    Group(GroupDoc),
     Appointment(Box<AppointmentDoc>),
 }
 
@@ -63,6 +64,7 @@ impl EntryDoc {
     pub fn read(document: &RawDocument) -> Result<Self, DriverError> {
         let bytes = document.as_bytes();
         match document.get("kind")? {
+            Some(RawBsonRef::String("group")) => Ok(Self::Group(deserialize_from_slice(bytes)?)),
             Some(_) => Ok(Self::TimeOff(deserialize_from_slice(bytes)?)),
             None => Ok(Self::Appointment(deserialize_from_slice(bytes)?)),
         }
@@ -76,6 +78,7 @@ impl EntryDoc {
         match self {
             Self::Appointment(document) => Ok(Entry::Appointment(document.to_domain()?.into())),
             Self::TimeOff(document) => Ok(Entry::TimeOff(document.to_domain()?.into())),
+            Self::Group(document) => Ok(Entry::Group(document.to_domain()?.into())),
         }
     }
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::super::value::binary;
 use crate::domain::appointment::{Appointment, Status};
+use crate::domain::group::GroupSession;
 use crate::domain::ids::{PatientId, UserId};
 use crate::domain::tick::{Tick, ticks};
 
@@ -22,7 +23,7 @@ const RESOURCE: u8 = b'r';
 /// What the patient of an appointment and its rooms and devices take, each in the order of time; of a hold, one of its
 /// owner's places instead of the patient's time. `None` once it takes nothing: `[]` would collide with its like.
 pub(super) fn shared_claims(appointment: &Appointment) -> Option<Vec<Bson>> {
-    if appointment.claims.is_empty() {
+    if !appointment.takes_time() {
         return None;
     }
     let mut claims = match appointment.held.filter(|_| appointment.status == Status::Held) {
@@ -36,6 +37,15 @@ pub(super) fn shared_claims(appointment: &Appointment) -> Option<Vec<Bson>> {
 /// What the rooms and devices of an appointment take.
 pub(in crate::store) fn resource_claims(appointment: &Appointment) -> Vec<Bson> {
     appointment.resources.iter().flat_map(|id| during(RESOURCE, id.0, appointment)).collect()
+}
+
+/// What the rooms and devices of a group session take; `None` once it takes nothing. Its patients' time is claimed by
+/// their appointments.
+pub(super) fn session_claims(session: &GroupSession) -> Option<Vec<Bson>> {
+    let during = || ticks(Tick::floor(session.start)..Tick::floor(session.end));
+    let claims = session.resources.iter().flat_map(|id| during().map(|tick| claim(RESOURCE, id.0, tick)));
+    let claims: Vec<Bson> = claims.collect();
+    (session.is_open() && !claims.is_empty()).then_some(claims)
 }
 
 fn during(kind: u8, id: Uuid, appointment: &Appointment) -> impl Iterator<Item = Bson> {

@@ -45,7 +45,13 @@ impl View for SlotsView {
         let slots: Vec<_> = items
             .iter()
             .filter(|slot| is_bookable(slot, now))
-            .map(|slot| Slot { start: slot.start.clone(), end: slot.end.clone(), status: slot.status, conflict: false })
+            .map(|slot| Slot {
+                start: slot.start.clone(),
+                end: slot.end.clone(),
+                status: slot.status,
+                seats_left: slot.seats_left,
+                conflict: false,
+            })
             .collect();
         let mut lines = vec![self.output.paint(Paint::Strong, &self.title)];
         if slots.is_empty() {
@@ -264,6 +270,7 @@ mod tests {
             end: "2026-12-01T14:30:00Z".into(),
             status,
             held_until: None,
+            seats_left: None,
             bookable_from: "2026-09-01T00:00:00Z".into(),
             bookable_until: "2026-12-01T12:00:00Z".into(),
         }
