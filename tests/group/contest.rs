@@ -26,15 +26,19 @@ async fn ten_of_two_hundred_have_a_seat() {
         }
     }
     let before = watchers[0].view.clone();
-    let mut connections = Vec::new();
+    let mut people = Vec::new();
     for number in 0..200 {
         let id = Uuid::new_v4().to_string();
         let (name, email) = (format!("Paciente {number}"), format!("{id}@prueba.example"));
         let mut person = Person { id, name, email, token: String::new(), refresh_token: String::new() };
         person.token = token_issued(&scene.clinic, &person, Clock.now()).await;
         let node = if number % 2 == 0 { scene.clinic.url() } else { &other.url };
-        connections.push((connect(node, Some(&person.token)).await, person));
+        people.push((node, person));
     }
+    // At once: one after the other, the first might be taken for dead before the last is there.
+    let connected =
+        people.into_iter().map(|(node, person)| async move { (connect(node, Some(&person.token)).await, person) });
+    let connections = join_all(connected).await;
     let booking = scene.workshop.booking(&nine());
     let outcomes =
         connections.iter().map(|(connection, _)| connection.request("appointment.book", booking.clone(), Some(key())));
