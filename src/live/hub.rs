@@ -26,7 +26,6 @@ use super::topic::Topic;
 use crate::clock::Clock;
 use crate::domain::access::{self, Object};
 use crate::domain::account::{Role, Viewer};
-use crate::domain::appointment::Appointment;
 use crate::domain::change::{Change, Commit, FeedEvent, Position};
 use crate::domain::doctor::Doctor;
 use crate::domain::entry::Entry;
@@ -275,8 +274,8 @@ impl Hub {
         self.knows(cursor) && self.committed.wait_for(cursor.positions).await
     }
 
-    /// Continues an appointments topic after a cursor: `false` when what was missed can no longer be told.
-    pub fn resume_appointments(&self, topic: &Topic, after: Cursor, subscriber: &Subscriber<'_>) -> bool {
+    /// Continues a topic of appointments or of a waitlist after a cursor: `false` when what was missed can no longer be told.
+    pub fn resume(&self, topic: &Topic, after: Cursor, subscriber: &Subscriber<'_>) -> bool {
         let mut state = self.state.lock();
         let Some(missed) = self.missed(after).filter(|_| self.may_watch(topic, subscriber)) else { return false };
         subscriber.outbox.send((subscriber.opening)(true));
@@ -285,15 +284,15 @@ impl Hub {
         true
     }
 
-    /// Starts an appointments topic with a snapshot that is true at `at`.
+    /// Starts such a topic with a snapshot that is true at `at`.
     ///
     /// # Errors
     /// [`TooOld`]: nothing was sent; read the snapshot again.
-    pub fn start_appointments(
+    pub fn start(
         &self,
         topic: &Topic,
         at: Position,
-        items: Vec<Appointment>,
+        snapshot: &Update,
         reset: bool,
         subscriber: &Subscriber<'_>,
     ) -> Result<(), TooOld> {
@@ -303,10 +302,8 @@ impl Hub {
         }
         let position = self.calendars.position();
         let since = if at < position { self.calendars.after(at).ok_or(TooOld)? } else { Vec::new() };
-        let upserted = items.into_iter().map(Arc::new).collect();
-        let snapshot = Update::Appointments { upserted, removed: Vec::new() };
         subscriber.outbox.send((subscriber.opening)(false));
-        self.send_snapshot(topic, &snapshot, at, reset, subscriber.outbox);
+        self.send_snapshot(topic, snapshot, at, reset, subscriber.outbox);
         self.tell_missed(topic, &since, subscriber.outbox);
         state.join(topic, subscriber, at.max(position));
         Ok(())
@@ -383,7 +380,7 @@ impl Hub {
 
     fn tell_missed(&self, topic: &Topic, missed: &[Arc<Commit>], outbox: &Outbox) {
         for commit in missed {
-            let update = project::appointments(topic, commit, self.clock.now());
+            let update = project::entities(topic, commit, self.clock.now());
             self.send_change(topic, &update, commit.at, outbox);
         }
     }

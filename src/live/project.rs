@@ -87,6 +87,15 @@ pub fn kept_since(now: Timestamp) -> Timestamp {
     now.saturating_sub(KEPT_FOR).unwrap_or(Timestamp::MIN)
 }
 
+/// What a commit changes in a topic of appointments or of a waitlist.
+#[must_use]
+pub fn entities(topic: &Topic, commit: &Commit, now: Timestamp) -> Update {
+    match topic {
+        Topic::Waitlist { .. } | Topic::MyWaitlist { .. } => waitlist(topic, commit),
+        _ => appointments(topic, commit, now),
+    }
+}
+
 /// What a commit changes in an appointments topic.
 #[must_use]
 pub fn appointments(topic: &Topic, commit: &Commit, now: Timestamp) -> Update {

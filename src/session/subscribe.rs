@@ -21,7 +21,7 @@ use crate::error::{ClusterName, Error, Result};
 use crate::live::cursor::Cursor;
 use crate::live::hub::Subscriber;
 use crate::live::outbox::Frame;
-use crate::live::project::kept_since;
+use crate::live::project::{Update, kept_since};
 use crate::live::topic::{Name, Topic};
 use crate::service::slots::{LONGEST_WINDOW_DAYS, dates};
 
@@ -212,13 +212,15 @@ impl Session {
         asked.no_window()?;
         self.check_room(std::slice::from_ref(&topic))?;
         if let Some(Some(after)) = asked.after
-            && hub.resume_waitlist(&topic, after, subscriber)
+            && hub.resume(&topic, after, subscriber)
         {
             return Ok(());
         }
         for _ in 0..ATTEMPTS {
             let (at, items) = self.services.waitlist.snapshot(of.0, of.1).await?;
-            if hub.start_waitlist(&topic, at, items, asked.after.is_some(), subscriber).is_ok() {
+            let upserted = items.into_iter().map(Arc::new).collect();
+            let snapshot = Update::Waitlist { upserted, removed: Vec::new() };
+            if hub.start(&topic, at, &snapshot, asked.after.is_some(), subscriber).is_ok() {
                 return Ok(());
             }
         }
@@ -245,13 +247,15 @@ impl Session {
         let hub = &self.services.hub;
         self.check_room(std::slice::from_ref(&topic))?;
         if let Some(Some(after)) = asked.after
-            && hub.resume_appointments(&topic, after, subscriber)
+            && hub.resume(&topic, after, subscriber)
         {
             return Ok(());
         }
         for _ in 0..ATTEMPTS {
             let (at, items) = self.snapshot(&topic).await?;
-            if hub.start_appointments(&topic, at, items, asked.after.is_some(), subscriber).is_ok() {
+            let upserted = items.into_iter().map(Arc::new).collect();
+            let snapshot = Update::Appointments { upserted, removed: Vec::new() };
+            if hub.start(&topic, at, &snapshot, asked.after.is_some(), subscriber).is_ok() {
                 return Ok(());
             }
         }
