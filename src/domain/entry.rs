@@ -27,10 +27,11 @@ pub struct TimeOffDay {
     /// The time off that it belongs to.
     pub time_off: TimeOffId,
     pub date: Date,
-    /// Empty once the time off is deleted.
     pub claims: Vec<Tick>,
     /// The ticks that this revision gave up.
     pub freed: Vec<Tick>,
+    /// Its time off is deleted: it takes nothing any more, whoever has not seen that yet.
+    pub ended: bool,
 }
 
 /// A place within a limit: the `number`th session of a service in a period, from 1.
@@ -62,7 +63,7 @@ impl TimeOffDay {
     /// The next revision, which takes nothing any more.
     #[must_use]
     pub fn ended(&self) -> Self {
-        Self { rev: self.rev + 1, claims: Vec::new(), freed: self.claims.clone(), ..self.clone() }
+        Self { rev: self.rev + 1, claims: Vec::new(), freed: self.claims.clone(), ended: true, ..self.clone() }
     }
 }
 

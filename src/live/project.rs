@@ -205,16 +205,18 @@ pub fn touched<'a>(calendar: &Calendar, commits: impl IntoIterator<Item = &'a Ar
 }
 
 impl Touched {
-    fn counts(&self, service: ServiceId, date: Date) -> bool {
-        self.counted.iter().any(|(counted, period)| *counted == service && period.contains(date))
+    /// Whether it may change how many sessions of a service count on a date.
+    fn counts(&self, calendar: &Calendar, service: &Service, date: Date) -> bool {
+        self.counted.iter().any(|(counted, period)| *counted == service.id && period.contains(date))
+            || calendar.limited_by(service, date).any(|ticks| self.ticks.range(ticks).next().is_some())
     }
 }
 
 /// Whether any of it may matter to a service's slots on a date.
 #[must_use]
-pub fn reaches(calendar: &Calendar, service: ServiceId, date: Date, touched: &Touched) -> bool {
+pub fn reaches(calendar: &Calendar, service: &Service, date: Date, touched: &Touched) -> bool {
     let day = slots::day(&calendar.doctor, date);
-    touched.counts(service, date)
+    touched.counts(calendar, service, date)
         || touched.ticks.range(Tick(day.start.0 - BUFFER_TICKS)..Tick(day.end.0 + BUFFER_TICKS)).next().is_some()
 }
 
@@ -245,7 +247,7 @@ pub fn difference(zone: &str, before: Option<Vec<LiveSlot>>, after: Option<Vec<L
 /// What became of every start that touched ticks concern, whatever it was before: the net of many changes.
 #[must_use]
 pub fn net(calendar: &Calendar, service: &Service, date: Date, touched: &Touched) -> Update {
-    let all = touched.counts(service.id, date);
+    let all = touched.counts(calendar, service, date);
     let (mut upserted, mut removed) = (Vec::new(), Vec::new());
     for (candidate, occupancy) in calendar.offered(service, date) {
         if !all && touched.ticks.range(candidate.footprint.clone()).next().is_none() {

@@ -10,6 +10,7 @@ mod terms;
 
 pub use self::booking::{Book, For};
 pub use self::holds::Hold;
+pub(super) use self::holds::Way;
 pub(super) use self::terms::is_for;
 
 use std::collections::BTreeSet;
@@ -18,7 +19,6 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use self::groups::Doors;
-use self::holds::Way;
 use self::terms::{beyond, overridden, permits};
 use super::auth::Auth;
 use super::releases::Releases;
@@ -37,7 +37,7 @@ use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::appointments::{AppointmentStore, Query, Stored};
 use crate::store::idempotency::Request;
 use crate::store::together::Together;
-use crate::views::calendar::Calendar;
+use crate::views::calendar::{Calendar, Moved};
 use crate::views::calendars::Calendars;
 use crate::views::committed::Committed;
 
@@ -324,7 +324,7 @@ impl Appointments {
                     return Ok(Appointment { time_zone: calendar.doctor.zone_name().to_owned(), ..next });
                 }
                 let date = rules::local_date(&calendar.doctor, start);
-                let (quotas, limit) = match calendar.places(service, date, &current.quotas, lost) {
+                let (quotas, limit) = match calendar.places_moved(service, date, &Moved::appointment(current), lost) {
                     Ok(quotas) => (quotas, None),
                     Err(limit) => (Vec::new(), Some(beyond(limit, exception.as_deref())?)),
                 };

@@ -1,13 +1,14 @@
 //! The places within the limits of a service that appointments take when they are written together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use jiff::civil::Date;
 
 use crate::domain::doctor::Service;
-use crate::domain::entry::Quota;
+use crate::domain::entry::{Entry, Quota};
+use crate::domain::ids::AppointmentId;
 use crate::domain::slots::Rule;
-use crate::views::calendar::Calendar;
+use crate::views::calendar::{Calendar, Counted};
 
 /// What is left of a service's places, while they are given out.
 pub(super) struct Places<'a> {
@@ -15,8 +16,9 @@ pub(super) struct Places<'a> {
     service: &'a Service,
     /// Somebody has them, though the calendar does not know it yet.
     lost: &'a BTreeSet<Quota>,
-    /// Their owners are written anew.
-    own: &'a BTreeSet<Quota>,
+    /// Those that are written anew, and the places that they have.
+    moved: &'a HashSet<AppointmentId>,
+    own: BTreeSet<Quota>,
     given: BTreeSet<Quota>,
 }
 
@@ -25,17 +27,20 @@ impl<'a> Places<'a> {
         calendar: &'a Calendar,
         service: &'a Service,
         lost: &'a BTreeSet<Quota>,
-        own: &'a BTreeSet<Quota>,
+        moved: &'a HashSet<AppointmentId>,
     ) -> Self {
-        Self { calendar, service, lost, own, given: BTreeSet::new() }
+        let own = calendar.entries().filter(|entry| moved.contains(&entry.id()));
+        let own = own.flat_map(Entry::quotas).copied().collect();
+        Self { calendar, service, lost, moved, own, given: BTreeSet::new() }
     }
 
-    /// The places of a session on a date, `kept` where it has had one there.
+    /// The places of a session on a date, which may count already.
     ///
     /// # Errors
     /// The limit that is reached.
-    pub(super) fn look(&self, date: Date, kept: &[Quota]) -> Result<Vec<Quota>, Rule> {
-        self.calendar.places_where(self.service, date, kept, |quota| {
+    pub(super) fn look(&self, date: Date, counted: Counted<'_>) -> Result<Vec<Quota>, Rule> {
+        let is_moved = |id| self.moved.contains(&id);
+        self.calendar.places_where(self.service, date, counted, is_moved, |quota| {
             let theirs = self.calendar.has_place(quota) && !self.own.contains(quota);
             !theirs && !self.lost.contains(quota) && !self.given.contains(quota)
         })
@@ -45,8 +50,8 @@ impl<'a> Places<'a> {
     ///
     /// # Errors
     /// The limit that is reached.
-    pub(super) fn take(&mut self, date: Date, kept: &[Quota]) -> Result<Vec<Quota>, Rule> {
-        let places = self.look(date, kept)?;
+    pub(super) fn take(&mut self, date: Date, counted: Counted<'_>) -> Result<Vec<Quota>, Rule> {
+        let places = self.look(date, counted)?;
         self.given.extend(&places);
         Ok(places)
     }

@@ -29,16 +29,14 @@ use crate::views::committed::Committed;
 
 /// The days of a doctor's times off that these ticks belong to, each with those that it takes.
 pub(super) fn heirs(doctor: &Doctor, ticks: &[Tick]) -> Vec<TimeOffDay> {
-    let day = |(time_off, date, claims)| TimeOffDay {
-        id: day_id(time_off, date),
-        rev: 1,
-        doctor_id: doctor.id,
-        time_off,
-        date,
-        claims,
-        freed: Vec::new(),
-    };
-    shares(doctor, ticks).into_iter().map(|share| day((share.time_off, share.date, share.ticks))).collect()
+    let shares = shares(doctor, ticks).into_iter();
+    shares.map(|share| day_of(doctor.id, share.time_off, share.date, share.ticks)).collect()
+}
+
+/// A date of a time off, as it begins.
+pub(super) fn day_of(doctor_id: DoctorId, time_off: TimeOffId, date: Date, claims: Vec<Tick>) -> TimeOffDay {
+    let (id, freed) = (day_id(time_off, date), Vec::new());
+    TimeOffDay { id, rev: 1, doctor_id, time_off, date, claims, freed, ended: false }
 }
 
 /// The one document of a date of a time off.
@@ -56,6 +54,8 @@ const LATE_ATTEMPTS: usize = 4;
 #[derive(Clone, Debug)]
 pub(super) struct GivenUp {
     doctor: DoctorId,
+    /// Who gives it up.
+    of: Vec<AppointmentId>,
     ticks: Vec<Tick>,
     quotas: Vec<Quota>,
     /// What the same change takes.
@@ -73,6 +73,7 @@ impl GivenUp {
         let holders = next.iter().filter_map(|one| one.held).map(|held| held.by);
         Some(Self {
             doctor,
+            of: next.iter().map(|one| one.id).collect(),
             ticks: freed.into_iter().filter(|tick| !taken.contains(tick)).collect(),
             quotas: next.iter().flat_map(|one| one.freed_quotas.iter().copied()).collect(),
             taken: next.iter().flat_map(|one| one.quotas.iter().copied()).collect(),
@@ -82,6 +83,9 @@ impl GivenUp {
 
     /// The same, with what a group session gives up whose last seat is left.
     pub(super) fn and_left(mut self, session: &GroupSession) -> Self {
+        if !session.is_open() {
+            self.of.push(session.id);
+        }
         self.ticks.extend(&session.freed);
         self.quotas.extend(&session.freed_quotas);
         self
@@ -96,7 +100,8 @@ impl GivenUp {
 
     /// Ticks that nobody is to be offered, such as those of a time off that begins.
     pub(super) fn of_doctor(doctor: DoctorId, ticks: &[Tick]) -> Self {
-        Self { doctor, ticks: ticks.to_vec(), quotas: Vec::new(), taken: Vec::new(), by: Vec::new() }
+        let (of, quotas, taken, by) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { doctor, of, ticks: ticks.to_vec(), quotas, taken, by }
     }
 
     /// The same without what some days take over.

@@ -1,17 +1,18 @@
 //! Recurring appointments: tried, booked, moved and cancelled together. What is decided of each is decided as for a single
 //! one; one transaction writes them all.
 
-use std::collections::{BTreeSet, HashSet};
-use std::ops::Range;
+mod verdicts;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use self::verdicts::{Own, Wanted, against, within_rules};
 use super::appointments::{Appointments, For, GENERATIONS, REPLACE_ATTEMPTS, unchanged, unknown};
 use super::places::Places;
 use super::releases::GivenUp;
 use super::request::{self, Done};
-use super::slots;
 use crate::domain::access::{self, Object};
 use crate::domain::account::{Identity, Viewer};
 use crate::domain::appointment::{Appointment, Booking, PartOf, Status};
@@ -21,14 +22,14 @@ use crate::domain::entry::Quota;
 use crate::domain::ids::{AppointmentId, DoctorId, PatientId, SeriesId, ServiceId, UserId};
 use crate::domain::recurrence::{self, Occurrence};
 use crate::domain::refusal::Refusal;
-use crate::domain::series::{self as rules, Judged, Taken, Verdict};
+use crate::domain::series::{self as rules, Judged, Verdict};
 use crate::domain::slots::{Rule, local_date};
-use crate::domain::tick::{Tick, ticks};
+use crate::domain::tick::Tick;
 use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::appointments::Stored;
 use crate::store::idempotency::Request;
 use crate::store::together::{Changes, Together};
-use crate::views::calendar::{Calendar, Occupancy};
+use crate::views::calendar::{Calendar, Counted};
 
 /// Recurring appointments.
 pub struct SeriesOfAppointments {
@@ -72,21 +73,6 @@ enum Change {
 struct Target {
     id: SeriesId,
     from: Option<AppointmentId>,
-}
-
-/// An occurrence that is to be written.
-struct Wanted {
-    occurrence: Occurrence,
-    start: Tick,
-    quotas: Vec<Quota>,
-}
-
-/// What one's own appointments have of a doctor's and a patient's time: nothing that is in their way.
-#[derive(Default)]
-struct Own {
-    places: BTreeSet<Quota>,
-    doctor: HashSet<Tick>,
-    patient: HashSet<Tick>,
 }
 
 impl SeriesOfAppointments {
@@ -143,7 +129,7 @@ impl SeriesOfAppointments {
             return self.remembered(&request).await?.ok_or(refusal.into());
         }
         let mut lost = BTreeSet::new();
-        let mut generation = 0;
+        let (mut generation, mut ways) = (0, 0);
         while generation < GENERATIONS {
             let wanted = match self.wanted(&calendar, service, &book, request.at, &lost) {
                 Ok(wanted) => wanted,
@@ -177,6 +163,10 @@ impl SeriesOfAppointments {
             match self.appointments.store.insert_together(&appointments, &request).await? {
                 Together::Done(at) => return self.acknowledged(appointments, at),
                 Together::Refused { refusal, lost } => {
+                    if ways < wanted.len() && self.makes_way(&calendar, &refusal, appointments.get(lost), &request).await? {
+                        ways += 1;
+                        continue;
+                    }
                     let occurrences = wanted.iter().map(|one| one.occurrence).collect();
                     let judged = self.judge(&calendar, service, patient, occurrences, &Own::default()).await;
                     let refusal = against(refusal, lost, judged.map_err(unchanged)?);
@@ -253,9 +243,9 @@ impl SeriesOfAppointments {
     ) -> Result<Done<Booked>> {
         access::admit(request.operation, viewer)?;
         let store = &self.appointments.store;
-        let (mut attempt, mut outnumbered) = (0, BTreeSet::new());
+        let (mut attempt, mut outnumbered, mut ways) = (0, BTreeSet::new(), 0);
         let mut lost_to: Option<AppointmentId> = None;
-        while attempt < REPLACE_ATTEMPTS + outnumbered.len() {
+        while attempt < REPLACE_ATTEMPTS + outnumbered.len() + ways {
             attempt += 1;
             // The first look may be a moment old, since the guards decide. What follows a lost guard must know why: after
             // this read, a majority has everything that could have been in the way.
@@ -293,6 +283,14 @@ impl SeriesOfAppointments {
                 Together::Stale | Together::NotOffered(_) => lost_to = affected.first().map(|one| one.id),
                 Together::Outnumbered(place) => drop(outnumbered.insert(place)),
                 Together::Refused { refusal, lost } => {
+                    if ways < changes.len() {
+                        let calendar = self.appointments.calendar_of(&next[0]).await.map_err(unchanged)?;
+                        let refused = changes.get(lost).map(|(_, next)| next);
+                        if self.makes_way(&calendar, &refusal, refused, request).await? {
+                            ways += 1;
+                            continue;
+                        }
+                    }
                     let lost = if backwards { changes.len() - 1 - lost } else { lost };
                     return Err(self.in_the_way(&affected, change, refusal, lost).await);
                 }
@@ -322,10 +320,13 @@ impl SeriesOfAppointments {
                 let (calendar, service) = self.rules_of(affected).await?;
                 let (moves, later) = rules::moved(affected, &calendar.doctor.availability.time_zone, *start);
                 // In the order of writing: the places of those that are gone by then are left.
-                let mut order: Vec<(Occurrence, &[Quota])> =
-                    moves.into_iter().zip(affected.iter().map(|one| &*one.quotas)).collect();
-                let own = affected.iter().flat_map(|one| one.quotas.iter().copied()).collect();
-                let mut left = Places::new(&calendar, &service, outnumbered, &own);
+                let counted = affected.iter().map(|one| Counted {
+                    places: &one.quotas,
+                    date: Some(local_date(&calendar.doctor, Tick::floor(one.start))),
+                });
+                let mut order: Vec<(Occurrence, Counted<'_>)> = moves.into_iter().zip(counted).collect();
+                let moved = affected.iter().map(|one| one.id).collect();
+                let mut left = Places::new(&calendar, &service, outnumbered, &moved);
                 if later {
                     order.reverse();
                 }
@@ -341,29 +342,6 @@ impl SeriesOfAppointments {
                 });
                 Ok((next.collect::<Result<_, Refusal>>()?, later))
             }
-        }
-    }
-
-    /// Why appointments cannot be moved, as far as it can be told.
-    async fn in_the_way(&self, affected: &[&Appointment], change: &Change, refusal: Refusal, lost: usize) -> Error {
-        let Change::Reschedule { start } = change else {
-            return Error::Internal("a collision of appointments that take nothing new".to_owned());
-        };
-        let told = async {
-            let (calendar, service) = self.rules_of(affected).await?;
-            let (moves, _) = rules::moved(affected, &calendar.doctor.availability.time_zone, *start);
-            let patient = affected.first().map_or(UserId(uuid::Uuid::nil()), |one| one.patient_id);
-            let own = Own {
-                places: affected.iter().flat_map(|one| one.quotas.iter().copied()).collect(),
-                doctor: affected.iter().flat_map(|one| one.claims.iter().copied()).collect(),
-                patient: affected.iter().flat_map(|one| ticks(one.patient_ticks())).collect(),
-            };
-            let judged = self.judge(&calendar, &service, patient, moves, &own).await?;
-            Ok((judged, calendar))
-        };
-        match told.await {
-            Ok((judged, calendar)) => against(refusal, lost, judged).in_zone(calendar.doctor.zone_name()).into(),
-            Err(error) => unchanged(error),
         }
     }
 
@@ -402,78 +380,8 @@ impl SeriesOfAppointments {
         Ok((calendar, service))
     }
 
-    /// The occurrences that are wanted, as long as the rules allow them all.
-    fn wanted(
-        &self,
-        calendar: &Calendar,
-        service: &Service,
-        book: &BookSeries,
-        now: Timestamp,
-        outnumbered: &BTreeSet<Quota>,
-    ) -> Result<Vec<Wanted>, Refusal> {
-        let occurrences = rules::chosen(self.expand(calendar, &book.plan)?, book.only.as_deref())?;
-        let none = BTreeSet::new();
-        let mut left = Places::new(calendar, service, outnumbered, &none);
-        let order: Vec<(Occurrence, &[Quota])> = occurrences.into_iter().map(|one| (one, [].as_slice())).collect();
-        within_rules(calendar, service, &order, now, &mut left)
-    }
-
     fn expand(&self, calendar: &Calendar, plan: &Plan) -> Result<Vec<Occurrence>, Refusal> {
         Ok(recurrence::expand(&plan.rrule, &calendar.doctor.availability.time_zone, plan.start)?)
-    }
-
-    /// The verdicts on occurrences, with what others have by now, and what is free instead.
-    async fn judge(
-        &self,
-        calendar: &Calendar,
-        service: &Service,
-        patient: PatientId,
-        occurrences: Vec<Occurrence>,
-        own: &Own,
-    ) -> Result<Vec<Judged>> {
-        // What took a time may have been seen by now.
-        let newer = self.appointments.calendars.kept(calendar.doctor.id);
-        let calendar = newer.as_deref().unwrap_or(calendar);
-        let now = self.appointments.clock.now();
-        let starts = || occurrences.iter().filter_map(|one| one.start);
-        let spent: HashSet<Tick> = match (starts().min(), starts().max()) {
-            (Some(first), Some(last)) => {
-                let range = Tick::floor(first)..Tick::floor(last).plus_minutes(service.duration_minutes);
-                self.appointments.store.spent_by(patient, range).await?.into_iter().collect()
-            }
-            _ => HashSet::new(),
-        };
-        let (doctor, none) = (&calendar.doctor, BTreeSet::new());
-        let mut left = Places::new(calendar, service, &none, &own.places);
-        let mut all = Vec::with_capacity(occurrences.len());
-        for occurrence in occurrences {
-            let taken = Taken {
-                places: |date| left.look(date, &[]).map(drop),
-                doctor: |range: Range<Tick>| {
-                    ticks(range).any(|tick| {
-                        !own.doctor.contains(&tick) && calendar.occupancy(tick..Tick(tick.0 + 1)) != Occupancy::Free
-                    })
-                },
-                patient: |range: Range<Tick>| {
-                    ticks(range).any(|tick| !own.patient.contains(&tick) && spent.contains(&tick))
-                },
-                // One's own are the same doctor's.
-                resources: |range: Range<Tick>| calendar.in_use(&service.terms.resources, range) != Occupancy::Free,
-            };
-            let mut judged = rules::judge(doctor, service, occurrence, now, &taken);
-            match (judged.verdict, occurrence.start) {
-                // Those that could be booked count for those that follow.
-                (Verdict::Free, Some(start)) => {
-                    drop(left.take(local_date(doctor, Tick::floor(start)), &[]));
-                }
-                (Verdict::Taken | Verdict::Unavailable(_), Some(start)) => {
-                    judged.alternatives = slots::alternatives(calendar, service, start, now);
-                }
-                _ => {}
-            }
-            all.push(judged);
-        }
-        Ok(all)
     }
 
     /// Those that the viewer may know of.
@@ -547,47 +455,9 @@ impl BookSeries {
     }
 }
 
-/// Occurrences, each with its own places of before: what they are once written, in this order.
-///
-/// # Errors
-/// `slot_unavailable` with all that the rules are against. What others took is not looked at.
-fn within_rules(
-    calendar: &Calendar,
-    service: &Service,
-    order: &[(Occurrence, &[Quota])],
-    now: Timestamp,
-    left: &mut Places<'_>,
-) -> Result<Vec<Wanted>, Refusal> {
-    let (mut wanted, mut judged) = (Vec::with_capacity(order.len()), Vec::with_capacity(order.len()));
-    for (occurrence, own) in order {
-        let places = |date| left.look(date, own).map(drop);
-        let taken = Taken { places, doctor: |_| false, patient: |_| false, resources: |_| false };
-        let one = rules::judge(&calendar.doctor, service, *occurrence, now, &taken);
-        if let (Verdict::Free, Some(start)) = (one.verdict, occurrence.start.and_then(Tick::at)) {
-            let quotas = left.take(local_date(&calendar.doctor, start), own).unwrap_or_default();
-            wanted.push(Wanted { occurrence: *occurrence, start, quotas });
-        }
-        judged.push(one);
-    }
-    judged.sort_by_key(|one| one.local);
-    rules::refusal(&judged).map_or(Ok(wanted), |refusal| Err(refusal.in_zone(calendar.doctor.zone_name())))
-}
-
 /// Appointments of one series, by start.
 fn booked(mut appointments: Vec<Appointment>) -> Option<Booked> {
     appointments.sort_by_key(|one| one.start);
     let PartOf { id, rrule } = appointments.first()?.series.clone()?;
     Some(Booked { id, rrule, appointments })
-}
-
-/// What the database refused, with the verdicts that go with it. The view may not know yet what took the one that lost.
-fn against(refusal: Refusal, lost: usize, mut judged: Vec<Judged>) -> Refusal {
-    if let Some(one) = judged.get_mut(lost).filter(|one| one.verdict == Verdict::Free) {
-        one.verdict = match refusal {
-            Refusal::PatientBusy => Verdict::Busy,
-            Refusal::SlotUnavailable { rule } => Verdict::Unavailable(rule),
-            _ => Verdict::Taken,
-        };
-    }
-    rules::refusal(&judged).unwrap_or(refusal)
 }

@@ -149,7 +149,7 @@ impl Changes {
         self
     }
 
-    /// Days of time off that take nothing any more.
+    /// Days of time off that take nothing any more, in their last revision.
     #[must_use]
     pub fn ended(mut self, days: impl IntoIterator<Item = TimeOffDay>) -> Self {
         self.ended.extend(days);
@@ -271,9 +271,13 @@ impl AppointmentStore {
             progress.appointment.store(place, Ordering::Relaxed);
             self.collection.insert_one(document).session(&mut *session).await?;
         }
+        let days: Collection<TimeOffDoc> = self.collection.clone_with_type();
         for day in &changes.ended {
-            if !self.replace_day(session, day).await? {
-                return Ok(None);
+            // One that never was is made, so that nobody else makes it.
+            match day.rev {
+                1 => drop(days.insert_one(TimeOffDoc::from_domain(day)).session(&mut *session).await?),
+                _ if self.replace_day(session, day).await? => {}
+                _ => return Ok(None),
             }
         }
         self.take(session, changes).await?;
@@ -295,7 +299,8 @@ impl AppointmentStore {
         Ok(Some(()))
     }
 
-    /// Gives ticks to days of time off, which are made where they are missing.
+    /// Gives ticks to days of time off, which are made where they are missing. Those that have ended get nothing: whoever hands over
+    /// to them has not seen yet that the time off is gone.
     async fn take(&self, session: &mut ClientSession, changes: &Changes) -> Result<(), DriverError> {
         let Some(doctor) = changes.taken.first().map(|day| day.doctor_id) else { return Ok(()) };
         let held = match changes.only_free {
@@ -313,7 +318,9 @@ impl AppointmentStore {
             match found.iter().find(|document| document.id == bson_id(day.id.0)) {
                 Some(document) => {
                     let current = document.to_domain().map_err(DriverError::custom)?;
-                    self.replace_day(session, &current.with(&ticks)).await?;
+                    if !current.ended && !ticks.is_empty() {
+                        self.replace_day(session, &current.with(&ticks)).await?;
+                    }
                 }
                 None => new.push(TimeOffDoc::from_domain(&TimeOffDay { claims: ticks, ..day.clone() })),
             }
@@ -351,7 +358,7 @@ impl AppointmentStore {
         Ok(found.iter().flat_map(|document| &document.claims).filter_map(tick).collect())
     }
 
-    /// The days of a time off that take anything.
+    /// The days of a time off.
     ///
     /// # Errors
     /// `unavailable` when the cluster does not answer.
@@ -363,7 +370,6 @@ impl AppointmentStore {
             "doctorId": bson_id(doctor.0),
             "start": { "$gte": bson_time(from), "$lte": bson_time(to) },
             "timeOff": bson_id(time_off.id.0),
-            "claims": { "$exists": true },
         };
         let found: Vec<TimeOffDoc> =
             read(&self.cluster, async move { days.find(filter).await?.try_collect().await }).await?;

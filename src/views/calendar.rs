@@ -1,14 +1,13 @@
 //! One doctor's calendar: the rules, and which ticks are taken by what.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::Bound::{Excluded, Included};
 use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::domain::appointment::Status;
+use crate::domain::appointment::{Appointment, Status};
 use crate::domain::change::{Change, Commit, Position};
 use crate::domain::doctor::{Doctor, Service};
 use crate::domain::entry::{Entry, Period, Quota};
@@ -45,17 +44,54 @@ pub struct OwnHold {
     pub since: Timestamp,
 }
 
-/// The places of each limit of a service that a date counts in, and the rule that they stand for.
-fn limits(service: &Service, date: Date) -> Vec<(Vec<Quota>, Rule)> {
-    let limits = [
-        (service.terms.daily_limit, Period::Day(date), Rule::DailyLimit),
-        (service.terms.weekly_limit, Period::week_of(date), Rule::WeeklyLimit),
-    ];
-    let places = |limit, period| (1..=limit).map(move |number| Quota { service: service.id, period, number }).collect();
-    let given = limits
-        .into_iter()
-        .filter_map(|(limit, period, rule)| Some((places(u32::try_from(limit?).ok()?, period), rule)));
-    given.collect()
+/// At most so many sessions of a service in a period.
+struct Limit {
+    service: ServiceId,
+    period: Period,
+    most: u32,
+    /// What it stands for.
+    rule: Rule,
+}
+
+impl Limit {
+    /// Those that a date of a service counts in.
+    fn all(service: &Service, date: Date) -> impl Iterator<Item = Self> {
+        let limits = [
+            (service.terms.daily_limit, Period::Day(date), Rule::DailyLimit),
+            (service.terms.weekly_limit, Period::week_of(date), Rule::WeeklyLimit),
+        ];
+        let service = service.id;
+        limits.into_iter().filter_map(move |(most, period, rule)| {
+            Some(Self { service, period, most: u32::try_from(most?).ok()?, rule })
+        })
+    }
+
+    fn place(&self, number: u32) -> Quota {
+        Quota { service: self.service, period: self.period, number }
+    }
+}
+
+/// Where a session that is moved counts already.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counted<'a> {
+    pub places: &'a [Quota],
+    pub date: Option<Date>,
+}
+
+/// A session that is moved, as it was before.
+#[derive(Clone, Debug)]
+pub struct Moved {
+    pub id: AppointmentId,
+    pub start: Tick,
+    pub places: Vec<Quota>,
+}
+
+impl Moved {
+    /// An appointment that is a session of its own.
+    #[must_use]
+    pub fn appointment(current: &Appointment) -> Self {
+        Self { id: current.id, start: Tick::floor(current.start), places: current.quotas.clone() }
+    }
 }
 
 /// A doctor's calendar at one position.
@@ -69,6 +105,8 @@ pub struct Calendar {
     entries: HashMap<AppointmentId, Entry>,
     /// Who takes which place within a limit.
     quotas: BTreeMap<Quota, AppointmentId>,
+    /// The sessions of each service, by start.
+    sessions: BTreeMap<(ServiceId, Tick), AppointmentId>,
     /// The rooms and devices of the doctor's services that it was read with: what takes these is kept, of any doctor.
     resources: BTreeSet<ResourceId>,
     in_use: BTreeMap<(ResourceId, Tick), AppointmentId>,
@@ -87,6 +125,7 @@ impl Calendar {
             taken: BTreeMap::new(),
             entries: HashMap::new(),
             quotas: BTreeMap::new(),
+            sessions: BTreeMap::new(),
             in_use: BTreeMap::new(),
             foreign: HashMap::new(),
         };
@@ -177,10 +216,13 @@ impl Calendar {
                     self.quotas.remove(quota);
                 }
             }
+            let session = session_key(&before).filter(|key| self.sessions.get(key) == Some(&entry.id()));
+            session.map(|key| self.sessions.remove(&key));
         }
         self.taken.extend(entry.claims().iter().map(|tick| (*tick, entry.id())));
         self.quotas.extend(entry.quotas().iter().map(|quota| (*quota, entry.id())));
         if !entry.claims().is_empty() {
+            self.sessions.extend(session_key(entry).map(|key| (key, entry.id())));
             self.entries.insert(entry.id(), entry.clone());
         }
     }
@@ -247,19 +289,13 @@ impl Calendar {
         self.entries.values()
     }
 
-    /// The places that a session on a date takes within the limits of its service: those in `own`, else the first that are
-    /// neither taken nor `lost`.
+    /// The places that a session on a date takes within the limits of its service: the first that are neither taken nor `lost`.
     ///
     /// # Errors
     /// The limit that is reached.
-    pub fn places(
-        &self,
-        service: &Service,
-        date: Date,
-        own: &[Quota],
-        lost: &BTreeSet<Quota>,
-    ) -> Result<Vec<Quota>, Rule> {
-        self.places_where(service, date, own, |quota| !self.has_place(quota) && !lost.contains(quota))
+    pub fn places(&self, service: &Service, date: Date, lost: &BTreeSet<Quota>) -> Result<Vec<Quota>, Rule> {
+        let is_left = |quota: &Quota| !self.has_place(quota) && !lost.contains(quota);
+        self.places_where(service, date, Counted::default(), |_| false, is_left)
     }
 
     /// Whether somebody has a place within a limit.
@@ -268,7 +304,26 @@ impl Calendar {
         self.quotas.contains_key(quota)
     }
 
-    /// The same as [`Self::places`], the first of those that `is_left` says are.
+    /// The same of a session that is moved there.
+    ///
+    /// # Errors
+    /// The limit that is reached.
+    pub fn places_moved(
+        &self,
+        service: &Service,
+        date: Date,
+        moved: &Moved,
+        lost: &BTreeSet<Quota>,
+    ) -> Result<Vec<Quota>, Rule> {
+        let is_left = |quota: &Quota| !self.has_place(quota) && !lost.contains(quota);
+        let own = Counted { places: &moved.places, date: Some(slots::local_date(&self.doctor, moved.start)) };
+        self.places_where(service, date, own, |id| id == moved.id, is_left)
+    }
+
+    /// The places that a session on a date takes: those where it counts already, else the first of those that `is_left` says are.
+    ///
+    /// Every session of the service counts, whether it has a place or not: one booked before there was a limit has none, nor has
+    /// one that was booked past it. As many places are not given out, the last ones. What `is_moved` does not count.
     ///
     /// # Errors
     /// The limit that is reached.
@@ -276,37 +331,66 @@ impl Calendar {
         &self,
         service: &Service,
         date: Date,
-        own: &[Quota],
+        own: Counted<'_>,
+        is_moved: impl Fn(AppointmentId) -> bool,
         is_left: impl Fn(&Quota) -> bool,
     ) -> Result<Vec<Quota>, Rule> {
         let mut places = Vec::new();
-        for (limit, rule) in limits(service, date) {
-            let period = limit.first().map(|quota| quota.period);
-            let kept = own.iter().copied().find(|quota| quota.service == service.id && Some(quota.period) == period);
-            let beyond = self.beyond(&limit).filter(|quota| !is_left(quota)).count();
-            let left: Vec<Quota> = limit.into_iter().filter(&is_left).take(beyond + 1).collect();
-            let first = left.first().copied().filter(|_| left.len() > beyond);
-            places.push(kept.or(first).ok_or(rule)?);
+        for limit in Limit::all(service, date) {
+            let theirs = |quota: &&Quota| quota.service == service.id && quota.period == limit.period;
+            let kept = own.places.iter().find(theirs).copied();
+            let counted: Vec<u32> =
+                self.counted(&limit).filter(|(_, id)| !is_moved(*id)).map(|(number, _)| number).collect();
+            let beyond = |number: u32| counted.iter().filter(|taken| **taken > number).count();
+            let is_within = |number: &u32| *number as usize + beyond(*number) <= limit.most as usize;
+            let given_out = (0..=limit.most).rev().find(is_within).unwrap_or_default();
+            let left = (1..=given_out).map(|number| limit.place(number)).find(&is_left);
+            match kept.or(left) {
+                Some(place) => places.push(place),
+                None if own.date.is_some_and(|date| limit.period.contains(date)) => {}
+                None => return Err(limit.rule),
+            }
         }
         Ok(places)
     }
 
-    /// The places that are taken beyond those of a limit: of when it was higher. They count as well.
-    fn beyond(&self, limit: &[Quota]) -> impl Iterator<Item = &Quota> {
-        let last = limit.last().copied();
-        let range = last.map(|last| (Excluded(last), Included(Quota { number: u32::MAX, ..last })));
-        range.into_iter().flat_map(|range| self.quotas.range(range)).map(|(quota, _)| quota)
+    /// What counts in a limit, with its place; without one it comes behind them all.
+    fn counted(&self, limit: &Limit) -> impl Iterator<Item = (u32, AppointmentId)> {
+        let places = self.quotas.range(limit.place(0)..=limit.place(u32::MAX));
+        let placed = places.map(|(quota, id)| (quota.number, *id));
+        let time = self.span(limit.period);
+        let (service, period) = (limit.service, limit.period);
+        let sessions = self.sessions.range((service, time.start)..(service, time.end)).map(|(_, id)| *id);
+        let has_none = move |id: &AppointmentId| {
+            let places = self.entries.get(id).map(Entry::quotas).unwrap_or_default();
+            !places.iter().any(|quota| (quota.service, quota.period) == (service, period))
+        };
+        placed.chain(sessions.filter(has_none).map(|id| (u32::MAX, id)))
     }
 
-    /// What keeps further sessions of a service from a date: where enough of the places are only held, the one among them whose
-    /// end makes way.
+    /// The ticks of a period.
+    fn span(&self, period: Period) -> Range<Tick> {
+        match period {
+            Period::Day(date) => slots::day(&self.doctor, date),
+            Period::Week(monday) => {
+                let sunday = monday.saturating_add(jiff::Span::new().days(6));
+                slots::day(&self.doctor, monday).start..slots::day(&self.doctor, sunday).end
+            }
+        }
+    }
+
+    /// The ticks that may matter to whether a date of a service is within its limits.
+    pub fn limited_by(&self, service: &Service, date: Date) -> impl Iterator<Item = Range<Tick>> {
+        Limit::all(service, date).map(|limit| self.span(limit.period))
+    }
+
+    /// What keeps further sessions of a service from a date: where enough of those that count are only held, the one among them
+    /// whose end makes way.
     fn within_limits(&self, service: &Service, date: Date) -> Occupancy {
-        let occupancy = limits(service, date).into_iter().map(|(limit, _)| {
-            let taken: Vec<&Quota> =
-                limit.iter().filter(|quota| self.has_place(quota)).chain(self.beyond(&limit)).collect();
-            let Some(over) = taken.len().checked_sub(limit.len()) else { return Occupancy::Free };
-            let owners = taken.into_iter().filter_map(|quota| self.quotas.get(quota).copied());
-            let mut ends: Vec<Timestamp> = owners.filter_map(|id| self.held_until(id)).collect();
+        let occupancy = Limit::all(service, date).map(|limit| {
+            let counted: Vec<AppointmentId> = self.counted(&limit).map(|(_, id)| id).collect();
+            let Some(over) = counted.len().checked_sub(limit.most as usize) else { return Occupancy::Free };
+            let mut ends: Vec<Timestamp> = counted.into_iter().filter_map(|id| self.held_until(id)).collect();
             ends.sort_unstable();
             ends.get(over).map_or(Occupancy::Taken, |end| Occupancy::Held(*end))
         });
@@ -373,6 +457,15 @@ fn seats(session: &GroupSession, service: &Service) -> Occupancy {
     match session.left(service.terms.capacity) {
         0 => session.first_end().map_or(Occupancy::Taken, Occupancy::Held),
         _ => Occupancy::Free,
+    }
+}
+
+/// Which session an entry is.
+fn session_key(entry: &Entry) -> Option<(ServiceId, Tick)> {
+    match entry {
+        Entry::Appointment(appointment) => Some((appointment.service_id, Tick::floor(appointment.start))),
+        Entry::Group(session) => Some((session.service_id, Tick::floor(session.start))),
+        Entry::TimeOff(_) => None,
     }
 }
 

@@ -4,9 +4,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use cita::domain::entry::TimeOffDay;
+use cita::error::ClusterName;
+use cita::store::appointments::AppointmentStore;
+use cita::store::cluster::Cluster;
+use cita::store::documents::TimeOffDoc;
+use cita::store::together::{Changes, Together};
 use cita_cli::Connection;
 use cita_protocol::ErrorCode;
+use futures::TryStreamExt as _;
 use futures::future::join_all;
+use mongodb::bson::doc;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -248,6 +256,68 @@ async fn half_a_year_is_one_time_off_and_its_tasks_have_times_beyond_it() {
     assert_eq!(claimed(&clinic, &practice).await.len(), 6);
 }
 
+/// Whoever gives up time within a time off may learn too late that it is gone: then nobody takes the time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_cancelled_while_a_time_off_ends_is_free() {
+    let clinic = Clinic::open().await;
+    let other = clinic.node().await;
+    let practice = clinic.practice().await;
+    let doctors = [clinic.connect(&practice.doctor).await, connect(&other.url, Some(&practice.doctor.token)).await];
+    let patient = clinic.patient().await;
+    let patients = connect(&other.url, Some(&patient.token)).await;
+    for round in 0..12 {
+        let mut booked = Vec::new();
+        // The whole of it: no day has anything of it yet.
+        for time in ["09:00", "09:30", "10:00"] {
+            let reply = patients.request("appointment.book", practice.booking(&at(&date(3), time)), Some(key())).await;
+            booked.push(reply.unwrap().data["id"].clone());
+        }
+        let bound = |time: &str| json!({ "date": date(3), "time": time });
+        let off = json!({ "doctorId": practice.doctor.id, "from": bound("09:00"), "to": bound(["10:30", "12:00"][round % 2]) });
+        let made = doctors[0].request("timeOff.create", off, Some(key())).await.unwrap();
+        let end = json!({ "doctorId": practice.doctor.id, "id": made.data["id"] });
+        let end = doctors[round / 2 % 2].request("timeOff.delete", end, Some(key()));
+        let cancelled =
+            booked.iter().map(|id| patients.request("appointment.cancel", json!({ "id": id }), Some(key())));
+        let (ended, cancelled) = tokio::join!(end, join_all(cancelled));
+        ended.unwrap();
+        cancelled.into_iter().for_each(|one| drop(one.unwrap()));
+        assert!(
+            claimed(&clinic, &practice).await.is_empty(),
+            "round {round}: time is taken by a time off that is gone"
+        );
+    }
+}
+
+/// The same with a node that has not heard of the end at all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_time_off_that_has_ended_takes_nothing_over() {
+    let clinic = Clinic::open().await;
+    let practice = clinic.practice().await;
+    let made = ask(&clinic, &practice.doctor, "timeOff.create", days(&practice, 3, 3)).await.unwrap();
+    let cluster = Cluster::new(ClusterName::Appointments, &clinic.appointments_uri).await.expect("a good address");
+    let documents = cluster.db.collection::<TimeOffDoc>("appointments");
+    let days = async || -> Vec<TimeOffDay> {
+        let found: Vec<TimeOffDoc> =
+            documents.find(doc! { "kind": "timeOff" }).await.unwrap().try_collect().await.unwrap();
+        found.iter().map(|day| day.to_domain().unwrap()).collect()
+    };
+    let before = days().await;
+    assert_eq!(before.len(), 1);
+    let delete = json!({ "doctorId": practice.doctor.id, "id": made["id"] });
+    ask(&clinic, &practice.doctor, "timeOff.delete", delete).await.unwrap();
+    let ended = days().await;
+    assert!(ended.len() == 5 && ended.iter().all(|day| day.ended && day.claims.is_empty()), "{ended:?}");
+    // By another zone, the same time may belong to the date before or after.
+    for late in ended {
+        let late = TimeOffDay { rev: 1, claims: before[0].claims.clone(), ended: false, ..late };
+        let store = AppointmentStore::new(cluster.clone());
+        let written = store.write_together(Changes::default().taken(vec![late])).await.unwrap();
+        assert!(matches!(written, Together::Done(_)), "{written:?}");
+        assert!(claimed(&clinic, &practice).await.is_empty());
+    }
+}
+
 /// Books what it can of three days, until it has asked once more after the time off was acknowledged. Returns what it was
 /// acknowledged, each with whether it had asked after that.
 async fn booker(
@@ -267,7 +337,7 @@ async fn booker(
             Ok(reply) => {
                 acknowledged.push((text(&reply.data, "start"), late));
                 let _nobody_waits_any_more = booked.send(());
-                if attempt % 3 == 0 {
+                if attempt % 3 == 1 {
                     let cancel = json!({ "id": reply.data["id"] });
                     connection.request("appointment.cancel", cancel, Some(key())).await.unwrap();
                     acknowledged.pop();
@@ -311,7 +381,7 @@ async fn thirty_bookers_get_nothing_into_a_time_off_once_it_is_acknowledged() {
             tokio::spawn(booker(connection, practice.clone(), number, closed.clone(), sender.clone()))
         })
         .collect();
-    // In the middle of it.
+    // In the middle of it: what each books first is kept.
     for _ in 0..10 {
         booked.recv().await.unwrap();
     }
@@ -327,7 +397,7 @@ async fn thirty_bookers_get_nothing_into_a_time_off_once_it_is_acknowledged() {
     }
     let (_, appointments) = taken(&clinic, &practice, span(3, 5)).await;
     assert_eq!(appointments, before.len() * 6, "what is not off was booked before");
-    assert!(!made.data["outside"].as_array().unwrap().is_empty());
+    assert!(made.data["outside"].as_array().unwrap().len() >= 10);
 
     let bio = json!({ "id": practice.doctor.id, "bio": "fin" });
     let end = doctor.request("doctor.update", bio, Some(key())).await.unwrap().cursor.unwrap().0;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{ask, why};
 use crate::harness::cast::Cast;
 use crate::harness::clinic::{Person, at, date, text};
+use crate::harness::watch::Watcher;
 
 /// A service of the cast's doctor.
 async fn service(cast: &Cast, fields: Value) -> String {
@@ -146,4 +147,45 @@ async fn a_limit_that_was_higher_counts_what_is_there() {
     }
     ask(clinic, staff, "appointment.cancel", json!({ "id": second })).await.unwrap();
     ask(clinic, staff, "appointment.book", at_time("14:00")).await.expect("the one that there may be");
+}
+
+/// Every session counts: those from before there was a limit, and those that an override put beyond it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_counts_what_has_no_place_in_it() {
+    let cast = Cast::meet().await;
+    let (clinic, staff, doctor) = (&cast.clinic, &cast.staff, &cast.practice.doctor);
+    let service = service(&cast, json!({})).await;
+    let topic = format!("doctors/{}/slots/{service}/{}", doctor.id, date(9));
+    let mut watcher = Watcher::start(clinic.anon().await, &topic, None).await;
+    let at_time = |time: &str| booking(&cast, &service, &at(&date(9), time), &cast.patient);
+    let book = async |time: &str| ask(clinic, staff, "appointment.book", at_time(time)).await;
+    let reached = (ErrorCode::SlotUnavailable, Some("daily_limit".to_owned()));
+    let day = json!({ "doctorId": doctor.id, "serviceId": service, "from": date(9), "to": date(9) });
+    let offered =
+        async || ask(clinic, staff, "slot.search", day.clone()).await.unwrap()["slots"].as_array().unwrap().len();
+
+    let first = book("09:00").await.unwrap();
+    let second = book("10:00").await.unwrap();
+    let limit = json!({ "doctorId": doctor.id, "id": service, "dailyLimit": 3 });
+    ask(clinic, doctor, "service.update", limit).await.unwrap();
+    book("11:00").await.expect("the third");
+    assert_eq!(why(book("12:00").await), reached);
+    assert_eq!(offered().await, 0);
+    watcher.until(|view| view.items.is_empty()).await;
+
+    // Within the date it may be moved, since that makes it no more.
+    let moved = json!({ "id": first["id"], "start": at(&date(9), "13:00") });
+    ask(clinic, staff, "appointment.reschedule", moved).await.expect("a move within the date");
+    let mut exception = at_time("12:00");
+    exception["override"] = json!({ "reason": "Una más" });
+    let fourth = ask(clinic, staff, "appointment.book", exception).await.unwrap();
+    ask(clinic, staff, "appointment.cancel", json!({ "id": second["id"] })).await.unwrap();
+    assert_eq!(why(book("10:00").await), reached, "the one beyond it counts as well");
+    assert_eq!(offered().await, 0);
+    ask(clinic, staff, "appointment.cancel", json!({ "id": fourth["id"] })).await.unwrap();
+    watcher.until(|view| view.items.contains_key(&at(&date(9), "10:00"))).await;
+    assert!(offered().await > 0);
+    book("10:00").await.expect("there are two");
+    assert_eq!(why(book("12:00").await), reached);
+    watcher.until(|view| view.items.is_empty()).await;
 }

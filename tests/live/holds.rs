@@ -495,6 +495,27 @@ async fn what_has_run_out_is_in_nobodys_way() {
     assert_ne!(text(&booked, "id"), old.appointment.id.to_string());
 }
 
+/// Nor is it in the way of a series, whichever of its occurrences it is at.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_run_out_is_in_no_series_way() {
+    let clinic = Clinic::open().await;
+    let practice = clinic.practice().await;
+    let desk = Desk::of(&clinic).await;
+    let (one, two) = (clinic.patient().await, clinic.patient().await);
+    let connection = clinic.connect(&two).await;
+    for day in [4, 5] {
+        desk.hold(&practice, &one, &at(&date(day), "09:00"), SignedDuration::ZERO).await;
+        desk.hold(&practice, &one, &at(&date(day), "11:00"), SignedDuration::ZERO).await;
+    }
+    let mut series = practice.booking(&at(&date(3), "09:00"));
+    series["rrule"] = json!("FREQ=DAILY;COUNT=3");
+    let booked = ask(&connection, "series.book", &series).await.unwrap();
+    assert_eq!(booked["appointments"].as_array().unwrap().len(), 3);
+    let moved = json!({ "id": booked["id"], "start": at(&date(3), "11:00") });
+    let moved = ask(&connection, "series.reschedule", &moved).await.unwrap();
+    assert_eq!(moved["appointments"][2]["start"], at(&date(5), "11:00"));
+}
+
 /// Nor is it in the way of another doctor who uses the same room.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_has_run_out_takes_no_room() {

@@ -219,7 +219,7 @@ impl Model {
             holder: None,
             expires_at: None,
             takes: Some(self.takes(doctor, service, start)),
-            counts: self.counts(doctor, service, date),
+            counts: Self::counts(date),
             reviewed: false,
             history: vec![Entry { rev: 1, action: "booked", by: who, start, exception: None }],
             wire: std::sync::Arc::new(Value::Null),

@@ -289,10 +289,9 @@ impl Model {
         (!keeps.1 && one.weekly.is_some_and(is_full)).then_some("weekly_limit")
     }
 
-    /// Where a session on a date counts.
-    pub fn counts(&self, doctor: usize, service: usize, date: Date) -> (Option<Date>, Option<Date>) {
-        let one = &self.doctors[doctor].services[service];
-        (one.daily.map(|_| date), one.weekly.map(|_| monday(date)))
+    /// Where a session on a date counts, whether there is a limit or not.
+    pub fn counts(date: Date) -> (Option<Date>, Option<Date>) {
+        (Some(date), Some(monday(date)))
     }
 
     fn limit_stands(&self, doctor: usize, service: usize, date: Date) -> Standing {

@@ -269,7 +269,7 @@ impl Model {
         }
         let mut rule = self.permits(doctor, service, start, exception, now).map_err(|rule| vec![unavailable(rule)])?;
         let date = self.local_date(doctor, start);
-        let mut counts = self.counts(doctor, service, date);
+        let counts = Self::counts(date);
         // Within a period it keeps the place that it has.
         let own = |place: usize, _: &Appointment| place == which;
         let keeps = (
@@ -279,10 +279,7 @@ impl Model {
         let mut against = Vec::new();
         if let Some(limit) = self.limit(doctor, service, date, &own, (0, 0), keeps) {
             match exception {
-                true => {
-                    rule = rule.or(Some(limit));
-                    counts = (None, None);
-                }
+                true => rule = rule.or(Some(limit)),
                 false => against.push(unavailable(limit)),
             }
         }

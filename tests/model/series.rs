@@ -266,7 +266,7 @@ impl Model {
                 continue;
             }
             let date = self.local_date(doctor, start);
-            let counts = self.counts(doctor, service, date);
+            let counts = Self::counts(date);
             let besides = |place: usize, _: &Appointment| places.contains(&place);
             let keeps = (
                 next.counts.0.is_some() && next.counts.0 == counts.0,

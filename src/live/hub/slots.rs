@@ -24,7 +24,9 @@ impl Hub {
                     let touched = project::touched(&calendar, [commit]);
                     let other_rules = changes_rules(std::slice::from_ref(commit), doctor);
                     let concerned = groups.keys().filter(|(service, date)| {
-                        other_rules || project::reaches(&calendar, *service, *date, &touched)
+                        other_rules
+                            || (calendar.doctor.service(*service))
+                                .is_ok_and(|service| project::reaches(&calendar, service, *date, &touched))
                     });
                     let slots = concerned.map(|view| (*view, free(&calendar, view.0, view.1))).collect();
                     Before::Slots { zone: calendar.doctor.zone_name().to_owned(), slots }

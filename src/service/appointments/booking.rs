@@ -152,7 +152,7 @@ impl Appointments {
         let (mut attempt, mut lost) = (0, BTreeSet::new());
         while attempt < ATTEMPTS + lost.len() {
             attempt += 1;
-            let (quotas, limit) = match calendar.places(booking.service, date, &[], &lost) {
+            let (quotas, limit) = match calendar.places(booking.service, date, &lost) {
                 Ok(quotas) => (quotas, None),
                 Err(limit) => match beyond(limit, exception) {
                     Ok(limit) => (Vec::new(), Some(limit)),

@@ -81,5 +81,5 @@ impl Appointments {
 
 fn within_limits(calendar: &Calendar, service: &Service, start: Tick) -> Result<(), Rule> {
     let date = rules::local_date(&calendar.doctor, start);
-    calendar.places(service, date, &[], &std::collections::BTreeSet::new()).map(drop)
+    calendar.places(service, date, &std::collections::BTreeSet::new()).map(drop)
 }

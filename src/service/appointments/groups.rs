@@ -27,7 +27,7 @@ use crate::service::request::{Done, session_id};
 use crate::store::appointments::{Holding, SessionChange, Stored};
 use crate::store::idempotency::Request;
 use crate::store::together::{Changes, Together};
-use crate::views::calendar::Calendar;
+use crate::views::calendar::{Calendar, Moved};
 
 /// How often a seat is tried for because others have changed the session: each time one of them is done.
 const SEAT_ATTEMPTS: usize = 64;
@@ -75,19 +75,23 @@ impl Wanted<'_> {
         session_id(self.calendar.doctor.id, self.service.id, self.start.instant())
     }
 
-    /// The session with a seat for an appointment, which may set the limits of the service aside. `own`: places that are given up for it.
+    /// The session with a seat for an appointment, which may set the limits of the service aside. `moved`: the session that ends for it.
     fn with_seat(
         &self,
         current: Option<&GroupSession>,
         appointment: &mut Appointment,
-        own: &[Quota],
+        moved: Option<&Moved>,
         lost: &BTreeSet<Quota>,
     ) -> Result<SessionChange, Refusal> {
         let next = match current.filter(|session| session.is_open()) {
             Some(session) => session.joined(Seat::of(appointment), self.service.terms.capacity)?,
             None => {
                 let date = rules::local_date(&self.calendar.doctor, self.start);
-                let quotas = match self.calendar.places(self.service, date, own, lost) {
+                let places = match moved {
+                    Some(moved) => self.calendar.places_moved(self.service, date, moved, lost),
+                    None => self.calendar.places(self.service, date, lost),
+                };
+                let quotas = match places {
                     Ok(quotas) => quotas,
                     Err(limit) => {
                         let limit = beyond(limit, self.exception)?;
@@ -138,7 +142,7 @@ impl Appointments {
                 self.end_run_out(std::slice::from_ref(&hold), request.at).await?;
                 continue;
             }
-            let change = match wanted.with_seat(current.as_ref(), &mut appointment, &[], &lost) {
+            let change = match wanted.with_seat(current.as_ref(), &mut appointment, None, &lost) {
                 Ok(change) => change,
                 Err(refusal) => match self.way_in(&refusal, current.as_ref(), request).await? {
                     true => continue,
@@ -196,7 +200,7 @@ impl Appointments {
                 .clone()
                 .into_hold(Held { by: request.user, until, place: HoldPlace::Own(place) })
                 .in_session(id);
-            let change = match wanted.with_seat(current.as_ref(), &mut hold, &[], &lost) {
+            let change = match wanted.with_seat(current.as_ref(), &mut hold, None, &lost) {
                 Ok(change) => change,
                 Err(refusal) => match self.way_in(&refusal, current.as_ref(), request).await? {
                     true => continue,
@@ -289,10 +293,9 @@ impl Appointments {
             None => None,
         };
         let left = self.store.seat_left(current, next).await.map_err(unchanged)?;
-        let own: Vec<Quota> =
-            left.iter().flat_map(|left| &left.next().freed_quotas).chain(&next.freed_quotas).copied().collect();
+        let moved = moved_from(&current.appointment, left.as_ref());
         let joined = match next.seat.is_some() {
-            true => match self.seat_taken(next, exception, &own, lost, request).await? {
+            true => match self.seat_taken(next, exception, moved.as_ref(), lost, request).await? {
                 Ok(joined) => Some(joined),
                 Err(refusal) => return Ok((Together::Refused { refusal, lost: 0 }, None)),
             },
@@ -324,7 +327,7 @@ impl Appointments {
         &self,
         next: &mut Appointment,
         exception: Option<&str>,
-        own: &[Quota],
+        moved: Option<&Moved>,
         lost: &BTreeSet<Quota>,
         request: &Request,
     ) -> Result<Result<SessionChange, Refusal>> {
@@ -335,7 +338,7 @@ impl Appointments {
         loop {
             attempt += 1;
             let session = self.store.session(wanted.id(), attempt > 1).await.map_err(unchanged)?;
-            match wanted.with_seat(session.as_ref(), next, own, lost) {
+            match wanted.with_seat(session.as_ref(), next, moved, lost) {
                 Err(refusal) if attempt < ATTEMPTS && self.way_in(&refusal, session.as_ref(), request).await? => {}
                 decided => return Ok(decided),
             }
@@ -359,5 +362,16 @@ impl Appointments {
             }
         }
         Ok(None)
+    }
+}
+
+/// The session that ends when an appointment gets a seat in another one: the appointment itself, or the one whose last seat it leaves.
+fn moved_from(current: &Appointment, left: Option<&SessionChange>) -> Option<Moved> {
+    match left.map(SessionChange::next) {
+        Some(session) => {
+            let (id, start, places) = (session.id, Tick::floor(session.start), session.freed_quotas.clone());
+            (!session.is_open()).then_some(Moved { id, start, places })
+        }
+        None => Some(Moved::appointment(current)),
     }
 }

@@ -56,7 +56,7 @@ pub(super) enum Over {
 }
 
 /// What was in the way of a time.
-pub(super) enum Way {
+pub(in crate::service) enum Way {
     /// Somebody has it.
     Taken,
     /// What has run out, and is out of the way now.
@@ -148,7 +148,7 @@ impl Appointments {
         let (mut place, until) = (0, booking.now.saturating_add(self.hold_length).unwrap_or(Timestamp::MAX));
         while attempt < ATTEMPTS + lost.len() {
             attempt += 1;
-            let quotas = match calendar.places(booking.service, date, &[], &lost) {
+            let quotas = match calendar.places(booking.service, date, &lost) {
                 Ok(quotas) => quotas,
                 Err(rule) => {
                     return self.remembered(request).await?.map(Some).ok_or(Refusal::SlotUnavailable { rule }.into());
@@ -269,7 +269,7 @@ impl Appointments {
 
     /// Looks at what keeps the caller from an appointment, and ends what has run out among it. `own`: a hold of theirs on this very
     /// time would do.
-    pub(super) async fn make_way(
+    pub(in crate::service) async fn make_way(
         &self,
         calendar: &Calendar,
         wanted: &Appointment,

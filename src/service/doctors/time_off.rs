@@ -1,16 +1,20 @@
 //! Times off: they begin and end in one transaction each, together with the days that take what is free.
 
+use jiff::civil::Date;
+
 use super::{Doctors, REPLACE_ATTEMPTS, stale_unless, unchanged};
 use crate::domain::access::{self, Object};
 use crate::domain::account::Viewer;
 use crate::domain::doctor::{Doctor, HistoryEntry};
+use crate::domain::entry::TimeOffDay;
 use crate::domain::history;
 use crate::domain::ids::{DoctorId, TimeOffId};
 use crate::domain::refusal::Refusal;
+use crate::domain::slots;
 use crate::domain::tick::{Tick, ticks};
 use crate::domain::time_off::{self, Bound, TimeOff, span};
 use crate::error::{ClusterName, Error, Outcome, Result};
-use crate::service::releases::{GivenUp, heirs};
+use crate::service::releases::{GivenUp, day_of, heirs};
 use crate::service::request::{self, Done};
 use crate::store::idempotency::Request;
 use crate::store::together::{Changes, Together};
@@ -70,7 +74,11 @@ impl Doctors {
                 let known = doctor.time_off.iter().find(|off| Some(off.id) == known).cloned();
                 // One that was deleted since is told as it was asked for.
                 let time_off = match known {
-                    Some(known) => known,
+                    Some(known) => {
+                        // Whoever asked first may not have come so far.
+                        self.take_free(doctor, &known).await?;
+                        known
+                    }
                     None => made(ids().next(), span(zone, new.from, new.to, jiff::Timestamp::MIN), new)?,
                 };
                 return Ok(Done { value: OfDoctor { doctor: doctor.clone(), time_off }, at });
@@ -79,17 +87,31 @@ impl Doctors {
             let mut next = doctor.clone();
             time_off::add(&mut next.time_off, time_off.clone(), request.at).map_err(Refusal::from)?;
             revise(&mut next, &request);
-            // Days of this one alone: what another has stays there.
-            let alone = Doctor { time_off: vec![time_off.clone()], ..next.clone() };
-            let all: Vec<Tick> = ticks(time_off.from..time_off.to).collect();
-            let changes = Changes::default().doctor(&stored, &next, &request).taken_if_free(heirs(&alone, &all));
+            // The rule comes first: whoever goes on booking meanwhile sees it, and does not hold up the days for long.
+            let changes = Changes::default().doctor(&stored, &next, &request);
             if let Together::Done(at) = self.appointments.write_together(changes).await? {
                 self.committed.acknowledged(at);
-                self.releases.settle(Some(&GivenUp::of_doctor(id, &all))).await.map_err(unknown)?;
+                self.take_free(&next, &time_off).await?;
                 return Ok(Done { value: OfDoctor { doctor: next, time_off }, at });
             }
         }
         Err(Error::Unavailable { cluster: ClusterName::Appointments, outcome: Some(Outcome::NotApplied) })
+    }
+
+    /// Takes what is still free of a time off that has begun.
+    async fn take_free(&self, doctor: &Doctor, time_off: &TimeOff) -> Result<()> {
+        // Days of this one alone: what another has stays there.
+        let alone = Doctor { time_off: vec![time_off.clone()], ..doctor.clone() };
+        let all: Vec<Tick> = ticks(time_off.from..time_off.to).collect();
+        for _ in 0..REPLACE_ATTEMPTS {
+            let changes = Changes::default().taken_if_free(heirs(&alone, &all));
+            // Otherwise somebody handed over to a day that was being made.
+            if let Together::Done(at) = self.appointments.write_together(changes).await.map_err(unknown)? {
+                self.committed.acknowledged(at);
+                return self.releases.settle(Some(&GivenUp::of_doctor(doctor.id, &all))).await.map_err(unknown);
+            }
+        }
+        Err(Error::Unavailable { cluster: ClusterName::Appointments, outcome: Some(Outcome::Unknown) })
     }
 
     /// Ends a time off, or takes it back: what its days took is free, unless another one covers it.
@@ -122,7 +144,8 @@ impl Doctors {
             let mut freed: Vec<Tick> = days.iter().flat_map(|day| &day.claims).copied().collect();
             freed.sort_unstable();
             let changes = Changes::default().doctor(&stored, &next, &request);
-            let changes = changes.ended(days.iter().map(|day| day.ended())).taken(heirs(&next, &freed));
+            let ended = days.iter().map(TimeOffDay::ended).chain(never_began(current, time_off, &days));
+            let changes = changes.ended(ended).taken(heirs(&next, &freed));
             if let Together::Done(at) = self.appointments.write_together(changes).await? {
                 self.committed.acknowledged(at);
                 return Ok(Done { value: (), at });
@@ -137,6 +160,20 @@ impl Doctors {
         let staff = self.slots.staff(viewer, id).await?;
         Ok(access::authorise(operation, viewer, Object::of_doctor(id).with_staff(&staff))?)
     }
+}
+
+/// The dates around a time off that have no day, ended before they began. Whoever hands time over by an older zone may name one.
+fn never_began<'a>(
+    doctor: &'a Doctor,
+    time_off: &'a TimeOff,
+    days: &'a [TimeOffDay],
+) -> impl Iterator<Item = TimeOffDay> + 'a {
+    // Two zones are at most 26 hours apart.
+    let from = slots::local_date(doctor, time_off.from).saturating_sub(jiff::Span::new().days(2));
+    let to = slots::local_date(doctor, Tick(time_off.to.0 - 1)).saturating_add(jiff::Span::new().days(2));
+    let missing = move |date: &Date| days.iter().all(|day| day.date != *date);
+    let dates = from.series(jiff::Span::new().days(1)).take_while(move |date| *date <= to).filter(missing);
+    dates.map(|date| TimeOffDay { ended: true, ..day_of(doctor.id, time_off.id, date, Vec::new()) })
 }
 
 fn made(

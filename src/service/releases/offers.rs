@@ -17,7 +17,7 @@ use crate::service::random;
 use crate::store::appointments::Stored;
 use crate::store::together::Changes;
 use crate::store::waitlist::{StoredEntry, Waiting};
-use crate::views::calendar::{Calendar, Occupancy};
+use crate::views::calendar::{Calendar, Counted, Occupancy};
 
 /// Entries that are read at once.
 const PAGE: i64 = 32;
@@ -106,7 +106,9 @@ impl Releases {
             let is_left = |quota: &Quota| {
                 !left.given.contains(quota) && (!calendar.has_place(quota) || given_up.quotas.contains(quota))
             };
-            let places = calendar.places_where(service, local_date(doctor, start.start), &[], is_left);
+            let gives_up = |id| given_up.of.contains(&id);
+            let date = local_date(doctor, start.start);
+            let places = calendar.places_where(service, date, Counted::default(), gives_up, is_left);
             let Ok(quotas) = places else { continue };
             // What others do with the rooms and devices, the calendar knows.
             if calendar.in_use_from(service, start.start) != Occupancy::Free || self.is_busy(patient, &start).await? {

@@ -54,6 +54,8 @@ pub struct TimeOffDoc {
     pub claims: Option<Vec<Claim>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freed: Option<Vec<Claim>>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ended: bool,
 }
 
 impl EntryDoc {
@@ -99,6 +101,7 @@ impl TimeOffDoc {
             start: bson_time(start),
             claims: claims(&day.claims, &[]),
             freed: claims(&day.freed, &[]),
+            ended: day.ended,
         }
     }
 
@@ -116,6 +119,7 @@ impl TimeOffDoc {
             date: self.date.parse().map_err(|_| bad("date"))?,
             claims: ticks_of(&self.claims),
             freed: ticks_of(&self.freed),
+            ended: self.ended,
         })
     }
 }
@@ -182,6 +186,7 @@ mod tests {
             date: jiff::civil::date(2026, 12, 1),
             claims: vec![Tick(5), Tick(7)],
             freed: Vec::new(),
+            ended: true,
         };
         let bytes = serialize_to_vec(&TimeOffDoc::from_domain(&day)).expect("a document");
         let read = EntryDoc::read(RawDocument::from_bytes(&bytes).expect("BSON")).expect("the same");

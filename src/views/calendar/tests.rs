@@ -39,6 +39,7 @@ fn calendar(service: Service, taken: &[(i32, i32)]) -> Calendar {
             date: DAY,
             claims: (midnight + from..midnight + from + length).map(Tick).collect(),
             freed: Vec::new(),
+            ended: false,
         }))
     });
     let entries = entries.collect();
