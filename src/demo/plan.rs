@@ -26,7 +26,7 @@ use crate::domain::slots;
 use crate::domain::tick::{Tick, ticks};
 use crate::domain::waitlist::{WaitStatus, WaitlistEntry, Wish};
 use crate::error::{Error, Result};
-use crate::service::request::derived_id;
+use crate::service::request::{derived_id, key_digest};
 use crate::store::idempotency::Request;
 
 /// Name of the mutation in what documents remember.
@@ -304,7 +304,14 @@ fn fulfilled(booked: &Appointment, doctor: DoctorId) -> Option<Appointment> {
 
 /// What the seed asks for a doctor. The key alone says what that is.
 fn request(doctor: DoctorId, key: String, now: Timestamp) -> Request {
-    Request { user: doctor, session: NO_SESSION, operation: OPERATION, key, fingerprint: [0; 32], at: now }
+    Request {
+        user: doctor,
+        session: NO_SESSION,
+        operation: OPERATION,
+        key: key_digest(&key),
+        fingerprint: [0; 32],
+        at: now,
+    }
 }
 
 /// Chance that falls the same way each time: SplitMix64.

@@ -156,7 +156,8 @@ async fn open_groups(store: &AppointmentStore, groups: &[PlannedGroup]) -> Resul
 
 /// Books what is free, and counts it: what exists or collides came from an earlier start, or from somebody.
 async fn book(store: &AppointmentStore, planned: &[Planned]) -> Result<usize> {
-    let booking: Vec<_> = planned.iter().map(|planned| store.insert(&planned.appointment, &planned.request)).collect();
+    let booking: Vec<_> =
+        planned.iter().map(|planned| store.insert(&planned.appointment, &planned.request, false)).collect();
     let booked = stream::iter(booking).buffer_unordered(AT_ONCE);
     booked.try_fold(0, async |booked, result| Ok(booked + usize::from(matches!(result, Inserted::Done(_))))).await
 }

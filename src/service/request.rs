@@ -23,7 +23,7 @@ pub fn request(identity: &Identity, operation: &'static str, key: &str, parts: &
     let mut fingerprint = [0; 32];
     fingerprint.copy_from_slice(digest.as_ref());
     let Identity { user, session, .. } = *identity;
-    Request { user, session, operation, key: key.to_owned(), fingerprint, at: now }
+    Request { user, session, operation, key: key_digest(key), fingerprint, at: now }
 }
 
 /// The id of what a request creates: the same for each repetition, so that a retry meets itself. `generation` counts
@@ -31,29 +31,33 @@ pub fn request(identity: &Identity, operation: &'static str, key: &str, parts: &
 #[must_use]
 pub fn derived_id(request: &Request, generation: u8) -> Uuid {
     let parts = [request.user.0.as_bytes(), request.operation.as_bytes(), request.key.as_bytes(), &[generation]];
-    let digest = digest(parts);
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest.as_ref()[..16]);
-    Builder::from_custom_bytes(bytes).into_uuid()
+    id(parts)
 }
 
 /// The id of one of several things that are created together.
 #[must_use]
 pub fn part_id(whole: Uuid, place: usize) -> Uuid {
-    let digest = digest([whole.as_bytes().as_slice(), &(place as u64).to_be_bytes()]);
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest.as_ref()[..16]);
-    Builder::from_custom_bytes(bytes).into_uuid()
+    id([whole.as_bytes().as_slice(), &(place as u64).to_be_bytes()])
 }
 
 /// The id of the one group session of a service at a time.
 #[must_use]
 pub fn session_id(doctor: DoctorId, service: ServiceId, start: Timestamp) -> AppointmentId {
     let start = start.as_second().to_be_bytes();
-    let digest = digest([doctor.0.as_bytes().as_slice(), service.0.as_bytes(), &start]);
+    AppointmentId(id([doctor.0.as_bytes().as_slice(), service.0.as_bytes(), &start]))
+}
+
+/// What stands for an idempotency key.
+#[must_use]
+pub fn key_digest(key: &str) -> Uuid {
+    id([key.as_bytes()])
+}
+
+/// The first half of [`digest`].
+fn id<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Uuid {
     let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest.as_ref()[..16]);
-    AppointmentId(Builder::from_custom_bytes(bytes).into_uuid())
+    bytes.copy_from_slice(&digest(parts).as_ref()[..16]);
+    Builder::from_custom_bytes(bytes).into_uuid()
 }
 
 /// SHA-256 of parts, each preceded by its length, so that no two lists of parts read the same.

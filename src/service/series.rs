@@ -163,7 +163,9 @@ impl SeriesOfAppointments {
             match self.appointments.store.insert_together(&appointments, &request).await? {
                 Together::Done(at) => return self.acknowledged(appointments, at),
                 Together::Refused { refusal, lost } => {
-                    if ways < wanted.len() && self.makes_way(&calendar, &refusal, appointments.get(lost), &request).await? {
+                    if ways < wanted.len()
+                        && self.makes_way(&calendar, &refusal, appointments.get(lost), &request).await?
+                    {
                         ways += 1;
                         continue;
                     }

@@ -18,10 +18,11 @@ use mongodb::{ClientSession, Collection};
 use super::cluster::Cluster;
 use super::collection;
 use super::documents::{AppointmentDoc, DoctorDoc, EntryDoc, Outcome, Remembered, is_of_resource, quota};
+use super::group_commit::{GroupCommit, Travel};
 use super::idempotency::{Recall, Request, without};
 use super::value::{bson_id, bson_time, position, uuid_of};
 use super::whole::reached;
-use super::write::{Verdict, linearizable, read, until_decided};
+use super::write::{Verdict, linearizable, read};
 use crate::domain::appointment::{Appointment, Status};
 use crate::domain::change::Position;
 use crate::domain::doctor::Doctor;
@@ -44,6 +45,7 @@ pub(super) const PRIMARY_INDEX: &str = "_id_";
 pub struct AppointmentStore {
     pub(super) cluster: Cluster,
     pub(super) collection: Collection<AppointmentDoc>,
+    group_commit: GroupCommit,
 }
 
 /// An appointment with what its document remembers.
@@ -147,8 +149,9 @@ impl Stored {
 impl AppointmentStore {
     #[must_use]
     pub fn new(cluster: Cluster) -> Self {
-        let collection = cluster.db.collection(collection::APPOINTMENTS);
-        Self { cluster, collection }
+        let collection: Collection<AppointmentDoc> = cluster.db.collection(collection::APPOINTMENTS);
+        let group_commit = GroupCommit::new(&cluster, collection.clone_with_type());
+        Self { cluster, collection, group_commit }
     }
 
     /// Creates the indexes that the promises rest on.
@@ -177,22 +180,15 @@ impl AppointmentStore {
         self.cluster.ensure_index(name, HELD_INDEX, doc! { "status": 1, "expiresAt": 1 }, held).await
     }
 
-    /// Books: one insert, decided by the unique indexes.
+    /// Books: one insert, decided by the unique indexes. `seems_taken`: it probably loses, and had better not hold up others.
     ///
     /// # Errors
     /// `unavailable` when the outcome could not be learnt.
-    pub async fn insert(&self, appointment: &Appointment, request: &Request) -> Result<Inserted> {
+    pub async fn insert(&self, appointment: &Appointment, request: &Request, seems_taken: bool) -> Result<Inserted> {
         let keys = request.remember(&[], Some(Outcome::of(appointment)));
         let document = AppointmentDoc::from_domain(appointment, keys);
-        let written = until_decided(&self.cluster, || {
-            let (store, document) = (self.clone(), document.clone());
-            async move {
-                let mut session = store.cluster.session().await?;
-                store.collection.insert_one(document).session(&mut session).await?;
-                Ok(reached(&session))
-            }
-        })
-        .await?;
+        let travel = if seems_taken { Travel::Alone } else { Travel::Together };
+        let written = self.group_commit.insert(&document, travel).await?;
         Ok(match written {
             Verdict::Done { value: at, .. } => Inserted::Done(at),
             Verdict::Duplicate { index, .. } if index == PRIMARY_INDEX => Inserted::Exists,

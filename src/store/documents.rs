@@ -44,7 +44,8 @@ pub struct Undecodable {
 pub struct Remembered {
     pub user: Uuid,
     pub operation: String,
-    pub key: String,
+    /// Digest of the idempotency key.
+    pub key: Uuid,
     /// SHA-256 of the request.
     #[serde(with = "serde_bytes_array")]
     pub request: [u8; 32],

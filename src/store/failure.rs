@@ -43,13 +43,19 @@ pub fn of_write(error: &DriverError) -> Failure {
     }
 }
 
-fn duplicate(message: &str) -> Failure {
+pub(super) fn duplicate(message: &str) -> Failure {
     // The value stands last: `dup key: { doctorId: BinData(4, …), claims: "day:…" }`. Ticks have no quotes.
     let last = message.rsplit_once(": ").map(|(_, last)| last);
     let text = last.and_then(|last| last.strip_prefix('"')?.split_once('"'));
     let binary = last.and_then(|last| last.strip_prefix("BinData(0, ")?.split_once(')'));
     let value = text.or(binary).map(|(value, _)| value.to_owned());
     Failure::Duplicate { index: index_name(message), value }
+}
+
+/// The tick that collided, if it was one.
+pub(super) fn tick_of(message: &str) -> Option<i32> {
+    let (_, last) = message.rsplit_once(": ")?;
+    last.split_once(' ').map_or(last, |(first, _)| first).parse().ok()
 }
 
 /// `E11000 duplicate key error collection: db.coll index: NAME dup key: { … }`
@@ -87,6 +93,8 @@ mod tests {
         let place = "day:084194c0-c299-8532-aef6-4cc9ea756e6e:2026-12-01:3";
         assert_eq!(duplicate(&message(&format!("\"{place}\""))), collided(Some(place)));
         assert_eq!(duplicate(&message("5953112")), collided(None));
+        assert_eq!(tick_of(&message("5953112")), Some(5_953_112));
+        assert_eq!(tick_of(&message(&format!("\"{place}\""))), None);
         assert_eq!(duplicate(&message("BinData(0, 700A)")), collided(Some("700A")));
     }
 }

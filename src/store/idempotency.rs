@@ -1,6 +1,7 @@
 //! Idempotency keys: a success is remembered in the document that it changed, and answered again.
 
 use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid as Id;
 
 use super::documents::{Outcome, Remembered};
 use super::value::{bson_id, bson_time, instant, uuid_of};
@@ -19,7 +20,8 @@ pub struct Request {
     /// The session that it comes from: for the history of what it changes, no part of what tells requests apart.
     pub session: SessionId,
     pub operation: &'static str,
-    pub key: String,
+    /// Digest of the idempotency key, whose text may be longer than documents have room for.
+    pub key: Id,
     /// SHA-256 of what is asked for.
     pub fingerprint: [u8; 32],
     pub at: Timestamp,
@@ -53,7 +55,7 @@ impl Request {
     #[must_use]
     pub fn recall<'a>(&self, keys: &'a [Remembered]) -> Recall<'a> {
         let same = |entry: &&Remembered| {
-            uuid_of(entry.user) == self.user.0 && entry.operation == self.operation && entry.key == self.key
+            uuid_of(entry.user) == self.user.0 && entry.operation == self.operation && uuid_of(entry.key) == self.key
         };
         match keys.iter().filter(|entry| is_remembered(entry, self.at)).find(same) {
             None => Recall::New,
@@ -71,7 +73,7 @@ impl Request {
         kept.push(Remembered {
             user: bson_id(self.user.0),
             operation: self.operation.to_owned(),
-            key: self.key.clone(),
+            key: bson_id(self.key),
             request: self.fingerprint,
             at: bson_time(self.at),
             outcome,

@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod doctors;
 pub mod documents;
 pub mod failure;
+mod group_commit;
 pub mod history;
 pub mod idempotency;
 pub mod resources;

@@ -34,7 +34,8 @@ pub async fn decide(clinic: &Clinic, doctor: &Person, approval: Approval) {
     next.rev += 1;
     let session = SessionId(Uuid::nil());
     let at = next.updated_at;
-    let request = Request { user: id, session, operation: "test.decide", key: key(), fingerprint: [0; 32], at };
+    let request =
+        Request { user: id, session, operation: "test.decide", key: Uuid::new_v4(), fingerprint: [0; 32], at };
     store.replace(&stored, &next, &request).await.unwrap().expect("nobody else changes the doctor");
 }
 

@@ -399,13 +399,13 @@ async fn looking_for_holds_reads_nothing_else() {
 }
 
 /// The store of a clinic, and a hold of a person at it that lasts as long as is said.
-struct Desk {
-    store: AppointmentStore,
+pub(super) struct Desk {
+    pub store: AppointmentStore,
     doctors: DoctorStore,
 }
 
 impl Desk {
-    async fn of(clinic: &Clinic) -> Self {
+    pub async fn of(clinic: &Clinic) -> Self {
         let uri = &clinic.appointments_uri;
         let cluster = Cluster::new(ClusterName::Appointments, uri).await.expect("a good address");
         Self { store: AppointmentStore::new(cluster.clone()), doctors: DoctorStore::new(cluster) }
@@ -422,7 +422,7 @@ impl Desk {
         }
     }
 
-    async fn booking(&self, practice: &Practice, person: &Person, start: &str) -> Owned {
+    pub async fn booking(&self, practice: &Practice, person: &Person, start: &str) -> Owned {
         let doctor = UserId(practice.doctor.id.parse().unwrap());
         let doctor = self.doctors.find(doctor).await.unwrap().unwrap().0.doctor;
         Owned { doctor, patient: person.clone(), start: Tick::at(start.parse().unwrap()).unwrap() }
@@ -430,14 +430,14 @@ impl Desk {
 }
 
 /// What a booking borrows.
-struct Owned {
+pub(super) struct Owned {
     doctor: cita::domain::doctor::Doctor,
     patient: Person,
     start: Tick,
 }
 
 impl Owned {
-    fn as_booking(&self) -> Booking<'_> {
+    pub fn as_booking(&self) -> Booking<'_> {
         let user = UserId(self.patient.id.parse().unwrap());
         Booking {
             id: AppointmentId(Uuid::new_v4()),
@@ -457,12 +457,12 @@ impl Owned {
     }
 }
 
-fn request(person: &Person) -> Request {
+pub(super) fn request(person: &Person) -> Request {
     Request {
         user: UserId(person.id.parse().unwrap()),
         session: SessionId(Uuid::nil()),
         operation: "slot.hold",
-        key: key(),
+        key: Uuid::new_v4(),
         fingerprint: [0; 32],
         at: Clock.now(),
     }
@@ -501,11 +501,9 @@ async fn what_has_run_out_is_in_no_series_way() {
     let clinic = Clinic::open().await;
     let practice = clinic.practice().await;
     let desk = Desk::of(&clinic).await;
-    let (one, two) = (clinic.patient().await, clinic.patient().await);
-    let connection = clinic.connect(&two).await;
-    for day in [4, 5] {
-        desk.hold(&practice, &one, &at(&date(day), "09:00"), SignedDuration::ZERO).await;
-        desk.hold(&practice, &one, &at(&date(day), "11:00"), SignedDuration::ZERO).await;
+    let connection = clinic.connect(&clinic.patient().await).await;
+    for (day, time) in [(4, "09:00"), (4, "11:00"), (5, "09:00"), (5, "11:00")] {
+        desk.hold(&practice, &clinic.patient().await, &at(&date(day), time), SignedDuration::ZERO).await;
     }
     let mut series = practice.booking(&at(&date(3), "09:00"));
     series["rrule"] = json!("FREQ=DAILY;COUNT=3");

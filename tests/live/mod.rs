@@ -2,6 +2,7 @@
 
 mod contest;
 pub mod doctor;
+mod group_commit;
 mod holds;
 mod limits;
 mod model;

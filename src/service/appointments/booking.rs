@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::service::request::{self, Done};
 use crate::store::appointments::{Inserted, Stored};
 use crate::store::idempotency::Request;
-use crate::views::calendar::Calendar;
+use crate::views::calendar::{Calendar, Occupancy};
 
 /// What is to be booked.
 #[derive(Clone, Debug)]
@@ -95,7 +95,10 @@ impl Appointments {
             // A success that is remembered stays one, whatever the rules say by now.
             Err(refusal) => return self.remembered(request).await?.ok_or(refusal.into()),
         };
-        let service = calendar.doctor.service(book.service)?;
+        // Nobody keeps a calendar while they wait for the database: what keeps it up to date would have to copy it.
+        let doctor = calendar.doctor.clone();
+        drop(calendar);
+        let service = doctor.service(book.service)?;
         let (patient_name, walk_in) = match self.written_of(identity, patient, &book.patient).await {
             Ok(written) => written,
             Err(error) => return self.remembered(request).await?.ok_or(error),
@@ -103,7 +106,7 @@ impl Appointments {
         let exception = book.exception.as_deref();
         let mut booking = Booking {
             id: AppointmentId(Uuid::nil()),
-            doctor: &calendar.doctor,
+            doctor: &doctor,
             service,
             patient_id: patient,
             patient_name: &patient_name,
@@ -124,12 +127,12 @@ impl Appointments {
                 return Err(Refusal::HoldExpired.into());
             }
             // It has run out, so the time is anybody's, at the rules of now.
-            let (_, late) = allows(&calendar.doctor, book.asked(now))?;
+            let (_, late) = allows(&doctor, book.asked(now))?;
             booking.overridden = overridden(late.or(rule), exception);
         }
         for generation in 0..GENERATIONS {
             let booking = Booking { id: AppointmentId(request::derived_id(request, generation)), ..booking.clone() };
-            if let Some(done) = self.try_book(&calendar, &booking, exception, request).await? {
+            if let Some(done) = self.try_book(viewer, &booking, exception, request).await? {
                 return Ok(done);
             }
         }
@@ -139,20 +142,26 @@ impl Appointments {
     /// One insert, again when what was in the way has run out. `None`: the key was used more than a day ago.
     async fn try_book(
         &self,
-        calendar: &Calendar,
+        viewer: &Viewer,
         booking: &Booking<'_>,
         exception: Option<&str>,
         request: &Request,
     ) -> Result<Option<Done<Appointment>>> {
         if booking.service.is_group() {
-            return self.try_seat(calendar, booking, exception, request).await;
+            let calendar = self.calendar(viewer, booking.doctor.id).await?;
+            return self.try_seat(&calendar, booking, exception, request).await;
         }
         let (service, start) = (booking.service.id, booking.start.instant());
         let date = rules::local_date(booking.doctor, booking.start);
         let (mut attempt, mut lost) = (0, BTreeSet::new());
         while attempt < ATTEMPTS + lost.len() {
             attempt += 1;
-            let (quotas, limit) = match calendar.places(booking.service, date, &lost) {
+            let (places, seems_taken) = {
+                let calendar = self.calendar(viewer, booking.doctor.id).await?;
+                let occupancy = calendar.occupancy(booking.service.footprint(booking.start));
+                (calendar.places(booking.service, date, &lost), occupancy != Occupancy::Free)
+            };
+            let (quotas, limit) = match places {
                 Ok(quotas) => (quotas, None),
                 Err(limit) => match beyond(limit, exception) {
                     Ok(limit) => (Vec::new(), Some(limit)),
@@ -161,7 +170,7 @@ impl Appointments {
             };
             let overridden = booking.overridden.clone().or_else(|| overridden(limit, exception));
             let appointment = Booking { quotas, overridden, ..booking.clone() }.into_appointment();
-            let refusal = match self.store.insert(&appointment, request).await? {
+            let refusal = match self.store.insert(&appointment, request, seems_taken).await? {
                 Inserted::Done(at) => return Ok(Some(self.acknowledged(appointment, at))),
                 Inserted::Exists => return self.recall(appointment.id, request).await,
                 Inserted::Outnumbered(place) => {
@@ -170,14 +179,15 @@ impl Appointments {
                 }
                 Inserted::Refused(refusal) => refusal,
             };
+            let calendar = self.calendar(viewer, booking.doctor.id).await?;
             let way = match refusal {
                 Refusal::SlotTaken { .. } | Refusal::SlotUnavailable { rule: Rule::Resource } => {
-                    self.make_way(calendar, &appointment, true, request).await?
+                    self.make_way(&calendar, &appointment, true, request).await?
                 }
                 _ => Way::Taken,
             };
             match way {
-                Way::Taken => return Err(self.with_alternatives(refusal, calendar, service, start)),
+                Way::Taken => return Err(self.with_alternatives(refusal, &calendar, service, start)),
                 Way::Freed => {}
                 // One that this node had not seen.
                 Way::Own(hold) => match self.confirm(&hold, booking, request).await? {
@@ -186,7 +196,8 @@ impl Appointments {
                 },
             }
         }
-        Err(self.with_alternatives(Refusal::SlotTaken { alternatives: Vec::new() }, calendar, service, start))
+        let calendar = self.calendar(viewer, booking.doctor.id).await?;
+        Err(self.with_alternatives(Refusal::SlotTaken { alternatives: Vec::new() }, &calendar, service, start))
     }
 }
 

@@ -276,13 +276,15 @@ impl Appointments {
         own: bool,
         request: &Request,
     ) -> Result<Way> {
-        let newer = self.calendars.kept(wanted.doctor_id);
-        let newer = newer.as_deref().unwrap_or(calendar);
         let (Some(first), Some(last)) = (wanted.claims.first(), wanted.claims.last()) else { return Ok(Way::Taken) };
+        let known = || {
+            let newer = self.calendars.kept(wanted.doctor_id);
+            let newer = newer.as_deref().unwrap_or(calendar);
+            newer.occupancy(*first..Tick(last.0 + 1)).and(newer.in_use(&wanted.resources, wanted.patient_ticks()))
+        };
         // A crowd after a booked time costs the database nothing but its inserts.
-        let known =
-            newer.occupancy(*first..Tick(last.0 + 1)).and(newer.in_use(&wanted.resources, wanted.patient_ticks()));
-        if known == Occupancy::Taken {
+        let before = known();
+        if before == Occupancy::Taken {
             return Ok(Way::Taken);
         }
         let found = self.store.holds_over(wanted, request.user).await.map_err(unchanged)?;
@@ -298,8 +300,11 @@ impl Appointments {
         let ended = self.end_run_out(&others, request.at).await?;
         // Somebody else may have been faster to end what has run out: just now, or before it was looked for.
         let of_others = others.iter().any(|hold| hold.appointment.held.is_some_and(|held| held.by != request.user));
-        let before = matches!(known, Occupancy::Held(until) if until <= self.clock.now());
-        Ok(if ended || of_others || before { Way::Freed } else { Way::Taken })
+        if ended || of_others || matches!(before, Occupancy::Held(until) if until <= self.clock.now()) {
+            return Ok(Way::Freed);
+        }
+        self.committed.catch_up().await;
+        Ok(if known() == Occupancy::Free { Way::Freed } else { Way::Taken })
     }
 
     /// Ends those of some holds that have run out. Returns whether there were any.

@@ -110,7 +110,13 @@ impl SeriesOfAppointments {
     }
 
     /// Why appointments cannot be moved, as far as it can be told.
-    pub(super) async fn in_the_way(&self, affected: &[&Appointment], change: &Change, refusal: Refusal, lost: usize) -> Error {
+    pub(super) async fn in_the_way(
+        &self,
+        affected: &[&Appointment],
+        change: &Change,
+        refusal: Refusal,
+        lost: usize,
+    ) -> Error {
         let Change::Reschedule { start } = change else {
             return Error::Internal("a collision of appointments that take nothing new".to_owned());
         };

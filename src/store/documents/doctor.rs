@@ -480,7 +480,8 @@ mod tests {
             updated_at: at,
         };
         let operation = "availability.set";
-        let request = Request { user, session: by.session, operation, key: "k".repeat(128), fingerprint: [7; 32], at };
+        let request =
+            Request { user, session: by.session, operation, key: uuid::Uuid::max(), fingerprint: [7; 32], at };
         let keys = (0..64).fold(Vec::new(), |keys, _| request.remember(&keys, None));
         let document = DoctorDoc::from_domain(&doctor, keys);
         let bytes = mongodb::bson::serialize_to_vec(&document).expect("a document");

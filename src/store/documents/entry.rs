@@ -12,7 +12,7 @@ use crate::domain::tick::Tick;
 use crate::store::value::{bson_id, bson_time, uuid_of};
 
 /// Something of which there is one for each doctor: a tick, or a place within a limit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Claim {
     Tick(i32),

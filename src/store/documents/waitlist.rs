@@ -212,7 +212,7 @@ mod tests {
         };
         let session = SessionId(uuid::Uuid::from_u128(8));
         let request =
-            Request { user, session, operation: "waitlist.leave", key: "k".repeat(128), fingerprint: [7; 32], at };
+            Request { user, session, operation: "waitlist.leave", key: uuid::Uuid::max(), fingerprint: [7; 32], at };
         let keys = (0..64).fold(Vec::new(), |keys, _| request.remember(&keys, None));
         let document = WaitlistDoc::from_domain(&entry, keys.clone());
         let bytes = mongodb::bson::serialize_to_vec(&document).expect("a document");
