@@ -246,7 +246,8 @@ impl Erasure {
         };
         let changes = Changes::default().rewritten(&hold, &ended).erased_entry(stored, next, person);
         let given_up = GivenUp::by(std::slice::from_ref(&ended));
-        self.releases.hand_over(given_up.as_ref(), changes).await.map(drop)
+        self.releases.hand_over(given_up.as_ref(), changes).await?;
+        self.releases.settle(given_up.as_ref()).await
     }
 
     /// Writes the next revision of an appointment. What it gives up goes to its doctor's days off, and then to those who wait.
@@ -260,7 +261,8 @@ impl Erasure {
         });
         let changes = Changes::default().erased(stored, next, person).left(seat).taken(days);
         let changes = self.releases.with_entry(stored, next, changes).await?;
-        self.releases.hand_over(given_up.as_ref(), changes).await.map(drop)
+        self.releases.hand_over(given_up.as_ref(), changes).await?;
+        self.releases.settle(given_up.as_ref()).await
     }
 
     /// The days of its doctor's time off that take over what an appointment gives up.

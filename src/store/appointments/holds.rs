@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures::FutureExt as _;
+use futures::{FutureExt as _, TryStreamExt as _};
 use jiff::SignedDuration;
-use mongodb::ClientSession;
-use mongodb::bson::{DateTime, Document, doc, serialize_to_document};
+use mongodb::bson::{DateTime, Document, RawDocumentBuf, deserialize_from_slice, doc, serialize_to_document};
 use mongodb::error::Error as DriverError;
 use mongodb::options::ReturnDocument;
+use mongodb::{ClientSession, Collection};
 
 use super::{AppointmentStore, CLAIMS_INDEX, PRIMARY_INDEX, SHARED_INDEX, Stored, place_of, refusal_of};
 use crate::domain::appointment::{Appointment, HOLDS, Status};
@@ -206,12 +206,22 @@ impl AppointmentStore {
         })
     }
 
-    /// Holds that have run out and have not been ended yet, at most `limit`.
+    /// Holds that have run out and have not been ended yet, at most `limit`. One that cannot be read is left out: it is not to keep
+    /// the others.
     ///
     /// # Errors
     /// `unavailable` when the cluster does not answer.
     pub async fn overdue(&self, limit: i64) -> Result<Vec<Stored>> {
-        self.find_all(doc! { "status": Status::Held.as_str(), "$expr": run_out() }, limit).await
+        let holds: Collection<RawDocumentBuf> = self.collection.clone_with_type();
+        let filter = doc! { "status": Status::Held.as_str(), "$expr": run_out() };
+        let found: Vec<RawDocumentBuf> =
+            read(&self.cluster, async move { holds.find(filter).limit(limit).await?.try_collect().await }).await?;
+        let readable = found.iter().filter_map(|hold| {
+            let document = deserialize_from_slice(hold.as_bytes()).map_err(|error| error.to_string());
+            let stored = document.and_then(|document| Stored::new(document).map_err(|error| error.to_string()));
+            stored.inspect_err(|error| tracing::error!(%error, "a hold that has run out cannot be read")).ok()
+        });
+        Ok(readable.collect())
     }
 
     /// Holds that have run out over the doctor's time of an appointment or over its rooms and devices, and those of `user`, run
