@@ -42,6 +42,7 @@ use crate::service::series::SeriesOfAppointments;
 use crate::service::slots::Slots;
 use crate::service::waitlist::Waitlist;
 use crate::session::limiter::{Limiter, Rates};
+use crate::session::meters::Meters;
 use crate::session::{Limits, Services, encode};
 use crate::store::appointments::AppointmentStore;
 use crate::store::cluster::{Cluster, ConnectError};
@@ -49,10 +50,11 @@ use crate::store::doctors::DoctorStore;
 use crate::store::reviews::ReviewStore;
 use crate::store::waitlist::WaitlistStore;
 use crate::store::{history, users};
+use crate::telemetry::{self, Measurements};
 use crate::transport::cookies::CookieNames;
 use crate::transport::forwarded::TrustedProxies;
 use crate::transport::origins::Origins;
-use crate::transport::{State, routes, server};
+use crate::transport::{State, metrics, routes, server};
 use crate::views::calendar::Calendar;
 use crate::views::calendars::{Calendars, Loader};
 use crate::views::committed::Committed;
@@ -96,6 +98,7 @@ pub struct App {
     listener: TcpListener,
     state: Arc<State>,
     post: Post,
+    metrics: Option<(TcpListener, Measurements)>,
 }
 
 /// What a running server tells about itself.
@@ -112,15 +115,15 @@ impl App {
     /// When the address cannot be used, or options contradict each other.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
         let config = check::complete(config).map_err(|mistakes| StartError::Configuration(check::list(&mistakes)))?;
-        let address = config.listen;
-        let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
+        let metrics = measure(&config).await?;
+        let (address, listener) = (config.listen, listen(config.listen).await?);
         let post = check::post(&config, listener.local_addr().unwrap_or(address)).map_err(StartError::Configuration)?;
         let local_port = (config.mode == Mode::Development)
             .then(|| listener.local_addr().map_or(address.port(), |address| address.port()));
         let origins = Origins::new(&config.allowed_origins, local_port);
         let proxies = TrustedProxies(config.trusted_proxies.clone());
         let state = State::new(Clock, CookieNames::of(config.mode), origins, proxies);
-        Ok(Self { config, listener, state: Arc::new(state), post })
+        Ok(Self { config, listener, state: Arc::new(state), post, metrics })
     }
 
     /// The address that it listens on.
@@ -137,7 +140,7 @@ impl App {
     /// # Errors
     /// Why it could not start.
     pub async fn run(self, stop: CancellationToken, ready: impl FnOnce(&Serving)) -> Result<(), StartError> {
-        let Self { config, listener, state, post } = self;
+        let Self { config, listener, state, post, metrics } = self;
         let address = listener.local_addr().unwrap_or(config.listen);
         tracing::info!(%address, "listening");
         let (router, limits) = (routes::router(state.clone()), state.limits.clone());
@@ -146,6 +149,13 @@ impl App {
         let (mails, to_deliver) = mpsc::channel(mail::QUEUE);
         // It stops by itself, after the last mails.
         beside.tasks.spawn(post.run(to_deliver, beside.stop.clone()));
+        if let Some((listener, measurements)) = metrics {
+            // Until the very end: a drain is worth watching. Its connections are nobody's whom a stop waits for.
+            let (limits, tasks) = (state.limits.clone(), TaskTracker::new());
+            beside.spawn(measurements.clone().keep_measuring(state.readiness.clone()));
+            let router = metrics::router(Arc::new(move || measurements.render()));
+            beside.spawn(server::serve(listener, router, limits, beside.stop.clone(), tasks));
+        }
         let started = tokio::select! {
             started = start(&config, &state, &beside, mails, &mut embedded) => started.map(Some),
             () = stop.cancelled() => Ok(None),
@@ -170,6 +180,19 @@ impl App {
         }
         result
     }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+}
+
+/// Begins to measure, where that is asked for, before there is anything to be measured.
+async fn measure(config: &Config) -> Result<Option<(TcpListener, Measurements)>, StartError> {
+    let Some(address) = config.metrics_listen else { return Ok(None) };
+    let measurements = Measurements::start().map_err(StartError::Configuration)?;
+    let listener = listen(address).await?;
+    tracing::info!(metrics = %listener.local_addr().unwrap_or(address), "listening");
+    Ok(Some((listener, measurements)))
 }
 
 /// What runs beside the listener.
@@ -285,7 +308,7 @@ async fn serve(
     let releases = Releases::new(
         parts.store.clone(),
         waitlist.clone(),
-        calendars,
+        calendars.clone(),
         committed.clone(),
         clock,
         seconds(config.offer_seconds),
@@ -319,8 +342,12 @@ async fn serve(
         clock,
         limits: limits(config),
         limiter: Limiter::new(rates(config), config.mode == Mode::Development),
+        meters: Meters::new(),
         connections: AtomicU64::new(0),
     });
+    if config.metrics_listen.is_some() {
+        beside.spawn(keep_telling(services.clone(), calendars));
+    }
     let limited = services.clone();
     beside.spawn(async move {
         loop {
@@ -485,6 +512,16 @@ async fn read_keys(auth: &Auth, hub: &Hub) {
         }
         Ok(false) => {}
         Err(error) => tracing::warn!(%error, "the signing keys could not be read again"),
+    }
+}
+
+/// Sets the gauges of what is counted only when somebody wants to know.
+async fn keep_telling(services: Arc<Services>, calendars: Arc<Calendars>) {
+    let mut every = tokio::time::interval(telemetry::EVERY);
+    loop {
+        every.tick().await;
+        services.meters.tell();
+        calendars.tell();
     }
 }
 

@@ -105,6 +105,10 @@ pub struct Config {
     #[arg(long, env = "CITA_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
 
+    /// IP address and port of `GET /metrics`, for Prometheus. It asks for no token: keep it among yourselves. Off by default.
+    #[arg(long, env = "CITA_METRICS_LISTEN", value_name = "ADDRESS")]
+    pub metrics_listen: Option<SocketAddr>,
+
     /// Directory of the MongoDB that Cita starts for itself.
     #[arg(long, env = "CITA_DATA_DIR", value_name = "DIRECTORY", default_value = ".cita")]
     pub data_dir: PathBuf,

@@ -20,6 +20,7 @@ mod life;
 mod live;
 mod logins;
 mod mail;
+mod metrics;
 mod model;
 mod rest;
 mod reviews;

@@ -11,6 +11,7 @@ pub mod documents;
 pub mod failure;
 pub mod history;
 pub mod idempotency;
+pub mod meters;
 pub mod resources;
 pub mod reviews;
 pub mod series;

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::cluster::{Cluster, SERVER_SELECTION};
 use super::failure::{Failure, of_write};
+use super::meters;
 use crate::error::{Error, Outcome, Result};
 
 /// The most that a write may take, repetitions included. Longer than a step-down, shorter than a client waits.
@@ -36,7 +37,10 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T, DriverError>> + Send + 'static,
 {
-    match timeout_at(Instant::now() + READ_DEADLINE, tokio::spawn(read)).await {
+    let began = Instant::now();
+    let done = timeout_at(began + READ_DEADLINE, tokio::spawn(read)).await;
+    meters::of(cluster.name).read(began.elapsed(), !matches!(done, Ok(Ok(Ok(_)))));
+    match done {
         Ok(Ok(result)) => result.map_err(|error| cluster.unreadable(&error)),
         Ok(Err(died)) => Err(Error::Internal(format!("a read died: {died}"))),
         Err(_) => {
@@ -60,10 +64,18 @@ where
     F: Future<Output = Result<T, DriverError>> + Send + 'static,
     A: FnMut() -> F,
 {
-    let deadline = Instant::now() + WRITE_DEADLINE;
+    let (began, meters) = (Instant::now(), meters::of(cluster.name));
+    let deadline = began + WRITE_DEADLINE;
     let mut repeated = false;
     loop {
-        match one_attempt(deadline, attempt()).await {
+        let attempted = one_attempt(deadline, attempt()).await;
+        if let Err(failure) = &attempted {
+            meters.failed(failure);
+        }
+        if matches!(attempted, Ok(_) | Err(Failure::Duplicate { .. })) {
+            meters.decided(began.elapsed());
+        }
+        match attempted {
             Ok(value) => return Ok(Verdict::Done { value, repeated }),
             Err(Failure::Duplicate { index, value }) => return Ok(Verdict::Duplicate { index, value, repeated }),
             Err(Failure::Refused) => return Err(Error::Internal(format!("{} refused a write", cluster.name))),
@@ -79,6 +91,7 @@ where
         // An attempt that the deadline cuts short is one of unknown outcome: none begins that may not be over by then.
         if Instant::now() + PAUSE + SERVER_SELECTION >= deadline {
             let outcome = if repeated { Outcome::Unknown } else { Outcome::NotApplied };
+            meters.gave_up(outcome);
             return Err(Error::Unavailable { cluster: cluster.name, outcome: Some(outcome) });
         }
         sleep(PAUSE).await;

@@ -13,6 +13,8 @@ pub mod json;
 pub mod jwks;
 pub mod limits;
 pub mod log;
+pub mod meters;
+pub mod metrics;
 pub mod openapi;
 pub mod origins;
 pub mod problem;

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use super::limits::Limits;
+use super::meters;
 use super::stalled::Stalling;
 
 /// After an error that is not the client's, such as no file descriptors left: others may be closed meanwhile.
@@ -41,6 +42,7 @@ pub async fn serve(
             }
             Err(error) if is_clients(&error) => {}
             Err(error) => {
+                meters::not_accepted();
                 tracing::error!(%error, "cannot accept connections");
                 sleep(ACCEPT_PAUSE).await;
             }
@@ -77,6 +79,7 @@ async fn connection(
     router: Router,
     shutdown: CancellationToken,
 ) {
+    let _counted = meters::connected();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         router.clone().call(request)

@@ -1,0 +1,59 @@
+//! What the doors measure: HTTP as such, before anybody knows what is asked for.
+
+use std::sync::LazyLock;
+
+use axum::http::StatusCode;
+use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
+
+use crate::live::meters::Counted;
+
+const RESPONSES: &str = "cita_http_responses_total";
+const CONNECTIONS: &str = "cita_http_connections";
+const ACCEPT_FAILURES: &str = "cita_accept_failures_total";
+
+/// Says what each name means.
+pub fn describe() {
+    describe_counter!(RESPONSES, "HTTP responses by the class of their status; `left`: nobody waited for it");
+    describe_gauge!(CONNECTIONS, "Open connections, WebSockets and event streams among them");
+    describe_counter!(ACCEPT_FAILURES, "Connections that could not be accepted, for want of file descriptors mostly");
+    LazyLock::force(&METERS);
+}
+
+static METERS: LazyLock<Meters> = LazyLock::new(|| Meters {
+    responses: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(response),
+    left: response("left"),
+    connections: gauge!(CONNECTIONS),
+    accept_failures: counter!(ACCEPT_FAILURES),
+});
+
+struct Meters {
+    responses: [Counter; 5],
+    left: Counter,
+    connections: Gauge,
+    accept_failures: Counter,
+}
+
+fn response(class: &'static str) -> Counter {
+    counter!(RESPONSES, "class" => class)
+}
+
+/// A request was answered; `None`: its client left before.
+pub fn answered(status: Option<StatusCode>) {
+    let counter = match status {
+        Some(status) => METERS.responses.get(usize::from(status.as_u16() / 100).saturating_sub(1)),
+        None => Some(&METERS.left),
+    };
+    if let Some(counter) = counter {
+        counter.increment(1);
+    }
+}
+
+/// Counts a connection for as long as what is returned lives.
+pub fn connected() -> Counted {
+    Counted::new(METERS.connections.clone())
+}
+
+/// A connection could not be accepted.
+pub fn not_accepted() {
+    METERS.accept_failures.increment(1);
+}
