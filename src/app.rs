@@ -1,6 +1,8 @@
 //! The composition root: starts the databases, connects the rooms, serves, and takes everything down again. The only
 //! file that sees all.
 
+mod scraping;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::scraping::Scraping;
 use crate::clock::Clock;
 use crate::config::{Config, Mode, check};
 use crate::demo::{self, DemoLogins};
@@ -50,11 +53,11 @@ use crate::store::doctors::DoctorStore;
 use crate::store::reviews::ReviewStore;
 use crate::store::waitlist::WaitlistStore;
 use crate::store::{history, users};
-use crate::telemetry::{self, Measurements};
 use crate::transport::cookies::CookieNames;
 use crate::transport::forwarded::TrustedProxies;
 use crate::transport::origins::Origins;
-use crate::transport::{State, metrics, routes, server};
+use crate::transport::tls::Tls;
+use crate::transport::{State, routes, server};
 use crate::views::calendar::Calendar;
 use crate::views::calendars::{Calendars, Loader};
 use crate::views::committed::Committed;
@@ -98,13 +101,16 @@ pub struct App {
     listener: TcpListener,
     state: Arc<State>,
     post: Post,
-    metrics: Option<(TcpListener, Measurements)>,
+    scraping: Option<Scraping>,
+    tls: Option<Arc<Tls>>,
 }
 
 /// What a running server tells about itself.
 #[derive(Debug)]
 pub struct Serving {
     pub address: SocketAddr,
+    /// Whether it speaks TLS.
+    pub encrypted: bool,
     pub logins: Option<DemoLogins>,
 }
 
@@ -115,15 +121,17 @@ impl App {
     /// When the address cannot be used, or options contradict each other.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
         let config = check::complete(config).map_err(|mistakes| StartError::Configuration(check::list(&mistakes)))?;
-        let metrics = measure(&config).await?;
+        let scraping = Scraping::open(&config).await?;
         let (address, listener) = (config.listen, listen(config.listen).await?);
         let post = check::post(&config, listener.local_addr().unwrap_or(address)).map_err(StartError::Configuration)?;
         let local_port = (config.mode == Mode::Development)
             .then(|| listener.local_addr().map_or(address.port(), |address| address.port()));
-        let origins = Origins::new(&config.allowed_origins, local_port);
+        let tls = check::tls(&config).map_err(StartError::Configuration)?.map(Arc::new);
+        let origins = Origins::new(&config.allowed_origins, local_port, tls.is_some());
         let proxies = TrustedProxies(config.trusted_proxies.clone());
-        let state = State::new(Clock, CookieNames::of(config.mode), origins, proxies);
-        Ok(Self { config, listener, state: Arc::new(state), post, metrics })
+        let cookies = CookieNames::new(config.mode == Mode::Production || tls.is_some());
+        let state = State::new(Clock, cookies, origins, proxies);
+        Ok(Self { config, listener, state: Arc::new(state), post, scraping, tls })
     }
 
     /// The address that it listens on.
@@ -140,21 +148,21 @@ impl App {
     /// # Errors
     /// Why it could not start.
     pub async fn run(self, stop: CancellationToken, ready: impl FnOnce(&Serving)) -> Result<(), StartError> {
-        let Self { config, listener, state, post, metrics } = self;
+        let Self { config, listener, state, post, scraping, tls } = self;
         let address = listener.local_addr().unwrap_or(config.listen);
         tracing::info!(%address, "listening");
         let (router, limits) = (routes::router(state.clone()), state.limits.clone());
-        tokio::spawn(server::serve(listener, router, limits, state.shutdown.clone(), state.tasks.clone()));
+        let (shutdown, tasks, encrypted) = (state.shutdown.clone(), state.tasks.clone(), tls.is_some());
         let (beside, mut embedded) = (Beside::default(), None);
+        if let Some(tls) = tls.clone() {
+            beside.spawn(tls.keep_fresh());
+        }
+        tokio::spawn(server::serve(listener, tls, router, limits, shutdown, tasks));
         let (mails, to_deliver) = mpsc::channel(mail::QUEUE);
         // It stops by itself, after the last mails.
         beside.tasks.spawn(post.run(to_deliver, beside.stop.clone()));
-        if let Some((listener, measurements)) = metrics {
-            // Until the very end: a drain is worth watching. Its connections are nobody's whom a stop waits for.
-            let (limits, tasks) = (state.limits.clone(), TaskTracker::new());
-            beside.spawn(measurements.clone().keep_measuring(state.readiness.clone()));
-            let router = metrics::router(Arc::new(move || measurements.render()));
-            beside.spawn(server::serve(listener, router, limits, beside.stop.clone(), tasks));
+        if let Some(scraping) = scraping {
+            beside.spawn(scraping.run(state.clone(), beside.stop.clone()));
         }
         let started = tokio::select! {
             started = start(&config, &state, &beside, mails, &mut embedded) => started.map(Some),
@@ -162,7 +170,7 @@ impl App {
         };
         let result = match started {
             Ok(Some(logins)) => {
-                ready(&Serving { address, logins });
+                ready(&Serving { address, encrypted, logins });
                 let ended = tokio::select! {
                     () = stop.cancelled() => Ok(()),
                     () = beside.failed.cancelled() => Err(StartError::Feed),
@@ -184,15 +192,6 @@ impl App {
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
-}
-
-/// Begins to measure, where that is asked for, before there is anything to be measured.
-async fn measure(config: &Config) -> Result<Option<(TcpListener, Measurements)>, StartError> {
-    let Some(address) = config.metrics_listen else { return Ok(None) };
-    let measurements = Measurements::start().map_err(StartError::Configuration)?;
-    let listener = listen(address).await?;
-    tracing::info!(metrics = %listener.local_addr().unwrap_or(address), "listening");
-    Ok(Some((listener, measurements)))
 }
 
 /// What runs beside the listener.
@@ -342,11 +341,11 @@ async fn serve(
         clock,
         limits: limits(config),
         limiter: Limiter::new(rates(config), config.mode == Mode::Development),
-        meters: Meters::new(),
+        meters: Meters::default(),
         connections: AtomicU64::new(0),
     });
     if config.metrics_listen.is_some() {
-        beside.spawn(keep_telling(services.clone(), calendars));
+        beside.spawn(scraping::keep_telling(services.clone(), calendars));
     }
     let limited = services.clone();
     beside.spawn(async move {
@@ -512,16 +511,6 @@ async fn read_keys(auth: &Auth, hub: &Hub) {
         }
         Ok(false) => {}
         Err(error) => tracing::warn!(%error, "the signing keys could not be read again"),
-    }
-}
-
-/// Sets the gauges of what is counted only when somebody wants to know.
-async fn keep_telling(services: Arc<Services>, calendars: Arc<Calendars>) {
-    let mut every = tokio::time::interval(telemetry::EVERY);
-    loop {
-        every.tick().await;
-        services.meters.tell();
-        calendars.tell();
     }
 }
 

@@ -12,6 +12,7 @@ pub mod feed;
 pub mod health;
 pub mod live;
 pub mod notify;
+pub mod probe;
 pub mod service;
 pub mod session;
 pub mod store;

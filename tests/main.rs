@@ -28,5 +28,6 @@ mod roles;
 mod sessions;
 mod slots;
 mod tidy;
+mod tls;
 mod waitlist;
 mod ws;

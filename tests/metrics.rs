@@ -72,7 +72,8 @@ async fn what_is_measured_is_documented() {
     };
 
     // A visit is booked before the eyes of its doctor, and once more for a time that is gone.
-    let (patient, practice) = (register(&url, "patient", "Paula Pérez").await, practice_at(&url, simple_service()).await);
+    let (patient, practice) =
+        (register(&url, "patient", "Paula Pérez").await, practice_at(&url, simple_service()).await);
     let mut watching = Socket::open(&url, Some(&practice.doctor.token)).await;
     assert_eq!(watching.request("subscribe", json!({ "topic": practice.calendar() })).await, None);
     watching.answer_of("snapshot").await;
@@ -125,7 +126,8 @@ async fn what_is_measured_is_documented() {
     assert!(value(&told, "cita_delivered_bytes_total", &[r#"topic="calendar""#]) > Some(100.0), "{told}");
 
     // Labels are words of the code, and never somebody's.
-    for somebodys in [&patient.id, &patient.email, &patient.name, &practice.doctor.id, &practice.service, &start, &name] {
+    for somebodys in [&patient.id, &patient.email, &patient.name, &practice.doctor.id, &practice.service, &start, &name]
+    {
         assert!(!told.contains(somebodys.as_str()), "{somebodys} in {told}");
     }
     let exported: BTreeSet<String> =

@@ -158,7 +158,7 @@ impl Hub {
         clock: Clock,
         epoch: u32,
     ) -> Self {
-        let (meters, sessions) = (Arc::new(Meters::new()), DashMap::new());
+        let (meters, sessions) = (Arc::new(Meters::default()), DashMap::new());
         let state = Mutex::new(State::new(meters.clone()));
         Self { state, calendars, committed, revocations, sessions, encode, clock, epoch, meters }
     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use metrics::{Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 
 use super::outbox::Frame;
 use super::topic::{Class, Topic};
@@ -43,9 +45,8 @@ struct OfTopics {
     resumes: Counter,
 }
 
-impl Meters {
-    /// Meters at zero.
-    pub fn new() -> Self {
+impl Default for Meters {
+    fn default() -> Self {
         let topics = Class::ALL.map(|class| {
             let topic = class.as_str();
             OfTopics {
@@ -57,9 +58,11 @@ impl Meters {
                 resumes: counter!(RESUMES, "topic" => topic),
             }
         });
-        Self { topics, push: metrics::histogram!(PUSH) }
+        Self { topics, push: histogram!(PUSH) }
     }
+}
 
+impl Meters {
     fn of(&self, topic: &Topic) -> &OfTopics {
         &self.topics[topic.class() as usize]
     }

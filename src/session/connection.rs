@@ -46,7 +46,7 @@ pub struct Session {
     pub(super) outbox: Arc<Outbox>,
     viewer: Mutex<Viewer>,
     peer: Peer,
-    door: Door,
+    pub(super) door: Door,
     /// Among those of its tier.
     counted: Mutex<Counted>,
     /// Wakes [`Session::keep`] when the token's end has moved.

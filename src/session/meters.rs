@@ -1,7 +1,6 @@
 //! What sessions measure: requests by operation, door and outcome, and connections by who is behind them.
 
-use std::sync::OnceLock;
-use std::sync::Weak;
+use std::sync::{OnceLock, Weak};
 use std::time::Duration;
 
 use cita_protocol::{ErrorCode, Operation, Problem};
@@ -72,10 +71,8 @@ struct OfOperation {
     seconds: Histogram,
 }
 
-impl Meters {
-    /// Meters at zero.
-    #[must_use]
-    pub fn new() -> Self {
+impl Default for Meters {
+    fn default() -> Self {
         for door in [Door::WebSocket, Door::Sse] {
             for ending in Ending::ALL {
                 closed(door, ending).increment(0);
@@ -93,7 +90,9 @@ impl Meters {
             largest: gauge!(LARGEST),
         }
     }
+}
 
+impl Meters {
     /// A request was answered.
     pub fn answered<T>(&self, operation: Operation, door: Door, took: Duration, answer: &Result<T, Problem>) {
         let (name, door_name) = (operation.name(), door.as_str());
@@ -138,12 +137,6 @@ impl Meters {
         }
         self.waiting.set(sum as f64);
         self.largest.set(largest as f64);
-    }
-}
-
-impl Default for Meters {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -10,12 +10,16 @@ use crate::live::meters::Counted;
 const RESPONSES: &str = "cita_http_responses_total";
 const CONNECTIONS: &str = "cita_http_connections";
 const ACCEPT_FAILURES: &str = "cita_accept_failures_total";
+const HANDSHAKE_FAILURES: &str = "cita_tls_handshake_failures_total";
+const CERTIFICATES: &str = "cita_tls_certificates_total";
 
 /// Says what each name means.
 pub fn describe() {
     describe_counter!(RESPONSES, "HTTP responses by the class of their status; `left`: nobody waited for it");
     describe_gauge!(CONNECTIONS, "Open connections, WebSockets and event streams among them");
     describe_counter!(ACCEPT_FAILURES, "Connections that could not be accepted, for want of file descriptors mostly");
+    describe_counter!(HANDSHAKE_FAILURES, "TLS handshakes that failed, or took too long");
+    describe_counter!(CERTIFICATES, "Certificates that were found in the files while running, and taken or refused");
     LazyLock::force(&METERS);
 }
 
@@ -24,6 +28,10 @@ static METERS: LazyLock<Meters> = LazyLock::new(|| Meters {
     left: response("left"),
     connections: gauge!(CONNECTIONS),
     accept_failures: counter!(ACCEPT_FAILURES),
+    handshake_failed: counter!(HANDSHAKE_FAILURES, "kind" => "failed"),
+    handshake_overdue: counter!(HANDSHAKE_FAILURES, "kind" => "timeout"),
+    taken: counter!(CERTIFICATES, "outcome" => "taken"),
+    refused: counter!(CERTIFICATES, "outcome" => "refused"),
 });
 
 struct Meters {
@@ -31,6 +39,10 @@ struct Meters {
     left: Counter,
     connections: Gauge,
     accept_failures: Counter,
+    handshake_failed: Counter,
+    handshake_overdue: Counter,
+    taken: Counter,
+    refused: Counter,
 }
 
 fn response(class: &'static str) -> Counter {
@@ -56,4 +68,14 @@ pub fn connected() -> Counted {
 /// A connection could not be accepted.
 pub fn not_accepted() {
     METERS.accept_failures.increment(1);
+}
+
+/// A TLS handshake failed, or was overdue.
+pub fn no_handshake(overdue: bool) {
+    if overdue { &METERS.handshake_overdue } else { &METERS.handshake_failed }.increment(1);
+}
+
+/// Another certificate was found, and is in use or not.
+pub fn certificate(taken: bool) {
+    if taken { &METERS.taken } else { &METERS.refused }.increment(1);
 }

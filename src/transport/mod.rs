@@ -25,6 +25,7 @@ pub mod server;
 pub mod shape;
 pub mod sse;
 pub mod stalled;
+pub mod tls;
 pub mod ws;
 
 use std::sync::{Arc, OnceLock};

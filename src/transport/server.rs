@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -11,8 +12,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
@@ -20,14 +24,16 @@ use tower::Service;
 use super::limits::Limits;
 use super::meters;
 use super::stalled::Stalling;
+use super::tls::Tls;
 
 /// After an error that is not the client's, such as no file descriptors left: others may be closed meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Serves until `shutdown`, then returns at once. Connections finish what they are at, in `tasks`, and take nothing new;
+/// Serves, over TLS where there is a certificate, until `shutdown`, then returns at once. Connections finish what they are at, in `tasks`, and take nothing new;
 /// the caller says how long it waits for them.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Arc<Tls>>,
     router: Router,
     limits: Limits,
     shutdown: CancellationToken,
@@ -38,7 +44,19 @@ pub async fn serve(
         match accepted {
             Ok((stream, peer)) => {
                 let stream = Stalling::new(quick(stream), limits.write_timeout);
-                tasks.spawn(connection(builder.clone(), stream, peer, router.clone(), shutdown.clone()));
+                let (builder, router, shutdown) = (builder.clone(), router.clone(), shutdown.clone());
+                match &tls {
+                    None => tasks.spawn(connection(builder, stream, peer, router, shutdown)),
+                    Some(tls) => {
+                        let greeting = handshake(tls.acceptor(), stream, limits.handshake_timeout);
+                        tasks.spawn(async move {
+                            // Nothing is under way before it: a stop does not wait for it.
+                            if let Some(Some(stream)) = shutdown.run_until_cancelled(greeting).await {
+                                connection(builder, stream, peer, router, shutdown).await;
+                            }
+                        })
+                    }
+                };
             }
             Err(error) if is_clients(&error) => {}
             Err(error) => {
@@ -72,9 +90,31 @@ fn is_clients(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-async fn connection(
+/// The TLS handshake, which a client has to finish in time.
+async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+    acceptor: TlsAcceptor,
+    stream: S,
+    limit: Duration,
+) -> Option<TlsStream<S>> {
+    let _counted = meters::connected();
+    match timeout(limit, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            meters::no_handshake(false);
+            tracing::debug!(%error, "no TLS handshake");
+            None
+        }
+        Err(_) => {
+            meters::no_handshake(true);
+            tracing::debug!("a TLS handshake took too long");
+            None
+        }
+    }
+}
+
+async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     builder: http1::Builder,
-    stream: Stalling<TcpStream>,
+    stream: S,
     peer: SocketAddr,
     router: Router,
     shutdown: CancellationToken,

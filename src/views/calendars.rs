@@ -64,7 +64,7 @@ impl Calendars {
     #[must_use]
     pub fn new(loader: Loader, ring_bytes: usize) -> Self {
         let state = State { ring: Ring::new(ring_bytes), kept: HashMap::new(), uses: 0 };
-        Self { state: Mutex::new(state), loader, loading: DashMap::new(), meters: Meters::new() }
+        Self { state: Mutex::new(state), loader, loading: DashMap::new(), meters: Meters::default() }
     }
 
     /// A doctor's calendar as this node has it. `None`: there is no such doctor.

@@ -23,9 +23,8 @@ pub struct Meters {
     ring_commits: Gauge,
 }
 
-impl Meters {
-    /// Meters at zero.
-    pub fn new() -> Self {
+impl Default for Meters {
+    fn default() -> Self {
         Self {
             calendars: gauge!(CALENDARS),
             loads: counter!(LOADS),
@@ -33,7 +32,9 @@ impl Meters {
             ring_commits: gauge!(RING_COMMITS),
         }
     }
+}
 
+impl Meters {
     /// A calendar is read.
     pub fn loading(&self) {
         self.loads.increment(1);
