@@ -15,6 +15,7 @@ pub mod notify;
 pub mod probe;
 pub mod service;
 pub mod session;
+pub mod spans;
 pub mod store;
 pub mod telemetry;
 pub mod transport;

@@ -104,7 +104,9 @@ fn serve(config: Config) -> Result<(), String> {
         let stop = CancellationToken::new();
         stop_on_signal(stop.clone())?;
         let app = App::bind(config).await.map_err(|error| chain(&error))?;
-        app.run(stop, announce).await.map_err(|error| chain(&error))
+        let ended = app.run(stop, announce).await.map_err(|error| chain(&error));
+        telemetry::stop();
+        ended
     })
 }
 

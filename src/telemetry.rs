@@ -1,7 +1,11 @@
 //! What the process tells of itself: the log, one line a request and a connection, with ids, without secrets or personal
-//! data; and measurements, in Prometheus' text format.
+//! data; measurements, in Prometheus' text format; and spans, where they are compiled in.
+
+#[cfg(feature = "otel")]
+mod traces;
 
 use std::fs;
+#[cfg(not(feature = "otel"))]
 use std::io::IsTerminal as _;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -11,7 +15,9 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use tokio::runtime::Handle;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{Config, LogFormat};
+use crate::config::Config;
+#[cfg(not(feature = "otel"))]
+use crate::config::LogFormat;
 use crate::error::ClusterName;
 use crate::health::{ClusterStatus, Readiness, Status};
 use crate::{feed, live, session, store, transport, views};
@@ -38,6 +44,22 @@ pub const EVERY: Duration = Duration::from_secs(5);
 pub fn start(config: &Config) -> Result<(), String> {
     let filter = EnvFilter::try_new(&config.log)
         .map_err(|error| format!("CITA_LOG is no filter: {error}. Try `info` or `warn,cita::feed=debug`."))?;
+    begin(config, filter)
+}
+
+/// Sends what waits to be sent, at the very end.
+pub fn stop() {
+    #[cfg(feature = "otel")]
+    traces::stop();
+}
+
+#[cfg(feature = "otel")]
+fn begin(config: &Config, filter: EnvFilter) -> Result<(), String> {
+    traces::start(config.log_format, filter)
+}
+
+#[cfg(not(feature = "otel"))]
+fn begin(config: &Config, filter: EnvFilter) -> Result<(), String> {
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match config.log_format {
         LogFormat::Text => log.with_target(false).with_ansi(std::io::stderr().is_terminal()).try_init(),

@@ -29,5 +29,7 @@ mod sessions;
 mod slots;
 mod tidy;
 mod tls;
+#[cfg(feature = "otel")]
+mod traces;
 mod waitlist;
 mod ws;

@@ -33,6 +33,7 @@ use crate::domain::doctor::Doctor;
 use crate::domain::entry::Entry;
 use crate::domain::ids::{DoctorId, ServiceId, SessionId, UserId};
 use crate::domain::refusal::Refusal;
+use crate::spans;
 use crate::views::calendar::Calendar;
 use crate::views::calendars::Calendars;
 use crate::views::committed::{Committed, Positions};
@@ -169,6 +170,7 @@ impl Hub {
         match event {
             FeedEvent::Commit(commit) => {
                 let began = Instant::now();
+                let _span = spans::push(commit.at, commit.changes.len()).entered();
                 let commit = Arc::new(commit);
                 self.push_doctors(&mut state, &commit);
                 let before = self.slots_before(&state, &commit);

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::call::{self, Request, SessionCookies};
@@ -29,6 +30,7 @@ use crate::live::hub::SubscriberId;
 use crate::live::meters::Counted;
 use crate::live::outbox::{Ending, Frame, Outbox};
 use crate::live::subscriptions::Subscriptions;
+use crate::spans;
 
 /// How long before the end of its token a connection is told.
 const EXPIRY_NOTICE: SignedDuration = SignedDuration::from_secs(60);
@@ -191,13 +193,14 @@ impl Session {
             return self.violation(id.as_deref(), Problem::new(ErrorCode::UnknownType));
         };
         self.violations.store(0, Ordering::Relaxed);
+        let span = spans::operation(operation.name(), self.door.as_str());
         self.outbox.has_room().await;
         // The semaphore is never closed.
         let Ok(permit) = self.in_flight.clone().acquire_owned().await else { return };
         let (session, key) = (self.clone(), frame.key);
         let data = frame.data.map_or("{}", RawValue::get).to_owned();
         // In a task of its own: what has begun is finished, whatever becomes of the connection.
-        tokio::spawn(async move {
+        let carried_out = async move {
             // Whoever has lost the right to be here is not served any more.
             if session.outbox.ending().is_none() {
                 let began = Instant::now();
@@ -210,7 +213,8 @@ impl Session {
                 }
             }
             drop(permit);
-        });
+        };
+        tokio::spawn(carried_out.instrument(span));
     }
 
     /// Refuses what is not even a frame. A client that sends nothing else is ended.

@@ -13,6 +13,7 @@ use crate::domain::account::{Role, Viewer};
 use crate::live::hub::SubscriberId;
 use crate::live::meters::Counted;
 use crate::live::outbox::{Ending, Outbox};
+use crate::spans;
 
 const REQUESTS: &str = "cita_requests_total";
 const SECONDS: &str = "cita_request_seconds";
@@ -35,7 +36,9 @@ pub enum Door {
 impl Door {
     const ALL: [Self; 3] = [Self::WebSocket, Self::Rest, Self::Sse];
 
-    const fn as_str(self) -> &'static str {
+    /// Its name in measurements.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::WebSocket => "websocket",
             Self::Rest => "rest",
@@ -102,9 +105,13 @@ impl Meters {
         });
         meters.seconds.record(took);
         match answer {
-            Ok(_) => meters.ok.increment(1),
+            Ok(_) => {
+                spans::outcome("ok");
+                meters.ok.increment(1);
+            }
             Err(problem) => {
                 let outcome = problem.code.as_str();
+                spans::outcome(outcome);
                 counter!(REQUESTS, "operation" => name, "door" => door_name, "outcome" => outcome).increment(1);
             }
         }

@@ -5,11 +5,13 @@ use std::time::Duration;
 use mongodb::error::Error as DriverError;
 use mongodb::options::ReadConcern;
 use tokio::time::{Instant, sleep, timeout_at};
+use tracing::Instrument as _;
 
 use super::cluster::{Cluster, SERVER_SELECTION};
 use super::failure::{Failure, of_write};
 use super::meters;
 use crate::error::{Error, Outcome, Result};
+use crate::spans;
 
 /// The most that a write may take, repetitions included. Longer than a step-down, shorter than a client waits.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
@@ -58,7 +60,16 @@ pub(super) async fn confirm<T>(read: impl Future<Output = Result<T>>) -> Result<
 /// Runs the write that `attempt` makes until the server has decided on it, or the deadline has passed.
 ///
 /// Each attempt must be the same write: one that finds itself done before does no harm.
-pub(super) async fn until_decided<T, F, A>(cluster: &Cluster, mut attempt: A) -> Result<Verdict<T>>
+pub(super) async fn until_decided<T, F, A>(cluster: &Cluster, attempt: A) -> Result<Verdict<T>>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, DriverError>> + Send + 'static,
+    A: FnMut() -> F,
+{
+    decide(cluster, attempt).instrument(spans::write(cluster.name)).await
+}
+
+async fn decide<T, F, A>(cluster: &Cluster, mut attempt: A) -> Result<Verdict<T>>
 where
     T: Send + 'static,
     F: Future<Output = Result<T, DriverError>> + Send + 'static,

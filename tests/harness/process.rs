@@ -30,11 +30,20 @@ impl Process {
 
     /// The same, listening on a given address.
     pub async fn start_on(address: &str, arguments: &[&str]) -> Self {
+        Self::start_with(address, arguments, &[]).await
+    }
+
+    /// The same, with more variables.
+    pub async fn start_with(address: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cita"));
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CITA_")) {
             command.env_remove(name);
         }
-        command.args(["--listen", address]).args(arguments).env("CITA_MONGOD", mongod().await);
+        command
+            .envs(variables.iter().copied())
+            .args(["--listen", address])
+            .args(arguments)
+            .env("CITA_MONGOD", mongod().await);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("the server's binary runs");
         let output = Arc::new(Mutex::new(String::new()));

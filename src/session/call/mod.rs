@@ -39,6 +39,7 @@ use crate::error::{Error, Result};
 use crate::live::cursor::Cursor;
 use crate::service::request::Done;
 use crate::service::reviews::Moderation;
+use crate::spans;
 
 /// What a client asks for.
 #[derive(Clone, Copy, Debug)]
@@ -285,6 +286,7 @@ impl Call<'_> {
     }
 
     fn done<T, W: Serialize>(&self, done: &Done<T>, convert: impl Fn(&T) -> W) -> Answer {
+        spans::acknowledged(done.at);
         let cursor = Some(self.services.hub.cursor_at(done.at).to_string());
         Answer { data: encode::json(&convert(&done.value)), cursor, created: None, cookies: None }
     }
