@@ -57,7 +57,7 @@ use crate::transport::cookies::CookieNames;
 use crate::transport::forwarded::TrustedProxies;
 use crate::transport::origins::Origins;
 use crate::transport::tls::Tls;
-use crate::transport::{State, routes, server};
+use crate::transport::{State, descriptors, meters, routes, server};
 use crate::views::calendar::Calendar;
 use crate::views::calendars::{Calendars, Loader};
 use crate::views::committed::Committed;
@@ -130,7 +130,9 @@ impl App {
         let origins = Origins::new(&config.allowed_origins, local_port, tls.is_some());
         let proxies = TrustedProxies(config.trusted_proxies.clone());
         let cookies = CookieNames::new(config.mode == Mode::Production || tls.is_some());
-        let state = State::new(Clock, cookies, origins, proxies);
+        let mut state = State::new(Clock, cookies, origins, proxies);
+        state.limits.connections = descriptors::for_clients();
+        meters::may_connect(state.limits.connections);
         Ok(Self { config, listener, state: Arc::new(state), post, scraping, tls })
     }
 

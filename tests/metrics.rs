@@ -123,6 +123,9 @@ async fn what_is_measured_is_documented() {
         assert!((0.0..=most).contains(&value), "{name} is {value}");
     }
     assert!(value(&told, "cita_feed_delay_seconds_count", &[r#"cluster="appointments""#]) > Some(0.0), "{told}");
+    let open = value(&told, "cita_http_connections", &[]);
+    assert!(open >= Some(3.0), "two sockets and this: {told}");
+    assert!(value(&told, "cita_http_connections_limit", &[]) > open, "{told}");
     assert!(value(&told, "cita_delivered_bytes_total", &[r#"topic="calendar""#]) > Some(100.0), "{told}");
 
     // Labels are words of the code, and never somebody's.

@@ -10,8 +10,12 @@ use super::{StartError, listen};
 use crate::config::Config;
 use crate::session::Services;
 use crate::telemetry::{EVERY, Measurements};
+use crate::transport::limits::Limits;
 use crate::transport::{State, metrics, server};
 use crate::views::calendars::Calendars;
+
+/// Connections of those who ask for measurements.
+const SCRAPERS: usize = 16;
 
 /// The door for those who run the server.
 pub(super) struct Scraping {
@@ -38,7 +42,8 @@ impl Scraping {
         let measured = measurements.clone().keep_measuring(state.readiness.clone());
         let router = metrics::router(Arc::new(move || measurements.render()));
         // A stop waits for none of its connections.
-        let serving = server::serve(listener, None, router, state.limits.clone(), stop, TaskTracker::new());
+        let limits = Limits { connections: SCRAPERS, ..state.limits.clone() };
+        let serving = server::serve(listener, None, router, limits, stop, TaskTracker::new());
         tokio::select! { () = measured => {}, () = serving => {} }
     }
 }

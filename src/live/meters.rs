@@ -97,6 +97,7 @@ impl Meters {
 }
 
 /// One of those that a gauge counts, until it is dropped.
+#[derive(Debug)]
 pub struct Counted(Gauge);
 
 impl Counted {

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 /// Limits of the HTTP server.
 #[derive(Clone, Debug)]
 pub struct Limits {
+    /// Connections at the same time; more wait until one ends.
+    pub connections: usize,
     /// Until the head of a request has arrived, and how long an idle connection is kept.
     pub head_timeout: Duration,
     /// Until a TLS handshake is over.
@@ -28,6 +32,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            connections: Semaphore::MAX_PERMITS,
             head_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
             head_bytes: 32 * 1024,

@@ -9,6 +9,7 @@ use crate::live::meters::Counted;
 
 const RESPONSES: &str = "cita_http_responses_total";
 const CONNECTIONS: &str = "cita_http_connections";
+const CONNECTIONS_LIMIT: &str = "cita_http_connections_limit";
 const ACCEPT_FAILURES: &str = "cita_accept_failures_total";
 const HANDSHAKE_FAILURES: &str = "cita_tls_handshake_failures_total";
 const CERTIFICATES: &str = "cita_tls_certificates_total";
@@ -17,7 +18,8 @@ const CERTIFICATES: &str = "cita_tls_certificates_total";
 pub fn describe() {
     describe_counter!(RESPONSES, "HTTP responses by the class of their status; `left`: nobody waited for it");
     describe_gauge!(CONNECTIONS, "Open connections, WebSockets and event streams among them");
-    describe_counter!(ACCEPT_FAILURES, "Connections that could not be accepted, for want of file descriptors mostly");
+    describe_gauge!(CONNECTIONS_LIMIT, "How many connections there may be");
+    describe_counter!(ACCEPT_FAILURES, "How often connections had to wait, because there were as many as there may be");
     describe_counter!(HANDSHAKE_FAILURES, "TLS handshakes that failed, or took too long");
     describe_counter!(CERTIFICATES, "Certificates that were found in the files while running, and taken or refused");
     LazyLock::force(&METERS);
@@ -78,4 +80,9 @@ pub fn no_handshake(overdue: bool) {
 /// Another certificate was found, and is in use or not.
 pub fn certificate(taken: bool) {
     if taken { &METERS.taken } else { &METERS.refused }.increment(1);
+}
+
+/// So many connections there may be.
+pub fn may_connect(limit: usize) {
+    gauge!(CONNECTIONS_LIMIT).set(limit as f64);
 }

@@ -5,6 +5,7 @@
 pub mod auth;
 pub mod cookies;
 pub mod cors;
+pub mod descriptors;
 pub mod docs;
 pub mod forwarded;
 pub mod health;

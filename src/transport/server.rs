@@ -14,7 +14,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -23,11 +24,13 @@ use tower::Service;
 
 use super::limits::Limits;
 use super::meters;
-use super::stalled::Stalling;
+use super::stalled::{Place, Stalling};
 use super::tls::Tls;
 
 /// After an error that is not the client's, such as no file descriptors left: others may be closed meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// How often it is said that there are no places left.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// Serves, over TLS where there is a certificate, until `shutdown`, then returns at once. Connections finish what they are at, in `tasks`, and take nothing new;
 /// the caller says how long it waits for them.
@@ -40,10 +43,12 @@ pub async fn serve(
     tasks: TaskTracker,
 ) {
     let builder = builder(&limits);
-    while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
+    let mut door = Door { listener, places: Arc::new(Semaphore::new(limits.connections)), told: None };
+    while let Some(accepted) = shutdown.run_until_cancelled(door.accept()).await {
         match accepted {
-            Ok((stream, peer)) => {
-                let stream = Stalling::new(quick(stream), limits.write_timeout);
+            Ok((stream, peer, place)) => {
+                let place = Place { counted: Some(meters::connected()), permit: Some(place) };
+                let stream = Stalling::new(quick(stream), limits.write_timeout, place);
                 let (builder, router, shutdown) = (builder.clone(), router.clone(), shutdown.clone());
                 match &tls {
                     None => tasks.spawn(connection(builder, stream, peer, router, shutdown)),
@@ -64,6 +69,36 @@ pub async fn serve(
                 tracing::error!(%error, "cannot accept connections");
                 sleep(ACCEPT_PAUSE).await;
             }
+        }
+    }
+}
+
+/// Lets in no more than there are places for. Who has to wait does so in the operating system.
+struct Door {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+    /// When it was last said that there are none.
+    told: Option<Instant>,
+}
+
+impl Door {
+    async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+        let place = match self.places.clone().try_acquire_owned() {
+            Ok(place) => place,
+            Err(_) => {
+                meters::not_accepted();
+                self.complain();
+                self.places.clone().acquire_owned().await.map_err(io::Error::other)?
+            }
+        };
+        let (stream, peer) = self.listener.accept().await?;
+        Ok((stream, peer, place))
+    }
+
+    fn complain(&mut self) {
+        if self.told.is_none_or(|told| told.elapsed() > COMPLAIN_EVERY) {
+            self.told = Some(Instant::now());
+            tracing::error!("as many connections as there may be: others wait until one ends (raise `ulimit -n`)");
         }
     }
 }
@@ -96,7 +131,6 @@ async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     limit: Duration,
 ) -> Option<TlsStream<S>> {
-    let _counted = meters::connected();
     match timeout(limit, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
@@ -119,7 +153,6 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     router: Router,
     shutdown: CancellationToken,
 ) {
-    let _counted = meters::connected();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         router.clone().call(request)

@@ -196,3 +196,23 @@ async fn a_stop_does_not_wait_for_handshakes() {
     server.tasks.close();
     timeout(Duration::from_secs(2), server.tasks.wait()).await.expect("every connection has ended");
 }
+
+#[tokio::test]
+async fn no_more_are_let_in_than_there_are_places() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("a bound socket");
+    let limits = Limits { connections: 2, ..Limits::default() };
+    let router = Router::new().route("/", get(|| async { "ok" }));
+    tokio::spawn(serve(listener, None, router, limits, CancellationToken::new(), TaskTracker::new()));
+    let connect = async || TcpStream::connect(address).await.expect("the operating system takes it");
+    let ask = async |stream: &mut TcpStream| {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("it is taken");
+        timeout(Duration::from_millis(300), stream.read_u8()).await.map(|byte| byte.expect("an answer"))
+    };
+    let (mut first, mut second, mut third) = (connect().await, connect().await, connect().await);
+    assert_eq!((ask(&mut first).await, ask(&mut second).await), (Ok(b'H'), Ok(b'H')));
+    ask(&mut third).await.expect_err("it waits");
+    drop(first);
+    let answered = timeout(Duration::from_secs(5), third.read_u8()).await.expect("it is let in");
+    assert_eq!(answered.expect("an answer"), b'H');
+}
