@@ -1,6 +1,8 @@
 //! The composition root: starts the databases, connects the rooms, serves, and takes everything down again. The only
 //! file that sees all.
 
+mod scraping;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::scraping::Scraping;
 use crate::clock::Clock;
 use crate::config::{Config, Mode, check};
 use crate::demo::{self, DemoLogins};
@@ -42,6 +45,7 @@ use crate::service::series::SeriesOfAppointments;
 use crate::service::slots::Slots;
 use crate::service::waitlist::Waitlist;
 use crate::session::limiter::{Limiter, Rates};
+use crate::session::meters::Meters;
 use crate::session::{Limits, Services, encode};
 use crate::store::appointments::AppointmentStore;
 use crate::store::cluster::{Cluster, ConnectError};
@@ -52,7 +56,8 @@ use crate::store::{history, users};
 use crate::transport::cookies::CookieNames;
 use crate::transport::forwarded::TrustedProxies;
 use crate::transport::origins::Origins;
-use crate::transport::{State, routes, server};
+use crate::transport::tls::Tls;
+use crate::transport::{State, descriptors, meters, routes, server};
 use crate::views::calendar::Calendar;
 use crate::views::calendars::{Calendars, Loader};
 use crate::views::committed::Committed;
@@ -96,12 +101,16 @@ pub struct App {
     listener: TcpListener,
     state: Arc<State>,
     post: Post,
+    scraping: Option<Scraping>,
+    tls: Option<Arc<Tls>>,
 }
 
 /// What a running server tells about itself.
 #[derive(Debug)]
 pub struct Serving {
     pub address: SocketAddr,
+    /// Whether it speaks TLS.
+    pub encrypted: bool,
     pub logins: Option<DemoLogins>,
 }
 
@@ -112,15 +121,19 @@ impl App {
     /// When the address cannot be used, or options contradict each other.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
         let config = check::complete(config).map_err(|mistakes| StartError::Configuration(check::list(&mistakes)))?;
-        let address = config.listen;
-        let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
+        let scraping = Scraping::open(&config).await?;
+        let (address, listener) = (config.listen, listen(config.listen).await?);
         let post = check::post(&config, listener.local_addr().unwrap_or(address)).map_err(StartError::Configuration)?;
         let local_port = (config.mode == Mode::Development)
             .then(|| listener.local_addr().map_or(address.port(), |address| address.port()));
-        let origins = Origins::new(&config.allowed_origins, local_port);
+        let tls = check::tls(&config).map_err(StartError::Configuration)?.map(Arc::new);
+        let origins = Origins::new(&config.allowed_origins, local_port, tls.is_some());
         let proxies = TrustedProxies(config.trusted_proxies.clone());
-        let state = State::new(Clock, CookieNames::of(config.mode), origins, proxies);
-        Ok(Self { config, listener, state: Arc::new(state), post })
+        let cookies = CookieNames::new(config.mode == Mode::Production || tls.is_some());
+        let mut state = State::new(Clock, cookies, origins, proxies);
+        state.limits.connections = descriptors::for_clients();
+        meters::may_connect(state.limits.connections);
+        Ok(Self { config, listener, state: Arc::new(state), post, scraping, tls })
     }
 
     /// The address that it listens on.
@@ -137,22 +150,29 @@ impl App {
     /// # Errors
     /// Why it could not start.
     pub async fn run(self, stop: CancellationToken, ready: impl FnOnce(&Serving)) -> Result<(), StartError> {
-        let Self { config, listener, state, post } = self;
+        let Self { config, listener, state, post, scraping, tls } = self;
         let address = listener.local_addr().unwrap_or(config.listen);
         tracing::info!(%address, "listening");
         let (router, limits) = (routes::router(state.clone()), state.limits.clone());
-        tokio::spawn(server::serve(listener, router, limits, state.shutdown.clone(), state.tasks.clone()));
+        let (shutdown, tasks, encrypted) = (state.shutdown.clone(), state.tasks.clone(), tls.is_some());
         let (beside, mut embedded) = (Beside::default(), None);
+        if let Some(tls) = tls.clone() {
+            beside.spawn(tls.keep_fresh());
+        }
+        tokio::spawn(server::serve(listener, tls, router, limits, shutdown, tasks));
         let (mails, to_deliver) = mpsc::channel(mail::QUEUE);
         // It stops by itself, after the last mails.
         beside.tasks.spawn(post.run(to_deliver, beside.stop.clone()));
+        if let Some(scraping) = scraping {
+            beside.spawn(scraping.run(state.clone(), beside.stop.clone()));
+        }
         let started = tokio::select! {
             started = start(&config, &state, &beside, mails, &mut embedded) => started.map(Some),
             () = stop.cancelled() => Ok(None),
         };
         let result = match started {
             Ok(Some(logins)) => {
-                ready(&Serving { address, logins });
+                ready(&Serving { address, encrypted, logins });
                 let ended = tokio::select! {
                     () = stop.cancelled() => Ok(()),
                     () = beside.failed.cancelled() => Err(StartError::Feed),
@@ -170,6 +190,10 @@ impl App {
         }
         result
     }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
 }
 
 /// What runs beside the listener.
@@ -285,7 +309,7 @@ async fn serve(
     let releases = Releases::new(
         parts.store.clone(),
         waitlist.clone(),
-        calendars,
+        calendars.clone(),
         committed.clone(),
         clock,
         seconds(config.offer_seconds),
@@ -319,8 +343,12 @@ async fn serve(
         clock,
         limits: limits(config),
         limiter: Limiter::new(rates(config), config.mode == Mode::Development),
+        meters: Meters::default(),
         connections: AtomicU64::new(0),
     });
+    if config.metrics_listen.is_some() {
+        beside.spawn(scraping::keep_telling(services.clone(), calendars));
+    }
     let limited = services.clone();
     beside.spawn(async move {
         loop {

@@ -36,6 +36,28 @@ pub enum Command {
     RotateKeys(Box<RotateKeys>),
     /// Make an admin, and print a link with which they choose their password.
     CreateAdmin(Box<CreateAdmin>),
+    /// Ask a running server whether it is ready, and end with 0 when it is: for containers, which have no curl.
+    Health(Box<Health>),
+}
+
+/// Options of `cita health`.
+#[derive(Clone, Debug, Args)]
+pub struct Health {
+    /// Where the server is, such as https://citas.example; default: on this machine, where its own options let it listen.
+    #[arg(long, value_name = "URL", value_parser = public_url)]
+    pub url: Option<String>,
+
+    /// Ask only whether it runs, not whether it is ready.
+    #[arg(long)]
+    pub live: bool,
+
+    /// What the server has.
+    #[arg(long, env = "CITA_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    /// What the server has.
+    #[arg(long, env = "CITA_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
 }
 
 /// Options of `cita rotate-keys`.
@@ -104,6 +126,18 @@ pub struct Config {
     /// IP address and port to listen on; port 0 picks a free one.
     #[arg(long, env = "CITA_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
+
+    /// Certificate chain in PEM: the listener speaks TLS. Read again when it changes. Needs --tls-key as well.
+    #[arg(long, env = "CITA_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Private key of that certificate, in PEM, unencrypted.
+    #[arg(long, env = "CITA_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+
+    /// IP address and port of `GET /metrics`, for Prometheus. It asks for no token: keep it among yourselves. Off by default.
+    #[arg(long, env = "CITA_METRICS_LISTEN", value_name = "ADDRESS")]
+    pub metrics_listen: Option<SocketAddr>,
 
     /// Directory of the MongoDB that Cita starts for itself.
     #[arg(long, env = "CITA_DATA_DIR", value_name = "DIRECTORY", default_value = ".cita")]

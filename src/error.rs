@@ -11,12 +11,20 @@ pub enum ClusterName {
     Appointments,
 }
 
-impl fmt::Display for ClusterName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl ClusterName {
+    /// Its name, as it stands in the log and in measurements.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::Users => "users",
             Self::Appointments => "appointments",
-        })
+        }
+    }
+}
+
+impl fmt::Display for ClusterName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

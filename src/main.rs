@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use cita::app::{App, Serving};
-use cita::config::{Cli, Command, Config, CreateAdmin, RotateKeys, check};
-use cita::{administration, telemetry, transport};
+use cita::config::{Cli, Command, Config, CreateAdmin, Health, RotateKeys, check};
+use cita::{administration, probe, telemetry, transport};
 use clap::Parser as _;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Some(Command::CheckConfig(config)) => return check_config(*config),
         Some(Command::RotateKeys(options)) => return end(rotate_keys(&options)),
         Some(Command::CreateAdmin(options)) => return end(create_admin(&options)),
+        Some(Command::Health(options)) => return end(health(&options)),
         Some(Command::Serve(config)) => *config,
         None => cli.serve,
     };
@@ -91,13 +92,21 @@ fn create_admin(options: &CreateAdmin) -> Result<(), String> {
     Ok(())
 }
 
+fn health(options: &Health) -> Result<(), String> {
+    let answer = runtime()?.block_on(probe::ask(options))?;
+    print(answer.trim_end());
+    Ok(())
+}
+
 fn serve(config: Config) -> Result<(), String> {
     telemetry::start(&config)?;
     runtime()?.block_on(async {
         let stop = CancellationToken::new();
         stop_on_signal(stop.clone())?;
         let app = App::bind(config).await.map_err(|error| chain(&error))?;
-        app.run(stop, announce).await.map_err(|error| chain(&error))
+        let ended = app.run(stop, announce).await.map_err(|error| chain(&error));
+        telemetry::stop();
+        ended
     })
 }
 
@@ -115,12 +124,12 @@ fn stop_on_signal(stop: CancellationToken) -> Result<(), String> {
 }
 
 fn announce(serving: &Serving) {
-    let address = serving.address;
+    let (address, s) = (serving.address, if serving.encrypted { "s" } else { "" });
     let logins = serving.logins.as_ref().map(|logins| format!("{logins}\n")).unwrap_or_default();
     print(&format!(
-        "Cita serves at http://{address}\n  \
-           API documentation   http://{address}/docs\n  \
-           WebSocket           ws://{address}/v1/ws\n\
+        "Cita serves at http{s}://{address}\n  \
+           API documentation   http{s}://{address}/docs\n  \
+           WebSocket           ws{s}://{address}/v1/ws\n\
          {logins}Ctrl-C stops it."
     ));
 }

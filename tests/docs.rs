@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use cita::config::Cli;
-use clap::CommandFactory as _;
+use clap::{CommandFactory as _, Parser as _};
 
 /// The README's configuration table names every option, in order, with its variable and default, and no other.
 #[test]
@@ -34,6 +34,29 @@ fn every_option_has_help() {
     for command in [Cli::command().find_subcommand("serve").unwrap()] {
         for option in command.get_arguments() {
             assert!(option.get_help().is_some(), "--{} has no help", option.get_id());
+        }
+    }
+}
+
+/// `.env.example` names every variable once, in the order of the options, with its default where it has one.
+#[test]
+fn the_example_of_an_environment_has_every_variable() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(".env.example")).unwrap();
+    let lines = text.lines().map(|line| line.strip_prefix('#').unwrap_or(line));
+    let found: Vec<_> =
+        lines.filter_map(|line| line.split_once('=')).filter(|(name, _)| name.starts_with("CITA_")).collect();
+    let command = Cli::command();
+    let serve = command.find_subcommand("serve").unwrap();
+    let options: Vec<_> = serve.get_arguments().filter(|option| option.get_env().is_some()).collect();
+    assert_eq!(found.len(), options.len(), "{found:?}");
+    for ((name, value), option) in found.into_iter().zip(options) {
+        assert_eq!(name, option.get_env().unwrap());
+        let default = option.get_default_values().first().map(|value| value.to_str().unwrap());
+        assert!(default.is_none_or(|default| default == value), "default of {name}: {value}");
+        if default.is_none() && !value.is_empty() {
+            // An example is one that would be taken.
+            let line = ["cita".to_owned(), format!("--{}={value}", option.get_long().unwrap())];
+            assert_eq!(Cli::try_parse_from(line).err().map(|error| error.kind()), None, "{name}={value}");
         }
     }
 }

@@ -20,6 +20,7 @@ mod life;
 mod live;
 mod logins;
 mod mail;
+mod metrics;
 mod model;
 mod rest;
 mod reviews;
@@ -27,5 +28,8 @@ mod roles;
 mod sessions;
 mod slots;
 mod tidy;
+mod tls;
+#[cfg(feature = "otel")]
+mod traces;
 mod waitlist;
 mod ws;

@@ -19,6 +19,7 @@ use crate::error::ClusterName;
 use crate::notify::mail::Post;
 use crate::service::external::ExternalIssuer;
 use crate::store::cluster::check_uri;
+use crate::transport::tls::Tls;
 
 /// Longest secret that is read from a file, in bytes.
 const SECRET_BYTES: u64 = 64 * 1024;
@@ -44,6 +45,7 @@ pub fn complete(mut config: Config) -> Result<Config, Vec<String>> {
         );
     }
     mistakes.extend(post(&config, config.listen).err());
+    mistakes.extend(tls(&config).err());
     let uris = [(ClusterName::Users, &config.users_uri), (ClusterName::Appointments, &config.appointments_uri)];
     let unusable = |(name, uri): (ClusterName, &Option<ConnectionUri>)| check_uri(name, uri.as_ref()?.expose()).err();
     mistakes.extend(uris.into_iter().filter_map(unusable));
@@ -103,6 +105,10 @@ fn contradictions(config: &Config) -> Vec<String> {
         ),
         (smtp && config.mail_spool.is_some(), "--smtp-url and --mail-spool are two places for one mail: leave one out"),
         (
+            config.tls_cert.is_some() != config.tls_key.is_some(),
+            "a certificate and its key go together: give both --tls-cert (CITA_TLS_CERT) and --tls-key (CITA_TLS_KEY), or neither",
+        ),
+        (
             external != 0 && external != 3,
             "another issuer needs all of --external-issuer, --external-jwks-url and --external-audience",
         ),
@@ -126,12 +132,29 @@ pub fn external_issuer(config: &Config) -> Result<Option<ExternalIssuer>, String
     ExternalIssuer::new(issuer, url, audience).map(Some)
 }
 
+/// The certificate of the listener, once [`complete`] has found both files or none.
+///
+/// # Errors
+/// What is wrong with the files.
+pub fn tls(config: &Config) -> Result<Option<Tls>, String> {
+    match (&config.tls_cert, &config.tls_key) {
+        (Some(cert), Some(key)) => Tls::open(cert, key).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// What addresses of the listener begin with.
+#[must_use]
+pub fn scheme(config: &Config) -> &'static str {
+    if config.tls_cert.is_some() { "https" } else { "http" }
+}
+
 /// What delivers mails; links in them begin with the public URL, or else with the address that is listened on.
 ///
 /// # Errors
 /// What is no mail server, or no address to send from.
 pub fn post(config: &Config, address: SocketAddr) -> Result<Post, String> {
-    let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let public_url = config.public_url.clone().unwrap_or_else(|| format!("{}://{address}", scheme(config)));
     let from = config.mail_from.as_deref().unwrap_or("cita@localhost");
     match &config.smtp_url {
         Some(url) => {

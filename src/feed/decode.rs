@@ -25,6 +25,8 @@ pub struct Batch {
     pub token: Document,
     /// Everything up to here has been looked at.
     pub scanned: Option<Position>,
+    /// When the database wrote the first and the last event, by its own clock, in milliseconds since the epoch.
+    pub written: Option<(i64, i64)>,
 }
 
 /// Reads a reply of `aggregate` or `getMore`.
@@ -38,7 +40,15 @@ pub fn batch(reply: &RawDocument) -> Result<Batch, Poison> {
     let token: Document = cursor.get_document("postBatchResumeToken").map_err(poison)?.try_into().map_err(poison)?;
     // The first reply's token may only repeat where the stream was asked to begin.
     let scanned = time_of(&token).filter(|_| !first);
-    Ok(Batch { commits: commits(events)?, token, scanned })
+    Ok(Batch { commits: commits(events)?, token, scanned, written: written(events) })
+}
+
+/// A server older than 6.0 does not say.
+fn written(events: &RawArray) -> Option<(i64, i64)> {
+    let mut events = events.into_iter().flatten();
+    let time = |event: RawBsonRef<'_>| Some(event.as_document()?.get_datetime("wallTime").ok()?.timestamp_millis());
+    let first = time(events.next()?)?;
+    Some((first, events.last().and_then(time).unwrap_or(first)))
 }
 
 fn commits(events: &RawArray) -> Result<Vec<Commit>, Poison> {

@@ -5,8 +5,10 @@
 //! who need it, never skipped in silence.
 
 mod decode;
+pub mod meters;
 mod stream;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mongodb::bson::{Bson, Document, Timestamp as ClusterTime, doc};
@@ -14,6 +16,7 @@ use mongodb::error::{Error as DriverError, ErrorKind};
 use tokio::sync::{mpsc, watch};
 
 use self::decode::{Batch, Poison};
+use self::meters::Meters;
 use self::stream::Start;
 use crate::domain::change::{Commit, FeedEvent, Position};
 use crate::store::cluster::Cluster;
@@ -64,17 +67,24 @@ pub struct Feed {
     position: Position,
     /// The last commit of a batch that may have been cut.
     held_back: Option<Commit>,
+    meters: Arc<Meters>,
 }
 
 impl Feed {
     /// A feed that sends into `events` and tells in `live` whether its stream is open.
     #[must_use]
     pub fn new(cluster: Cluster, events: mpsc::Sender<FeedEvent>, live: watch::Sender<bool>) -> Self {
-        Self { cluster, events, live, token: None, position: Position::default(), held_back: None }
+        let meters = Arc::new(Meters::new(cluster.name));
+        Self { cluster, events, live, token: None, position: Position::default(), held_back: None, meters }
     }
 
     /// Runs until nobody listens any more.
-    pub async fn run(mut self) {
+    pub async fn run(self) {
+        let (meters, queue) = (self.meters.clone(), self.events.clone());
+        tokio::select! { () = self.keep_following() => {}, () = meters.keep_telling(queue) => {} }
+    }
+
+    async fn keep_following(mut self) {
         let mut pause = FIRST_PAUSE;
         let mut look_back = LOOK_BACK_SECONDS;
         loop {
@@ -89,11 +99,13 @@ impl Feed {
                 Broken::Resume(error) => {
                     // It is read again, whole.
                     self.held_back = None;
+                    self.meters.resumed();
                     let error = brief(&error);
                     tracing::warn!(cluster = %self.cluster.name, error, "change stream interrupted, resuming");
                 }
                 Broken::Lost(reason) => {
                     tracing::error!(cluster = %self.cluster.name, reason, "change stream lost, starting anew");
+                    self.meters.lost();
                     self.token = None;
                     self.held_back = None;
                     look_back = 0;
@@ -143,7 +155,7 @@ impl Feed {
     }
 
     async fn deliver(&mut self, batch: Batch, may_be_cut: bool) -> Result<(), Broken> {
-        let Batch { mut commits, token, scanned } = batch;
+        let Batch { mut commits, token, scanned, written } = batch;
         if let Some(held) = self.held_back.take() {
             match commits.first_mut() {
                 Some(first) if first.at == held.at => {
@@ -156,6 +168,7 @@ impl Feed {
         if may_be_cut {
             self.held_back = commits.pop();
         }
+        let count = commits.len();
         for commit in commits {
             // A resumed stream may tell again what was told before it broke.
             if commit.at > self.position {
@@ -170,6 +183,7 @@ impl Feed {
                 self.send(FeedEvent::Position(scanned)).await?;
             }
         }
+        self.meters.handed_on(count, written);
         Ok(())
     }
 

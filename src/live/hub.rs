@@ -12,6 +12,7 @@ mod waitlist;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Instant;
 
 use dashmap::DashMap;
 use jiff::Timestamp;
@@ -19,6 +20,7 @@ use jiff::civil::Date;
 use parking_lot::Mutex;
 
 use super::cursor::Cursor;
+use super::meters::{Counted, Meters};
 use super::outbox::{Ending, Frame, Outbox};
 use super::project::{self, Update};
 use super::subscriptions::Subscriptions;
@@ -31,6 +33,7 @@ use crate::domain::doctor::Doctor;
 use crate::domain::entry::Entry;
 use crate::domain::ids::{DoctorId, ServiceId, SessionId, UserId};
 use crate::domain::refusal::Refusal;
+use crate::spans;
 use crate::views::calendar::Calendar;
 use crate::views::calendars::Calendars;
 use crate::views::committed::{Committed, Positions};
@@ -89,6 +92,7 @@ pub struct Hub {
     clock: Clock,
     /// Which history cursors belong to.
     epoch: u32,
+    meters: Arc<Meters>,
 }
 
 struct State {
@@ -102,6 +106,7 @@ struct State {
     sessions: HashMap<UserId, HashMap<(), Group>>,
     /// The latest commits of the users cluster: they join a snapshot to what is pushed.
     users: Ring,
+    meters: Arc<Meters>,
 }
 
 /// The subscribers of one view of a topic: they all get the same bytes.
@@ -131,6 +136,7 @@ struct Member {
     viewer: Arc<Viewer>,
     /// What is up to here, they know.
     floor: Position,
+    _counted: Counted,
 }
 
 /// Whether somebody may know of a doctor.
@@ -153,8 +159,9 @@ impl Hub {
         clock: Clock,
         epoch: u32,
     ) -> Self {
-        let (state, sessions) = (Mutex::new(State::new()), DashMap::new());
-        Self { state, calendars, committed, revocations, sessions, encode, clock, epoch }
+        let (meters, sessions) = (Arc::new(Meters::default()), DashMap::new());
+        let state = Mutex::new(State::new(meters.clone()));
+        Self { state, calendars, committed, revocations, sessions, encode, clock, epoch, meters }
     }
 
     /// Takes in what the feed of the appointments cluster tells.
@@ -162,6 +169,8 @@ impl Hub {
         let mut state = self.state.lock();
         match event {
             FeedEvent::Commit(commit) => {
+                let began = Instant::now();
+                let _span = spans::push(commit.at, commit.changes.len()).entered();
                 let commit = Arc::new(commit);
                 self.push_doctors(&mut state, &commit);
                 let before = self.slots_before(&state, &commit);
@@ -171,6 +180,7 @@ impl Hub {
                 self.push_waitlists(&state, &commit);
                 self.push_slots(&mut state, before, commit.at);
                 self.committed.appointments(commit.at);
+                self.meters.pushed_commit(began.elapsed());
             }
             FeedEvent::Position(position) => {
                 self.calendars.advance(position);
@@ -279,6 +289,7 @@ impl Hub {
         let mut state = self.state.lock();
         let Some(missed) = self.missed(after).filter(|_| self.may_watch(topic, subscriber)) else { return false };
         subscriber.outbox.send((subscriber.opening)(true));
+        self.meters.resumed(topic);
         self.tell_missed(topic, &missed, subscriber.outbox);
         state.join(topic, subscriber, self.calendars.position());
         true
@@ -348,6 +359,7 @@ impl Hub {
             let topic = Topic::Slots { doctor, service, date: *date };
             match &touched {
                 Some(touched) => {
+                    self.meters.resumed(&topic);
                     let rules = calendar.doctor.service(service).ok()?;
                     let net = project::net(&calendar, rules, *date, touched);
                     self.send_change(&topic, &net, at, subscriber.outbox);
@@ -396,6 +408,7 @@ impl Hub {
 
     fn send_snapshot(&self, topic: &Topic, snapshot: &Update, at: Position, reset: bool, outbox: &Outbox) {
         let (name, cursor) = (topic.to_string(), self.cursor_of(topic, at).to_string());
+        self.meters.snapshot(topic, reset);
         if reset {
             (self.encode)(&name, Message::Reset, &cursor).into_iter().for_each(|frame| outbox.send(frame));
         }
@@ -432,17 +445,21 @@ impl Hub {
 
     /// Another zone has other dates: what the date had before is not what it has now.
     fn push_reset(&self, group: &Group, snapshot: &Update, at: Position) {
+        self.meters.snapshot(&group.topic, true);
         self.push_message(group, Message::Reset, at);
         self.push_message(group, Message::Snapshot(snapshot), at);
     }
 
     fn push_message(&self, group: &Group, message: Message<'_>, at: Position) {
         let frames = (self.encode)(&group.name, message, &self.cursor_of(&group.topic, at).to_string());
+        let mut told = 0;
         for member in group.members.iter().filter(|member| member.floor < at) {
+            told += 1;
             for frame in &frames {
                 member.outbox.push(frame.clone());
             }
         }
+        self.meters.delivered(&group.topic, told, &frames);
     }
 }
 
@@ -456,11 +473,11 @@ fn changes_rules(commits: &[Arc<Commit>], doctor: DoctorId) -> bool {
 }
 
 impl State {
-    fn new() -> Self {
+    fn new(meters: Arc<Meters>) -> Self {
         let (slots, calendars, doctors, reviews, waitlists) = Default::default();
         let (mine, my_waitlists, sessions) = Default::default();
         let users = Ring::new(sessions::RECENT_BYTES);
-        Self { slots, calendars, doctors, reviews, waitlists, mine, my_waitlists, sessions, users }
+        Self { slots, calendars, doctors, reviews, waitlists, mine, my_waitlists, sessions, users, meters }
     }
 
     fn join(&mut self, topic: &Topic, subscriber: &Subscriber<'_>, floor: Position) {
@@ -479,6 +496,7 @@ impl State {
             subscriptions: subscriber.subscriptions.clone(),
             viewer: subscriber.viewer.clone(),
             floor,
+            _counted: self.meters.subscribed(topic),
         };
         match topic {
             Topic::Slots { doctor, service, date } => enter(&mut self.slots, *doctor, (*service, *date), topic, member),

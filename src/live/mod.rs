@@ -4,6 +4,7 @@
 
 pub mod cursor;
 pub mod hub;
+pub mod meters;
 pub mod outbox;
 pub mod project;
 pub mod subscriptions;

@@ -42,6 +42,13 @@ impl Frame {
         Self { kind, text: Bytes::from(text), cursor: cursor_at, data: data_at }
     }
 
+    /// Bytes of the whole frame.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "no frame is empty")]
+    pub fn len(&self) -> usize {
+        self.text.len()
+    }
+
     /// The whole frame as JSON.
     #[must_use]
     pub fn text(&self) -> Bytes {
@@ -90,6 +97,45 @@ pub enum Ending {
     TooLarge,
     /// The client has left; nothing more is sent.
     Gone,
+}
+
+impl Ending {
+    /// Every reason.
+    pub const ALL: [Self; 13] = [
+        Self::Drain,
+        Self::SlowConsumer,
+        Self::Silent,
+        Self::Lost,
+        Self::TokenInvalid,
+        Self::SessionRevoked,
+        Self::LoggedOut,
+        Self::Violation,
+        Self::Binary,
+        Self::NotUtf8,
+        Self::Protocol,
+        Self::TooLarge,
+        Self::Gone,
+    ];
+
+    /// Its name in measurements.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Drain => "drain",
+            Self::SlowConsumer => "slow_consumer",
+            Self::Silent => "silent",
+            Self::Lost => "lost",
+            Self::TokenInvalid => "token_invalid",
+            Self::SessionRevoked => "session_revoked",
+            Self::LoggedOut => "logged_out",
+            Self::Violation => "violation",
+            Self::Binary => "binary",
+            Self::NotUtf8 => "not_utf8",
+            Self::Protocol => "protocol",
+            Self::TooLarge => "too_large",
+            Self::Gone => "gone",
+        }
+    }
 }
 
 /// The queue of one connection.
@@ -216,6 +262,12 @@ impl Outbox {
             }
             self.filled.notified().await;
         }
+    }
+
+    /// Bytes that wait to be sent.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.queue.lock().bytes
     }
 
     /// Waits until less than the limit is queued, before more is asked for.

@@ -42,6 +42,65 @@ pub enum Name {
     MySessions,
 }
 
+/// What kind of topic it is, whoever it is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    Slots,
+    Calendar,
+    Doctor,
+    Reviews,
+    Waitlist,
+    MyWaitlist,
+    MyAppointments,
+    MySessions,
+}
+
+impl Class {
+    /// Every class.
+    pub const ALL: [Self; 8] = [
+        Self::Slots,
+        Self::Calendar,
+        Self::Doctor,
+        Self::Reviews,
+        Self::Waitlist,
+        Self::MyWaitlist,
+        Self::MyAppointments,
+        Self::MySessions,
+    ];
+
+    /// Its name in measurements.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Slots => "slots",
+            Self::Calendar => "calendar",
+            Self::Doctor => "doctor",
+            Self::Reviews => "reviews",
+            Self::Waitlist => "waitlist",
+            Self::MyWaitlist => "my_waitlist",
+            Self::MyAppointments => "my_appointments",
+            Self::MySessions => "my_sessions",
+        }
+    }
+}
+
+impl Topic {
+    /// Its class.
+    #[must_use]
+    pub const fn class(&self) -> Class {
+        match self {
+            Self::Slots { .. } => Class::Slots,
+            Self::Calendar { .. } => Class::Calendar,
+            Self::Doctor { .. } => Class::Doctor,
+            Self::Reviews { .. } => Class::Reviews,
+            Self::Waitlist { .. } => Class::Waitlist,
+            Self::MyWaitlist { .. } => Class::MyWaitlist,
+            Self::MyAppointments { .. } => Class::MyAppointments,
+            Self::MySessions { .. } => Class::MySessions,
+        }
+    }
+}
+
 impl Name {
     /// The doctor whose topic it is.
     #[must_use]

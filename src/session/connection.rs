@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cita_protocol::auth::{Access, RenewReply, RenewRequest};
 use cita_protocol::frame::{AuthExpiring, GoAway, Hello, Limits as WireLimits};
@@ -18,15 +18,19 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::call::{self, Request, SessionCookies};
+use super::meters::{self, Door};
 use super::{Services, convert, encode, input};
 use crate::domain::account::{Identity, Viewer};
 use crate::domain::peer::Peer;
 use crate::live::hub::SubscriberId;
+use crate::live::meters::Counted;
 use crate::live::outbox::{Ending, Frame, Outbox};
 use crate::live::subscriptions::Subscriptions;
+use crate::spans;
 
 /// How long before the end of its token a connection is told.
 const EXPIRY_NOTICE: SignedDuration = SignedDuration::from_secs(60);
@@ -44,8 +48,9 @@ pub struct Session {
     pub(super) outbox: Arc<Outbox>,
     viewer: Mutex<Viewer>,
     peer: Peer,
-    /// Whether the client can be heard; one that only listens is found gone by its socket.
-    answers: bool,
+    pub(super) door: Door,
+    /// Among those of its tier.
+    counted: Mutex<Counted>,
     /// Wakes [`Session::keep`] when the token's end has moved.
     renewed: Notify,
     pub(super) subscriptions: Arc<Subscriptions>,
@@ -76,7 +81,7 @@ impl Session {
     /// Opens a WebSocket connection of a viewer, which begins with `hello`.
     #[must_use]
     pub fn open(services: &Arc<Services>, viewer: Viewer, peer: Peer) -> Arc<Self> {
-        let session = Self::new(services, viewer, peer, true);
+        let session = Self::new(services, viewer, peer, Door::WebSocket);
         session.outbox.send(Frame::new("hello", None, None, &encode::json(&session.hello())));
         session
     }
@@ -84,10 +89,10 @@ impl Session {
     /// Opens a connection that only receives, which begins with its first topic.
     #[must_use]
     pub fn open_stream(services: &Arc<Services>, viewer: Viewer, peer: Peer) -> Arc<Self> {
-        Self::new(services, viewer, peer, false)
+        Self::new(services, viewer, peer, Door::Sse)
     }
 
-    fn new(services: &Arc<Services>, viewer: Viewer, peer: Peer, answers: bool) -> Arc<Self> {
+    fn new(services: &Arc<Services>, viewer: Viewer, peer: Peer, door: Door) -> Arc<Self> {
         let limits = &services.limits;
         let rate = NonZeroU32::new(limits.messages_per_second).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(rate).allow_burst(rate.saturating_mul(NonZeroU32::MIN.saturating_add(1)));
@@ -95,9 +100,10 @@ impl Session {
             services: services.clone(),
             id: SubscriberId(services.connections.fetch_add(1, Ordering::Relaxed)),
             outbox: Arc::new(Outbox::new(limits.backlog_bytes)),
+            counted: Mutex::new(meters::count(door, &viewer)),
             viewer: Mutex::new(viewer),
             peer,
-            answers,
+            door,
             renewed: Notify::new(),
             subscriptions: Arc::default(),
             subscribing: tokio::sync::Mutex::default(),
@@ -106,6 +112,7 @@ impl Session {
             violations: AtomicU32::new(0),
             heard: AtomicI64::new(services.clock.now().as_millisecond()),
         });
+        services.meters.opened(door, session.id, Arc::downgrade(&session.outbox));
         if let Viewer::User(identity) = session.viewer() {
             services.hub.connected(identity.session, session.id, &session.outbox);
         }
@@ -186,27 +193,33 @@ impl Session {
             return self.violation(id.as_deref(), Problem::new(ErrorCode::UnknownType));
         };
         self.violations.store(0, Ordering::Relaxed);
+        let span = spans::operation(operation.name(), self.door.as_str());
         self.outbox.has_room().await;
         // The semaphore is never closed.
         let Ok(permit) = self.in_flight.clone().acquire_owned().await else { return };
         let (session, key) = (self.clone(), frame.key);
         let data = frame.data.map_or("{}", RawValue::get).to_owned();
         // In a task of its own: what has begun is finished, whatever becomes of the connection.
-        tokio::spawn(async move {
+        let carried_out = async move {
             // Whoever has lost the right to be here is not served any more.
             if session.outbox.ending().is_none() {
+                let began = Instant::now();
                 let answered = session.answer(operation, id.as_deref(), key.as_deref(), &data);
                 if AssertUnwindSafe(answered).catch_unwind().await.is_err() {
                     tracing::error!(operation = operation.name(), "an operation panicked");
+                    let defect = Err::<(), _>(Problem::new(ErrorCode::Internal));
+                    session.services.meters.answered(operation, session.door, began.elapsed(), &defect);
                     session.refuse(id.as_deref(), &Problem::new(ErrorCode::Internal));
                 }
             }
             drop(permit);
-        });
+        };
+        tokio::spawn(carried_out.instrument(span));
     }
 
     /// Refuses what is not even a frame. A client that sends nothing else is ended.
     pub fn violation(&self, id: Option<&str>, problem: Problem) {
+        self.services.meters.bad_message(problem.code);
         self.refuse(id, &problem);
         if self.violations.fetch_add(1, Ordering::Relaxed) + 1 >= VIOLATIONS {
             self.outbox.end(Ending::Violation);
@@ -224,6 +237,7 @@ impl Session {
     }
 
     async fn answer(&self, operation: Operation, id: Option<&str>, key: Option<&str>, data: &str) {
+        let began = Instant::now();
         let result = match operation {
             Operation::AuthRenew => self.renew(id, data).await,
             Operation::AuthLogout | Operation::SessionRevoke | Operation::MeDelete => {
@@ -237,6 +251,7 @@ impl Session {
                 answer.map(|answer| self.reply(id, answer.cursor.as_deref(), &answer.data))
             }
         };
+        self.services.meters.answered(operation, self.door, began.elapsed(), &result);
         if let Err(problem) = result {
             self.refuse(id, &problem);
         }
@@ -313,6 +328,7 @@ impl Session {
         }
         let session = identity.session;
         *viewer = Viewer::User(identity);
+        *self.counted.lock() = meters::count(self.door, &viewer);
         drop(viewer);
         if before.is_none_or(|(_, old)| old != session) {
             if let Some((_, old)) = before {
@@ -353,7 +369,8 @@ impl Session {
 
     fn beat(&self) {
         let silent = self.services.clock.now().as_millisecond() - self.heard.load(Ordering::Relaxed);
-        if self.answers && u64::try_from(silent).unwrap_or(0) > 2 * self.services.limits.heartbeat_ms {
+        // One that only listens is found gone by its socket.
+        if self.door == Door::WebSocket && u64::try_from(silent).unwrap_or(0) > 2 * self.services.limits.heartbeat_ms {
             self.outbox.end(Ending::Silent);
             return;
         }
@@ -389,6 +406,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.close();
+        self.services.meters.closed(self.door, self.id, self.outbox.ending().unwrap_or(Ending::Gone));
     }
 }
 

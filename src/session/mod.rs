@@ -7,6 +7,7 @@ mod convert;
 pub mod encode;
 mod input;
 pub mod limiter;
+pub mod meters;
 mod parse;
 pub mod subscribe;
 
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use self::limiter::Limiter;
+use self::meters::Meters;
 use crate::clock::Clock;
 use crate::live::hub::Hub;
 use crate::service::accounts::Accounts;
@@ -50,6 +52,7 @@ pub struct Services {
     pub limits: Limits,
     /// How fast anybody may ask.
     pub limiter: Limiter,
+    pub meters: Meters,
     /// Numbers the connections.
     pub connections: AtomicU64,
 }

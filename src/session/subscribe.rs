@@ -1,9 +1,10 @@
 //! Subscribing to topics, and leaving them.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use cita_protocol::topic::{SubscribeReply, SubscribeRequest, UnsubscribeReply, UnsubscribeRequest};
-use cita_protocol::{ErrorCode, Problem};
+use cita_protocol::{ErrorCode, Operation, Problem};
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan as _};
 
@@ -48,7 +49,10 @@ impl Session {
     /// # Errors
     /// What the registry has for it; nothing was subscribed then.
     pub async fn subscribe(&self, request: SubscribeRequest) -> std::result::Result<(), Problem> {
-        self.subscribe_as(None, request).await
+        let began = Instant::now();
+        let subscribed = self.subscribe_as(None, request).await;
+        self.services.meters.answered(Operation::Subscribe, self.door, began.elapsed(), &subscribed);
+        subscribed
     }
 
     pub(super) async fn subscribe_as(

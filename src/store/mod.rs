@@ -12,6 +12,7 @@ pub mod failure;
 mod group_commit;
 pub mod history;
 pub mod idempotency;
+pub mod meters;
 pub mod resources;
 pub mod reviews;
 pub mod series;

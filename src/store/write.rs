@@ -5,10 +5,13 @@ use std::time::Duration;
 use mongodb::error::Error as DriverError;
 use mongodb::options::ReadConcern;
 use tokio::time::{Instant, sleep, timeout_at};
+use tracing::Instrument as _;
 
 use super::cluster::{Cluster, SERVER_SELECTION};
 use super::failure::{Failure, of_write};
+use super::meters;
 use crate::error::{Error, Outcome, Result};
+use crate::spans;
 
 /// The most that a write may take, repetitions included. Longer than a step-down, shorter than a client waits.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
@@ -36,7 +39,10 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T, DriverError>> + Send + 'static,
 {
-    match timeout_at(Instant::now() + READ_DEADLINE, tokio::spawn(read)).await {
+    let began = Instant::now();
+    let done = timeout_at(began + READ_DEADLINE, tokio::spawn(read)).await;
+    meters::of(cluster.name).read(began.elapsed(), !matches!(done, Ok(Ok(Ok(_)))));
+    match done {
         Ok(Ok(result)) => result.map_err(|error| cluster.unreadable(&error)),
         Ok(Err(died)) => Err(Error::Internal(format!("a read died: {died}"))),
         Err(_) => {
@@ -54,16 +60,33 @@ pub(super) async fn confirm<T>(read: impl Future<Output = Result<T>>) -> Result<
 /// Runs the write that `attempt` makes until the server has decided on it, or the deadline has passed.
 ///
 /// Each attempt must be the same write: one that finds itself done before does no harm.
-pub(super) async fn until_decided<T, F, A>(cluster: &Cluster, mut attempt: A) -> Result<Verdict<T>>
+pub(super) async fn until_decided<T, F, A>(cluster: &Cluster, attempt: A) -> Result<Verdict<T>>
 where
     T: Send + 'static,
     F: Future<Output = Result<T, DriverError>> + Send + 'static,
     A: FnMut() -> F,
 {
-    let deadline = Instant::now() + WRITE_DEADLINE;
+    decide(cluster, attempt).instrument(spans::write(cluster.name)).await
+}
+
+async fn decide<T, F, A>(cluster: &Cluster, mut attempt: A) -> Result<Verdict<T>>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, DriverError>> + Send + 'static,
+    A: FnMut() -> F,
+{
+    let (began, meters) = (Instant::now(), meters::of(cluster.name));
+    let deadline = began + WRITE_DEADLINE;
     let mut repeated = false;
     loop {
-        match one_attempt(deadline, attempt()).await {
+        let attempted = one_attempt(deadline, attempt()).await;
+        if let Err(failure) = &attempted {
+            meters.failed(failure);
+        }
+        if matches!(attempted, Ok(_) | Err(Failure::Duplicate { .. })) {
+            meters.decided(began.elapsed());
+        }
+        match attempted {
             Ok(value) => return Ok(Verdict::Done { value, repeated }),
             Err(Failure::Duplicate { index, value }) => return Ok(Verdict::Duplicate { index, value, repeated }),
             Err(Failure::Refused) => return Err(Error::Internal(format!("{} refused a write", cluster.name))),
@@ -79,6 +102,7 @@ where
         // An attempt that the deadline cuts short is one of unknown outcome: none begins that may not be over by then.
         if Instant::now() + PAUSE + SERVER_SELECTION >= deadline {
             let outcome = if repeated { Outcome::Unknown } else { Outcome::NotApplied };
+            meters.gave_up(outcome);
             return Err(Error::Unavailable { cluster: cluster.name, outcome: Some(outcome) });
         }
         sleep(PAUSE).await;

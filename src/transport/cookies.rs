@@ -6,7 +6,6 @@
 use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, HeaderValue};
 
-use crate::config::Mode;
 use crate::session::call::CookieChange;
 
 /// Where the refresh cookie is sent, and the only place where it counts.
@@ -31,15 +30,14 @@ pub enum Found<'a> {
 }
 
 impl CookieNames {
-    /// The names of a mode. A browser takes a `__Host-` cookie from this very host alone, encrypted, for all paths. That
-    /// of the refresh token has a path of its own, so that it is not shown with every request; `__Secure-` allows that.
+    /// The names of cookies that travel encrypted, and of those that need not. A browser takes a `__Host-` cookie from this
+    /// very host alone, encrypted, for all paths. That of the refresh token has a path of its own, so that it is not shown
+    /// with every request; `__Secure-` allows that.
     #[must_use]
-    pub const fn of(mode: Mode) -> Self {
-        match mode {
-            Mode::Production => {
-                Self { access: "__Host-cita_access", refresh: "__Secure-cita_refresh", secure: "; Secure" }
-            }
-            Mode::Development => Self { access: "cita_access", refresh: "cita_refresh", secure: "" },
+    pub const fn new(encrypted: bool) -> Self {
+        match encrypted {
+            true => Self { access: "__Host-cita_access", refresh: "__Secure-cita_refresh", secure: "; Secure" },
+            false => Self { access: "cita_access", refresh: "cita_refresh", secure: "" },
         }
     }
 
@@ -108,7 +106,7 @@ mod tests {
             headers.append(COOKIE, HeaderValue::from_bytes(line.as_bytes()).expect("a header"));
         }
         let headers: &'static HeaderMap = Box::leak(Box::new(headers));
-        let names = CookieNames::of(Mode::Production);
+        let names = CookieNames::new(true);
         (names.access(headers), names.refresh(headers))
     }
 
@@ -158,19 +156,19 @@ mod tests {
             refresh: "r".into(),
             refresh_seconds: 2_592_000,
         };
-        let text = |mode, change: &CookieChange| {
-            let written = CookieNames::of(mode).write(change);
+        let text = |encrypted, change: &CookieChange| {
+            let written = CookieNames::new(encrypted).write(change);
             written.iter().map(|value| value.to_str().expect("ASCII").to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(
-            text(Mode::Production, &set),
+            text(true, &set),
             [
                 "__Host-cita_access=a.b.c; Path=/; Max-Age=600; HttpOnly; SameSite=Strict; Secure",
                 "__Secure-cita_refresh=r; Path=/v1/auth/refresh; Max-Age=2592000; HttpOnly; SameSite=Strict; Secure",
             ]
         );
         assert_eq!(
-            text(Mode::Development, &CookieChange::Clear),
+            text(false, &CookieChange::Clear),
             [
                 "cita_access=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict",
                 "cita_refresh=; Path=/v1/auth/refresh; Max-Age=0; HttpOnly; SameSite=Strict",

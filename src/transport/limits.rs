@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 /// Limits of the HTTP server.
 #[derive(Clone, Debug)]
 pub struct Limits {
+    /// Connections at the same time; more wait until one ends.
+    pub connections: usize,
     /// Until the head of a request has arrived, and how long an idle connection is kept.
     pub head_timeout: Duration,
+    /// Until a TLS handshake is over.
+    pub handshake_timeout: Duration,
     /// Bytes of a request's head: 431 above. The number of headers is limited by hyper, to 100.
     pub head_bytes: usize,
     /// Bytes of a body: 413 above. The same as for a WebSocket message.
@@ -26,7 +32,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            connections: Semaphore::MAX_PERMITS,
             head_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(10),
             head_bytes: 32 * 1024,
             body_bytes: 64 * 1024,
             body_timeout: Duration::from_secs(30),

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::{NoContext, Timestamp, Uuid};
 
-use super::Shared;
+use super::{Shared, meters};
 use crate::clock::Clock;
 
 /// Names a request in the log and in its answer.
@@ -68,6 +68,7 @@ impl Drop for Line {
     fn drop(&mut self) {
         let Self { id, method, ref route, started, status } = *self;
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        meters::answered(status);
         let Some(status) = status else {
             tracing::info!(method, route, ms, request = %id, "client left before the answer");
             return;

@@ -5,6 +5,7 @@
 pub mod auth;
 pub mod cookies;
 pub mod cors;
+pub mod descriptors;
 pub mod docs;
 pub mod forwarded;
 pub mod health;
@@ -13,6 +14,8 @@ pub mod json;
 pub mod jwks;
 pub mod limits;
 pub mod log;
+pub mod meters;
+pub mod metrics;
 pub mod openapi;
 pub mod origins;
 pub mod problem;
@@ -23,6 +26,7 @@ pub mod server;
 pub mod shape;
 pub mod sse;
 pub mod stalled;
+pub mod tls;
 pub mod ws;
 
 use std::sync::{Arc, OnceLock};

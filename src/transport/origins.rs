@@ -43,11 +43,12 @@ pub struct Origins(Vec<Origin>);
 impl Origins {
     /// Those of the configuration; at a desk also the pages that a browser there opens from this `local_port`.
     #[must_use]
-    pub fn new(configured: &[Origin], local_port: Option<u16>) -> Self {
+    pub fn new(configured: &[Origin], local_port: Option<u16>, encrypted: bool) -> Self {
+        let (scheme, its_port) = if encrypted { ("https", 443) } else { ("http", 80) };
         let local = local_port.into_iter().flat_map(|port| {
             // A browser leaves out the port of the scheme.
-            let port = if port == 80 { String::new() } else { format!(":{port}") };
-            ["localhost", "127.0.0.1"].map(|host| Origin(format!("http://{host}{port}")))
+            let port = if port == its_port { String::new() } else { format!(":{port}") };
+            ["localhost", "127.0.0.1"].map(|host| Origin(format!("{scheme}://{host}{port}")))
         });
         Self(configured.iter().cloned().chain(local).collect())
     }
@@ -106,7 +107,7 @@ mod tests {
     }
 
     fn origins() -> Origins {
-        Origins::new(&[HERE.parse().expect("an origin")], None)
+        Origins::new(&[HERE.parse().expect("an origin")], None, true)
     }
 
     #[test]
@@ -190,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_desk_trusts_its_own_pages() {
-        let at = |port| Origins::new(&[], Some(port)).0.into_iter().map(|origin| origin.0).collect::<Vec<_>>();
+        let at = |port| Origins::new(&[], Some(port), false).0.into_iter().map(|origin| origin.0).collect::<Vec<_>>();
         assert_eq!(at(8080), ["http://localhost:8080", "http://127.0.0.1:8080"]);
         assert_eq!(at(80), ["http://localhost", "http://127.0.0.1"]);
     }

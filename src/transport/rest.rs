@@ -18,6 +18,7 @@ use http_body_util::LengthLimitError;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
+use tracing::Instrument as _;
 
 use super::auth::Cookies;
 use super::input::{self, Pairs, Unreadable};
@@ -28,6 +29,8 @@ use super::{Shared, json, rate};
 use crate::domain::account::Viewer;
 use crate::domain::peer::Peer;
 use crate::session::call::{self, Answer, SessionCookies};
+use crate::session::meters;
+use crate::spans;
 
 /// The route of an operation.
 pub fn route(door: Door) -> MethodRouter<Shared> {
@@ -75,11 +78,13 @@ async fn answer(
     let (services, operation) = (shared.services()?.clone(), door.operation);
     let foreign = shared.origins.is_foreign(&head.headers);
     // In a task of its own, as over the WebSocket: what has begun is finished, whether or not the client still listens.
-    let call = tokio::spawn(async move {
+    let span = spans::operation(operation.name(), meters::Door::Rest.as_str());
+    let call = async move {
         let cookies = SessionCookies::Http { foreign, known: cookies.known, refresh: cookies.refresh.as_ref() };
         let request = call::Request { operation, key: key.as_deref(), data: &data, peer, cookies };
         call::call(&services, &viewer, request).await
-    });
+    };
+    let call = tokio::spawn(call.instrument(span));
     let answer = timeout(shared.limits.answer_timeout, call).await.map_err(|_| overdue(operation.kind()))?;
     let (left, answer) = answer.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()));
     let mut answer = answer.map_err(|problem| Refused::limited(problem, Some(left)))?;

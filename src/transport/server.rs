@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -11,39 +12,93 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::sleep;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use super::limits::Limits;
-use super::stalled::Stalling;
+use super::meters;
+use super::stalled::{Place, Stalling};
+use super::tls::Tls;
 
 /// After an error that is not the client's, such as no file descriptors left: others may be closed meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// How often it is said that there are no places left.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
-/// Serves until `shutdown`, then returns at once. Connections finish what they are at, in `tasks`, and take nothing new;
+/// Serves, over TLS where there is a certificate, until `shutdown`, then returns at once. Connections finish what they are at, in `tasks`, and take nothing new;
 /// the caller says how long it waits for them.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Arc<Tls>>,
     router: Router,
     limits: Limits,
     shutdown: CancellationToken,
     tasks: TaskTracker,
 ) {
     let builder = builder(&limits);
-    while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
+    let mut door = Door { listener, places: Arc::new(Semaphore::new(limits.connections)), told: None };
+    while let Some(accepted) = shutdown.run_until_cancelled(door.accept()).await {
         match accepted {
-            Ok((stream, peer)) => {
-                let stream = Stalling::new(quick(stream), limits.write_timeout);
-                tasks.spawn(connection(builder.clone(), stream, peer, router.clone(), shutdown.clone()));
+            Ok((stream, peer, place)) => {
+                let place = Place { counted: Some(meters::connected()), permit: Some(place) };
+                let stream = Stalling::new(quick(stream), limits.write_timeout, place);
+                let (builder, router, shutdown) = (builder.clone(), router.clone(), shutdown.clone());
+                match &tls {
+                    None => tasks.spawn(connection(builder, stream, peer, router, shutdown)),
+                    Some(tls) => {
+                        let greeting = handshake(tls.acceptor(), stream, limits.handshake_timeout);
+                        tasks.spawn(async move {
+                            // Nothing is under way before it: a stop does not wait for it.
+                            if let Some(Some(stream)) = shutdown.run_until_cancelled(greeting).await {
+                                connection(builder, stream, peer, router, shutdown).await;
+                            }
+                        })
+                    }
+                };
             }
             Err(error) if is_clients(&error) => {}
             Err(error) => {
+                meters::not_accepted();
                 tracing::error!(%error, "cannot accept connections");
                 sleep(ACCEPT_PAUSE).await;
             }
+        }
+    }
+}
+
+/// Lets in no more than there are places for. Who has to wait does so in the operating system.
+struct Door {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+    /// When it was last said that there are none.
+    told: Option<Instant>,
+}
+
+impl Door {
+    async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+        let place = match self.places.clone().try_acquire_owned() {
+            Ok(place) => place,
+            Err(_) => {
+                meters::not_accepted();
+                self.complain();
+                self.places.clone().acquire_owned().await.map_err(io::Error::other)?
+            }
+        };
+        let (stream, peer) = self.listener.accept().await?;
+        Ok((stream, peer, place))
+    }
+
+    fn complain(&mut self) {
+        if self.told.is_none_or(|told| told.elapsed() > COMPLAIN_EVERY) {
+            self.told = Some(Instant::now());
+            tracing::error!("as many connections as there may be: others wait until one ends (raise `ulimit -n`)");
         }
     }
 }
@@ -70,9 +125,30 @@ fn is_clients(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-async fn connection(
+/// The TLS handshake, which a client has to finish in time.
+async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+    acceptor: TlsAcceptor,
+    stream: S,
+    limit: Duration,
+) -> Option<TlsStream<S>> {
+    match timeout(limit, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            meters::no_handshake(false);
+            tracing::debug!(%error, "no TLS handshake");
+            None
+        }
+        Err(_) => {
+            meters::no_handshake(true);
+            tracing::debug!("a TLS handshake took too long");
+            None
+        }
+    }
+}
+
+async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     builder: http1::Builder,
-    stream: Stalling<TcpStream>,
+    stream: S,
     peer: SocketAddr,
     router: Router,
     shutdown: CancellationToken,

@@ -7,7 +7,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
+
+use crate::live::meters::Counted;
 
 /// A stream whose writes fail with `TimedOut` when none of their bytes is taken within the limit.
 #[derive(Debug)]
@@ -16,12 +19,21 @@ pub struct Stalling<T> {
     limit: Duration,
     /// Runs from the first write that had to wait until one succeeds.
     waiting: Option<Pin<Box<Sleep>>>,
+    /// Given back when the connection ends, whoever has it by then.
+    _place: Place,
+}
+
+/// The place of one connection among all.
+#[derive(Debug, Default)]
+pub struct Place {
+    pub counted: Option<Counted>,
+    pub permit: Option<OwnedSemaphorePermit>,
 }
 
 impl<T> Stalling<T> {
     /// A stream with a limit.
-    pub fn new(inner: T, limit: Duration) -> Self {
-        Self { inner, limit, waiting: None }
+    pub fn new(inner: T, limit: Duration, place: Place) -> Self {
+        Self { inner, limit, waiting: None, _place: place }
     }
 
     fn bounded<R>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
@@ -79,7 +91,7 @@ mod tests {
     #[tokio::test]
     async fn a_reader_who_takes_nothing_is_cut() {
         let (near, mut far) = duplex(4);
-        let mut near = Stalling::new(near, Duration::from_millis(20));
+        let mut near = Stalling::new(near, Duration::from_millis(20), Place::default());
         near.write_all(b"1234").await.expect("room for four");
         let error = near.write_all(b"5").await.expect_err("nobody reads");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -91,7 +103,7 @@ mod tests {
     #[tokio::test]
     async fn a_slow_reader_is_not() {
         let (near, mut far) = duplex(1);
-        let mut near = Stalling::new(near, Duration::from_secs(1));
+        let mut near = Stalling::new(near, Duration::from_secs(1), Place::default());
         let reading = async {
             for _ in 0..5 {
                 sleep(Duration::from_millis(300)).await;

@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 
 use super::calendar::Calendar;
+use super::meters::Meters;
 use super::ring::Ring;
 use crate::domain::change::{Change, Commit, Position};
 use crate::domain::entry::Entry;
@@ -30,6 +31,7 @@ pub struct Calendars {
     loader: Loader,
     /// Joins concurrent loads of one doctor.
     loading: DashMap<DoctorId, Arc<tokio::sync::Mutex<()>>>,
+    meters: Meters,
 }
 
 struct State {
@@ -62,7 +64,7 @@ impl Calendars {
     #[must_use]
     pub fn new(loader: Loader, ring_bytes: usize) -> Self {
         let state = State { ring: Ring::new(ring_bytes), kept: HashMap::new(), uses: 0 };
-        Self { state: Mutex::new(state), loader, loading: DashMap::new() }
+        Self { state: Mutex::new(state), loader, loading: DashMap::new(), meters: Meters::default() }
     }
 
     /// A doctor's calendar as this node has it. `None`: there is no such doctor.
@@ -95,6 +97,7 @@ impl Calendars {
 
     async fn load(&self, doctor: DoctorId) -> Result<Option<Arc<Calendar>>, Error> {
         for _ in 0..LOAD_ATTEMPTS {
+            self.meters.loading();
             let Some(calendar) = (self.loader)(doctor).await? else { return Ok(None) };
             if let Some(calendar) = self.state.lock().keep(doctor, calendar) {
                 return Ok(Some(calendar));
@@ -135,6 +138,14 @@ impl Calendars {
     #[must_use]
     pub fn after(&self, position: Position) -> Option<Vec<Arc<Commit>>> {
         self.state.lock().ring.after(position).map(|commits| commits.cloned().collect())
+    }
+
+    /// Sets the gauges of what is held.
+    pub fn tell(&self) {
+        let state = self.state.lock();
+        let (calendars, (commits, bytes)) = (state.kept.len(), state.ring.size());
+        drop(state);
+        self.meters.held(calendars, bytes, commits);
     }
 
     /// How far the ring has come.

@@ -6,5 +6,6 @@
 pub mod calendar;
 pub mod calendars;
 pub mod committed;
+pub mod meters;
 pub mod revocations;
 pub mod ring;

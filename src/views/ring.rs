@@ -50,6 +50,12 @@ impl Ring {
         self.position = self.position.max(position);
     }
 
+    /// How many commits are kept, and the bytes of their documents.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize) {
+        (self.commits.len(), self.bytes)
+    }
+
     /// Everything up to this position has been seen.
     #[must_use]
     pub fn position(&self) -> Position {

@@ -10,9 +10,10 @@ use mongodb::{IndexModel, bson};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::clinic::{database, practice_at, simple_service};
+use crate::harness::clinic::{connect, database, practice_at, simple_service};
 use crate::harness::mongo::{private, shared};
 use crate::harness::process::Process;
+use crate::harness::rest::address;
 use crate::harness::until;
 
 async fn get(url: &str, path: &str) -> reqwest::Response {
@@ -124,5 +125,33 @@ async fn an_address_in_use_is_said() {
     let output = server.output();
     for words in [address.as_str(), "in use", "--listen"] {
         assert!(output.contains(words), "{words} in {output}");
+    }
+}
+
+/// Connections that say nothing take up places of clients, and not the file descriptors that MongoDB needs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_only_knocks_takes_no_database_away() {
+    let (databases, name) = (shared().await, format!("t{}", Uuid::new_v4().simple()));
+    let users = database(&databases.users_uri, &name);
+    let appointments = database(&databases.appointments_uri, &name);
+    let arguments = ["--users-uri", &users, "--appointments-uri", &appointments];
+    // 208 of them for clients.
+    let node = Process::start_with_descriptors(400, &arguments).await;
+    let url = node.serving().await;
+    let practice = practice_at(&url, simple_service()).await;
+    let doctor = connect(&url, Some(&practice.doctor.token)).await;
+    let mut knocking = Vec::new();
+    for _ in 0..300 {
+        knocking.push(tokio::net::TcpStream::connect(address(&url)).await.unwrap());
+    }
+    node.told("as many connections as there may be").await;
+    for _ in 0..20 {
+        doctor.request("me.get", json!({}), None).await.expect("the accounts are there");
+        doctor.request("appointment.list", json!({}), None).await.expect("the appointments are there");
+    }
+    drop(knocking);
+    until(async || reqwest::get(format!("{url}/readyz")).await.is_ok_and(|ready| ready.status() == 200)).await;
+    for trouble in ["Too many open files", "away", "interrupted"] {
+        assert!(!node.output().contains(trouble), "{}", node.output());
     }
 }

@@ -13,6 +13,8 @@ use super::clinic::PATIENCE;
 use super::eventually;
 use super::mongo::mongod;
 
+const CITA: &str = env!("CARGO_BIN_EXE_cita");
+
 /// A running `cita`; killed when dropped.
 pub struct Process {
     child: Child,
@@ -30,11 +32,30 @@ impl Process {
 
     /// The same, listening on a given address.
     pub async fn start_on(address: &str, arguments: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cita"));
+        Self::start_with(address, arguments, &[]).await
+    }
+
+    /// The same, with more variables.
+    pub async fn start_with(address: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::spawn(Command::new(CITA), address, arguments, variables).await
+    }
+
+    /// Starts `cita` with only so many file descriptors.
+    pub async fn start_with_descriptors(descriptors: u32, arguments: &[&str]) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"ulimit -n "$0" && exec "$@""#, &descriptors.to_string(), CITA]);
+        Self::spawn(command, "127.0.0.1:0", arguments, &[]).await
+    }
+
+    async fn spawn(mut command: Command, address: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CITA_")) {
             command.env_remove(name);
         }
-        command.args(["--listen", address]).args(arguments).env("CITA_MONGOD", mongod().await);
+        command
+            .envs(variables.iter().copied())
+            .args(["--listen", address])
+            .args(arguments)
+            .env("CITA_MONGOD", mongod().await);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("the server's binary runs");
         let output = Arc::new(Mutex::new(String::new()));

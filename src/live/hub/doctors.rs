@@ -28,8 +28,12 @@ impl Hub {
         subscriber.outbox.send((subscriber.opening)(missed.is_some()));
         match missed {
             // The present is the net of what was missed.
-            Some(missed) if changes_rules(&missed, doctor) => self.send_change(&topic, &item, at, subscriber.outbox),
-            Some(_) => {}
+            Some(missed) => {
+                self.meters.resumed(&topic);
+                if changes_rules(&missed, doctor) {
+                    self.send_change(&topic, &item, at, subscriber.outbox);
+                }
+            }
             None => self.send_snapshot(&topic, &item, at, after.is_some(), subscriber.outbox),
         }
         state.join(&topic, subscriber, at);

@@ -19,6 +19,7 @@ impl Hub {
         let mut state = self.state.lock();
         let Some(missed) = self.missed(after).filter(|_| self.shows(doctor, subscriber)) else { return false };
         subscriber.outbox.send((subscriber.opening)(true));
+        self.meters.resumed(&Topic::Reviews { doctor });
         self.tell_missed_reviews(doctor, &missed, subscriber.outbox);
         state.join(&Topic::Reviews { doctor }, subscriber, self.calendars.position());
         true

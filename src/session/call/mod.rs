@@ -19,11 +19,14 @@ mod waitlist;
 
 pub use auth::public_keys;
 
+use std::time::Instant;
+
 use cita_protocol::value::Page;
 use cita_protocol::{ErrorCode, Operation, Problem};
 use serde::Serialize;
 
 use super::limiter::Rate;
+use super::meters::Door;
 use super::parse::{self, Fields};
 use super::{Services, convert, encode, input};
 use crate::domain::access;
@@ -36,6 +39,7 @@ use crate::error::{Error, Result};
 use crate::live::cursor::Cursor;
 use crate::service::request::Done;
 use crate::service::reviews::Moderation;
+use crate::spans;
 
 /// What a client asks for.
 #[derive(Clone, Copy, Debug)]
@@ -132,11 +136,18 @@ pub async fn call(
     viewer: &Viewer,
     request: Request<'_>,
 ) -> (Rate, std::result::Result<Answer, Problem>) {
-    let (rate, admitted) = services.limiter.check(request.operation, viewer, request.peer);
-    match admitted {
-        Ok(()) => (rate, carry_out(services, viewer, request).await),
-        Err(problem) => (rate, Err(problem)),
+    let (began, operation) = (Instant::now(), request.operation);
+    let is_rest = matches!(request.cookies, SessionCookies::Http { .. });
+    let (rate, admitted) = services.limiter.check(operation, viewer, request.peer);
+    let answer = match admitted {
+        Ok(()) => carry_out(services, viewer, request).await,
+        Err(problem) => Err(problem),
+    };
+    // An open connection measures its own, what does not come through here among them.
+    if is_rest {
+        services.meters.answered(operation, Door::Rest, began.elapsed(), &answer);
     }
+    (rate, answer)
 }
 
 async fn carry_out(services: &Services, viewer: &Viewer, request: Request<'_>) -> std::result::Result<Answer, Problem> {
@@ -275,6 +286,7 @@ impl Call<'_> {
     }
 
     fn done<T, W: Serialize>(&self, done: &Done<T>, convert: impl Fn(&T) -> W) -> Answer {
+        spans::acknowledged(done.at);
         let cursor = Some(self.services.hub.cursor_at(done.at).to_string());
         Answer { data: encode::json(&convert(&done.value)), cursor, created: None, cookies: None }
     }
