@@ -20,6 +20,9 @@ const WARM_UP: Duration = Duration::from_millis(700);
 /// full otherwise.
 const PATIENTS_OF_ONE: usize = 16;
 
+/// After which an idle connection is not relied upon.
+const IDLE: Duration = Duration::from_secs(3);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Booked,
@@ -29,10 +32,12 @@ pub enum Outcome {
 /// A patient with a connection of their own.
 pub struct Booker {
     kind: Kind,
+    address: SocketAddr,
     wire: Wire,
     headers: String,
     said: u64,
     run: Uuid,
+    used: Instant,
 }
 
 impl Booker {
@@ -47,7 +52,15 @@ impl Booker {
             Kind::Cita => cita_socket(address, token).await,
             _ => Wire::connect(address).await.expect("the server takes connections"),
         };
-        Self { kind, wire, headers, said: 0, run: Uuid::new() }
+        Self { kind, address, wire, headers, said: 0, run: Uuid::new(), used: Instant::now() }
+    }
+
+    /// Connects again where a server of HTTP closes what has been idle for some seconds, as Node's does after five.
+    pub async fn freshen(&mut self) {
+        if self.kind != Kind::Cita && self.used.elapsed() > IDLE {
+            self.wire = Wire::connect(self.address).await.expect("the server takes connections");
+            self.used = Instant::now();
+        }
     }
 
     /// Asks for a time, and waits for the answer.
@@ -73,6 +86,7 @@ impl Booker {
 
     async fn post(&mut self, path: &str, body: &str) -> Outcome {
         let answer = self.wire.ask("POST", path, &self.headers, body.as_bytes()).await.expect("an answer");
+        self.used = Instant::now();
         match answer.status {
             201 => Outcome::Booked,
             409 => Outcome::Taken,

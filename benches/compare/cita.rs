@@ -109,7 +109,8 @@ pub async fn set_up(world: &World, server: &Server, people: usize) -> Place {
     let office = |_| async { doctor(address, admin, ("08:00", "18:00"), VISIT).await.0 };
     let searched: Vec<Doctor> = stream::iter(0..SEARCHED).map(office).buffered(AT_ONCE).collect().await;
     let patient = |_| async { register(address, "patient", "Paula Pérez").await.1 };
-    let patients = stream::iter(0..people + SEARCHED + BURST_BOOKERS).map(patient).buffered(AT_ONCE).collect::<Vec<_>>().await;
+    let patients =
+        stream::iter(0..people + SEARCHED + BURST_BOOKERS).map(patient).buffered(AT_ONCE).collect::<Vec<_>>().await;
     let (kind, template) = (Kind::Cita, String::new());
     let place = Place { kind, doctors, watched, searched, patients, owner, issued, template };
     super::booking::fill(&place, address).await;
@@ -133,11 +134,7 @@ pub async fn refresh(place: &mut Place, address: SocketAddr) {
 /// Path of a search.
 pub fn search(doctor: &Doctor, from: u32, days: u32) -> String {
     let (id, service) = (&doctor.id, &doctor.service);
-    format!(
-        "/v1/doctors/{id}/slots?serviceId={service}&from={}&to={}",
-        place::date(from),
-        place::date(from + days - 1)
-    )
+    format!("/v1/doctors/{id}/slots?serviceId={service}&from={}&to={}", place::date(from), place::date(from + days - 1))
 }
 
 /// Every calendar is in memory, as it is in a server that has run for a while.

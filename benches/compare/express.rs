@@ -52,10 +52,10 @@ pub async fn set_up(server: &Server, people: usize) -> Place {
     let watched = doctor(address, (0, 1_435), 5).await;
     let office = |_| doctor(address, (480, 1_080), VISIT);
     let searched: Vec<Doctor> = stream::iter(0..SEARCHED).map(office).buffered(AT_ONCE).collect().await;
-    let patient = |_| async {
-        Patient { token: register(address, "patient", "Paula Pérez").await, ..Patient::default() }
-    };
-    let patients = stream::iter(0..people + SEARCHED + BURST_BOOKERS).map(patient).buffered(AT_ONCE).collect::<Vec<_>>().await;
+    let patient =
+        |_| async { Patient { token: register(address, "patient", "Paula Pérez").await, ..Patient::default() } };
+    let patients =
+        stream::iter(0..people + SEARCHED + BURST_BOOKERS).map(patient).buffered(AT_ONCE).collect::<Vec<_>>().await;
     let (kind, issued, template) = (Kind::Express, Instant::now(), String::new());
     let place = Place { kind, doctors, watched, searched, patients, owner: Patient::default(), issued, template };
     super::booking::fill(&place, address).await;

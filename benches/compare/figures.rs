@@ -160,21 +160,9 @@ const ROWS: &[Row] = &[
         Some((AtMost, 50.0, 10.0)),
         "ms",
     ),
-    row(
-        "resume replay, events/s",
-        "replay.cita.per_second",
-        None,
-        Some((AtLeast, 50_000.0, 100_000.0)),
-        "/s",
-    ),
+    row("resume replay, events/s", "replay.cita.per_second", None, Some((AtLeast, 50_000.0, 100_000.0)), "/s"),
     row("resume of 5,000 clients on another node", "resume.cita.seconds", None, None, "s"),
-    row(
-        "cold start to first booking, database up",
-        "start.cita.ms",
-        None,
-        Some((AtMost, 50.0, 20.0)),
-        "ms",
-    ),
+    row("cold start to first booking, database up", "start.cita.ms", None, Some((AtMost, 50.0, 20.0)), "ms"),
     row("cold start to first booking, against the old stack", "start.cita.ms", Some("start.express.ms"), None, "×"),
     row("storm of 1,000 clients on one slot: until all know", "storm.cita.ms", Some("storm.express.ms"), None, "×"),
     row("storm: documents that MongoDB was asked to insert", "storm.cita.inserts", None, Some((AtMost, 1.0, 1.0)), ""),
@@ -221,13 +209,20 @@ impl Figures {
 
     /// The table of ratios, in Markdown, as readable in a terminal.
     pub fn table(&self) -> String {
-        let mut lines = vec![["".to_owned(), "median".into(), "lowest–highest".into(), "must".into(), "aim".into(), "".into()]];
+        let mut lines =
+            vec![["".to_owned(), "median".into(), "lowest–highest".into(), "must".into(), "aim".into(), "".into()]];
         for row in ROWS {
             let Some(Spread(low, median, high)) = self.ratio(row) else { continue };
             let bound = |(aim, must, good): (Aim, f64, f64)| {
                 let sign = if aim == AtLeast { "≥" } else { "≤" };
                 let met = |bound: f64| if aim == AtLeast { median >= bound } else { median <= bound };
-                let verdict = if met(good) { "aim" } else if met(must) { "must" } else { "**missed**" };
+                let verdict = if met(good) {
+                    "aim"
+                } else if met(must) {
+                    "must"
+                } else {
+                    "**missed**"
+                };
                 (format!("{sign} {}", shown(must)), format!("{sign} {}", shown(good)), verdict.to_owned())
             };
             let (must, aim, verdict) = row.aim.map(bound).unwrap_or_default();

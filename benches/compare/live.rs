@@ -244,10 +244,18 @@ impl Audience {
     }
 
     /// Books slots at a rate, each at its time whatever became of those before it, and waits until everybody knows.
-    pub async fn paced(&self, place: &Place, kind: Kind, address: SocketAddr, slots: (u32, u32), per_second: u32) -> Duration {
+    pub async fn paced(
+        &self,
+        place: &Place,
+        kind: Kind,
+        address: SocketAddr,
+        slots: (u32, u32),
+        per_second: u32,
+    ) -> Duration {
         let begun = Instant::now();
         let step = Duration::from_secs(1) / per_second;
-        self.book(place, kind, address, slots, BOOKERS, |nth| Some(begun + Duration::from_millis(200) + step * nth)).await
+        self.book(place, kind, address, slots, BOOKERS, |nth| Some(begun + Duration::from_millis(200) + step * nth))
+            .await
     }
 
     /// Books slots as fast as it goes, and waits until everybody knows. Gives the time from the first request to the last delivery.
@@ -265,7 +273,8 @@ impl Audience {
         due: impl Fn(u32) -> Option<Instant>,
     ) -> Duration {
         let before = self.heard.load(Ordering::Relaxed);
-        let open = (0..bookers).map(|n| Booker::open(kind, address, &place.patients[place.patients.len() - 1 - n].token));
+        let open =
+            (0..bookers).map(|n| Booker::open(kind, address, &place.patients[place.patients.len() - 1 - n].token));
         let mut bookers = futures::future::join_all(open).await;
         let next = AtomicU32::new(0);
         let begun = Instant::now();

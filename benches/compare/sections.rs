@@ -13,9 +13,7 @@ use super::booking::{
     Booker, Client, Outcome, cita_socket, drive, kind_of, pong, quantile, search_client, watched_start,
 };
 use super::figures::Figures;
-use super::live::{
-    Audience, HANDSHAKES, Watcher, contains, cursor_of, nobody, removed, slots_topic, subscribe, used,
-};
+use super::live::{Audience, HANDSHAKES, Watcher, contains, cursor_of, nobody, removed, slots_topic, subscribe, used};
 use super::place::{Diary, Kind, Place, SEARCHED, Stage, World, visit_at};
 use super::server::Server;
 use super::wire::Wire;
@@ -32,6 +30,7 @@ pub struct Scale {
     pub audiences: &'static [(&'static str, usize, u32, u32)],
     pub storm: usize,
     pub storms: u32,
+    /// Idle connections that come first; three times as many are measured after them.
     pub idle: usize,
     pub returning: usize,
     pub replaying: usize,
@@ -45,7 +44,7 @@ pub const FULL: Scale = Scale {
     audiences: &[("one", 1, 50, 280), ("many", 1_000, 20, 120), ("crowd", 5_000, 4, 24)],
     storm: 1_000,
     storms: 4,
-    idle: 2_000,
+    idle: 1_000,
     returning: 5_000,
     replaying: 500,
     starts: 3,
@@ -59,7 +58,7 @@ pub const QUICK: Scale = Scale {
     audiences: &[("one", 1, 50, 60), ("many", 100, 20, 30), ("crowd", 300, 4, 8)],
     storm: 200,
     storms: 2,
-    idle: 200,
+    idle: 100,
     returning: 300,
     replaying: 50,
     starts: 1,
@@ -78,6 +77,8 @@ const OTHERS: usize = 4;
 /// Clients that saturate MongoDB, and the rate of the one who is watched meanwhile.
 const SATURATING: usize = 64;
 const PROBES_PER_SECOND: u32 = 20;
+/// Before a measurement.
+const PAUSE: Duration = Duration::from_millis(500);
 /// For a process to come to rest before its memory is read.
 const REST: Duration = Duration::from_secs(2);
 
@@ -98,6 +99,8 @@ pub const SECTIONS: [&str; 8] = ["bookings", "storm", "push", "memory", "search"
 
 impl Bench {
     pub async fn run(&mut self, section: &str, kind: Kind) {
+        // For what the databases still do after what was before.
+        tokio::time::sleep(PAUSE).await;
         machine_figures(&mut self.figures, self.round);
         match section {
             "bookings" => self.bookings(kind).await,
@@ -291,7 +294,9 @@ impl Bench {
         let prefix = format!("push.{name}.{}", kind.name());
         if size > 1 {
             self.add(&format!("{prefix}.server_cpu_s_per_100k"), (after.0 - before.0) / deliveries);
-            self.add(&format!("{prefix}.mongod_cpu_s_per_100k"), (after.1 - before.1) / deliveries);
+            if kind != Kind::Broadcast {
+                self.add(&format!("{prefix}.mongod_cpu_s_per_100k"), (after.1 - before.1) / deliveries);
+            }
         }
         if name == "many" {
             let before = used(server.pid, mongods);
@@ -301,7 +306,9 @@ impl Bench {
             let prefix = format!("burst.{name}.{}", kind.name());
             self.add(&format!("{prefix}.per_second"), deliveries / taken.as_secs_f64());
             self.add(&format!("{prefix}.server_cpu_s_per_100k"), (after.0 - before.0) / deliveries * 1e5);
-            self.add(&format!("{prefix}.mongod_cpu_s_per_100k"), (after.1 - before.1) / deliveries * 1e5);
+            if kind != Kind::Broadcast {
+                self.add(&format!("{prefix}.mongod_cpu_s_per_100k"), (after.1 - before.1) / deliveries * 1e5);
+            }
         }
         let pushed = audience.leave((1, count)).await;
         assert!(pushed.share >= 1.0, "{} of what was due came: {}", pushed.share, server.said());
@@ -323,15 +330,20 @@ impl Bench {
         let gather = async |range: std::ops::Range<usize>| {
             stream::iter(range).map(&open).buffer_unordered(HANDSHAKES).collect::<Vec<_>>().await
         };
-        let warm = gather(0..people).await;
+        let rss = || machine::resident_kib(stage.server.pid);
+        let empty = rss();
+        // The first ones fill what the process has of memory that is free, and walk every path.
+        let first = gather(0..self.scale.idle).await;
         tokio::time::sleep(REST).await;
-        let before = machine::resident_kib(stage.server.pid);
-        let idle = gather(people..people + self.scale.idle).await;
+        let before = rss();
+        let idle = gather(self.scale.idle..self.scale.idle * 4).await;
         tokio::time::sleep(REST).await;
-        let after = machine::resident_kib(stage.server.pid);
-        self.add(&format!("memory.{}.kib", kind.name()), (after - before) / idle.len() as f64);
-        self.add(&format!("memory.{}.process_mib", kind.name()), before / 1_024.0);
-        drop((warm, idle));
+        let after = rss();
+        let (name, all) = (kind.name(), first.len() + idle.len());
+        self.add(&format!("memory.{name}.kib"), (after - before) / idle.len() as f64);
+        self.add(&format!("memory.{name}.kib_with_start_up"), (after - empty) / all as f64);
+        self.add(&format!("memory.{name}.process_mib"), empty / 1_024.0);
+        drop((first, idle));
         stage.close(&self.world).await;
         self.put(place);
     }
@@ -480,6 +492,7 @@ fn machine_figures(figures: &mut Figures, round: u32) {
 /// All ask for one slot; how long it took until all knew, and how many were given it.
 async fn rush(bookers: &mut [Booker], stage: &Stage<'_>, slot: u32) -> (Duration, usize) {
     let (doctor, start) = (&stage.place.doctors[0], visit_at(slot));
+    stream::iter(bookers.iter_mut()).for_each_concurrent(HANDSHAKES, Booker::freshen).await;
     let begun = Instant::now();
     let outcomes = futures::future::join_all(bookers.iter_mut().map(|booker| booker.book(doctor, &start))).await;
     (begun.elapsed(), outcomes.iter().filter(|outcome| **outcome == Outcome::Booked).count())

@@ -69,7 +69,8 @@ impl Wire {
         };
         let head = self.buffer.split_to(length);
         let head = std::str::from_utf8(&head).map_err(invalid)?;
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(|| invalid("no status"))?;
+        let status =
+            head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(|| invalid("no status"))?;
         let header = |name: &str| {
             let mut lines = head.lines().skip(1).filter_map(|line| line.split_once(':'));
             lines.find(|(of, _)| of.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())

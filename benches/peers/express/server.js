@@ -75,9 +75,11 @@ async function freeSlots(doctor, from, to) {
   const now = Date.now();
   const slots = [];
   for (let day = first; day < last; day = day.plus({ days: 1 })) {
+    const midnight = day.toMillis();
+    const isEven = day.plus({ days: 1 }).toMillis() - midnight === DAY;
     for (let at = doctor.opens; at + doctor.durationMinutes <= doctor.closes; at += doctor.durationMinutes) {
-      const start = day.set({ hour: Math.floor(at / 60), minute: at % 60 });
-      const millis = start.toMillis();
+      // Only where the clocks change is the time of day worth its price.
+      const millis = isEven ? midnight + at * 60_000 : day.set({ hour: Math.floor(at / 60), minute: at % 60 }).toMillis();
       if (millis > now && !taken.has(millis)) {
         slots.push({ start: new Date(millis), end: new Date(millis + doctor.durationMinutes * 60_000) });
       }

@@ -118,7 +118,6 @@ const parse = new ParseServer({
   enableInsecureAuthAdapters: false,
   silent: true,
   logLevel: 'error',
-  logsFolder: null,
 });
 await parse.start();
 app.use('/parse', parse.app);
