@@ -32,6 +32,8 @@ pub enum Outcome {
 /// A patient with a connection of their own.
 pub struct Booker {
     kind: Kind,
+    /// At Cita: over REST instead of its WebSocket.
+    is_rest: bool,
     address: SocketAddr,
     wire: Wire,
     headers: String,
@@ -52,7 +54,15 @@ impl Booker {
             Kind::Cita => cita_socket(address, token).await,
             _ => Wire::connect(address).await.expect("the server takes connections"),
         };
-        Self { kind, address, wire, headers, said: 0, run: Uuid::new(), used: Instant::now() }
+        Self { kind, is_rest: false, address, wire, headers, said: 0, run: Uuid::new(), used: Instant::now() }
+    }
+
+    /// The same at Cita's other door.
+    pub async fn open_rest(address: SocketAddr, token: &str) -> Self {
+        let wire = Wire::connect(address).await.expect("the server takes connections");
+        let headers = format!("authorization: Bearer {token}\r\n");
+        let (kind, used) = (Kind::Cita, Instant::now());
+        Self { kind, is_rest: true, address, wire, headers, said: 0, run: Uuid::new(), used }
     }
 
     /// Connects again where a server of HTTP closes what has been idle for some seconds, as Node's does after five.
@@ -69,6 +79,7 @@ impl Booker {
     /// When it is neither a yes nor a no.
     pub async fn book(&mut self, doctor: &Doctor, start: &str) -> Outcome {
         match self.kind {
+            Kind::Cita if self.is_rest => self.book_by_rest(doctor, start).await,
             Kind::Cita => self.book_at_cita(doctor, start).await,
             Kind::Express => {
                 let body = format!(r#"{{"doctorId":"{}","start":"{start}"}}"#, doctor.id);
@@ -92,6 +103,19 @@ impl Booker {
             409 => Outcome::Taken,
             400 if answer.text().contains("slot_taken") => Outcome::Taken,
             status => panic!("{path} answered {status}: {}", answer.text()),
+        }
+    }
+
+    async fn book_by_rest(&mut self, doctor: &Doctor, start: &str) -> Outcome {
+        self.said += 1;
+        let headers = format!("{}idempotency-key: {}-{}\r\n", self.headers, self.run, self.said);
+        let (doctor, service) = (&doctor.id, &doctor.service);
+        let body = format!(r#"{{"doctorId":"{doctor}","serviceId":"{service}","start":"{start}"}}"#);
+        let answer = self.wire.ask("POST", "/v1/appointments", &headers, body.as_bytes()).await.expect("an answer");
+        match answer.status {
+            201 => Outcome::Booked,
+            409 if answer.text().contains("slot_taken") => Outcome::Taken,
+            status => panic!("answered {status}: {}", answer.text()),
         }
     }
 
@@ -181,7 +205,7 @@ pub enum Client {
 
 impl Client {
     /// A number of clients at a server, with its patients shared out.
-    pub async fn bookers(stage: &Stage<'_>, diary: &Arc<Diary>, clients: usize) -> Vec<Self> {
+    pub async fn bookers(stage: &Stage<'_>, diary: &Arc<Diary>, clients: usize, is_rest: bool) -> Vec<Self> {
         let (place, address) = (&stage.place, stage.server.address);
         let people = place.doctors.len();
         let doctors = Arc::new(place.doctors.clone());
@@ -190,7 +214,11 @@ impl Client {
         for client in 0..clients {
             let patients = (0..of_each).map(|n| (client + n * clients) % people);
             let open = |patient: usize| async move {
-                (patient, Booker::open(place.kind, address, &place.patients[patient].token).await)
+                let token = &place.patients[patient].token;
+                match is_rest {
+                    true => (patient, Booker::open_rest(address, token).await),
+                    false => (patient, Booker::open(place.kind, address, token).await),
+                }
             };
             let bookers = stream::iter(patients).map(open).buffered(8).collect().await;
             made.push(Self::Bookers { bookers, doctors: doctors.clone(), diary: diary.clone(), turn: 0 });

@@ -49,6 +49,13 @@ const ROWS: &[Row] = &[
         "×",
     ),
     row(
+        "bookings/s at 64 clients, over REST, against the old stack",
+        "bookings.64.cita_rest.per_second",
+        Some("bookings.64.express.per_second"),
+        None,
+        "×",
+    ),
+    row(
         "bookings/s at 64 clients, against raw `insert_one`",
         "bookings.64.cita.per_second",
         Some("bookings.64.raw.per_second"),

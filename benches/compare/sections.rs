@@ -64,6 +64,8 @@ pub const QUICK: Scale = Scale {
     starts: 1,
 };
 
+/// Clients of Cita's REST interface: as many as the table tells of.
+const REST_CLIENTS: usize = 64;
 /// Bookings of a burst: with those that came before at a rate, they fit into the date.
 const BURST: u32 = 160;
 /// Who search at once.
@@ -142,7 +144,7 @@ impl Bench {
     async fn bookings(&mut self, kind: Kind) {
         let name = kind.name();
         let (levels, length) = (self.scale.levels, self.scale.length);
-        let mut results = Vec::new();
+        let (mut results, mut rest) = (Vec::new(), None);
         if kind == Kind::Limits {
             let collection = self.world.raw().await;
             let mongods = self.world.mongods(kind);
@@ -161,13 +163,19 @@ impl Bench {
             let stage = self.world.stage(&mut place).await;
             let diary = Arc::new(Diary::new(self.scale.people));
             for level in levels {
-                let clients = Client::bookers(&stage, &diary, *level).await;
+                let clients = Client::bookers(&stage, &diary, *level, false).await;
                 results.push((*level, drive(clients, length, Some(stage.server.pid), &stage.mongods).await));
+            }
+            if kind == Kind::Cita {
+                let clients = Client::bookers(&stage, &diary, REST_CLIENTS, true).await;
+                let driven = drive(clients, length, Some(stage.server.pid), &stage.mongods).await;
+                rest = Some(driven);
             }
             stage.close(&self.world).await;
             self.put(place);
         }
-        for (level, driven) in results {
+        let results = results.into_iter().map(|(level, driven)| (level, name, driven));
+        for (level, name, driven) in results.chain(rest.map(|driven| (REST_CLIENTS, "cita_rest", driven))) {
             self.add(&format!("bookings.{level}.{name}.per_second"), driven.per_second);
             self.add(&format!("bookings.{level}.{name}.p50_ms"), driven.p50);
             self.add(&format!("bookings.{level}.{name}.p99_ms"), driven.p99);
@@ -445,7 +453,7 @@ impl Bench {
         let mut place = self.take(Kind::Cita);
         let stage = self.world.stage(&mut place).await;
         let diary = Arc::new(Diary::new(self.scale.people));
-        let clients = Client::bookers(&stage, &diary, SATURATING.min(self.scale.people)).await;
+        let clients = Client::bookers(&stage, &diary, SATURATING.min(self.scale.people), false).await;
         let (length, address) = (self.scale.length, stage.server.address);
         let audience = Audience::gather(stage.place, Kind::Cita, address, 1).await;
         let probes = PROBES_PER_SECOND * length.as_secs() as u32;
