@@ -24,6 +24,7 @@ mod wire;
 
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -75,10 +76,11 @@ struct Options {
 }
 
 #[tokio::main]
-async fn main() {
+async fn main() -> ExitCode {
     let options = Options::parse();
     if let Some(served) = &options.serve_limits {
-        return limits::serve(&served[0]).await;
+        limits::serve(&served[0]).await;
+        return ExitCode::SUCCESS;
     }
     if options.print {
         let text = std::fs::read_to_string(root().join(RESULTS)).expect("a measurement was written down");
@@ -86,21 +88,27 @@ async fn main() {
         let tables = tables(&Figures::read(&result["figures"]), &result);
         println!("{tables}");
         write_into_docs(&tables);
-        return;
+        return ExitCode::SUCCESS;
     }
     let open_files = rlimit::increase_nofile_limit(OPEN_FILES).unwrap_or(0);
     assert!(
         options.quick || open_files >= OPEN_FILES,
         "{open_files} files may be open, and {OPEN_FILES} are needed: raise the limit (`ulimit -Hn`), or try --quick"
     );
-    measure(&options).await;
+    let failures = measure(&options).await;
+    if failures.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("these measurements failed, and the panics above say why:\n  {}", failures.join("\n  "));
+    ExitCode::FAILURE
 }
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-async fn measure(options: &Options) {
+/// Gives what failed.
+async fn measure(options: &Options) -> Vec<String> {
     let begun = Instant::now();
     let scale = if options.quick { &QUICK } else { &FULL };
     let rounds = if options.quick { 1 } else { options.rounds };
@@ -148,7 +156,7 @@ async fn measure(options: &Options) {
             say(&format!("written to {}", file.display()));
         }
     }
-    assert!(failures.is_empty(), "some measurements failed: {}", failures.join("; "));
+    failures
 }
 
 /// Who takes part in a section, beginning with another one in each round.
