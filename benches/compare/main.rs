@@ -177,7 +177,7 @@ fn in_turn(section: &str, peers: &[Kind], round: u32) -> Vec<Kind> {
 
 /// What Cita answers to the search that is measured.
 async fn found(world: &World, place: &mut place::Place) -> bytes::Bytes {
-    let stage = world.stage(place).await;
+    let stage = world.stage_with_appointments(place).await;
     let path = cita::search(&stage.place.searched[0], 1, place::SEARCHED_DAYS);
     let mut wire = Wire::connect(stage.server.address).await.expect("the server takes connections");
     let answer = wire.ask("GET", &path, "", &[]).await.expect("an answer");

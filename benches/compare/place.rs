@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use futures::StreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use mongodb::{Client, Collection};
 
 use super::harness::mongo;
@@ -134,7 +134,17 @@ impl World {
 
     /// Starts a server on a copy of the clinic, ready to be measured.
     pub async fn stage<'a>(&self, place: &'a mut Place) -> Stage<'a> {
-        let database = self.copy(place).await;
+        let database = self.copy(place, false).await;
+        self.stage_on(place, database).await
+    }
+
+    /// The same with the appointments of the doctors who are searched.
+    pub async fn stage_with_appointments<'a>(&self, place: &'a mut Place) -> Stage<'a> {
+        let database = self.copy(place, true).await;
+        self.stage_on(place, database).await
+    }
+
+    async fn stage_on<'a>(&self, place: &'a mut Place, database: String) -> Stage<'a> {
         let server = self.start(place.kind, &database).await;
         if place.kind == Kind::Cita {
             cita::refresh(place, server.address).await;
@@ -143,14 +153,20 @@ impl World {
         Stage { mongods: self.mongods(place.kind), server, place, database }
     }
 
-    /// A fresh database with what the clinic began with. Indexes are made by the server when it starts.
-    pub async fn copy(&self, place: &Place) -> String {
+    /// A fresh database with what the clinic began with; with its appointments only where these are searched. Indexes are made by
+    /// the server when it starts. Plain inserts: a server that starts looks at the last minute of changes, and `$out` would leave
+    /// it a rename, which no clinic has.
+    async fn copy(&self, place: &Place, with_appointments: bool) -> String {
         let name = format!("{}_{}", place.template, self.copies.fetch_add(1, Ordering::Relaxed));
-        let from = self.appointments.database(&place.template);
+        let (from, to) = (self.appointments.database(&place.template), self.appointments.database(&name));
         for collection in from.list_collection_names().await.expect("collections are listed") {
-            let out = doc! { "$out": { "db": &name, "coll": &collection } };
-            let copied = from.collection::<Document>(&collection).aggregate([out]).await;
-            copied.expect("a collection is copied").next().await;
+            let is_needed = with_appointments || !collection.to_lowercase().starts_with("appointment");
+            let found = from.collection::<RawDocumentBuf>(&collection).find(doc! {}).await.expect("it is read");
+            let documents: Vec<RawDocumentBuf> = found.try_collect().await.expect("it is read");
+            if is_needed && !documents.is_empty() {
+                let copied = to.collection::<RawDocumentBuf>(&collection).insert_many(documents).await;
+                copied.expect("a collection is copied");
+            }
         }
         name
     }

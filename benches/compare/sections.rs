@@ -364,7 +364,7 @@ impl Bench {
             (server, None)
         } else {
             let mut place = self.take(kind);
-            let Stage { server, database, .. } = self.world.stage(&mut place).await;
+            let Stage { server, database, .. } = self.world.stage_with_appointments(&mut place).await;
             (server, Some((place, database)))
         };
         let nobody = nobody(1);
