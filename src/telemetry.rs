@@ -34,6 +34,8 @@ const MOST_FILES: &str = "process_max_fds";
 /// Upper bounds of the buckets of everything that takes time, in seconds.
 const SECONDS: [f64; 15] =
     [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// The same of what is counted in one go.
+const COUNTS: [f64; 7] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
 /// How often gauges are set, and what was measured is put into its buckets.
 pub const EVERY: Duration = Duration::from_secs(5);
 
@@ -85,8 +87,9 @@ impl Measurements {
 
     fn install() -> Result<Self, BuildError> {
         let builder = PrometheusBuilder::new();
+        let builder = builder.set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?;
         let handle =
-            builder.set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?.install_recorder()?;
+            builder.set_buckets_for_metric(Matcher::Suffix("_together".to_owned()), &COUNTS)?.install_recorder()?;
         describe();
         Ok(Self(handle))
     }

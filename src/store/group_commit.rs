@@ -25,6 +25,7 @@ use super::appointments::{CLAIMS_INDEX, PRIMARY_INDEX, SHARED_INDEX};
 use super::cluster::Cluster;
 use super::documents::{AppointmentDoc, Claim};
 use super::failure::{DUPLICATE_KEY, Failure, duplicate, tick_of};
+use super::meters;
 use super::whole::reached;
 use super::write::{Verdict, read, until_decided};
 use crate::domain::change::Position;
@@ -139,7 +140,7 @@ impl GroupCommit {
             if state.waiting >= MOST_WAITING {
                 return Err(self.unavailable(Outcome::NotApplied));
             }
-            state.waiting += 1;
+            state.wait(1);
             let arrival = state.next_event();
             state.place(Item { arrival, travel, id, document, keys, answer });
             self.send_what_waits(&mut state);
@@ -177,6 +178,7 @@ impl GroupCommit {
     /// Boxed, since what it leads to may send again.
     fn send(self, travel: Travel, batch: Vec<Item>, sent: u64) -> BoxFuture<'static, ()> {
         Box::pin(async move {
+            meters::GroupCommit::meters().sent(batch.len());
             let documents: Arc<[RawDocumentBuf]> = batch.iter().map(|item| item.document.clone()).collect();
             let decided = until_decided(&self.cluster, || insert(self.clone(), documents.clone())).await;
             let refused = self.decide(travel, batch, sent, decided);
@@ -221,6 +223,7 @@ impl GroupCommit {
 
     /// Answers those who need not be sent, unless one of them was before: then it is a repetition.
     async fn refuse(&self, refused: Vec<(Item, Collision)>) {
+        meters::GroupCommit::meters().settled(refused.len());
         let ids: Vec<Uuid> = refused.iter().map(|(item, _)| item.id).collect();
         let documents: Collection<Known> = self.documents.clone_with_type();
         let known = read(&self.cluster, async move {
@@ -243,6 +246,11 @@ impl State {
     fn next_event(&mut self) -> u64 {
         self.events += 1;
         self.events
+    }
+
+    fn wait(&mut self, more: isize) {
+        self.waiting = self.waiting.saturating_add_signed(more);
+        meters::GroupCommit::meters().waiting(more as f64);
     }
 
     /// Puts an item behind whoever wants the same, or among those that are sent next.
@@ -280,7 +288,7 @@ impl State {
 
     /// What an item wants is nobody's. Returns who waits behind it.
     fn leave(&mut self, item: &Item) -> Vec<Item> {
-        self.waiting -= 1;
+        self.wait(-1);
         for key in item.keys.iter().filter(|key| self.wanted.get(key) == Some(&item.arrival)).collect::<Vec<_>>() {
             self.wanted.remove(key);
         }
@@ -296,11 +304,11 @@ impl State {
         for one in behind {
             match decided(&one) {
                 Some(collision) => {
-                    self.waiting -= 1;
+                    self.wait(-1);
                     refused.push((one, collision));
                 }
                 // Nobody waits for it any more, and it was never sent.
-                None if one.answer.is_closed() => self.waiting -= 1,
+                None if one.answer.is_closed() => self.wait(-1),
                 None => self.place(one),
             }
         }

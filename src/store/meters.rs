@@ -3,7 +3,9 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 
 use super::failure::Failure;
 use crate::error::{ClusterName, Outcome};
@@ -12,6 +14,9 @@ const READ: &str = "cita_mongodb_read_seconds";
 const WRITE: &str = "cita_mongodb_write_seconds";
 const FAILURES: &str = "cita_mongodb_failures_total";
 const UNDECIDED: &str = "cita_mongodb_undecided_total";
+const TOGETHER: &str = "cita_bookings_together";
+const QUEUED: &str = "cita_bookings_waiting";
+const SETTLED: &str = "cita_bookings_settled_total";
 
 /// Says what each name means.
 pub fn describe() {
@@ -19,12 +24,51 @@ pub fn describe() {
     describe_histogram!(WRITE, Unit::Seconds, "From a write to the database's decision on it, repetitions included");
     describe_counter!(FAILURES, "Attempts that failed, by what that says of them");
     describe_counter!(UNDECIDED, "Writes that were given up at their deadline, by what is known of them");
+    describe_histogram!(TOGETHER, Unit::Count, "Bookings that were sent in one command");
+    describe_gauge!(QUEUED, Unit::Count, "Bookings that wait to be sent, or for what becomes of another one");
+    describe_counter!(SETTLED, "Bookings that were refused without being sent, since an earlier attempt told enough");
+    LazyLock::force(&GROUP_COMMIT);
     LazyLock::force(&USERS);
     LazyLock::force(&APPOINTMENTS);
 }
 
 static USERS: LazyLock<Meters> = LazyLock::new(|| Meters::new(ClusterName::Users));
 static APPOINTMENTS: LazyLock<Meters> = LazyLock::new(|| Meters::new(ClusterName::Appointments));
+
+static GROUP_COMMIT: LazyLock<GroupCommit> = LazyLock::new(|| GroupCommit {
+    together: histogram!(TOGETHER),
+    waiting: gauge!(QUEUED),
+    settled: counter!(SETTLED),
+});
+
+/// What is measured of bookings that travel together.
+pub(super) struct GroupCommit {
+    together: Histogram,
+    waiting: Gauge,
+    settled: Counter,
+}
+
+impl GroupCommit {
+    /// The one of this process.
+    pub(super) fn meters() -> &'static Self {
+        &GROUP_COMMIT
+    }
+
+    /// A command is being sent.
+    pub(super) fn sent(&self, bookings: usize) {
+        self.together.record(bookings as f64);
+    }
+
+    /// So many more, or fewer, wait or are under way.
+    pub(super) fn waiting(&self, more: f64) {
+        self.waiting.increment(more);
+    }
+
+    /// So many were refused without being sent.
+    pub(super) fn settled(&self, bookings: usize) {
+        self.settled.increment(bookings as u64);
+    }
+}
 
 /// The meters of a cluster.
 pub(super) fn of(cluster: ClusterName) -> &'static Meters {
