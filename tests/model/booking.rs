@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::asked::{Asked, Patient, must_say};
-use super::judge::{BUSY, FORBIDDEN, IN_USE, INVALID, Judged, TAKEN, Why, refuse, told, unavailable};
+use super::judge::{BUSY, FORBIDDEN, IN_USE, INVALID, Judged, TAKEN, Why, refuse, unavailable};
 use super::state::{Appointment, Entry, Model};
 use super::step::Deed;
 
@@ -68,8 +68,11 @@ impl Model {
         if let Some(known) = self.remembers(asked, who)? {
             return Ok(self.original(known));
         }
-        if let Some(own) = self.appointments.iter().find(|one| one.is_hold_of(who, asked.slot)) {
-            return Ok(told(Value::clone(&own.wire)));
+        if let Some(own) = self.appointments.iter().position(|one| one.is_hold_of(who, asked.slot)) {
+            return Ok(Box::new(move |model: &mut Model, reply: &Value| {
+                model.learn(own, reply)?;
+                Self::compare(reply, &model.appointments[own].wire)
+            }));
         }
         self.permits(doctor, service, start, false, now).map_err(|rule| vec![unavailable(rule)])?;
         let is_said = asked.patient != Patient::Unsaid || !self.is_practice(who, doctor);
@@ -81,7 +84,8 @@ impl Model {
         against.extend(self.limit(doctor, service, date, &|_, _| false, (0, 0), (false, false)).map(unavailable));
         // Nobody is kept busy by a hold.
         against.extend(self.against(asked.slot, None));
-        if self.appointments.iter().filter(|one| one.is_held() && one.holder == Some(who)).count() >= HOLDS {
+        let is_own = |one: &&Appointment| one.is_held() && one.holder == Some(who) && one.wait.is_none();
+        if self.appointments.iter().filter(is_own).count() >= HOLDS {
             // Before a room is looked for.
             let place = against.iter().position(|why| *why == IN_USE).unwrap_or(against.len());
             against.insert(place, unavailable("holds"));
@@ -168,7 +172,7 @@ impl Model {
     }
 
     /// The hold becomes the appointment: the same time, and all else as it is booked.
-    fn book_over(&self, asked: &Asked, who: usize, hold: usize, new: Appointment) -> Judged {
+    pub fn book_over(&self, asked: &Asked, who: usize, hold: usize, new: Appointment) -> Judged {
         let held = &self.appointments[hold];
         let patient = Some(new.patient.as_str()).filter(|_| !new.walk_in);
         if self.is_busy(patient, held.start, held.end) {
@@ -177,6 +181,7 @@ impl Model {
         let asked = asked.clone();
         Ok(Box::new(move |model: &mut Model, reply: &Value| {
             let entry = &new.history[0];
+            model.learn_id(hold, reply)?;
             let one = &mut model.appointments[hold];
             one.status = new.status;
             one.patient = if new.walk_in { text(reply, "patientId")? } else { new.patient.clone() };
@@ -184,10 +189,13 @@ impl Model {
             one.walk_in = new.walk_in;
             one.service_name.clone_from(&new.service_name);
             one.reason.clone_from(&new.reason);
-            let holder = one.holder;
+            let (holder, wait) = (one.holder, one.wait);
             one.revise(entry.action, who, entry.exception);
             // As long as it is as it was booked.
-            one.holder = holder;
+            (one.holder, one.wait) = (holder, wait);
+            if let Some(wait) = wait {
+                model.waiting[wait].fulfilled(&model.appointments[hold].id);
+            }
             model.draw(hold);
             model.remember(&asked, Some(hold), reply);
             Self::compare(reply, &model.appointment_for(who, hold))
@@ -196,7 +204,16 @@ impl Model {
 
     /// An appointment that is about to be written.
     pub fn new_appointment(&self, asked: &Asked, who: usize, patient: Option<String>, name: String) -> Appointment {
-        let (doctor, service, start) = asked.slot;
+        self.appointment_at(asked.slot, who, patient, name)
+    }
+
+    pub fn appointment_at(
+        &self,
+        (doctor, service, start): (usize, usize, Timestamp),
+        who: usize,
+        patient: Option<String>,
+        name: String,
+    ) -> Appointment {
         let date = self.local_date(doctor, start);
         Appointment {
             id: String::new(),
@@ -218,6 +235,7 @@ impl Model {
             created_at: Timestamp::UNIX_EPOCH,
             holder: None,
             expires_at: None,
+            wait: None,
             takes: Some(self.takes(doctor, service, start)),
             counts: self.counts(doctor, service, date),
             reviewed: false,

@@ -5,7 +5,7 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 
 use super::hours::{CHANGES, DAYS, HOURS, PARTS};
 use super::series::RULES;
-use super::step::{Act, Deed, Pick, Rev, Slot, Step, Who, Whom};
+use super::step::{Act, Deed, Pick, Rev, Slot, Step, Who, Whom, Wished};
 
 /// What a script is to be like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,16 @@ const DEEDS: &[(usize, Kind)] = &[
     }),
     (4, |draw| Deed::TakeTimeOff { doctor: draw.below(2), day: draw.below(DAYS.len()), part: draw.below(PARTS) }),
     (5, |draw| Deed::EndTimeOff { doctor: draw.below(2), which: draw.below(8), rev: draw.rev() }),
+    (14, |draw| {
+        let (doctor, service, day) = (draw.below(2), draw.below(3), draw.below(DAYS.len()));
+        let days = [0, 0, 1, 2, 5, 5][draw.below(6)];
+        // Most would take any day, so that somebody waits for what is given up.
+        let day = if days == 5 { 0 } else { day };
+        Deed::JoinWaitlist { doctor, service, day, days, wished: draw.wished(), whom: draw.whom(false) }
+    }),
+    (3, |draw| Deed::LeaveWaitlist { which: draw.pick(), rev: draw.rev() }),
+    (9, |draw| Deed::AcceptOffer { which: draw.pick(), rev: draw.rev(), reason: draw.one_in(3) }),
+    (6, |draw| Deed::PassOffer { which: draw.pick(), rev: draw.rev() }),
     (7, |draw| Deed::Review { which: draw.pick(), rating: draw.rating() }),
     (3, |draw| Deed::EditReview { which: draw.below(8), rating: draw.rating(), rev: draw.rev() }),
     (2, |draw| {
@@ -84,6 +94,7 @@ const READS: &[(usize, Kind)] = &[
     (6, |draw| Deed::Explain { at: draw.slot() }),
     (3, |draw| Deed::Get { which: draw.pick() }),
     (3, |draw| Deed::List { doctor: draw.one_in(2).then(|| draw.below(2)) }),
+    (2, |draw| Deed::ListWaitlist { doctor: draw.one_in(2).then(|| draw.below(2)) }),
     (3, |draw| Deed::History { which: draw.pick() }),
     (3, |draw| Deed::Preview { at: draw.slot(), whom: draw.whom(true), rule: draw.below(RULES.len()) }),
     (2, |draw| Deed::GetSeries { which: draw.pick() }),
@@ -173,6 +184,10 @@ impl Draw {
             Deed::Hold { .. } | Deed::Book { .. } | Deed::BookSeries { .. } | Deed::Preview { .. } => {
                 &[Paula, Pedro, Pilar, Paula, Pedro, Pilar, Rocio, ItsDoctor, Ana]
             }
+            Deed::JoinWaitlist { .. } => &[Paula, Pedro, Pilar, Paula, Pedro, Pilar, Rocio, ItsDoctor, Ana, Diego],
+            Deed::LeaveWaitlist { .. } | Deed::AcceptOffer { .. } | Deed::PassOffer { .. } => {
+                &[ItsPatient, ItsPatient, ItsPatient, ItsDoctor, Rocio, Ana]
+            }
             Deed::Release { .. } | Deed::BookHeld { .. } => &[ItsHolder],
             Deed::Approve { .. } | Deed::Decline { .. } | Deed::CheckIn { .. } | Deed::Complete { .. } => {
                 &[ItsDoctor, ItsDoctor, Ana, Rocio]
@@ -214,6 +229,11 @@ impl Draw {
             0..4 => Whom::Named([Paula, Pedro, Pilar, Diego][self.below(4)]),
             _ => Whom::Unsaid,
         }
+    }
+
+    fn wished(&mut self) -> Wished {
+        use Wished::{Any, Early, Late, Nonsense, Weekdays};
+        if self.one_in(25) { Nonsense } else { [Any, Any, Any, Early, Late, Weekdays][self.below(6)] }
     }
 
     fn pick(&mut self) -> Pick {

@@ -9,6 +9,7 @@ use super::asked::Asked;
 use super::hours::{Offered, Standing, minutes};
 use super::state::{Appointment, Memory, Model};
 use super::step::Deed;
+use super::waiting::{gives_up, with_offers};
 
 /// Why something is refused: code and rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,12 +35,16 @@ pub const BUSY: Why = Why("patient_busy", None);
 pub const IN_USE: Why = unavailable("resource");
 pub const NOT_REVIEWABLE: Why = Why("not_reviewable", None);
 pub const REVIEWED: Why = Why("already_reviewed", None);
-const ENDED: Why = Why("hold_expired", None);
+pub const ENDED: Why = Why("hold_expired", None);
 const REUSED: Why = Why("idempotency_key_reused", None);
 const UNKNOWN: Why = Why("unauthenticated", None);
 
 pub const fn unavailable(rule: &'static str) -> Why {
     Why("slot_unavailable", Some(rule))
+}
+
+pub const fn archived() -> Why {
+    unavailable("archived")
 }
 
 pub fn refuse<T>(why: Why) -> Result<T, Vec<Why>> {
@@ -65,6 +70,7 @@ impl Model {
                     false => Err(format!("refused with {told:?}, not {whys:?}")),
                 }
             }
+            (Ok(effect), Ok(data)) if gives_up(&asked.deed) => with_offers(effect, now)(self, data),
             (Ok(effect), Ok(data)) => effect(self, data),
             (Err(whys), Ok(data)) => Err(format!("done, which should be refused with {whys:?}: {data}")),
             (Ok(_), Err(problem)) => Err(format!(
@@ -109,6 +115,10 @@ impl Model {
             (Deed::UpdateService { .. }, Some(who)) => self.update_service(asked, who),
             (Deed::TakeTimeOff { .. }, Some(who)) => self.take_time_off(asked, who, now),
             (Deed::EndTimeOff { .. }, Some(who)) => self.end_time_off(asked, who),
+            (Deed::JoinWaitlist { .. }, Some(who)) => self.join_waitlist(asked, who),
+            (Deed::LeaveWaitlist { .. } | Deed::PassOffer { .. }, Some(who)) => self.change_wait(asked, who),
+            (Deed::AcceptOffer { .. }, Some(who)) => self.accept_offer(asked, who),
+            (Deed::ListWaitlist { .. }, Some(who)) => self.list_waitlist(asked, who),
             (Deed::Review { .. }, Some(who)) => self.write_review(asked, who),
             (
                 Deed::EditReview { .. }
@@ -327,9 +337,11 @@ impl Model {
         }
         let asked = asked.clone();
         Ok(Box::new(move |model: &mut Model, reply: &Value| {
+            model.learn_id(which, reply)?;
             let one = &mut model.appointments[which];
             one.let_go("expired");
             one.revise("released", who, None);
+            model.offer_ended(which, true);
             model.draw(which);
             model.remember(&asked, Some(which), reply);
             Self::compare(reply, &model.appointments[which].wire)

@@ -17,6 +17,7 @@ mod shrink;
 mod state;
 mod step;
 mod topics;
+mod waiting;
 mod world;
 
 use std::env;

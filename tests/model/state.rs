@@ -10,6 +10,7 @@ use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::waiting::Wait;
 use crate::harness::clinic::Person;
 
 /// Stands for text that only the server knows.
@@ -42,6 +43,7 @@ pub struct Model {
     pub doctors: Vec<Doctor>,
     pub appointments: Vec<Appointment>,
     pub reviews: Vec<Review>,
+    pub waiting: Vec<Wait>,
     pub remembered: Vec<Memory>,
     /// What is taken in was not the only thing under way.
     pub at_once: bool,
@@ -93,6 +95,9 @@ pub struct Service {
     pub approval: bool,
     pub patients: &'static str,
     pub rooms: Vec<String>,
+    /// How many share a session.
+    pub capacity: usize,
+    pub archived: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -137,6 +142,8 @@ pub struct Appointment {
     /// Who held it, or holds it.
     pub holder: Option<usize>,
     pub expires_at: Option<Timestamp>,
+    /// The entry of a waitlist to which it is offered, by its place.
+    pub wait: Option<usize>,
     /// What it takes of the doctor's time, buffers included.
     pub takes: Option<(Timestamp, Timestamp)>,
     /// The date, and the Monday, in whose limit it counts.
@@ -179,6 +186,11 @@ impl Appointment {
         self.status == "held"
     }
 
+    /// When it ends by itself.
+    pub fn end_of_hold(&self) -> Option<Timestamp> {
+        self.expires_at.filter(|_| self.is_held())
+    }
+
     pub fn is_movable(&self) -> bool {
         matches!(self.status, "pending" | "booked")
     }
@@ -210,6 +222,7 @@ impl Appointment {
         self.rev += 1;
         // What becomes of an appointment is nothing to whoever once held its time.
         self.holder = self.holder.filter(|_| matches!(self.status, "held" | "expired"));
+        self.wait = self.wait.filter(|_| self.holder.is_some());
         self.history.push(Entry { rev: self.rev, action, by, start: self.start, exception });
     }
 
@@ -252,6 +265,11 @@ impl Model {
         self.doctors[doctor].person == who || self.role_of(who) == Role::Admin
     }
 
+    /// The name of a doctor's zone.
+    pub fn zone(&self, doctor: usize) -> String {
+        self.doctors[doctor].zone.iana_name().expect("a zone with a name").to_owned()
+    }
+
     pub fn is_party(&self, who: usize, appointment: &Appointment) -> bool {
         self.is_practice(who, appointment.doctor) || appointment.patient == self.id_of(who)
     }
@@ -291,6 +309,9 @@ impl Model {
             if let Some(text) = text {
                 wire[field] = json!(text);
             }
+        }
+        if let Some(wait) = one.wait {
+            wire["waitlistId"] = json!(self.waiting[wait].id);
         }
         if let Some(end) = one.expires_at.filter(|_| one.is_held()) {
             wire["expiresAt"] = json!(end.to_string());
@@ -356,8 +377,8 @@ impl Model {
             "id": one.id, "doctorId": self.doctor_id(doctor), "rev": one.rev, "name": one.name,
             "durationMinutes": one.duration, "stepMinutes": one.step, "bufferBeforeMinutes": one.before,
             "bufferAfterMinutes": one.after, "requiresApproval": one.approval, "minNoticeMinutes": one.notice,
-            "horizonDays": one.horizon, "capacity": 1, "cancelCutoffMinutes": one.cancel_cutoff,
-            "rescheduleCutoffMinutes": one.move_cutoff, "patients": one.patients, "archived": false,
+            "horizonDays": one.horizon, "capacity": one.capacity, "cancelCutoffMinutes": one.cancel_cutoff,
+            "rescheduleCutoffMinutes": one.move_cutoff, "patients": one.patients, "archived": one.archived,
         });
         if !one.rooms.is_empty() {
             wire["resourceIds"] = json!(one.rooms);

@@ -56,7 +56,8 @@ impl World {
     /// Opens it, with the model of what is there.
     pub async fn open(hold_seconds: u32) -> (Self, Model) {
         let seconds = hold_seconds.to_string();
-        let options = ["--hold-seconds", &seconds, "--rate-read", "100000", "--rate-write", "100000"];
+        let options = ["--hold-seconds", &seconds, "--offer-seconds", &seconds];
+        let options = [&options[..], &["--rate-read", "100000", "--rate-write", "100000"]].concat();
         let options = [&options[..], &["--rate-auth", "100000", "--rate-subscribe", "100000"]].concat();
         let clinic = Clinic::open_with(&options).await;
         let other = clinic.node_with(&options).await;
@@ -143,8 +144,8 @@ impl World {
             });
         }
         let setting = Arc::new(Setting { people, holidays, today: today.to_vec(), rooms });
-        let (appointments, reviews, remembered) = (Vec::new(), Vec::new(), Vec::new());
-        Model { setting, doctors, appointments, reviews, remembered, at_once: false }
+        let (appointments, reviews, waiting, remembered) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Model { setting, doctors, appointments, reviews, waiting, remembered, at_once: false }
     }
 
     /// The holidays of Colombia in the weeks that are used.
@@ -165,6 +166,7 @@ impl World {
         let mut wanted = Vec::new();
         for person in 0..nobody {
             wanted.push((person, person % 2, Topic::Mine(person)));
+            wanted.push((person, (person + 1) % 2, Topic::MyWaitlist(person)));
         }
         let day = |doctor: usize, day: usize| model.date(doctor, day);
         let (first, last) = (day(0, 0), day(0, 0) + 40.days());
@@ -172,6 +174,9 @@ impl World {
         wanted.push((4, 0, Topic::Calendar(1, day(1, 0), day(1, 0) + 40.days())));
         wanted.push((5, 1, Topic::Calendar(0, day(0, 1), day(0, 2))));
         wanted.push((6, 0, Topic::Calendar(1, day(1, 2), day(1, 4))));
+        for (person, node, doctor) in [(3, 1, 0), (5, 0, 0), (4, 0, 1), (6, 1, 1)] {
+            wanted.push((person, node, Topic::Waitlist(doctor)));
+        }
         for node in 0..2 {
             for doctor in 0..2 {
                 wanted.push((nobody, node, Topic::Doctor(doctor)));
@@ -229,6 +234,21 @@ impl World {
                         watch.view.take(&watch.name, &frame);
                     }
                 }
+            }
+        }
+    }
+
+    /// Tells the model what the server alone knew of what it offered, as those see it whom it is offered to.
+    pub fn tell_offers(&self, model: &mut Model) {
+        let view = |topic: &Topic| self.watches.iter().find(|watch| watch.topic == *topic).map(|watch| &watch.view.items);
+        for (hold, wait) in model.unknown_offers() {
+            let (patient, id) = (model.waiting[wait].patient, &model.waiting[wait].id);
+            let entry = view(&Topic::MyWaitlist(patient)).and_then(|items| items.get(id));
+            let id = entry.and_then(|entry| entry["offer"]["holdId"].as_str());
+            let item = id.and_then(|id| view(&Topic::Mine(patient))?.get(id));
+            if let Some(item) = item {
+                // What is missing in it is told by the comparison.
+                let _ = model.learn(hold, item);
             }
         }
     }
@@ -353,6 +373,8 @@ fn service(made: &Value) -> Service {
         move_cutoff: 0,
         approval: made["requiresApproval"] == true,
         patients: "any",
+        capacity: usize::try_from(number("capacity")).expect("a small number"),
+        archived: false,
         rooms: made["resourceIds"]
             .as_array()
             .into_iter()
