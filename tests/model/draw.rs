@@ -38,7 +38,7 @@ const DEEDS: &[(usize, Kind)] = &[
         let (which, rev, exception) = (draw.pick(), draw.rev(), draw.one_in(8));
         Deed::Reschedule { which, day: draw.below(DAYS.len()), time: draw.time(), rev, exception }
     }),
-    (12, |draw| Deed::Cancel { which: draw.pick(), rev: draw.rev(), reason: draw.one_in(2) }),
+    (18, |draw| Deed::Cancel { which: draw.pick(), rev: draw.rev(), reason: draw.one_in(2) }),
     (4, |draw| Deed::Decline { which: draw.pick(), rev: draw.rev() }),
     (6, |draw| Deed::Approve { which: draw.pick(), rev: draw.rev() }),
     (6, |draw| Deed::CheckIn { which: draw.pick(), rev: draw.rev() }),
@@ -65,9 +65,9 @@ const DEEDS: &[(usize, Kind)] = &[
     }),
     (4, |draw| Deed::TakeTimeOff { doctor: draw.below(2), day: draw.below(DAYS.len()), part: draw.below(PARTS) }),
     (5, |draw| Deed::EndTimeOff { doctor: draw.below(2), which: draw.below(8), rev: draw.rev() }),
-    (14, |draw| {
+    (22, |draw| {
         let (doctor, service, day) = (draw.below(2), draw.below(3), draw.below(DAYS.len()));
-        let days = [0, 0, 1, 2, 5, 5][draw.below(6)];
+        let days = [0, 1, 2, 5, 5, 5][draw.below(6)];
         // Most would take any day, so that somebody waits for what is given up.
         let day = if days == 5 { 0 } else { day };
         Deed::JoinWaitlist { doctor, service, day, days, wished: draw.wished(), whom: draw.whom(false) }

@@ -74,6 +74,9 @@ async fn an_offer_is_answered_once() {
         match text(&entry, "status").as_str() {
             "fulfilled" => {
                 assert!(!outcomes[2] && outcomes[0] != outcomes[1], "{accepted:?} {booked:?} {answered:?}");
+                for late in [&accepted, &answered].into_iter().filter(|late| late.is_err()) {
+                    assert_eq!(code(late), Some(ErrorCode::IllegalTransition), "it has come to something");
+                }
                 let appointment = accepted.or(booked).unwrap();
                 assert_eq!((&appointment["id"], &appointment["start"]), (&entry["appointmentId"], &json!(start)));
                 assert_eq!(second.standing().await.0, "waiting");
@@ -82,6 +85,8 @@ async fn an_offer_is_answered_once() {
             status => {
                 assert_eq!(outcomes, [false, false, true], "{accepted:?} {booked:?} {answered:?}");
                 assert_eq!(status, if round % 2 == 0 { "left" } else { "waiting" });
+                let late = if status == "left" { ErrorCode::IllegalTransition } else { ErrorCode::HoldExpired };
+                assert_eq!(code(&accepted), Some(late), "there is no offer any more");
                 assert_eq!(second.standing().await, ("offered".to_owned(), Some(start)));
                 second.answer("leave").await.unwrap();
             }
