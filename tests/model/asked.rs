@@ -153,20 +153,20 @@ impl Model {
             | Deed::Explain { at: slot }
             | Deed::Preview { at: slot, .. } => {
                 let Slot { doctor, service, day, time } = slot;
-                at(doctor % 2, service % 3, *day, time)
+                at(doctor % 2, service % self.doctors[doctor % 2].services.len(), *day, time)
             }
             Deed::Reschedule { day, time, .. } | Deed::MoveSeries { day, time, .. } => {
                 let (doctor, service, _) = of(which);
                 at(doctor, service, *day, time)
             }
-            Deed::Search { doctor, service, day, .. } => at(doctor % 2, service % 3, *day, "08:00"),
-            Deed::JoinWaitlist { doctor, service, day, .. } => at(doctor % 2, service % 3, *day, "08:00"),
+            Deed::Search { doctor, service, day, .. } => at(doctor % 2, service % self.doctors[doctor % 2].services.len(), *day, "08:00"),
+            Deed::JoinWaitlist { doctor, service, day, .. } => at(doctor % 2, service % self.doctors[doctor % 2].services.len(), *day, "08:00"),
             Deed::ListWaitlist { doctor } => at(doctor.unwrap_or(0) % 2, 0, 0, "08:00"),
             _ if is_of_waitlist(deed) => {
                 let wait = &self.waiting[which.expect("what it is about is known")];
                 at(wait.doctor, wait.service, 0, "08:00")
             }
-            Deed::UpdateService { doctor, service, .. } => at(doctor % 2, service % 3, 0, "08:00"),
+            Deed::UpdateService { doctor, service, .. } => at(doctor % 2, service % self.doctors[doctor % 2].services.len(), 0, "08:00"),
             Deed::SetHours { doctor, .. }
             | Deed::TakeTimeOff { doctor, .. }
             | Deed::EndTimeOff { doctor, .. }

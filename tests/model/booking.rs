@@ -45,6 +45,13 @@ impl Model {
         let (first, last) = self.takes(doctor, service, start);
         let end = self.end(doctor, service, start);
         let mut against = Vec::new();
+        let session = self.session(slot);
+        if let Some(seat) = session.first() {
+            let is_full = session.len() >= self.doctors[doctor].services[service].capacity;
+            against.extend(is_full.then_some(TAKEN));
+            against.extend(self.is_busy(patient, start, self.appointments[*seat].end).then_some(BUSY));
+            return against;
+        }
         if self.appointments.iter().any(|one| one.doctor == doctor && one.takes_any(first, last)) {
             against.push(TAKEN);
         }
@@ -56,6 +63,15 @@ impl Model {
             against.push(IN_USE);
         }
         against
+    }
+
+    /// The limit that leaves no place for a session that would begin.
+    pub fn limit_against(&self, slot: (usize, usize, Timestamp)) -> Option<&'static str> {
+        let (doctor, service, start) = slot;
+        let is_begun = !self.session(slot).is_empty();
+        let date = self.local_date(doctor, start);
+        let limit = || self.limit(doctor, service, date, &|_, _| false, (0, 0), (false, false));
+        if is_begun { None } else { limit() }
     }
 
     pub fn is_busy(&self, patient: Option<&str>, start: Timestamp, end: Timestamp) -> bool {
@@ -80,14 +96,16 @@ impl Model {
             return refuse(unavailable("patients"));
         }
         let mut against: Vec<Why> = Vec::new();
-        let date = self.local_date(doctor, start);
-        against.extend(self.limit(doctor, service, date, &|_, _| false, (0, 0), (false, false)).map(unavailable));
+        let is_group = self.doctors[doctor].services[service].capacity > 1;
+        let is_begun = !self.session(asked.slot).is_empty();
+        against.extend(self.limit_against(asked.slot).map(unavailable));
         // Nobody is kept busy by a hold.
         against.extend(self.against(asked.slot, None));
         let is_own = |one: &&Appointment| one.is_held() && one.holder == Some(who) && one.wait.is_none();
         if self.appointments.iter().filter(is_own).count() >= HOLDS {
             // Before a room is looked for.
-            let place = against.iter().position(|why| *why == IN_USE).unwrap_or(against.len());
+            let is_later = |why: &Why| *why == IN_USE || (is_group && !is_begun && *why == TAKEN);
+            let place = against.iter().position(is_later).unwrap_or(against.len());
             against.insert(place, unavailable("holds"));
         }
         if !against.is_empty() {
@@ -150,8 +168,7 @@ impl Model {
             return self.book_over(asked, who, hold, new);
         }
         let mut against = Vec::new();
-        let date = self.local_date(doctor, start);
-        match self.limit(doctor, service, date, &|_, _| false, (0, 0), (false, false)) {
+        match self.limit_against(asked.slot) {
             Some(limit) if exception => {
                 rule = rule.or(Some(limit));
                 new.counts = (None, None);
@@ -215,7 +232,8 @@ impl Model {
         name: String,
     ) -> Appointment {
         let date = self.local_date(doctor, start);
-        Appointment {
+        let of = &self.doctors[doctor].services[service];
+        let mut new = Appointment {
             id: String::new(),
             rev: 1,
             status: "booked",
@@ -236,12 +254,17 @@ impl Model {
             holder: None,
             expires_at: None,
             wait: None,
+            seat: (of.capacity > 1).then_some(self.seats),
             takes: Some(self.takes(doctor, service, start)),
             counts: self.counts(doctor, service, date),
             reviewed: false,
             history: vec![Entry { rev: 1, action: "booked", by: who, start, exception: None }],
             wire: std::sync::Arc::new(Value::Null),
+        };
+        if let Some(first) = self.session((doctor, service, start)).first() {
+            new.sits_with(&self.appointments[*first]);
         }
+        new
     }
 
     /// Adds what was written, with what the server alone knows.
@@ -254,6 +277,7 @@ impl Model {
         if new.walk_in {
             new.patient = text(reply, "patientId")?;
         }
+        self.seats += 1;
         self.appointments.push(new);
         let which = self.appointments.len() - 1;
         self.draw(which);

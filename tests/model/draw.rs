@@ -60,13 +60,13 @@ const DEEDS: &[(usize, Kind)] = &[
     (3, |draw| Deed::CancelSeries { which: draw.pick(), from_here: draw.one_in(2) }),
     (4, |draw| Deed::SetHours { doctor: draw.below(2), hours: draw.below(HOURS), rev: draw.rev() }),
     (6, |draw| {
-        let (doctor, service) = (draw.below(2), draw.below(3));
+        let (doctor, service) = (draw.below(2), draw.service());
         Deed::UpdateService { doctor, service, change: draw.below(CHANGES), rev: draw.rev() }
     }),
     (4, |draw| Deed::TakeTimeOff { doctor: draw.below(2), day: draw.below(DAYS.len()), part: draw.below(PARTS) }),
     (5, |draw| Deed::EndTimeOff { doctor: draw.below(2), which: draw.below(8), rev: draw.rev() }),
     (22, |draw| {
-        let (doctor, service, day) = (draw.below(2), draw.below(3), draw.below(DAYS.len()));
+        let (doctor, service, day) = (draw.below(2), draw.service(), draw.below(DAYS.len()));
         let days = [0, 1, 2, 5, 5, 5][draw.below(6)];
         // Most would take any day, so that somebody waits for what is given up.
         let day = if days == 5 { 0 } else { day };
@@ -88,7 +88,7 @@ const DEEDS: &[(usize, Kind)] = &[
 
 const READS: &[(usize, Kind)] = &[
     (5, |draw| {
-        let (doctor, service) = (draw.below(2), draw.below(3));
+        let (doctor, service) = (draw.below(2), draw.service());
         Deed::Search { doctor, service, day: draw.below(DAYS.len()), days: [1, 1, 9][draw.below(3)] }
     }),
     (6, |draw| Deed::Explain { at: draw.slot() }),
@@ -207,8 +207,12 @@ impl Draw {
         if self.one_in(12) { anybody[self.below(anybody.len())] } else { likely[self.below(likely.len())] }
     }
 
+    fn service(&mut self) -> usize {
+        self.below(4)
+    }
+
     fn slot(&mut self) -> Slot {
-        let (doctor, service) = (self.below(2), self.below(3));
+        let (doctor, service) = (self.below(2), self.service());
         Slot { doctor, service, day: self.below(DAYS.len()), time: self.time() }
     }
 

@@ -197,6 +197,7 @@ impl Model {
         let asked = asked.clone();
         Ok(Box::new(move |model: &mut Model, reply: &Value| {
             model.appointments[which] = next;
+            model.seats += 1;
             model.draw(which);
             model.remember(&asked, Some(which), reply);
             Self::compare(reply, &model.appointment_for(who, which))
@@ -278,46 +279,57 @@ impl Model {
             return refuse(TOO_LATE);
         }
         let mut rule = self.permits(doctor, service, start, exception, now).map_err(|rule| vec![unavailable(rule)])?;
-        let date = self.local_date(doctor, start);
-        let mut counts = self.counts(doctor, service, date);
-        // Within a period it keeps the place that it has.
-        let own = |place: usize, _: &Appointment| place == which;
-        let keeps = (
-            next.counts.0.is_some() && next.counts.0 == counts.0,
-            next.counts.1.is_some() && next.counts.1 == counts.1,
-        );
+        let others = || self.appointments.iter().enumerate().filter(|(place, _)| *place != which).map(|(_, one)| one);
+        let of = &self.doctors[doctor].services[service];
+        let session = self.session(asked.slot);
+        if session.contains(&which) {
+            // Where it is already.
+            next.revise("rescheduled", who, rule.filter(|_| exception));
+            return Ok(next);
+        }
+        let mut to = Appointment { seat: (of.capacity > 1).then_some(self.seats), ..next.clone() };
+        (to.start, to.end) = (start, self.end(doctor, service, start));
+        to.takes = Some(self.takes(doctor, service, start));
+        to.rooms.clone_from(&of.rooms);
         let mut against = Vec::new();
-        if let Some(limit) = self.limit(doctor, service, date, &own, (0, 0), keeps) {
-            match exception {
-                true => {
-                    rule = rule.or(Some(limit));
-                    counts = (None, None);
+        if let Some(first) = session.first() {
+            to.sits_with(&self.appointments[*first]);
+            against.extend((session.len() >= of.capacity).then_some(TAKEN));
+        } else {
+            let date = self.local_date(doctor, start);
+            to.counts = self.counts(doctor, service, date);
+            // Within a period it keeps the place that it has, if it has it alone.
+            let own = |place: usize, _: &Appointment| place == which;
+            let has_it = !others().any(|one| one.shares(&next));
+            let keeps = (
+                has_it && next.counts.0.is_some() && next.counts.0 == to.counts.0,
+                has_it && next.counts.1.is_some() && next.counts.1 == to.counts.1,
+            );
+            if let Some(limit) = self.limit(doctor, service, date, &own, (0, 0), keeps) {
+                match exception {
+                    true => {
+                        rule = rule.or(Some(limit));
+                        to.counts = (None, None);
+                    }
+                    false => against.push(unavailable(limit)),
                 }
-                false => against.push(unavailable(limit)),
+            }
+            let (first, last) = self.takes(doctor, service, start);
+            if others().any(|one| one.doctor == doctor && one.takes_any(first, last)) {
+                against.push(TAKEN);
             }
         }
-        let end = self.end(doctor, service, start);
-        let (first, last) = self.takes(doctor, service, start);
-        let others = || self.appointments.iter().enumerate().filter(|(place, _)| *place != which).map(|(_, one)| one);
-        if others().any(|one| one.doctor == doctor && one.takes_any(first, last)) {
-            against.push(TAKEN);
-        }
-        if others().any(|one| one.keeps_busy(&next.patient, start, end)) {
+        if others().any(|one| one.keeps_busy(&next.patient, to.start, to.end)) {
             against.push(BUSY);
         }
-        let rooms = self.doctors[doctor].services[service].rooms.clone();
-        if others().any(|one| one.keeps_room(doctor, &rooms, start, end)) {
+        if session.is_empty() && others().any(|one| one.keeps_room(doctor, &of.rooms, to.start, to.end)) {
             against.push(IN_USE);
         }
         if !against.is_empty() {
             return Err(against);
         }
-        (next.start, next.end) = (start, end);
-        next.takes = Some((first, last));
-        next.rooms = rooms;
-        next.counts = counts;
-        next.revise("rescheduled", who, rule.filter(|_| exception));
-        Ok(next)
+        to.revise("rescheduled", who, rule.filter(|_| exception));
+        Ok(to)
     }
 
     fn release(&self, asked: &Asked, who: usize) -> Judged {

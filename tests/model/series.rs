@@ -62,6 +62,9 @@ impl Model {
         if let Some(known) = self.remembers(asked, who)? {
             return Ok(self.original(known));
         }
+        if self.doctors[doctor].services[service].capacity > 1 {
+            return refuse(INVALID);
+        }
         if !self.is_for(asked.slot, patient.as_deref()) {
             return refuse(unavailable("patients"));
         }
@@ -127,6 +130,9 @@ impl Model {
         let (doctor, service, _) = asked.slot;
         let patient = self.patient_of(asked, who)?;
         if asked.patient == Patient::Unsaid && must_say(self, who, doctor) {
+            return refuse(INVALID);
+        }
+        if self.doctors[doctor].services[service].capacity > 1 {
             return refuse(INVALID);
         }
         let is_for = self.is_for(asked.slot, patient.as_deref());
@@ -278,6 +284,7 @@ impl Model {
                     (next.start, next.end) = (start, self.end(doctor, service, start));
                     next.takes = Some(self.takes(doctor, service, start));
                     next.counts = counts;
+                    next.seat = None;
                     next.rooms = self.doctors[doctor].services[service].rooms.clone();
                     next.revise("rescheduled", who, None);
                     given.0.push(next);

@@ -45,6 +45,8 @@ pub struct Model {
     pub reviews: Vec<Review>,
     pub waiting: Vec<Wait>,
     pub remembered: Vec<Memory>,
+    /// How many seats were taken so far.
+    pub seats: usize,
     /// What is taken in was not the only thing under way.
     pub at_once: bool,
 }
@@ -144,6 +146,8 @@ pub struct Appointment {
     pub expires_at: Option<Timestamp>,
     /// The entry of a waitlist to which it is offered, by its place.
     pub wait: Option<usize>,
+    /// It is one of several in a group session, of which all share what follows. The number says who came before whom.
+    pub seat: Option<usize>,
     /// What it takes of the doctor's time, buffers included.
     pub takes: Option<(Timestamp, Timestamp)>,
     /// The date, and the Monday, in whose limit it counts.
@@ -209,6 +213,19 @@ impl Appointment {
     /// Whether its patient spends any of that time with it: a hold is not the patient's time yet.
     pub fn keeps_busy(&self, patient: &str, from: Timestamp, to: Timestamp) -> bool {
         self.patient == patient && self.takes.is_some() && !self.is_held() && self.start < to && from < self.end
+    }
+
+    /// Takes part in a session that there is: it stays as long as it is, where it is.
+    pub fn sits_with(&mut self, other: &Self) {
+        (self.start, self.end, self.takes, self.counts) = (other.start, other.end, other.takes, other.counts);
+        self.rooms.clone_from(&other.rooms);
+    }
+
+    /// Whether both are in the same group session.
+    pub fn shares(&self, other: &Self) -> bool {
+        let is_seat = |one: &Self| one.seat.is_some() && one.takes.is_some();
+        let at = |one: &Self| (one.doctor, one.service, one.start);
+        is_seat(self) && is_seat(other) && at(self) == at(other)
     }
 
     /// Whether it keeps one of some rooms from another doctor.
@@ -296,7 +313,8 @@ impl Model {
             "timeZone": doctor.zone.iana_name(),
             "createdAt": one.created_at.to_string(), "updatedAt": ANY,
         });
-        if !one.rooms.is_empty() {
+        // Those of a session are told of the service.
+        if !one.rooms.is_empty() && one.seat.is_none() {
             wire["resourceIds"] = json!(one.rooms);
         }
         if one.walk_in {

@@ -112,6 +112,9 @@ impl Model {
                 "bookableFrom": (slot.start - minutes(one.horizon * 24 * 60)).to_string(),
                 "bookableUntil": (slot.start - minutes(one.notice)).to_string(),
             });
+            if let Some(left) = slot.seats_left {
+                item["seatsLeft"] = json!(left);
+            }
             if let Some(until) = until {
                 item["heldUntil"] = json!(until.to_string());
             }

@@ -26,6 +26,9 @@ use crate::harness::watch::View;
 /// The zone of each doctor. Neither changes its clock; their hours overlap, so that patients and rooms are in demand by both.
 const ZONES: [&str; 2] = ["America/Bogota", "America/Caracas"];
 
+/// How many services each doctor begins with.
+const SERVICES: usize = 4;
+
 pub struct World {
     /// Keeps the first node running.
     _clinic: Clinic,
@@ -123,6 +126,7 @@ impl World {
                     "resourceIds": [rooms[1]] }),
                 ),
                 ("Corta", json!({ "durationMinutes": 15, "dailyLimit": 2, "weeklyLimit": 5 })),
+                ("Taller", json!({ "durationMinutes": 30, "bufferBeforeMinutes": 15, "capacity": 2, "dailyLimit": 3 })),
             ] {
                 let mut data = fields;
                 data["doctorId"] = json!(id);
@@ -145,7 +149,7 @@ impl World {
         }
         let setting = Arc::new(Setting { people, holidays, today: today.to_vec(), rooms });
         let (appointments, reviews, waiting, remembered) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Model { setting, doctors, appointments, reviews, waiting, remembered, at_once: false }
+        Model { setting, doctors, appointments, reviews, waiting, remembered, seats: 0, at_once: false }
     }
 
     /// The holidays of Colombia in the weeks that are used.
@@ -181,7 +185,7 @@ impl World {
             for doctor in 0..2 {
                 wanted.push((nobody, node, Topic::Doctor(doctor)));
                 wanted.push((nobody, node, Topic::Reviews(doctor)));
-                for service in 0..3 {
+                for service in 0..SERVICES {
                     for number in [0, 3] {
                         wanted.push((nobody, node, Topic::Slots(doctor, service, day(doctor, number))));
                     }
