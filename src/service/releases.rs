@@ -60,6 +60,7 @@ pub(super) struct GivenUp {
     quotas: Vec<Quota>,
     /// What the same change takes.
     taken: Vec<Quota>,
+    claims: HashSet<Tick>,
     /// Whose time it was: it is not offered to them.
     by: Vec<UserId>,
 }
@@ -76,13 +77,14 @@ impl GivenUp {
             ticks: freed.into_iter().filter(|tick| !taken.contains(tick)).collect(),
             quotas: next.iter().flat_map(|one| one.freed_quotas.iter().copied()).collect(),
             taken: next.iter().flat_map(|one| one.quotas.iter().copied()).collect(),
+            claims: taken,
             by: next.iter().map(|one| one.patient_id).chain(holders).collect(),
         })
     }
 
     /// The same, with what a group session gives up whose last seat is left.
     pub(super) fn and_left(mut self, session: &GroupSession) -> Self {
-        self.ticks.extend(&session.freed);
+        self.ticks.extend(session.freed.iter().filter(|tick| !self.claims.contains(tick)));
         self.quotas.extend(&session.freed_quotas);
         self
     }
@@ -96,7 +98,7 @@ impl GivenUp {
 
     /// Ticks that nobody is to be offered, such as those of a time off that begins.
     pub(super) fn of_doctor(doctor: DoctorId, ticks: &[Tick]) -> Self {
-        Self { doctor, ticks: ticks.to_vec(), quotas: Vec::new(), taken: Vec::new(), by: Vec::new() }
+        Self { doctor, ticks: ticks.to_vec(), quotas: Vec::new(), taken: Vec::new(), claims: HashSet::new(), by: Vec::new() }
     }
 
     /// The same without what some days take over.

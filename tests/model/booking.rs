@@ -209,7 +209,7 @@ impl Model {
             let (holder, wait) = (one.holder, one.wait);
             one.revise(entry.action, who, entry.exception);
             // As long as it is as it was booked.
-            (one.holder, one.wait) = (holder, wait);
+            one.holder = holder;
             if let Some(wait) = wait {
                 model.waiting[wait].fulfilled(&model.appointments[hold].id);
             }

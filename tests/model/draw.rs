@@ -35,8 +35,8 @@ const DEEDS: &[(usize, Kind)] = &[
     }),
     (10, |draw| Deed::BookHeld { which: draw.pick(), named: draw.one_in(2), whom: draw.whom(true) }),
     (16, |draw| {
-        let (which, rev, exception) = (draw.pick(), draw.rev(), draw.one_in(8));
-        Deed::Reschedule { which, day: draw.below(DAYS.len()), time: draw.time(), rev, exception }
+        let (which, rev, exception, (day, time)) = (draw.pick(), draw.rev(), draw.one_in(8), draw.aim());
+        Deed::Reschedule { which, day, time, rev, exception }
     }),
     (18, |draw| Deed::Cancel { which: draw.pick(), rev: draw.rev(), reason: draw.one_in(2) }),
     (4, |draw| Deed::Decline { which: draw.pick(), rev: draw.rev() }),
@@ -54,14 +54,15 @@ const DEEDS: &[(usize, Kind)] = &[
         Deed::BookSeries { at: draw.slot(), whom: draw.whom(true), rule: draw.below(RULES.len()), only }
     }),
     (5, |draw| {
-        let (which, from_here) = (draw.pick(), draw.one_in(2));
-        Deed::MoveSeries { which, from_here, day: draw.below(DAYS.len()), time: draw.time() }
+        let (which, from_here, (day, time)) = (draw.pick(), draw.one_in(2), draw.aim());
+        Deed::MoveSeries { which, from_here, day, time }
     }),
     (3, |draw| Deed::CancelSeries { which: draw.pick(), from_here: draw.one_in(2) }),
     (4, |draw| Deed::SetHours { doctor: draw.below(2), hours: draw.below(HOURS), rev: draw.rev() }),
-    (6, |draw| {
+    (8, |draw| {
         let (doctor, service) = (draw.below(2), draw.service());
-        Deed::UpdateService { doctor, service, change: draw.below(CHANGES), rev: draw.rev() }
+        let change = if draw.one_in(6) { 24 + draw.below(4) } else { draw.below(CHANGES) };
+        Deed::UpdateService { doctor, service, change, rev: draw.rev() }
     }),
     (4, |draw| Deed::TakeTimeOff { doctor: draw.below(2), day: draw.below(DAYS.len()), part: draw.below(PARTS) }),
     (5, |draw| Deed::EndTimeOff { doctor: draw.below(2), which: draw.below(8), rev: draw.rev() }),
@@ -208,12 +209,28 @@ impl Draw {
     }
 
     fn service(&mut self) -> usize {
-        self.below(4)
+        // Sessions are for several: there is more to see where several want them.
+        [0, 1, 2, 3, 3][self.below(5)]
     }
 
     fn slot(&mut self) -> Slot {
         let (doctor, service) = (self.below(2), self.service());
-        Slot { doctor, service, day: self.below(DAYS.len()), time: self.time() }
+        let (day, time) = if service == 3 && !self.one_in(6) { self.meeting() } else { self.day_and_time() };
+        Slot { doctor, service, day, time }
+    }
+
+    fn day_and_time(&mut self) -> (usize, String) {
+        (self.below(DAYS.len()), self.time())
+    }
+
+    /// One of the few times at which people meet.
+    fn meeting(&mut self) -> (usize, String) {
+        ([0, 0, 1][self.below(3)], ["09:00", "10:00", "10:00"][self.below(3)].to_owned())
+    }
+
+    /// To where something is moved.
+    fn aim(&mut self) -> (usize, String) {
+        if self.one_in(4) { self.meeting() } else { self.day_and_time() }
     }
 
     /// Between 8 and 12, where it is crowded; sometimes off the steps, or out of hours.

@@ -40,12 +40,14 @@ pub struct Tally {
     pub done: usize,
     /// What was given up and offered to somebody.
     pub offers: usize,
+    /// Seats in sessions of which another was taken, too.
+    pub shared: usize,
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { steps, requests, done, offers } = self;
-        write!(f, "{steps} steps, {requests} requests, {done} of them done and not refused, {offers} offers")
+        let Self { steps, requests, done, offers, shared } = self;
+        write!(f, "{steps} steps, {requests} requests, {done} of them done, {offers} offers, {shared} shared seats")
     }
 }
 
@@ -77,6 +79,9 @@ pub async fn run(steps: &[Step], hold_seconds: u32) -> Result<Tally, Failure> {
         }
         let is_offer = |one: &&Appointment| one.history.iter().any(|entry| entry.action == "offered");
         run.tally.offers = run.model.appointments.iter().filter(is_offer).count();
+        let all = &run.model.appointments;
+        let is_shared = |one: &&Appointment| all.iter().filter(|other| one.shares(other)).count() > 1;
+        run.tally.shared = all.iter().filter(is_shared).count();
         Ok(run.tally)
     });
     match running.await {

@@ -238,8 +238,9 @@ impl Appointment {
     pub fn revise(&mut self, action: &'static str, by: usize, exception: Option<&'static str>) {
         self.rev += 1;
         // What becomes of an appointment is nothing to whoever once held its time.
-        self.holder = self.holder.filter(|_| matches!(self.status, "held" | "expired"));
-        self.wait = self.wait.filter(|_| self.holder.is_some());
+        // It stays said of what was offered by a waitlist.
+        let is_offer = self.wait.is_some();
+        self.holder = self.holder.filter(|_| is_offer || matches!(self.status, "held" | "expired"));
         self.history.push(Entry { rev: self.rev, action, by, start: self.start, exception });
     }
 

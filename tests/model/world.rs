@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cita::clock::Clock;
-use cita_cli::Connection;
+use cita_cli::{ClientError, Connection, Frame};
 use futures::FutureExt as _;
 use futures::future::join_all;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 use serde_json::{Value, json};
+use tokio::task::unconstrained;
 use tokio::time::timeout;
 
 use super::asked::Asked;
@@ -232,7 +233,7 @@ impl World {
     pub fn take_in(&mut self) {
         for (person, pair) in self.connections.iter().enumerate() {
             for (node, connection) in pair.iter().enumerate() {
-                while let Some(event) = connection.next_event().now_or_never() {
+                while let Some(event) = at_hand(connection) {
                     let frame = event.expect("the connection stays");
                     for watch in self.watches.iter_mut().filter(|one| (one.person, one.node) == (person, node)) {
                         watch.view.take(&watch.name, &frame);
@@ -324,7 +325,7 @@ impl World {
         }
         let after = json!({ "id": model.doctor_id(0), "after": view.cursor.clone().max(self.cursor.clone()) });
         connection.request("doctor.get", after, None).await.expect("the node follows");
-        while let Some(event) = connection.next_event().now_or_never() {
+        while let Some(event) = at_hand(&connection) {
             view.take(&watch.name, &event.expect("the connection stays"));
         }
         model
@@ -387,6 +388,11 @@ fn service(made: &Value) -> Service {
             .map(str::to_owned)
             .collect(),
     }
+}
+
+/// An event that is there by now. That a task has done much is no reason to say that there is none.
+fn at_hand(connection: &Connection) -> Option<Result<Frame, ClientError>> {
+    unconstrained(connection.next_event()).now_or_never()
 }
 
 /// What the clock says.

@@ -278,6 +278,10 @@ impl Appointments {
         request: &Request,
     ) -> Result<(Together, Option<GivenUp>)> {
         if current.appointment.seat == next.seat {
+            if next.seat.is_some() {
+                // A session keeps its length.
+                next.end = current.appointment.end;
+            }
             let changes = Changes::default().appointment(current, next, request);
             let changes = self.releases.with_entry(current, next, changes).await.map_err(unchanged)?;
             let given_up = GivenUp::by(std::slice::from_ref(next));
