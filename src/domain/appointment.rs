@@ -558,9 +558,8 @@ impl Appointment {
 
     fn revised(mut self, action: Action, by: Actor, now: Timestamp, overridden: Option<Overridden>) -> Self {
         // What becomes of an appointment is nothing to whoever once held its time, unless it was offered to its patient.
-        self.held = self
-            .held
-            .filter(|held| held.entry().is_some() || matches!(self.status, Status::Held | Status::Expired));
+        self.held =
+            self.held.filter(|held| held.entry().is_some() || matches!(self.status, Status::Held | Status::Expired));
         self.rev += 1;
         self.updated_at = now;
         let entry = HistoryEntry { rev: self.rev, action, by, at: now, start: self.start, overridden };

@@ -324,7 +324,13 @@ impl Appointments {
                     return Ok(Appointment { time_zone: calendar.doctor.zone_name().to_owned(), ..next });
                 }
                 let date = rules::local_date(&calendar.doctor, start);
-                let (quotas, limit) = match calendar.places(service, date, &current.quotas, lost) {
+                // Whoever has been alone in a session takes its places along.
+                let session = match current.seat {
+                    Some(seat) => self.store.session(seat, false).await?.filter(|session| session.seats.len() == 1),
+                    None => None,
+                };
+                let own = session.as_ref().map_or(&current.quotas, |session| &session.quotas);
+                let (quotas, limit) = match calendar.places(service, date, own, lost) {
                     Ok(quotas) => (quotas, None),
                     Err(limit) => (Vec::new(), Some(beyond(limit, exception.as_deref())?)),
                 };

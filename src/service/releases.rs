@@ -98,7 +98,14 @@ impl GivenUp {
 
     /// Ticks that nobody is to be offered, such as those of a time off that begins.
     pub(super) fn of_doctor(doctor: DoctorId, ticks: &[Tick]) -> Self {
-        Self { doctor, ticks: ticks.to_vec(), quotas: Vec::new(), taken: Vec::new(), claims: HashSet::new(), by: Vec::new() }
+        Self {
+            doctor,
+            ticks: ticks.to_vec(),
+            quotas: Vec::new(),
+            taken: Vec::new(),
+            claims: HashSet::new(),
+            by: Vec::new(),
+        }
     }
 
     /// The same without what some days take over.

@@ -83,7 +83,11 @@ async fn a_series_leaves_its_seats() {
     scene.ask(&one, "appointment.reschedule", to(&eleven)).await.unwrap();
     assert_eq!(scene.left(&eleven).await, Some(1));
     scene.ask(&one, "series.reschedule", json!({ "id": booked["id"], "start": noon })).await.unwrap();
-    assert_eq!((scene.left(&eleven).await, scene.left(&noon).await), (None, None), "ten minutes of noon are its buffer's");
+    assert_eq!(
+        (scene.left(&eleven).await, scene.left(&noon).await),
+        (None, None),
+        "ten minutes of noon are its buffer's"
+    );
     scene.ask(&one, "appointment.reschedule", to(&at(&day(), "15:00"))).await.unwrap();
     assert_eq!((scene.left(&eleven).await, scene.left(&at(&day(), "15:00")).await), (Some(2), Some(1)));
     scene.ask(&one, "series.cancel", json!({ "id": booked["id"] })).await.unwrap();
@@ -157,7 +161,28 @@ async fn a_session_that_moves_is_no_second_one() {
     let refused =
         scene.ask(&two, "appointment.reschedule", json!({ "id": second, "start": nine() })).await.unwrap_err();
     assert_eq!((refused.code, refused.rule.as_deref()), (ErrorCode::SlotUnavailable, Some("daily_limit")));
-    assert_eq!(scene.shown(&scene.workshop).await.into_iter().collect::<Vec<_>>(), [(eleven, json!(1))]);
+    assert_eq!(scene.shown(&scene.workshop).await.into_iter().collect::<Vec<_>>(), [(eleven.clone(), json!(1))]);
+    // The same, when the service is one for groups no more.
+    scene.ask(&two, "appointment.cancel", json!({ "id": second })).await.unwrap();
+    let service = json!({ "doctorId": scene.workshop.doctor.id, "id": scene.workshop.service, "capacity": 1 });
+    scene.ask(&scene.workshop.doctor, "service.update", service).await.unwrap();
+    scene.ask(&one, "appointment.reschedule", json!({ "id": first, "start": nine() })).await.unwrap();
+    let refused = scene.book(&two, &eleven).await.unwrap_err();
+    assert_eq!(refused.rule.as_deref(), Some("daily_limit"), "it is still the one of the day");
+}
+
+/// What is against a move is told in the order of a booking's reasons: the doctor's time, then the patient's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_taken_time_comes_before_a_busy_patient() {
+    let scene = Scene::set(1).await;
+    let one = scene.clinic.patient().await;
+    let alone = scene.booked(&one, &nine()).await;
+    let eleven = at(&day(), "11:00");
+    scene.ask(&one, "appointment.book", scene.alone.booking(&eleven)).await.unwrap();
+    let service = json!({ "doctorId": scene.workshop.doctor.id, "id": scene.workshop.service, "capacity": 2 });
+    scene.ask(&scene.workshop.doctor, "service.update", service).await.unwrap();
+    let refused = scene.ask(&one, "appointment.reschedule", json!({ "id": alone, "start": eleven })).await;
+    assert_eq!(code(&refused), Some(ErrorCode::SlotTaken));
 }
 
 /// The session has the room, once for all who come.

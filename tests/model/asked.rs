@@ -16,6 +16,8 @@ pub struct Asked {
     /// Place among the people; `None`: who has not logged in.
     pub who: Option<usize>,
     pub node: usize,
+    /// Through REST, not the WebSocket.
+    pub rest: bool,
     pub deed: Deed,
     pub op: &'static str,
     pub data: Value,
@@ -71,6 +73,7 @@ impl Model {
         let mut asked = Asked {
             who,
             node: act.node % 2,
+            rest: act.rest,
             deed: deed.clone(),
             op: op(deed),
             data: Value::Null,
@@ -113,7 +116,8 @@ impl Model {
     /// The place of the appointment that is meant.
     fn picked(&self, deed: &Deed, pick: Pick) -> Option<usize> {
         // Of what was offered and answered in one moment, nobody knows the id.
-        let all: Vec<usize> = (0..self.appointments.len()).filter(|place| !self.appointments[*place].id.is_empty()).collect();
+        let all: Vec<usize> =
+            (0..self.appointments.len()).filter(|place| !self.appointments[*place].id.is_empty()).collect();
         let fits: Vec<usize> = all.iter().copied().filter(|place| fits(deed, &self.appointments[*place])).collect();
         let (from, number) = match pick {
             Pick::Fit(number) if !fits.is_empty() => (fits, number),
@@ -159,14 +163,20 @@ impl Model {
                 let (doctor, service, _) = of(which);
                 at(doctor, service, *day, time)
             }
-            Deed::Search { doctor, service, day, .. } => at(doctor % 2, service % self.doctors[doctor % 2].services.len(), *day, "08:00"),
-            Deed::JoinWaitlist { doctor, service, day, .. } => at(doctor % 2, service % self.doctors[doctor % 2].services.len(), *day, "08:00"),
+            Deed::Search { doctor, service, day, .. } => {
+                at(doctor % 2, service % self.doctors[doctor % 2].services.len(), *day, "08:00")
+            }
+            Deed::JoinWaitlist { doctor, service, day, .. } => {
+                at(doctor % 2, service % self.doctors[doctor % 2].services.len(), *day, "08:00")
+            }
             Deed::ListWaitlist { doctor } => at(doctor.unwrap_or(0) % 2, 0, 0, "08:00"),
             _ if is_of_waitlist(deed) => {
                 let wait = &self.waiting[which.expect("what it is about is known")];
                 at(wait.doctor, wait.service, 0, "08:00")
             }
-            Deed::UpdateService { doctor, service, .. } => at(doctor % 2, service % self.doctors[doctor % 2].services.len(), 0, "08:00"),
+            Deed::UpdateService { doctor, service, .. } => {
+                at(doctor % 2, service % self.doctors[doctor % 2].services.len(), 0, "08:00")
+            }
             Deed::SetHours { doctor, .. }
             | Deed::TakeTimeOff { doctor, .. }
             | Deed::EndTimeOff { doctor, .. }

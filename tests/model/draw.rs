@@ -125,9 +125,11 @@ impl Draw {
         match self.below(100) {
             hit if hit < at_once => self.at_once(),
             88..91 if manner == Manner::AtOnce => Step::Twice(self.act(DEEDS)),
-            93..95 => Step::Leave { watch: self.below(64) },
-            95..97 => Step::ComeBack { watch: self.below(64) },
-            97..100 => Step::Again { back: self.below(12), node: self.below(2), altered: self.one_in(4) },
+            93..95 => Step::Leave { watch: self.below(69) },
+            95..97 => Step::ComeBack { watch: self.below(69) },
+            97..100 => {
+                Step::Again { back: self.below(12), node: self.below(2), rest: self.one_in(3), altered: self.one_in(4) }
+            }
             88 if manner == Manner::ShortHolds => Step::RunOut,
             75..93 => Step::Do(self.act(READS)),
             _ => Step::Do(self.act(DEEDS)),
@@ -174,7 +176,7 @@ impl Draw {
             found
         });
         let deed = kind.expect("within the sum of the weights").1(self);
-        Act { who: self.who(&deed), node: self.below(2), deed }
+        Act { who: self.who(&deed), node: self.below(2), rest: self.one_in(3), deed }
     }
 
     /// Mostly somebody who may, sometimes anybody.

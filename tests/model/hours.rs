@@ -306,8 +306,7 @@ impl Model {
         let of = |limit: Option<usize>, in_period: &dyn Fn(&Appointment) -> bool| {
             let Some(limit) = limit else { return Standing::Free };
             let all = self.appointments.iter();
-            let counted =
-                sessions(all.filter(|one| one.doctor == doctor && one.service == service && in_period(one)));
+            let counted = sessions(all.filter(|one| one.doctor == doctor && one.service == service && in_period(one)));
             // A session is held as long as all who share it only hold.
             let mut ends: Vec<Timestamp> = Vec::new();
             for session in &counted {
@@ -375,7 +374,8 @@ impl Model {
         let is_seat = |one: &Appointment| one.seat.is_some() && one.takes.is_some();
         let is_there = |one: &Appointment| (one.doctor, one.service, one.start) == (doctor, service, start);
         let all = self.appointments.iter().enumerate();
-        let mut seats: Vec<usize> = all.filter(|(_, one)| is_seat(one) && is_there(one)).map(|(place, _)| place).collect();
+        let mut seats: Vec<usize> =
+            all.filter(|(_, one)| is_seat(one) && is_there(one)).map(|(place, _)| place).collect();
         seats.sort_by_key(|place| self.appointments[*place].seat);
         seats
     }

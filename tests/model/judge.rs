@@ -81,6 +81,15 @@ impl Model {
         }
     }
 
+    /// Whether it was refused for a limit that was reached before everything that was asked at the same time.
+    pub fn has_reached(&self, asked: &Asked, answer: &Answer) -> bool {
+        let (doctor, service, start) = asked.slot;
+        let Err(problem) = answer else { return false };
+        let date = self.local_date(doctor, start);
+        let limit = self.limit(doctor, service, date, &|_, _| false, (0, 0), (false, false));
+        limit.is_some() && limit == problem.rule.as_deref()
+    }
+
     /// What is offered in the place of a time that is taken can be had.
     fn check_alternatives(&self, asked: &Asked, problem: &Problem, now: Timestamp) -> Result<(), String> {
         let (doctor, service, start) = asked.slot;
@@ -168,6 +177,10 @@ impl Model {
                 if let Some(value) = present.get(field) {
                     fields.insert((*field).to_owned(), value.clone());
                 }
+            }
+            if known.op == "slot.hold" && self.appointments[which].holder.is_none() {
+                // The server keeps no end of a hold that has become an appointment and was changed since.
+                fields.remove("expiresAt");
             }
         }
         told(reply)

@@ -6,6 +6,7 @@
 
 mod asked;
 mod booking;
+mod doors;
 mod draw;
 mod hours;
 mod judge;

@@ -89,8 +89,11 @@ impl Model {
             }
         }
         for why in [IN_USE, TAKEN, BUSY] {
-            let is_against =
-                |start: &Timestamp| self.against((doctor, service, *start), patient.as_deref()).first() == Some(&why);
+            let is_against = |start: &Timestamp| {
+                let against = self.against((doctor, service, *start), patient.as_deref());
+                // What comes before it may be gone by the time that somebody looks why.
+                against.first() == Some(&why) || (self.at_once && against.contains(&why))
+            };
             against.extend(starts.iter().any(is_against).then_some(why));
         }
         if !against.is_empty() {

@@ -279,6 +279,9 @@ pub enum Deed {
 pub struct Act {
     pub who: Who,
     pub node: usize,
+    /// Through REST, not the WebSocket.
+    #[serde(default)]
+    pub rest: bool,
     pub deed: Deed,
 }
 
@@ -295,6 +298,8 @@ pub enum Step {
     Again {
         back: usize,
         node: usize,
+        #[serde(default)]
+        rest: bool,
         altered: bool,
     },
     /// Somebody leaves a topic, to come back later.

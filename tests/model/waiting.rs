@@ -391,7 +391,8 @@ impl Model {
         let local = |at: Timestamp| self.doctors[wait.doctor].zone.to_datetime(at);
         let (start, end) = (local(start), local(end));
         let weekday = usize::try_from(start.date().weekday().to_monday_zero_offset()).expect("a day of seven");
-        let is_within = |(from, to): (Time, Time)| from <= start.time() && end.time() <= to && start.date() == end.date();
+        let is_within =
+            |(from, to): (Time, Time)| from <= start.time() && end.time() <= to && start.date() == end.date();
         wait.from <= start.date()
             && start.date() <= wait.to
             && wait.times.is_none_or(is_within)

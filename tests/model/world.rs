@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use cita::clock::Clock;
 use cita_cli::{ClientError, Connection, Frame};
@@ -15,6 +16,7 @@ use tokio::task::unconstrained;
 use tokio::time::timeout;
 
 use super::asked::Asked;
+use super::doors::{self, Stream};
 use super::hours::hours;
 use super::judge::Answer;
 use super::state::{Doctor, Model, Role, Service, Setting};
@@ -22,6 +24,7 @@ use super::topics::{Items, Topic};
 use crate::harness::Patience;
 use crate::harness::cast::{admin, receptionist};
 use crate::harness::clinic::{Clinic, Node, PATIENCE, Person, connect, key, text};
+use crate::harness::rest::Rest;
 use crate::harness::watch::View;
 
 /// The zone of each doctor. Neither changes its clock; their hours overlap, so that patients and rooms are in demand by both.
@@ -39,6 +42,7 @@ pub struct World {
     /// Of each person, and of nobody at the end, to each node.
     connections: Vec<[Connection; 2]>,
     pub watches: Vec<Watch>,
+    streams: Vec<Stream>,
     /// The latest cursor of a change.
     cursor: String,
 }
@@ -90,6 +94,7 @@ impl World {
             tokens,
             connections,
             watches: Vec::new(),
+            streams: Vec::new(),
             cursor: String::new(),
         };
         let model = world.furnish(people).await;
@@ -199,11 +204,40 @@ impl World {
             subscribe(&self.connections[person][node], &watch.name, &watch.request, &mut watch.view).await;
             self.watches.push(watch);
         }
+        let followed = [
+            (nobody, 0, Topic::Slots(0, 3, day(0, 0))),
+            (nobody, 1, Topic::Slots(1, 0, day(1, 3))),
+            (nobody, 0, Topic::Doctor(1)),
+            (0, 1, Topic::Mine(0)),
+            (1, 0, Topic::MyWaitlist(1)),
+            (3, 1, Topic::Calendar(0, first, last)),
+            (4, 1, Topic::Waitlist(1)),
+        ];
+        for (person, node, topic) in followed {
+            let mut stream = Stream::new(person, node, topic, model);
+            stream.open(&self.urls, self.tokens[person].as_deref()).await.expect("nothing is to be resumed");
+            self.streams.push(stream);
+        }
+    }
+
+    /// Whether those who follow events are told what they must see.
+    ///
+    /// # Errors
+    /// What somebody sees otherwise.
+    pub async fn compare_streams(&mut self, model: &Model) -> Result<(), String> {
+        for stream in &mut self.streams {
+            stream.compare(model).await?;
+        }
+        Ok(())
     }
 
     /// Asks, and gives the answer and the cursor of a change.
     pub async fn ask(&self, asked: &Asked) -> (Answer, Option<String>) {
         let person = asked.who.unwrap_or(self.connections.len() - 1);
+        if asked.rest {
+            return doors::ask(Rest { url: &self.urls[asked.node], token: self.tokens[person].as_deref() }, asked)
+                .await;
+        }
         let connection = &self.connections[person][asked.node];
         match connection.request(asked.op, &asked.data, asked.key.clone()).await {
             Ok(reply) => (Ok(reply.data), reply.cursor.map(|cursor| cursor.0)),
@@ -245,7 +279,8 @@ impl World {
 
     /// Tells the model what the server alone knew of what it offered, as those see it whom it is offered to.
     pub fn tell_offers(&self, model: &mut Model) {
-        let view = |topic: &Topic| self.watches.iter().find(|watch| watch.topic == *topic).map(|watch| &watch.view.items);
+        let view =
+            |topic: &Topic| self.watches.iter().find(|watch| watch.topic == *topic).map(|watch| &watch.view.items);
         for (hold, wait) in model.unknown_offers() {
             let (patient, id) = (model.waiting[wait].patient, &model.waiting[wait].id);
             let entry = view(&Topic::MyWaitlist(patient)).and_then(|items| items.get(id));
@@ -302,8 +337,12 @@ impl World {
 
     /// Somebody leaves a topic for a while.
     pub fn leave(&mut self, number: usize) {
-        let count = self.watches.len();
-        let watch = &mut self.watches[number % count];
+        let (watches, streams) = (self.watches.len(), self.streams.len());
+        let number = number % (watches + streams);
+        if number >= watches {
+            return self.streams[number - watches].close();
+        }
+        let watch = &mut self.watches[number];
         watch.left = Some(watch.view.clone());
     }
 
@@ -312,8 +351,14 @@ impl World {
     /// # Errors
     /// What they see otherwise.
     pub async fn come_back(&mut self, number: usize, model: &Model) -> Result<(), String> {
-        let count = self.watches.len();
-        let watch = &mut self.watches[number % count];
+        let (watches, streams) = (self.watches.len(), self.streams.len());
+        let number = number % (watches + streams);
+        if number >= watches {
+            let stream = &mut self.streams[number - watches];
+            stream.open(&self.urls, self.tokens[stream.person].as_deref()).await?;
+            return stream.compare(model).await;
+        }
+        let watch = &mut self.watches[number];
         let mut view = watch.left.take().unwrap_or_else(|| watch.view.clone());
         let connection = connect(&self.urls[1 - watch.node], self.tokens[watch.person].as_deref()).await;
         let mut request = watch.request.clone();
@@ -325,12 +370,18 @@ impl World {
         }
         let after = json!({ "id": model.doctor_id(0), "after": view.cursor.clone().max(self.cursor.clone()) });
         connection.request("doctor.get", after, None).await.expect("the node follows");
-        while let Some(event) = at_hand(&connection) {
-            view.take(&watch.name, &event.expect("the connection stays"));
+        // What was missed has its own time: it is not before the reply to something else.
+        let (expected, begun, mut patience) = (model.items(&watch.topic), Instant::now(), Patience::default());
+        loop {
+            while let Some(event) = at_hand(&connection) {
+                view.take(&watch.name, &event.expect("the connection stays"));
+            }
+            match model.compare_topic(&watch.topic, &view.items, &expected) {
+                Ok(()) => return Ok(()),
+                Err(error) if begun.elapsed() > doors::LATE => return Err(format!("come back: {error}")),
+                Err(_) => patience.rest().await,
+            }
         }
-        model
-            .compare_topic(&watch.topic, &view.items, &model.items(&watch.topic))
-            .map_err(|error| format!("come back: {error}"))
     }
 
     /// Waits until some holds are gone from what their holders see, and gives where that was.

@@ -63,10 +63,8 @@ impl Appointments {
             return Ok(Explained { refusal: Some(Refusal::SlotUnavailable { rule }), ..explained });
         }
         // A session that has begun keeps its length.
-        let end = session.map_or_else(
-            || tick.plus_minutes(offered.duration_minutes),
-            |session| Tick::floor(session.end),
-        );
+        let end =
+            session.map_or_else(|| tick.plus_minutes(offered.duration_minutes), |session| Tick::floor(session.end));
         let has_seats = session.is_some_and(|session| session.left(offered.terms.capacity) > 0);
         let is_there = own.is_some() || has_seats;
         let takers = if is_there { Vec::new() } else { calendar.takers(offered.footprint(tick)) };

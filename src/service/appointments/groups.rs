@@ -312,6 +312,18 @@ impl Appointments {
         let written = match self.releases.hand_over(given_up.as_ref(), changes).await? {
             Together::Refused { refusal, lost } => {
                 let calendar = self.calendar_of(next).await.map_err(unchanged)?;
+                // Where it gives up time of the doctor, the patient's is written before the session's: it is told after it.
+                let is_taken = |taken: &Appointment| {
+                    let claims = taken.claims.first().zip(taken.claims.last());
+                    let footprint = claims.map(|(first, last)| *first..Tick(last.0 + 1));
+                    footprint.is_some_and(|range| calendar.takers(range).iter().any(|id| *id != next.id))
+                };
+                let refusal = match refusal {
+                    Refusal::PatientBusy if taken.as_ref().is_some_and(is_taken) => {
+                        Refusal::SlotTaken { alternatives: Vec::new() }
+                    }
+                    refusal => refusal,
+                };
                 match taken {
                     // As it was when this began, it is no longer: decide anew.
                     Some(taken) if self.way_to(&calendar, &refusal, &taken, request).await? => Together::Stale,
