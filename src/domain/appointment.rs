@@ -212,6 +212,7 @@ pub struct Appointment {
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// Who holds or held the time while filling in the form: in the revision that made the hold an appointment too, and no later one.
+    /// What was offered by a waitlist says so for good.
     pub held: Option<Held>,
     /// The group session that it has a seat in, which takes the doctor's time for it.
     pub seat: Option<AppointmentId>,
@@ -556,8 +557,9 @@ impl Appointment {
     }
 
     fn revised(mut self, action: Action, by: Actor, now: Timestamp, overridden: Option<Overridden>) -> Self {
-        // What becomes of an appointment is nothing to whoever once held its time.
-        self.held = self.held.filter(|_| matches!(self.status, Status::Held | Status::Expired));
+        // What becomes of an appointment is nothing to whoever once held its time, unless it was offered to its patient.
+        self.held =
+            self.held.filter(|held| held.entry().is_some() || matches!(self.status, Status::Held | Status::Expired));
         self.rev += 1;
         self.updated_at = now;
         let entry = HistoryEntry { rev: self.rev, action, by, at: now, start: self.start, overridden };

@@ -90,28 +90,38 @@ pub struct Wish {
 }
 
 impl Wish {
-    /// Whether it can be waited for, as of a date of the doctor.
+    /// Whether it says something, whatever the day and whoever the doctor is.
     ///
     /// # Errors
     /// `validation_failed` with everything that is wrong.
-    pub fn validate(&self, today: Date) -> Result<(), Refusal> {
+    pub fn validate(&self) -> Result<(), Refusal> {
         let mut wrong = Vec::new();
-        let days = |from: Date, to: Date| (to - from).get_days();
         if self.to < self.from {
             wrong.push(Violation::new("/to", "out_of_range", "is before `from`"));
-        } else if days(self.from, self.to) >= WINDOW_DAYS {
+        } else if (self.to - self.from).get_days() >= WINDOW_DAYS {
             let detail = format!("the window may cover at most {WINDOW_DAYS} days");
             wrong.push(Violation::new("/to", "out_of_range", detail));
-        }
-        if self.to < today {
-            wrong.push(Violation::new("/to", "out_of_range", "is over"));
-        } else if days(today, self.to) > AHEAD_DAYS {
-            wrong.push(Violation::new("/to", "out_of_range", format!("may be at most {AHEAD_DAYS} days ahead")));
         }
         if self.times.is_some_and(|times| times.to <= times.from) {
             wrong.push(Violation::new("/times/to", "out_of_range", "must be after `from`"));
         }
         if wrong.is_empty() { Ok(()) } else { Err(Refusal::Invalid(wrong)) }
+    }
+
+    /// Whether it can be waited for, as of a date of the doctor.
+    ///
+    /// # Errors
+    /// `validation_failed`.
+    pub fn is_ahead(&self, today: Date) -> Result<(), Refusal> {
+        let ahead = (self.to - today).get_days();
+        if self.to < today {
+            return Err(Violation::new("/to", "out_of_range", "is over").into());
+        }
+        if ahead > AHEAD_DAYS {
+            let detail = format!("may be at most {AHEAD_DAYS} days ahead");
+            return Err(Violation::new("/to", "out_of_range", detail).into());
+        }
+        Ok(())
     }
 
     /// When the last date is over.

@@ -324,7 +324,16 @@ impl Appointments {
                     return Ok(Appointment { time_zone: calendar.doctor.zone_name().to_owned(), ..next });
                 }
                 let date = rules::local_date(&calendar.doctor, start);
-                let (quotas, limit) = match calendar.places_moved(service, date, &Moved::appointment(current), lost) {
+                // Whoever has been alone in a session takes its places along.
+                let session = match current.seat {
+                    Some(seat) => self.store.session(seat, false).await?.filter(|session| session.seats.len() == 1),
+                    None => None,
+                };
+                let moved = match (current.seat, &session) {
+                    (None, _) => Some(Moved::appointment(current)),
+                    (Some(_), session) => session.as_ref().map(Moved::session),
+                };
+                let (quotas, limit) = match calendar.places_moved(service, date, moved.as_ref(), lost) {
                     Ok(quotas) => (quotas, None),
                     Err(limit) => (Vec::new(), Some(beyond(limit, exception.as_deref())?)),
                 };

@@ -60,6 +60,7 @@ pub(super) struct GivenUp {
     quotas: Vec<Quota>,
     /// What the same change takes.
     taken: Vec<Quota>,
+    claims: HashSet<Tick>,
     /// Whose time it was: it is not offered to them.
     by: Vec<UserId>,
 }
@@ -77,6 +78,7 @@ impl GivenUp {
             ticks: freed.into_iter().filter(|tick| !taken.contains(tick)).collect(),
             quotas: next.iter().flat_map(|one| one.freed_quotas.iter().copied()).collect(),
             taken: next.iter().flat_map(|one| one.quotas.iter().copied()).collect(),
+            claims: taken,
             by: next.iter().map(|one| one.patient_id).chain(holders).collect(),
         })
     }
@@ -86,7 +88,7 @@ impl GivenUp {
         if !session.is_open() {
             self.of.push(session.id);
         }
-        self.ticks.extend(&session.freed);
+        self.ticks.extend(session.freed.iter().filter(|tick| !self.claims.contains(tick)));
         self.quotas.extend(&session.freed_quotas);
         self
     }
@@ -101,7 +103,7 @@ impl GivenUp {
     /// Ticks that nobody is to be offered, such as those of a time off that begins.
     pub(super) fn of_doctor(doctor: DoctorId, ticks: &[Tick]) -> Self {
         let (of, quotas, taken, by) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { doctor, of, ticks: ticks.to_vec(), quotas, taken, by }
+        Self { doctor, of, ticks: ticks.to_vec(), quotas, taken, claims: HashSet::new(), by }
     }
 
     /// The same without what some days take over.

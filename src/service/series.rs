@@ -122,7 +122,10 @@ impl SeriesOfAppointments {
             Ok(calendar) => calendar,
             Err(error) => return self.remembered(&request).await?.ok_or(error),
         };
-        let service = rules::alone(calendar.doctor.service(plan.service)?)?;
+        let service = match rules::alone(calendar.doctor.service(plan.service)?) {
+            Ok(service) => service,
+            Err(refusal) => return self.remembered(&request).await?.ok_or(Refusal::from(refusal).into()),
+        };
         let practice = self.appointments.is_practice(viewer, plan.doctor).await.map_err(unchanged)?;
         if !self.is_for(plan, service, patient).await.map_err(unchanged)? {
             let refusal = Refusal::SlotUnavailable { rule: Rule::Patients };
@@ -272,10 +275,17 @@ impl SeriesOfAppointments {
             if backwards {
                 changes.reverse();
             }
+            // One that was moved into a group session by itself gives up its seat.
+            let mut left = Vec::new();
+            for (one, next) in &changes {
+                left.extend(store.seat_left(one, next).await.map_err(settle)?);
+            }
             let given_up = GivenUp::by(&next);
+            let given_up = given_up.map(|given_up| left.iter().fold(given_up, |all, one| all.and_left(one.next())));
             let releases = &self.appointments.releases;
             // In this order, each guarded by the revision that it replaces.
-            let all = changes.iter().fold(Changes::default(), |all, (one, next)| all.appointment(one, next, request));
+            let left = left.into_iter().fold(Changes::default(), |all, session| all.left(Some(session)));
+            let all = changes.iter().fold(left, |all, (one, next)| all.appointment(one, next, request));
             match releases.hand_over(given_up.as_ref(), all).await? {
                 Together::Done(at) => {
                     let done = self.acknowledged(next, at)?;

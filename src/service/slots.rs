@@ -4,6 +4,7 @@ mod across;
 mod earliest;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -103,9 +104,8 @@ impl Slots {
     ///
     /// # Errors
     /// `unavailable`.
-    pub async fn is_busy(&self, viewer: &Viewer, start: Tick, service: &Service) -> Result<bool> {
+    pub async fn is_busy(&self, viewer: &Viewer, range: Range<Tick>) -> Result<bool> {
         let Ok(identity) = viewer.identity() else { return Ok(false) };
-        let range = start..start.plus_minutes(service.duration_minutes);
         Ok(!self.store.spent_by(identity.user, range).await?.is_empty())
     }
 

@@ -55,6 +55,8 @@ impl Waitlist {
     pub async fn join(&self, viewer: &Viewer, key: &str, join: Join) -> Result<Done<WaitlistEntry>> {
         const OPERATION: &str = "waitlist.join";
         let (identity, appointments) = (viewer.identity()?, &self.appointments);
+        // What makes no sense is refused as such, whoever asks.
+        join.wish.validate()?;
         let request = request::request(identity, OPERATION, key, &[&format!("{join:?}")], appointments.clock.now());
         let whom = join.patient.map_or(For::Caller, For::User);
         let patient_id = appointments.patient_of(OPERATION, viewer, join.doctor, &whom, identity.user).await?;
@@ -62,16 +64,18 @@ impl Waitlist {
         let calendar = appointments.calendar(viewer, join.doctor).await?;
         let (doctor, service) = (&calendar.doctor, calendar.doctor.service(join.service)?);
         let zone = &doctor.availability.time_zone;
+        let ahead = join.wish.is_ahead(zone.to_datetime(request.at).date());
         let allowed = match () {
-            () if !doctor.is_approved() => Err(Refusal::SlotUnavailable { rule: Rule::NotApproved }),
-            () if service.archived => Err(Refusal::SlotUnavailable { rule: Rule::Archived }),
+            () if ahead.is_err() => ahead,
             () if service.terms.capacity != 1 => {
                 Err(Violation::new("/serviceId", "invalid", "group sessions have no waitlist").into())
             }
+            () if !doctor.is_approved() => Err(Refusal::SlotUnavailable { rule: Rule::NotApproved }),
+            () if service.archived => Err(Refusal::SlotUnavailable { rule: Rule::Archived }),
             () if !appointments.takes(join.doctor, service, Some(patient_id)).await.map_err(unchanged)? => {
                 Err(Refusal::SlotUnavailable { rule: Rule::Patients })
             }
-            () => join.wish.validate(zone.to_datetime(request.at).date()),
+            () => Ok(()),
         };
         if let Err(refusal) = allowed {
             return self.remembered(&request).await?.ok_or(refusal.into());

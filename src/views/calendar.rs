@@ -92,6 +92,12 @@ impl Moved {
     pub fn appointment(current: &Appointment) -> Self {
         Self { id: current.id, start: Tick::floor(current.start), places: current.quotas.clone() }
     }
+
+    /// A group session as it is.
+    #[must_use]
+    pub fn session(current: &GroupSession) -> Self {
+        Self { id: current.id, start: Tick::floor(current.start), places: current.quotas.clone() }
+    }
 }
 
 /// A doctor's calendar at one position.
@@ -304,7 +310,7 @@ impl Calendar {
         self.quotas.contains_key(quota)
     }
 
-    /// The same of a session that is moved there.
+    /// The same of a session that is moved there, if one is.
     ///
     /// # Errors
     /// The limit that is reached.
@@ -312,9 +318,10 @@ impl Calendar {
         &self,
         service: &Service,
         date: Date,
-        moved: &Moved,
+        moved: Option<&Moved>,
         lost: &BTreeSet<Quota>,
     ) -> Result<Vec<Quota>, Rule> {
+        let Some(moved) = moved else { return self.places(service, date, lost) };
         let is_left = |quota: &Quota| !self.has_place(quota) && !lost.contains(quota);
         let own = Counted { places: &moved.places, date: Some(slots::local_date(&self.doctor, moved.start)) };
         self.places_where(service, date, own, |id| id == moved.id, is_left)

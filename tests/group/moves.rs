@@ -65,6 +65,56 @@ async fn moving_goes_by_the_terms_of_now() {
     assert!(scene.shown(&scene.workshop).await.contains_key(&eleven));
 }
 
+/// Of a series whose service has become one for groups, some may have seats: they give them up with the rest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_series_leaves_its_seats() {
+    let scene = Scene::set(1).await;
+    let one = scene.clinic.patient().await;
+    let (connection, own) = (scene.clinic.connect(&one).await, key());
+    let (eleven, noon) = (at(&day(), "11:00"), at(&day(), "12:00"));
+    let mut plan = scene.workshop.booking(&nine());
+    plan["rrule"] = json!("FREQ=DAILY;COUNT=2");
+    let booked = connection.request("series.book", &plan, Some(own.clone())).await.unwrap().data;
+    let service = json!({ "doctorId": scene.workshop.doctor.id, "id": scene.workshop.service, "capacity": 2 });
+    scene.ask(&scene.workshop.doctor, "service.update", service).await.unwrap();
+    let again = connection.request("series.book", &plan, Some(own)).await.unwrap().data;
+    assert_eq!(again, booked, "what was done stays done, whatever the service has become");
+    let to = |start: &str| json!({ "id": booked["appointments"][0]["id"], "start": start });
+    scene.ask(&one, "appointment.reschedule", to(&eleven)).await.unwrap();
+    assert_eq!(scene.left(&eleven).await, Some(1));
+    scene.ask(&one, "series.reschedule", json!({ "id": booked["id"], "start": noon })).await.unwrap();
+    assert_eq!(
+        (scene.left(&eleven).await, scene.left(&noon).await),
+        (None, None),
+        "ten minutes of noon are its buffer's"
+    );
+    scene.ask(&one, "appointment.reschedule", to(&at(&day(), "15:00"))).await.unwrap();
+    assert_eq!((scene.left(&eleven).await, scene.left(&at(&day(), "15:00")).await), (Some(2), Some(1)));
+    scene.ask(&one, "series.cancel", json!({ "id": booked["id"] })).await.unwrap();
+    assert_eq!(scene.left(&at(&day(), "15:00")).await, Some(2));
+    assert!(scene.sessions().await.iter().all(|session| !session.contains_key("claims")), "nobody has a seat");
+}
+
+/// Whoever comes to a session that has begun stays as long as it does, whatever the service has become.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_keeps_its_length() {
+    let scene = Scene::set(3).await;
+    let (one, two) = (scene.clinic.patient().await, scene.clinic.patient().await);
+    let first = scene.booked(&one, &nine()).await;
+    let service = json!({ "doctorId": scene.workshop.doctor.id, "id": scene.workshop.service, "durationMinutes": 30 });
+    scene.ask(&scene.workshop.doctor, "service.update", service).await.unwrap();
+    let ten = at(&day(), "10:00");
+    let moved = scene.ask(&one, "appointment.reschedule", json!({ "id": first, "start": nine() })).await.unwrap();
+    assert_eq!(moved["end"], ten);
+    // Its second half is somebody's: they are told so, and refused.
+    let elsewhere = scene.clinic.practice().await;
+    scene.ask(&two, "appointment.book", elsewhere.booking(&at(&day(), "09:30"))).await.unwrap();
+    let explain = json!({ "doctorId": scene.workshop.doctor.id, "serviceId": scene.workshop.service, "start": nine() });
+    let explained = scene.ask(&two, "slot.explain", explain).await.unwrap();
+    assert_eq!(explained["code"], "patient_busy");
+    assert_eq!(code(&scene.book(&two, &nine()).await), Some(ErrorCode::PatientBusy));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn time_off_takes_what_the_last_one_gives_up() {
     let scene = Scene::set(2).await;
@@ -111,7 +161,28 @@ async fn a_session_that_moves_is_no_second_one() {
     let refused =
         scene.ask(&two, "appointment.reschedule", json!({ "id": second, "start": nine() })).await.unwrap_err();
     assert_eq!((refused.code, refused.rule.as_deref()), (ErrorCode::SlotUnavailable, Some("daily_limit")));
-    assert_eq!(scene.shown(&scene.workshop).await.into_iter().collect::<Vec<_>>(), [(eleven, json!(1))]);
+    assert_eq!(scene.shown(&scene.workshop).await.into_iter().collect::<Vec<_>>(), [(eleven.clone(), json!(1))]);
+    // The same, when the service is one for groups no more.
+    scene.ask(&two, "appointment.cancel", json!({ "id": second })).await.unwrap();
+    let service = json!({ "doctorId": scene.workshop.doctor.id, "id": scene.workshop.service, "capacity": 1 });
+    scene.ask(&scene.workshop.doctor, "service.update", service).await.unwrap();
+    scene.ask(&one, "appointment.reschedule", json!({ "id": first, "start": nine() })).await.unwrap();
+    let refused = scene.book(&two, &eleven).await.unwrap_err();
+    assert_eq!(refused.rule.as_deref(), Some("daily_limit"), "it is still the one of the day");
+}
+
+/// What is against a move is told in the order of a booking's reasons: the doctor's time, then the patient's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_taken_time_comes_before_a_busy_patient() {
+    let scene = Scene::set(1).await;
+    let one = scene.clinic.patient().await;
+    let alone = scene.booked(&one, &nine()).await;
+    let eleven = at(&day(), "11:00");
+    scene.ask(&one, "appointment.book", scene.alone.booking(&eleven)).await.unwrap();
+    let service = json!({ "doctorId": scene.workshop.doctor.id, "id": scene.workshop.service, "capacity": 2 });
+    scene.ask(&scene.workshop.doctor, "service.update", service).await.unwrap();
+    let refused = scene.ask(&one, "appointment.reschedule", json!({ "id": alone, "start": eleven })).await;
+    assert_eq!(code(&refused), Some(ErrorCode::SlotTaken));
 }
 
 /// The session has the room, once for all who come.

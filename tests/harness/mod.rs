@@ -2,6 +2,7 @@
 
 pub mod cast;
 pub mod clinic;
+pub mod events;
 pub mod mongo;
 pub mod office;
 pub mod process;

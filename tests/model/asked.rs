@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use jiff::civil::Time;
 use serde_json::{Value, json};
 
-use super::hours::{change, hours, part};
+use super::hours::{DAYS, change, hours, part};
 use super::series::RULES;
 use super::state::{Appointment, Model, Role};
 use super::step::{Act, Deed, Pick, Rev, Slot, Who, Whom};
+use super::waiting::wish;
 
 /// A request of a script.
 #[derive(Clone, Debug)]
@@ -15,6 +16,8 @@ pub struct Asked {
     /// Place among the people; `None`: who has not logged in.
     pub who: Option<usize>,
     pub node: usize,
+    /// Through REST, not the WebSocket.
+    pub rest: bool,
     pub deed: Deed,
     pub op: &'static str,
     pub data: Value,
@@ -49,6 +52,7 @@ impl Model {
             | Deed::HideReview { which, .. }
             | Deed::RestoreReview { which, .. } => Some(nth(self.reviews.len(), *which)?),
             _ => match picked(deed) {
+                Some(pick) if is_of_waitlist(deed) => Some(self.picked_wait(deed, pick)?),
                 Some(pick) => Some(self.picked(deed, pick)?),
                 None => None,
             },
@@ -69,6 +73,7 @@ impl Model {
         let mut asked = Asked {
             who,
             node: act.node % 2,
+            rest: act.rest,
             deed: deed.clone(),
             op: op(deed),
             data: Value::Null,
@@ -84,7 +89,9 @@ impl Model {
 
     fn who(&self, who: Who, deed: &Deed, which: Option<usize>, doctor: usize) -> Option<usize> {
         let review = || which.filter(|_| is_of_review(deed)).map(|which| &self.reviews[which]);
-        let appointment = || which.filter(|_| picked(deed).is_some()).map(|which| &self.appointments[which]);
+        let wait = || which.filter(|_| is_of_waitlist(deed)).map(|which| &self.waiting[which]);
+        let is_of_one = picked(deed).is_some() && !is_of_waitlist(deed);
+        let appointment = || which.filter(|_| is_of_one).map(|which| &self.appointments[which]);
         let its_doctor = self.doctors[doctor].person;
         match who {
             Who::Paula => Some(0),
@@ -96,9 +103,10 @@ impl Model {
             Who::Ana => Some(6),
             Who::Nobody => None,
             Who::ItsDoctor => Some(its_doctor),
-            Who::ItsPatient => match (review(), appointment()) {
-                (Some(review), _) => Some(review.author),
-                (_, Some(one)) => Some(self.person_with(&one.patient).unwrap_or(its_doctor)),
+            Who::ItsPatient => match (review(), appointment(), wait()) {
+                (Some(review), ..) => Some(review.author),
+                (_, _, Some(wait)) => Some(wait.patient),
+                (_, Some(one), _) => Some(self.person_with(&one.patient).unwrap_or(its_doctor)),
                 _ => Some(0),
             },
             Who::ItsHolder => Some(appointment().and_then(|one| one.holder).unwrap_or(its_doctor)),
@@ -107,10 +115,27 @@ impl Model {
 
     /// The place of the appointment that is meant.
     fn picked(&self, deed: &Deed, pick: Pick) -> Option<usize> {
-        let all: Vec<usize> = (0..self.appointments.len()).collect();
+        // Of what was offered and answered in one moment, nobody knows the id.
+        let all: Vec<usize> =
+            (0..self.appointments.len()).filter(|place| !self.appointments[*place].id.is_empty()).collect();
         let fits: Vec<usize> = all.iter().copied().filter(|place| fits(deed, &self.appointments[*place])).collect();
         let (from, number) = match pick {
             Pick::Fit(number) if !fits.is_empty() => (fits, number),
+            Pick::Fit(number) | Pick::Any(number) => (all, number),
+        };
+        nth(from.len(), number).map(|place| from[place])
+    }
+
+    /// The place of the entry of a waitlist that is meant.
+    fn picked_wait(&self, deed: &Deed, pick: Pick) -> Option<usize> {
+        let all: Vec<usize> = (0..self.waiting.len()).collect();
+        let fits = |place: &usize| match deed {
+            Deed::LeaveWaitlist { .. } => self.waiting[*place].is_open(),
+            _ => self.waiting[*place].status == "offered",
+        };
+        let fitting: Vec<usize> = all.iter().copied().filter(fits).collect();
+        let (from, number) = match pick {
+            Pick::Fit(number) if !fitting.is_empty() => (fitting, number),
             Pick::Fit(number) | Pick::Any(number) => (all, number),
         };
         nth(from.len(), number).map(|place| from[place])
@@ -132,14 +157,26 @@ impl Model {
             | Deed::Explain { at: slot }
             | Deed::Preview { at: slot, .. } => {
                 let Slot { doctor, service, day, time } = slot;
-                at(doctor % 2, service % 3, *day, time)
+                at(doctor % 2, service % self.doctors[doctor % 2].services.len(), *day, time)
             }
             Deed::Reschedule { day, time, .. } | Deed::MoveSeries { day, time, .. } => {
                 let (doctor, service, _) = of(which);
                 at(doctor, service, *day, time)
             }
-            Deed::Search { doctor, service, day, .. } => at(doctor % 2, service % 3, *day, "08:00"),
-            Deed::UpdateService { doctor, service, .. } => at(doctor % 2, service % 3, 0, "08:00"),
+            Deed::Search { doctor, service, day, .. } => {
+                at(doctor % 2, service % self.doctors[doctor % 2].services.len(), *day, "08:00")
+            }
+            Deed::JoinWaitlist { doctor, service, day, .. } => {
+                at(doctor % 2, service % self.doctors[doctor % 2].services.len(), *day, "08:00")
+            }
+            Deed::ListWaitlist { doctor } => at(doctor.unwrap_or(0) % 2, 0, 0, "08:00"),
+            _ if is_of_waitlist(deed) => {
+                let wait = &self.waiting[which.expect("what it is about is known")];
+                at(wait.doctor, wait.service, 0, "08:00")
+            }
+            Deed::UpdateService { doctor, service, .. } => {
+                at(doctor % 2, service % self.doctors[doctor % 2].services.len(), 0, "08:00")
+            }
             Deed::SetHours { doctor, .. }
             | Deed::TakeTimeOff { doctor, .. }
             | Deed::EndTimeOff { doctor, .. }
@@ -166,6 +203,7 @@ impl Model {
             Deed::UpdateService { .. } => Some(self.doctors[doctor].services[service].rev),
             Deed::EndTimeOff { .. } => Some(1),
             _ if is_of_review(deed) => which.map(|which| self.reviews[which].rev),
+            _ if is_of_waitlist(deed) => which.map(|which| self.waiting[which].rev),
             _ => which.map(|which| self.appointments[which].rev),
         }
     }
@@ -281,7 +319,22 @@ impl Model {
                 let to = from + jiff::Span::new().days(days - 1);
                 json!({ "doctorId": doctor_id, "serviceId": service_id, "from": from.to_string(), "to": to.to_string() })
             }
-            Deed::List { doctor } => match doctor {
+            Deed::JoinWaitlist { day, days, wished, .. } => {
+                let from = self.date(doctor, *day);
+                let to = self.date(doctor, (day % DAYS.len() + days).min(DAYS.len() - 1));
+                let mut data = wish(from, to, *wished);
+                data["doctorId"] = json!(doctor_id);
+                data["serviceId"] = json!(service_id);
+                data
+            }
+            Deed::LeaveWaitlist { .. } | Deed::PassOffer { .. } | Deed::AcceptOffer { .. } => {
+                let mut data = json!({ "id": self.waiting[asked.which.expect("it is known")].id });
+                if let Deed::AcceptOffer { reason: true, .. } = asked.deed {
+                    data["reason"] = json!("Dolor de cabeza");
+                }
+                data
+            }
+            Deed::List { doctor } | Deed::ListWaitlist { doctor } => match doctor {
                 Some(_) => json!({ "doctorId": doctor_id, "pageSize": 100 }),
                 None => json!({ "pageSize": 100 }),
             },
@@ -309,6 +362,7 @@ impl Model {
         let deed = match asked.deed.clone() {
             Deed::Book { at, whom, exception, reason } => Deed::Book { at, whom, exception, reason: !reason },
             Deed::Cancel { which, rev, reason } => Deed::Cancel { which, rev, reason: !reason },
+            Deed::AcceptOffer { which, rev, reason } => Deed::AcceptOffer { which, rev, reason: !reason },
             Deed::SetNotes { which, rev, notes } => Deed::SetNotes { which, rev, notes: format!("{notes}.") },
             Deed::EditReview { which, rating, rev } => Deed::EditReview { which, rating: rating % 5 + 1, rev },
             Deed::SetHours { doctor, hours, rev } => Deed::SetHours { doctor, hours: (hours + 1) % 6, rev },
@@ -360,7 +414,10 @@ fn picked(deed: &Deed) -> Option<Pick> {
         | Deed::Review { which, .. }
         | Deed::Get { which }
         | Deed::History { which }
-        | Deed::GetSeries { which } => Some(*which),
+        | Deed::GetSeries { which }
+        | Deed::LeaveWaitlist { which, .. }
+        | Deed::AcceptOffer { which, .. }
+        | Deed::PassOffer { which, .. } => Some(*which),
         _ => None,
     }
 }
@@ -376,12 +433,17 @@ fn is_of_review(deed: &Deed) -> bool {
     )
 }
 
+fn is_of_waitlist(deed: &Deed) -> bool {
+    matches!(deed, Deed::LeaveWaitlist { .. } | Deed::AcceptOffer { .. } | Deed::PassOffer { .. })
+}
+
 fn whom(deed: &Deed) -> Whom {
     match deed {
         Deed::Hold { whom, .. }
         | Deed::Book { whom, .. }
         | Deed::BookHeld { whom, .. }
         | Deed::BookSeries { whom, .. }
+        | Deed::JoinWaitlist { whom, .. }
         | Deed::Preview { whom, .. } => *whom,
         _ => Whom::Unsaid,
     }
@@ -405,7 +467,10 @@ fn rev(deed: &Deed) -> Rev {
         | Deed::EditReview { rev, .. }
         | Deed::ReplyToReview { rev, .. }
         | Deed::HideReview { rev, .. }
-        | Deed::RestoreReview { rev, .. } => *rev,
+        | Deed::RestoreReview { rev, .. }
+        | Deed::LeaveWaitlist { rev, .. }
+        | Deed::AcceptOffer { rev, .. }
+        | Deed::PassOffer { rev, .. } => *rev,
         _ => Rev::Unsaid,
     }
 }
@@ -431,6 +496,11 @@ fn op(deed: &Deed) -> &'static str {
         Deed::UpdateService { .. } => "service.update",
         Deed::TakeTimeOff { .. } => "timeOff.create",
         Deed::EndTimeOff { .. } => "timeOff.delete",
+        Deed::JoinWaitlist { .. } => "waitlist.join",
+        Deed::LeaveWaitlist { .. } => "waitlist.leave",
+        Deed::AcceptOffer { .. } => "waitlist.accept",
+        Deed::PassOffer { .. } => "waitlist.pass",
+        Deed::ListWaitlist { .. } => "waitlist.list",
         Deed::Review { .. } => "review.create",
         Deed::EditReview { .. } => "review.update",
         Deed::ReplyToReview { .. } => "review.reply",

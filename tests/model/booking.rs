@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::asked::{Asked, Patient, must_say};
-use super::judge::{BUSY, FORBIDDEN, IN_USE, INVALID, Judged, TAKEN, Why, refuse, told, unavailable};
+use super::judge::{BUSY, FORBIDDEN, IN_USE, INVALID, Judged, TAKEN, Why, refuse, unavailable};
 use super::state::{Appointment, Entry, Model};
 use super::step::Deed;
 
@@ -45,6 +45,13 @@ impl Model {
         let (first, last) = self.takes(doctor, service, start);
         let end = self.end(doctor, service, start);
         let mut against = Vec::new();
+        let session = self.session(slot);
+        if let Some(seat) = session.first() {
+            let is_full = session.len() >= self.doctors[doctor].services[service].capacity;
+            against.extend(is_full.then_some(TAKEN));
+            against.extend(self.is_busy(patient, start, self.appointments[*seat].end).then_some(BUSY));
+            return against;
+        }
         if self.appointments.iter().any(|one| one.doctor == doctor && one.takes_any(first, last)) {
             against.push(TAKEN);
         }
@@ -58,6 +65,15 @@ impl Model {
         against
     }
 
+    /// The limit that leaves no place for a session that would begin.
+    pub fn limit_against(&self, slot: (usize, usize, Timestamp)) -> Option<&'static str> {
+        let (doctor, service, start) = slot;
+        let is_begun = !self.session(slot).is_empty();
+        let date = self.local_date(doctor, start);
+        let limit = || self.limit(doctor, service, date, &|_, _| false, (0, 0), (false, false));
+        if is_begun { None } else { limit() }
+    }
+
     pub fn is_busy(&self, patient: Option<&str>, start: Timestamp, end: Timestamp) -> bool {
         patient.is_some_and(|patient| self.appointments.iter().any(|one| one.keeps_busy(patient, start, end)))
     }
@@ -68,8 +84,11 @@ impl Model {
         if let Some(known) = self.remembers(asked, who)? {
             return Ok(self.original(known));
         }
-        if let Some(own) = self.appointments.iter().find(|one| one.is_hold_of(who, asked.slot)) {
-            return Ok(told(Value::clone(&own.wire)));
+        if let Some(own) = self.appointments.iter().position(|one| one.is_hold_of(who, asked.slot)) {
+            return Ok(Box::new(move |model: &mut Model, reply: &Value| {
+                model.learn(own, reply)?;
+                Self::compare(reply, &model.appointments[own].wire)
+            }));
         }
         self.permits(doctor, service, start, false, now).map_err(|rule| vec![unavailable(rule)])?;
         let is_said = asked.patient != Patient::Unsaid || !self.is_practice(who, doctor);
@@ -77,13 +96,16 @@ impl Model {
             return refuse(unavailable("patients"));
         }
         let mut against: Vec<Why> = Vec::new();
-        let date = self.local_date(doctor, start);
-        against.extend(self.limit(doctor, service, date, &|_, _| false, (0, 0), (false, false)).map(unavailable));
+        let is_group = self.doctors[doctor].services[service].capacity > 1;
+        let is_begun = !self.session(asked.slot).is_empty();
+        against.extend(self.limit_against(asked.slot).map(unavailable));
         // Nobody is kept busy by a hold.
         against.extend(self.against(asked.slot, None));
-        if self.appointments.iter().filter(|one| one.is_held() && one.holder == Some(who)).count() >= HOLDS {
+        let is_own = |one: &&Appointment| one.is_held() && one.holder == Some(who) && one.wait.is_none();
+        if self.appointments.iter().filter(is_own).count() >= HOLDS {
             // Before a room is looked for.
-            let place = against.iter().position(|why| *why == IN_USE).unwrap_or(against.len());
+            let is_later = |why: &Why| *why == IN_USE || (is_group && !is_begun && *why == TAKEN);
+            let place = against.iter().position(is_later).unwrap_or(against.len());
             against.insert(place, unavailable("holds"));
         }
         if !against.is_empty() {
@@ -146,12 +168,8 @@ impl Model {
             return self.book_over(asked, who, hold, new);
         }
         let mut against = Vec::new();
-        let date = self.local_date(doctor, start);
-        match self.limit(doctor, service, date, &|_, _| false, (0, 0), (false, false)) {
-            Some(limit) if exception => {
-                rule = rule.or(Some(limit));
-                new.counts = (None, None);
-            }
+        match self.limit_against(asked.slot) {
+            Some(limit) if exception => rule = rule.or(Some(limit)),
             limit => against.extend(limit.map(unavailable)),
         }
         against.extend(self.against(asked.slot, patient.as_deref()));
@@ -168,7 +186,7 @@ impl Model {
     }
 
     /// The hold becomes the appointment: the same time, and all else as it is booked.
-    fn book_over(&self, asked: &Asked, who: usize, hold: usize, new: Appointment) -> Judged {
+    pub fn book_over(&self, asked: &Asked, who: usize, hold: usize, new: Appointment) -> Judged {
         let held = &self.appointments[hold];
         let patient = Some(new.patient.as_str()).filter(|_| !new.walk_in);
         if self.is_busy(patient, held.start, held.end) {
@@ -177,6 +195,7 @@ impl Model {
         let asked = asked.clone();
         Ok(Box::new(move |model: &mut Model, reply: &Value| {
             let entry = &new.history[0];
+            model.learn_id(hold, reply)?;
             let one = &mut model.appointments[hold];
             one.status = new.status;
             one.patient = if new.walk_in { text(reply, "patientId")? } else { new.patient.clone() };
@@ -184,10 +203,13 @@ impl Model {
             one.walk_in = new.walk_in;
             one.service_name.clone_from(&new.service_name);
             one.reason.clone_from(&new.reason);
-            let holder = one.holder;
+            let (holder, wait) = (one.holder, one.wait);
             one.revise(entry.action, who, entry.exception);
             // As long as it is as it was booked.
             one.holder = holder;
+            if let Some(wait) = wait {
+                model.waiting[wait].fulfilled(&model.appointments[hold].id);
+            }
             model.draw(hold);
             model.remember(&asked, Some(hold), reply);
             Self::compare(reply, &model.appointment_for(who, hold))
@@ -196,9 +218,19 @@ impl Model {
 
     /// An appointment that is about to be written.
     pub fn new_appointment(&self, asked: &Asked, who: usize, patient: Option<String>, name: String) -> Appointment {
-        let (doctor, service, start) = asked.slot;
+        self.appointment_at(asked.slot, who, patient, name)
+    }
+
+    pub fn appointment_at(
+        &self,
+        (doctor, service, start): (usize, usize, Timestamp),
+        who: usize,
+        patient: Option<String>,
+        name: String,
+    ) -> Appointment {
         let date = self.local_date(doctor, start);
-        Appointment {
+        let of = &self.doctors[doctor].services[service];
+        let mut new = Appointment {
             id: String::new(),
             rev: 1,
             status: "booked",
@@ -218,12 +250,18 @@ impl Model {
             created_at: Timestamp::UNIX_EPOCH,
             holder: None,
             expires_at: None,
+            wait: None,
+            seat: (of.capacity > 1).then_some(self.seats),
             takes: Some(self.takes(doctor, service, start)),
             counts: Self::counts(date),
             reviewed: false,
             history: vec![Entry { rev: 1, action: "booked", by: who, start, exception: None }],
             wire: std::sync::Arc::new(Value::Null),
+        };
+        if let Some(first) = self.session((doctor, service, start)).first() {
+            new.sits_with(&self.appointments[*first]);
         }
+        new
     }
 
     /// Adds what was written, with what the server alone knows.
@@ -236,6 +274,7 @@ impl Model {
         if new.walk_in {
             new.patient = text(reply, "patientId")?;
         }
+        self.seats += 1;
         self.appointments.push(new);
         let which = self.appointments.len() - 1;
         self.draw(which);

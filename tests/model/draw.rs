@@ -5,7 +5,7 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 
 use super::hours::{CHANGES, DAYS, HOURS, PARTS};
 use super::series::RULES;
-use super::step::{Act, Deed, Pick, Rev, Slot, Step, Who, Whom};
+use super::step::{Act, Deed, Pick, Rev, Slot, Step, Who, Whom, Wished};
 
 /// What a script is to be like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,10 +35,10 @@ const DEEDS: &[(usize, Kind)] = &[
     }),
     (10, |draw| Deed::BookHeld { which: draw.pick(), named: draw.one_in(2), whom: draw.whom(true) }),
     (16, |draw| {
-        let (which, rev, exception) = (draw.pick(), draw.rev(), draw.one_in(8));
-        Deed::Reschedule { which, day: draw.below(DAYS.len()), time: draw.time(), rev, exception }
+        let (which, rev, exception, (day, time)) = (draw.pick(), draw.rev(), draw.one_in(8), draw.aim());
+        Deed::Reschedule { which, day, time, rev, exception }
     }),
-    (12, |draw| Deed::Cancel { which: draw.pick(), rev: draw.rev(), reason: draw.one_in(2) }),
+    (18, |draw| Deed::Cancel { which: draw.pick(), rev: draw.rev(), reason: draw.one_in(2) }),
     (4, |draw| Deed::Decline { which: draw.pick(), rev: draw.rev() }),
     (6, |draw| Deed::Approve { which: draw.pick(), rev: draw.rev() }),
     (6, |draw| Deed::CheckIn { which: draw.pick(), rev: draw.rev() }),
@@ -54,17 +54,28 @@ const DEEDS: &[(usize, Kind)] = &[
         Deed::BookSeries { at: draw.slot(), whom: draw.whom(true), rule: draw.below(RULES.len()), only }
     }),
     (5, |draw| {
-        let (which, from_here) = (draw.pick(), draw.one_in(2));
-        Deed::MoveSeries { which, from_here, day: draw.below(DAYS.len()), time: draw.time() }
+        let (which, from_here, (day, time)) = (draw.pick(), draw.one_in(2), draw.aim());
+        Deed::MoveSeries { which, from_here, day, time }
     }),
     (3, |draw| Deed::CancelSeries { which: draw.pick(), from_here: draw.one_in(2) }),
     (4, |draw| Deed::SetHours { doctor: draw.below(2), hours: draw.below(HOURS), rev: draw.rev() }),
-    (6, |draw| {
-        let (doctor, service) = (draw.below(2), draw.below(3));
-        Deed::UpdateService { doctor, service, change: draw.below(CHANGES), rev: draw.rev() }
+    (8, |draw| {
+        let (doctor, service) = (draw.below(2), draw.service());
+        let change = if draw.one_in(6) { 24 + draw.below(4) } else { draw.below(CHANGES) };
+        Deed::UpdateService { doctor, service, change, rev: draw.rev() }
     }),
     (4, |draw| Deed::TakeTimeOff { doctor: draw.below(2), day: draw.below(DAYS.len()), part: draw.below(PARTS) }),
     (5, |draw| Deed::EndTimeOff { doctor: draw.below(2), which: draw.below(8), rev: draw.rev() }),
+    (22, |draw| {
+        let (doctor, service, day) = (draw.below(2), draw.service(), draw.below(DAYS.len()));
+        let days = [0, 1, 2, 5, 5, 5][draw.below(6)];
+        // Most would take any day, so that somebody waits for what is given up.
+        let day = if days == 5 { 0 } else { day };
+        Deed::JoinWaitlist { doctor, service, day, days, wished: draw.wished(), whom: draw.whom(false) }
+    }),
+    (3, |draw| Deed::LeaveWaitlist { which: draw.pick(), rev: draw.rev() }),
+    (9, |draw| Deed::AcceptOffer { which: draw.pick(), rev: draw.rev(), reason: draw.one_in(3) }),
+    (6, |draw| Deed::PassOffer { which: draw.pick(), rev: draw.rev() }),
     (7, |draw| Deed::Review { which: draw.pick(), rating: draw.rating() }),
     (3, |draw| Deed::EditReview { which: draw.below(8), rating: draw.rating(), rev: draw.rev() }),
     (2, |draw| {
@@ -78,12 +89,13 @@ const DEEDS: &[(usize, Kind)] = &[
 
 const READS: &[(usize, Kind)] = &[
     (5, |draw| {
-        let (doctor, service) = (draw.below(2), draw.below(3));
+        let (doctor, service) = (draw.below(2), draw.service());
         Deed::Search { doctor, service, day: draw.below(DAYS.len()), days: [1, 1, 9][draw.below(3)] }
     }),
     (6, |draw| Deed::Explain { at: draw.slot() }),
     (3, |draw| Deed::Get { which: draw.pick() }),
     (3, |draw| Deed::List { doctor: draw.one_in(2).then(|| draw.below(2)) }),
+    (2, |draw| Deed::ListWaitlist { doctor: draw.one_in(2).then(|| draw.below(2)) }),
     (3, |draw| Deed::History { which: draw.pick() }),
     (3, |draw| Deed::Preview { at: draw.slot(), whom: draw.whom(true), rule: draw.below(RULES.len()) }),
     (2, |draw| Deed::GetSeries { which: draw.pick() }),
@@ -113,9 +125,11 @@ impl Draw {
         match self.below(100) {
             hit if hit < at_once => self.at_once(),
             88..91 if manner == Manner::AtOnce => Step::Twice(self.act(DEEDS)),
-            93..95 => Step::Leave { watch: self.below(64) },
-            95..97 => Step::ComeBack { watch: self.below(64) },
-            97..100 => Step::Again { back: self.below(12), node: self.below(2), altered: self.one_in(4) },
+            93..95 => Step::Leave { watch: self.below(69) },
+            95..97 => Step::ComeBack { watch: self.below(69) },
+            97..100 => {
+                Step::Again { back: self.below(12), node: self.below(2), rest: self.one_in(3), altered: self.one_in(4) }
+            }
             88 if manner == Manner::ShortHolds => Step::RunOut,
             75..93 => Step::Do(self.act(READS)),
             _ => Step::Do(self.act(DEEDS)),
@@ -162,7 +176,7 @@ impl Draw {
             found
         });
         let deed = kind.expect("within the sum of the weights").1(self);
-        Act { who: self.who(&deed), node: self.below(2), deed }
+        Act { who: self.who(&deed), node: self.below(2), rest: self.one_in(3), deed }
     }
 
     /// Mostly somebody who may, sometimes anybody.
@@ -172,6 +186,10 @@ impl Draw {
         let likely: &[Who] = match deed {
             Deed::Hold { .. } | Deed::Book { .. } | Deed::BookSeries { .. } | Deed::Preview { .. } => {
                 &[Paula, Pedro, Pilar, Paula, Pedro, Pilar, Rocio, ItsDoctor, Ana]
+            }
+            Deed::JoinWaitlist { .. } => &[Paula, Pedro, Pilar, Paula, Pedro, Pilar, Rocio, ItsDoctor, Ana, Diego],
+            Deed::LeaveWaitlist { .. } | Deed::AcceptOffer { .. } | Deed::PassOffer { .. } => {
+                &[ItsPatient, ItsPatient, ItsPatient, ItsDoctor, Rocio, Ana]
             }
             Deed::Release { .. } | Deed::BookHeld { .. } => &[ItsHolder],
             Deed::Approve { .. } | Deed::Decline { .. } | Deed::CheckIn { .. } | Deed::Complete { .. } => {
@@ -192,9 +210,29 @@ impl Draw {
         if self.one_in(12) { anybody[self.below(anybody.len())] } else { likely[self.below(likely.len())] }
     }
 
+    fn service(&mut self) -> usize {
+        // Sessions are for several: there is more to see where several want them.
+        [0, 1, 2, 3, 3][self.below(5)]
+    }
+
     fn slot(&mut self) -> Slot {
-        let (doctor, service) = (self.below(2), self.below(3));
-        Slot { doctor, service, day: self.below(DAYS.len()), time: self.time() }
+        let (doctor, service) = (self.below(2), self.service());
+        let (day, time) = if service == 3 && !self.one_in(6) { self.meeting() } else { self.day_and_time() };
+        Slot { doctor, service, day, time }
+    }
+
+    fn day_and_time(&mut self) -> (usize, String) {
+        (self.below(DAYS.len()), self.time())
+    }
+
+    /// One of the few times at which people meet.
+    fn meeting(&mut self) -> (usize, String) {
+        ([0, 0, 1][self.below(3)], ["09:00", "10:00", "10:00"][self.below(3)].to_owned())
+    }
+
+    /// To where something is moved.
+    fn aim(&mut self) -> (usize, String) {
+        if self.one_in(4) { self.meeting() } else { self.day_and_time() }
     }
 
     /// Between 8 and 12, where it is crowded; sometimes off the steps, or out of hours.
@@ -214,6 +252,11 @@ impl Draw {
             0..4 => Whom::Named([Paula, Pedro, Pilar, Diego][self.below(4)]),
             _ => Whom::Unsaid,
         }
+    }
+
+    fn wished(&mut self) -> Wished {
+        use Wished::{Any, Early, Late, Nonsense, Weekdays};
+        if self.one_in(25) { Nonsense } else { [Any, Any, Any, Early, Late, Weekdays][self.below(6)] }
     }
 
     fn pick(&mut self) -> Pick {

@@ -14,7 +14,7 @@ pub const DAYS: [i64; 6] = [2, 3, 4, 8, 9, 10];
 /// How many hours there are to choose from.
 pub const HOURS: usize = 8;
 /// How many changes of a service.
-pub const CHANGES: usize = 25;
+pub const CHANGES: usize = 29;
 /// How many stretches of a day to be off.
 pub const PARTS: usize = 5;
 
@@ -44,6 +44,8 @@ pub struct Offered {
     pub start: Timestamp,
     pub end: Timestamp,
     pub standing: Standing,
+    /// Of a group session: for how many there is room.
+    pub seats_left: Option<usize>,
 }
 
 pub fn minutes(minutes: i64) -> SignedDuration {
@@ -106,6 +108,9 @@ pub fn change(number: usize, rooms: &[String]) -> Value {
         21 => json!({ "patients": "any" }),
         22 => json!({ "resourceIds": [rooms[0]] }),
         23 => json!({ "resourceIds": rooms }),
+        24 => json!({ "capacity": 2 }),
+        25 => json!({ "capacity": 3 }),
+        26 | 27 => json!({ "capacity": 1 }),
         _ => json!({ "resourceIds": [] }),
     }
 }
@@ -132,6 +137,7 @@ pub fn changed(service: &Service, change: &Value) -> Service {
     next.weekly = limit("weeklyLimit", next.weekly);
     next.cancel_cutoff = number("cancelCutoffMinutes", next.cancel_cutoff);
     next.move_cutoff = number("rescheduleCutoffMinutes", next.move_cutoff);
+    next.capacity = limit("capacity", Some(next.capacity)).unwrap_or(1);
     next.approval = change["requiresApproval"].as_bool().unwrap_or(next.approval);
     next.patients = match change["patients"].as_str() {
         Some("known") => "known",
@@ -278,7 +284,7 @@ impl Model {
             let counted = all.filter(|(place, other)| {
                 other.doctor == doctor && other.service == service && in_period(other) && !besides(*place, other)
             });
-            counted.count()
+            sessions(counted.map(|(_, other)| other)).len()
         };
         let is_full = |limit| count(&|other| other.counts.0 == Some(date)) + more.0 >= limit;
         if !keeps.0 && one.daily.is_some_and(is_full) {
@@ -299,10 +305,15 @@ impl Model {
         let of = |limit: Option<usize>, in_period: &dyn Fn(&Appointment) -> bool| {
             let Some(limit) = limit else { return Standing::Free };
             let all = self.appointments.iter();
-            let counted: Vec<&Appointment> =
-                all.filter(|one| one.doctor == doctor && one.service == service && in_period(one)).collect();
-            let held = counted.iter().filter(|one| one.is_held());
-            let mut ends: Vec<Timestamp> = held.filter_map(|one| one.expires_at).collect();
+            let counted = sessions(all.filter(|one| one.doctor == doctor && one.service == service && in_period(one)));
+            // A session is held as long as all who share it only hold.
+            let mut ends: Vec<Timestamp> = Vec::new();
+            for session in &counted {
+                match stand(session.iter().copied()) {
+                    Standing::Held(end) => ends.push(end),
+                    Standing::Free | Standing::Taken => {}
+                }
+            }
             ends.sort();
             // So many have to end before there is a place.
             match counted.len().checked_sub(limit) {
@@ -329,18 +340,43 @@ impl Model {
             let mut start = from;
             while start + minutes(one.duration) <= to {
                 let (first, last) = self.takes(doctor, service, start);
-                if !self.is_off(doctor, first, last) {
+                let session = self.session((doctor, service, start));
+                if !self.is_off(doctor, first, last) && !session.is_empty() {
+                    let seats: Vec<&Appointment> = session.iter().map(|place| &self.appointments[*place]).collect();
+                    let left = one.capacity.saturating_sub(seats.len());
+                    let standing = match seats.iter().filter_map(|seat| seat.end_of_hold()).min() {
+                        _ if left > 0 => Standing::Free,
+                        Some(end) => Standing::Held(end),
+                        None => Standing::Taken,
+                    };
+                    offered.push(Offered { start, end: seats[0].end, standing, seats_left: Some(left) });
+                } else if !self.is_off(doctor, first, last) {
                     let end = start + minutes(one.duration);
                     let rooms = stand(
                         self.appointments.iter().filter(|other| other.keeps_room(doctor, &one.rooms, start, end)),
                     );
                     let standing = limit.and(self.standing(doctor, first, last)).and(rooms);
-                    offered.push(Offered { start, end, standing });
+                    let seats_left = (one.capacity > 1).then_some(one.capacity);
+                    offered.push(Offered { start, end, standing, seats_left });
                 }
                 start += minutes(one.step);
             }
         }
         offered
+    }
+
+    /// The seats that are taken in the group session at a time, in the order in which they were; none: there is no such session.
+    pub fn session(&self, (doctor, service, start): (usize, usize, Timestamp)) -> Vec<usize> {
+        if self.doctors[doctor].services[service].capacity == 1 {
+            return Vec::new();
+        }
+        let is_seat = |one: &Appointment| one.seat.is_some() && one.takes.is_some();
+        let is_there = |one: &Appointment| (one.doctor, one.service, one.start) == (doctor, service, start);
+        let all = self.appointments.iter().enumerate();
+        let mut seats: Vec<usize> =
+            all.filter(|(_, one)| is_seat(one) && is_there(one)).map(|(place, _)| place).collect();
+        seats.sort_by_key(|place| self.appointments[*place].seat);
+        seats
     }
 
     /// Whether notice and horizon of a service let a start be booked.
@@ -373,6 +409,19 @@ impl Model {
         let task = |(one, rule): &(&Appointment, &str)| json!({ "appointment": *one.wire, "rule": rule, "alternatives": super::state::ANY });
         Value::Array(tasks.iter().map(task).collect())
     }
+}
+
+/// What takes a time, those together who share one.
+fn sessions<'a>(all: impl Iterator<Item = &'a Appointment>) -> Vec<Vec<&'a Appointment>> {
+    let mut sessions: Vec<Vec<&Appointment>> = Vec::new();
+    for one in all {
+        let shares = |session: &&mut Vec<&Appointment>| one.seat.is_some() && session[0].shares(one);
+        match sessions.iter_mut().find(shares) {
+            Some(session) => session.push(one),
+            None => sessions.push(vec![one]),
+        }
+    }
+    sessions
 }
 
 /// How what takes something lets others have it.

@@ -9,6 +9,7 @@ use super::asked::Asked;
 use super::hours::{Offered, Standing, minutes};
 use super::state::{Appointment, Memory, Model};
 use super::step::Deed;
+use super::waiting::{gives_up, with_offers};
 
 /// Why something is refused: code and rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,12 +35,16 @@ pub const BUSY: Why = Why("patient_busy", None);
 pub const IN_USE: Why = unavailable("resource");
 pub const NOT_REVIEWABLE: Why = Why("not_reviewable", None);
 pub const REVIEWED: Why = Why("already_reviewed", None);
-const ENDED: Why = Why("hold_expired", None);
+pub const ENDED: Why = Why("hold_expired", None);
 const REUSED: Why = Why("idempotency_key_reused", None);
 const UNKNOWN: Why = Why("unauthenticated", None);
 
 pub const fn unavailable(rule: &'static str) -> Why {
     Why("slot_unavailable", Some(rule))
+}
+
+pub const fn archived() -> Why {
+    unavailable("archived")
 }
 
 pub fn refuse<T>(why: Why) -> Result<T, Vec<Why>> {
@@ -65,6 +70,7 @@ impl Model {
                     false => Err(format!("refused with {told:?}, not {whys:?}")),
                 }
             }
+            (Ok(effect), Ok(data)) if gives_up(&asked.deed) => with_offers(effect, now)(self, data),
             (Ok(effect), Ok(data)) => effect(self, data),
             (Err(whys), Ok(data)) => Err(format!("done, which should be refused with {whys:?}: {data}")),
             (Ok(_), Err(problem)) => Err(format!(
@@ -73,6 +79,15 @@ impl Model {
                 problem.rule
             )),
         }
+    }
+
+    /// Whether it was refused for a limit that was reached before everything that was asked at the same time.
+    pub fn has_reached(&self, asked: &Asked, answer: &Answer) -> bool {
+        let (doctor, service, start) = asked.slot;
+        let Err(problem) = answer else { return false };
+        let date = self.local_date(doctor, start);
+        let limit = self.limit(doctor, service, date, &|_, _| false, (0, 0), (false, false));
+        limit.is_some() && limit == problem.rule.as_deref()
     }
 
     /// What is offered in the place of a time that is taken can be had.
@@ -109,6 +124,10 @@ impl Model {
             (Deed::UpdateService { .. }, Some(who)) => self.update_service(asked, who),
             (Deed::TakeTimeOff { .. }, Some(who)) => self.take_time_off(asked, who, now),
             (Deed::EndTimeOff { .. }, Some(who)) => self.end_time_off(asked, who),
+            (Deed::JoinWaitlist { .. }, Some(who)) => self.join_waitlist(asked, who),
+            (Deed::LeaveWaitlist { .. } | Deed::PassOffer { .. }, Some(who)) => self.change_wait(asked, who),
+            (Deed::AcceptOffer { .. }, Some(who)) => self.accept_offer(asked, who),
+            (Deed::ListWaitlist { .. }, Some(who)) => self.list_waitlist(asked, who),
             (Deed::Review { .. }, Some(who)) => self.write_review(asked, who),
             (
                 Deed::EditReview { .. }
@@ -159,6 +178,10 @@ impl Model {
                     fields.insert((*field).to_owned(), value.clone());
                 }
             }
+            if known.op == "slot.hold" && self.appointments[which].holder.is_none() {
+                // The server keeps no end of a hold that has become an appointment and was changed since.
+                fields.remove("expiresAt");
+            }
         }
         told(reply)
     }
@@ -187,6 +210,7 @@ impl Model {
         let asked = asked.clone();
         Ok(Box::new(move |model: &mut Model, reply: &Value| {
             model.appointments[which] = next;
+            model.seats += 1;
             model.draw(which);
             model.remember(&asked, Some(which), reply);
             Self::compare(reply, &model.appointment_for(who, which))
@@ -268,43 +292,54 @@ impl Model {
             return refuse(TOO_LATE);
         }
         let mut rule = self.permits(doctor, service, start, exception, now).map_err(|rule| vec![unavailable(rule)])?;
-        let date = self.local_date(doctor, start);
-        let counts = Self::counts(date);
-        // Within a period it keeps the place that it has.
-        let own = |place: usize, _: &Appointment| place == which;
-        let keeps = (
-            next.counts.0.is_some() && next.counts.0 == counts.0,
-            next.counts.1.is_some() && next.counts.1 == counts.1,
-        );
+        let others = || self.appointments.iter().enumerate().filter(|(place, _)| *place != which).map(|(_, one)| one);
+        let of = &self.doctors[doctor].services[service];
+        let session = self.session(asked.slot);
+        if session.contains(&which) {
+            // Where it is already.
+            next.revise("rescheduled", who, rule.filter(|_| exception));
+            return Ok(next);
+        }
+        let mut to = Appointment { seat: (of.capacity > 1).then_some(self.seats), ..next.clone() };
+        (to.start, to.end) = (start, self.end(doctor, service, start));
+        to.takes = Some(self.takes(doctor, service, start));
+        to.rooms.clone_from(&of.rooms);
         let mut against = Vec::new();
-        if let Some(limit) = self.limit(doctor, service, date, &own, (0, 0), keeps) {
-            match exception {
-                true => rule = rule.or(Some(limit)),
-                false => against.push(unavailable(limit)),
+        if let Some(first) = session.first() {
+            to.sits_with(&self.appointments[*first]);
+            against.extend((session.len() >= of.capacity).then_some(TAKEN));
+        } else {
+            let date = self.local_date(doctor, start);
+            to.counts = Self::counts(date);
+            // Within a period it keeps the place that it has, if it has it alone.
+            let own = |place: usize, _: &Appointment| place == which;
+            let has_it = !others().any(|one| one.shares(&next));
+            let keeps = (
+                has_it && next.counts.0.is_some() && next.counts.0 == to.counts.0,
+                has_it && next.counts.1.is_some() && next.counts.1 == to.counts.1,
+            );
+            if let Some(limit) = self.limit(doctor, service, date, &own, (0, 0), keeps) {
+                match exception {
+                    true => rule = rule.or(Some(limit)),
+                    false => against.push(unavailable(limit)),
+                }
+            }
+            let (first, last) = self.takes(doctor, service, start);
+            if others().any(|one| one.doctor == doctor && one.takes_any(first, last)) {
+                against.push(TAKEN);
             }
         }
-        let end = self.end(doctor, service, start);
-        let (first, last) = self.takes(doctor, service, start);
-        let others = || self.appointments.iter().enumerate().filter(|(place, _)| *place != which).map(|(_, one)| one);
-        if others().any(|one| one.doctor == doctor && one.takes_any(first, last)) {
-            against.push(TAKEN);
-        }
-        if others().any(|one| one.keeps_busy(&next.patient, start, end)) {
+        if others().any(|one| one.keeps_busy(&next.patient, to.start, to.end)) {
             against.push(BUSY);
         }
-        let rooms = self.doctors[doctor].services[service].rooms.clone();
-        if others().any(|one| one.keeps_room(doctor, &rooms, start, end)) {
+        if session.is_empty() && others().any(|one| one.keeps_room(doctor, &of.rooms, to.start, to.end)) {
             against.push(IN_USE);
         }
         if !against.is_empty() {
             return Err(against);
         }
-        (next.start, next.end) = (start, end);
-        next.takes = Some((first, last));
-        next.rooms = rooms;
-        next.counts = counts;
-        next.revise("rescheduled", who, rule.filter(|_| exception));
-        Ok(next)
+        to.revise("rescheduled", who, rule.filter(|_| exception));
+        Ok(to)
     }
 
     fn release(&self, asked: &Asked, who: usize) -> Judged {
@@ -324,9 +359,11 @@ impl Model {
         }
         let asked = asked.clone();
         Ok(Box::new(move |model: &mut Model, reply: &Value| {
+            model.learn_id(which, reply)?;
             let one = &mut model.appointments[which];
             one.let_go("expired");
             one.revise("released", who, None);
+            model.offer_ended(which, true);
             model.draw(which);
             model.remember(&asked, Some(which), reply);
             Self::compare(reply, &model.appointments[which].wire)

@@ -6,6 +6,7 @@
 
 mod asked;
 mod booking;
+mod doors;
 mod draw;
 mod hours;
 mod judge;
@@ -17,6 +18,7 @@ mod shrink;
 mod state;
 mod step;
 mod topics;
+mod waiting;
 mod world;
 
 use std::env;

@@ -39,6 +39,9 @@ impl Model {
                 }
                 let mut wire =
                     json!({ "start": slot.start.to_string(), "end": slot.end.to_string(), "status": status });
+                if let Some(left) = slot.seats_left {
+                    wire["seatsLeft"] = json!(left);
+                }
                 if who.is_some_and(|who| self.is_busy(Some(self.id_of(who)), slot.start, slot.end)) {
                     wire["conflict"] = json!(true);
                 }
@@ -78,16 +81,19 @@ impl Model {
         if !is_practice && !who.is_none_or(is_for) {
             return (Some(unavailable("patients")), Vec::new());
         }
-        let end = self.end(doctor, service, start);
-        if own.is_none() {
-            let date = self.local_date(doctor, start);
-            if let Some(limit) = self.limit(doctor, service, date, &|_, _| false, (0, 0), (false, false)) {
-                return (Some(unavailable(limit)), Vec::new());
-            }
+        let session = self.session(asked.slot);
+        let end = session.first().map_or(self.end(doctor, service, start), |seat| self.appointments[*seat].end);
+        if own.is_none()
+            && let Some(limit) = self.limit_against(asked.slot)
+        {
+            return (Some(unavailable(limit)), Vec::new());
+        }
+        let has_seats = !session.is_empty() && session.len() < self.doctors[doctor].services[service].capacity;
+        if own.is_none() && !has_seats {
             let (first, last) = self.takes(doctor, service, start);
             let takes = |one: &&Appointment| one.doctor == doctor && one.takes_any(first, last);
             let mut takers: Vec<&Appointment> = self.appointments.iter().filter(takes).collect();
-            takers.sort_by_key(|one| one.takes);
+            takers.sort_by_key(|one| (one.takes, one.seat));
             if !takers.is_empty() {
                 let told = takers.iter().filter(|_| is_practice).map(|one| one.id.clone()).collect();
                 return (Some(TAKEN), told);
@@ -96,7 +102,7 @@ impl Model {
         let is_busy = who.is_some_and(|who| self.is_busy(Some(self.id_of(who)), start, end));
         let rooms = &self.doctors[doctor].services[service].rooms;
         let in_use = || self.appointments.iter().any(|one| one.keeps_room(doctor, rooms, start, end));
-        let why = if is_busy { Some(BUSY) } else { in_use().then_some(IN_USE) };
+        let why = if is_busy { Some(BUSY) } else { (session.is_empty() && in_use()).then_some(IN_USE) };
         (why, Vec::new())
     }
 

@@ -62,6 +62,9 @@ impl Model {
         if let Some(known) = self.remembers(asked, who)? {
             return Ok(self.original(known));
         }
+        if self.doctors[doctor].services[service].capacity > 1 {
+            return refuse(INVALID);
+        }
         if !self.is_for(asked.slot, patient.as_deref()) {
             return refuse(unavailable("patients"));
         }
@@ -86,8 +89,11 @@ impl Model {
             }
         }
         for why in [IN_USE, TAKEN, BUSY] {
-            let is_against =
-                |start: &Timestamp| self.against((doctor, service, *start), patient.as_deref()).first() == Some(&why);
+            let is_against = |start: &Timestamp| {
+                let against = self.against((doctor, service, *start), patient.as_deref());
+                // What comes before it may be gone by the time that somebody looks why.
+                against.first() == Some(&why) || (self.at_once && against.contains(&why))
+            };
             against.extend(starts.iter().any(is_against).then_some(why));
         }
         if !against.is_empty() {
@@ -127,6 +133,9 @@ impl Model {
         let (doctor, service, _) = asked.slot;
         let patient = self.patient_of(asked, who)?;
         if asked.patient == Patient::Unsaid && must_say(self, who, doctor) {
+            return refuse(INVALID);
+        }
+        if self.doctors[doctor].services[service].capacity > 1 {
             return refuse(INVALID);
         }
         let is_for = self.is_for(asked.slot, patient.as_deref());
@@ -278,6 +287,7 @@ impl Model {
                     (next.start, next.end) = (start, self.end(doctor, service, start));
                     next.takes = Some(self.takes(doctor, service, start));
                     next.counts = counts;
+                    next.seat = None;
                     next.rooms = self.doctors[doctor].services[service].rooms.clone();
                     next.revise("rescheduled", who, None);
                     given.0.push(next);

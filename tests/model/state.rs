@@ -10,6 +10,7 @@ use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::waiting::Wait;
 use crate::harness::clinic::Person;
 
 /// Stands for text that only the server knows.
@@ -42,7 +43,10 @@ pub struct Model {
     pub doctors: Vec<Doctor>,
     pub appointments: Vec<Appointment>,
     pub reviews: Vec<Review>,
+    pub waiting: Vec<Wait>,
     pub remembered: Vec<Memory>,
+    /// How many seats were taken so far.
+    pub seats: usize,
     /// What is taken in was not the only thing under way.
     pub at_once: bool,
 }
@@ -93,6 +97,9 @@ pub struct Service {
     pub approval: bool,
     pub patients: &'static str,
     pub rooms: Vec<String>,
+    /// How many share a session.
+    pub capacity: usize,
+    pub archived: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -137,6 +144,10 @@ pub struct Appointment {
     /// Who held it, or holds it.
     pub holder: Option<usize>,
     pub expires_at: Option<Timestamp>,
+    /// The entry of a waitlist to which it is offered, by its place.
+    pub wait: Option<usize>,
+    /// It is one of several in a group session, of which all share what follows. The number says who came before whom.
+    pub seat: Option<usize>,
     /// What it takes of the doctor's time, buffers included.
     pub takes: Option<(Timestamp, Timestamp)>,
     /// The date, and the Monday, in whose limit it counts.
@@ -179,6 +190,11 @@ impl Appointment {
         self.status == "held"
     }
 
+    /// When it ends by itself.
+    pub fn end_of_hold(&self) -> Option<Timestamp> {
+        self.expires_at.filter(|_| self.is_held())
+    }
+
     pub fn is_movable(&self) -> bool {
         matches!(self.status, "pending" | "booked")
     }
@@ -199,6 +215,19 @@ impl Appointment {
         self.patient == patient && self.takes.is_some() && !self.is_held() && self.start < to && from < self.end
     }
 
+    /// Takes part in a session that there is: it stays as long as it is, where it is.
+    pub fn sits_with(&mut self, other: &Self) {
+        (self.start, self.end, self.takes, self.counts) = (other.start, other.end, other.takes, other.counts);
+        self.rooms.clone_from(&other.rooms);
+    }
+
+    /// Whether both are in the same group session.
+    pub fn shares(&self, other: &Self) -> bool {
+        let is_seat = |one: &Self| one.seat.is_some() && one.takes.is_some();
+        let at = |one: &Self| (one.doctor, one.service, one.start);
+        is_seat(self) && is_seat(other) && at(self) == at(other)
+    }
+
     /// Whether it keeps one of some rooms from another doctor.
     pub fn keeps_room(&self, doctor: usize, rooms: &[String], from: Timestamp, to: Timestamp) -> bool {
         let has = self.rooms.iter().any(|room| rooms.contains(room));
@@ -209,7 +238,9 @@ impl Appointment {
     pub fn revise(&mut self, action: &'static str, by: usize, exception: Option<&'static str>) {
         self.rev += 1;
         // What becomes of an appointment is nothing to whoever once held its time.
-        self.holder = self.holder.filter(|_| matches!(self.status, "held" | "expired"));
+        // It stays said of what was offered by a waitlist.
+        let is_offer = self.wait.is_some();
+        self.holder = self.holder.filter(|_| is_offer || matches!(self.status, "held" | "expired"));
         self.history.push(Entry { rev: self.rev, action, by, start: self.start, exception });
     }
 
@@ -252,6 +283,11 @@ impl Model {
         self.doctors[doctor].person == who || self.role_of(who) == Role::Admin
     }
 
+    /// The name of a doctor's zone.
+    pub fn zone(&self, doctor: usize) -> String {
+        self.doctors[doctor].zone.iana_name().expect("a zone with a name").to_owned()
+    }
+
     pub fn is_party(&self, who: usize, appointment: &Appointment) -> bool {
         self.is_practice(who, appointment.doctor) || appointment.patient == self.id_of(who)
     }
@@ -278,7 +314,8 @@ impl Model {
             "timeZone": doctor.zone.iana_name(),
             "createdAt": one.created_at.to_string(), "updatedAt": ANY,
         });
-        if !one.rooms.is_empty() {
+        // Those of a session are told of the service.
+        if !one.rooms.is_empty() && one.seat.is_none() {
             wire["resourceIds"] = json!(one.rooms);
         }
         if one.walk_in {
@@ -291,6 +328,9 @@ impl Model {
             if let Some(text) = text {
                 wire[field] = json!(text);
             }
+        }
+        if let Some(wait) = one.wait {
+            wire["waitlistId"] = json!(self.waiting[wait].id);
         }
         if let Some(end) = one.expires_at.filter(|_| one.is_held()) {
             wire["expiresAt"] = json!(end.to_string());
@@ -356,8 +396,8 @@ impl Model {
             "id": one.id, "doctorId": self.doctor_id(doctor), "rev": one.rev, "name": one.name,
             "durationMinutes": one.duration, "stepMinutes": one.step, "bufferBeforeMinutes": one.before,
             "bufferAfterMinutes": one.after, "requiresApproval": one.approval, "minNoticeMinutes": one.notice,
-            "horizonDays": one.horizon, "capacity": 1, "cancelCutoffMinutes": one.cancel_cutoff,
-            "rescheduleCutoffMinutes": one.move_cutoff, "patients": one.patients, "archived": false,
+            "horizonDays": one.horizon, "capacity": one.capacity, "cancelCutoffMinutes": one.cancel_cutoff,
+            "rescheduleCutoffMinutes": one.move_cutoff, "patients": one.patients, "archived": one.archived,
         });
         if !one.rooms.is_empty() {
             wire["resourceIds"] = json!(one.rooms);

@@ -63,6 +63,18 @@ pub enum Rev {
     Stale,
 }
 
+/// When a time would suit whoever waits, beside the dates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Wished {
+    Any,
+    Early,
+    Late,
+    Weekdays,
+    /// What no time could be.
+    Nonsense,
+}
+
 /// What is asked of the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -169,6 +181,28 @@ pub enum Deed {
         which: Pick,
         rating: u32,
     },
+    JoinWaitlist {
+        doctor: usize,
+        service: usize,
+        /// The first day of those that are used, and how many come with it.
+        day: usize,
+        days: usize,
+        wished: Wished,
+        whom: Whom,
+    },
+    LeaveWaitlist {
+        which: Pick,
+        rev: Rev,
+    },
+    AcceptOffer {
+        which: Pick,
+        rev: Rev,
+        reason: bool,
+    },
+    PassOffer {
+        which: Pick,
+        rev: Rev,
+    },
     EditReview {
         which: usize,
         rating: u32,
@@ -203,6 +237,9 @@ pub enum Deed {
         which: Pick,
     },
     List {
+        doctor: Option<usize>,
+    },
+    ListWaitlist {
         doctor: Option<usize>,
     },
     History {
@@ -242,6 +279,9 @@ pub enum Deed {
 pub struct Act {
     pub who: Who,
     pub node: usize,
+    /// Through REST, not the WebSocket.
+    #[serde(default)]
+    pub rest: bool,
     pub deed: Deed,
 }
 
@@ -258,6 +298,8 @@ pub enum Step {
     Again {
         back: usize,
         node: usize,
+        #[serde(default)]
+        rest: bool,
         altered: bool,
     },
     /// Somebody leaves a topic, to come back later.
@@ -293,6 +335,7 @@ impl Deed {
                 | Self::Explain { .. }
                 | Self::Get { .. }
                 | Self::List { .. }
+                | Self::ListWaitlist { .. }
                 | Self::History { .. }
                 | Self::Preview { .. }
                 | Self::GetSeries { .. }

@@ -15,6 +15,10 @@ use super::state::{ANY, Model};
 pub enum Topic {
     /// The appointments of a person.
     Mine(usize),
+    /// What a person waits for.
+    MyWaitlist(usize),
+    /// Those who wait for a doctor.
+    Waitlist(usize),
     /// Those of a doctor between two dates, both included.
     Calendar(usize, Date, Date),
     Slots(usize, usize, Date),
@@ -25,11 +29,17 @@ pub enum Topic {
 /// By their names.
 pub type Items = BTreeMap<String, Arc<Value>>;
 
+fn named(items: Vec<(String, Value)>) -> Items {
+    items.into_iter().map(|(name, item)| (name, Arc::new(item))).collect()
+}
+
 impl Model {
     /// The name of a topic, and the window that it is asked for with.
     pub fn subscription(&self, topic: &Topic) -> (String, Value) {
         let name = match topic {
             Topic::Mine(_) => "me/appointments".to_owned(),
+            Topic::MyWaitlist(_) => "me/waitlist".to_owned(),
+            Topic::Waitlist(doctor) => format!("doctors/{}/waitlist", self.doctor_id(*doctor)),
             Topic::Calendar(doctor, ..) => format!("doctors/{}/appointments", self.doctor_id(*doctor)),
             Topic::Slots(doctor, service, date) => {
                 let service = &self.doctors[*doctor].services[*service].id;
@@ -50,6 +60,8 @@ impl Model {
     pub fn items(&self, topic: &Topic) -> Items {
         match topic {
             Topic::Mine(person) => self.mine(*person),
+            Topic::MyWaitlist(person) => named(self.open_waits(|wait| wait.patient == *person)),
+            Topic::Waitlist(doctor) => named(self.open_waits(|wait| wait.doctor == *doctor)),
             Topic::Calendar(doctor, from, to) => self.calendar(*doctor, *from, *to),
             Topic::Slots(doctor, service, date) => self.slots(*doctor, *service, *date),
             Topic::Doctor(doctor) => {
@@ -100,6 +112,9 @@ impl Model {
                 "bookableFrom": (slot.start - minutes(one.horizon * 24 * 60)).to_string(),
                 "bookableUntil": (slot.start - minutes(one.notice)).to_string(),
             });
+            if let Some(left) = slot.seats_left {
+                item["seatsLeft"] = json!(left);
+            }
             if let Some(until) = until {
                 item["heldUntil"] = json!(until.to_string());
             }

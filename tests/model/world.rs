@@ -2,18 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use cita::clock::Clock;
-use cita_cli::Connection;
+use cita_cli::{ClientError, Connection, Frame};
 use futures::FutureExt as _;
 use futures::future::join_all;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 use serde_json::{Value, json};
+use tokio::task::unconstrained;
 use tokio::time::timeout;
 
 use super::asked::Asked;
+use super::doors::{self, Stream};
 use super::hours::hours;
 use super::judge::Answer;
 use super::state::{Doctor, Model, Role, Service, Setting};
@@ -21,10 +24,14 @@ use super::topics::{Items, Topic};
 use crate::harness::Patience;
 use crate::harness::cast::{admin, receptionist};
 use crate::harness::clinic::{Clinic, Node, PATIENCE, Person, connect, key, text};
+use crate::harness::rest::Rest;
 use crate::harness::watch::View;
 
 /// The zone of each doctor. Neither changes its clock; their hours overlap, so that patients and rooms are in demand by both.
 const ZONES: [&str; 2] = ["America/Bogota", "America/Caracas"];
+
+/// How many services each doctor begins with.
+const SERVICES: usize = 4;
 
 pub struct World {
     /// Keeps the first node running.
@@ -35,6 +42,7 @@ pub struct World {
     /// Of each person, and of nobody at the end, to each node.
     connections: Vec<[Connection; 2]>,
     pub watches: Vec<Watch>,
+    streams: Vec<Stream>,
     /// The latest cursor of a change.
     cursor: String,
 }
@@ -56,7 +64,8 @@ impl World {
     /// Opens it, with the model of what is there.
     pub async fn open(hold_seconds: u32) -> (Self, Model) {
         let seconds = hold_seconds.to_string();
-        let options = ["--hold-seconds", &seconds, "--rate-read", "100000", "--rate-write", "100000"];
+        let options = ["--hold-seconds", &seconds, "--offer-seconds", &seconds];
+        let options = [&options[..], &["--rate-read", "100000", "--rate-write", "100000"]].concat();
         let options = [&options[..], &["--rate-auth", "100000", "--rate-subscribe", "100000"]].concat();
         let clinic = Clinic::open_with(&options).await;
         let other = clinic.node_with(&options).await;
@@ -85,6 +94,7 @@ impl World {
             tokens,
             connections,
             watches: Vec::new(),
+            streams: Vec::new(),
             cursor: String::new(),
         };
         let model = world.furnish(people).await;
@@ -122,6 +132,7 @@ impl World {
                     "resourceIds": [rooms[1]] }),
                 ),
                 ("Corta", json!({ "durationMinutes": 15, "dailyLimit": 2, "weeklyLimit": 5 })),
+                ("Taller", json!({ "durationMinutes": 30, "bufferBeforeMinutes": 15, "capacity": 2, "dailyLimit": 3 })),
             ] {
                 let mut data = fields;
                 data["doctorId"] = json!(id);
@@ -143,8 +154,8 @@ impl World {
             });
         }
         let setting = Arc::new(Setting { people, holidays, today: today.to_vec(), rooms });
-        let (appointments, reviews, remembered) = (Vec::new(), Vec::new(), Vec::new());
-        Model { setting, doctors, appointments, reviews, remembered, at_once: false }
+        let (appointments, reviews, waiting, remembered) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Model { setting, doctors, appointments, reviews, waiting, remembered, seats: 0, at_once: false }
     }
 
     /// The holidays of Colombia in the weeks that are used.
@@ -165,6 +176,7 @@ impl World {
         let mut wanted = Vec::new();
         for person in 0..nobody {
             wanted.push((person, person % 2, Topic::Mine(person)));
+            wanted.push((person, (person + 1) % 2, Topic::MyWaitlist(person)));
         }
         let day = |doctor: usize, day: usize| model.date(doctor, day);
         let (first, last) = (day(0, 0), day(0, 0) + 40.days());
@@ -172,11 +184,14 @@ impl World {
         wanted.push((4, 0, Topic::Calendar(1, day(1, 0), day(1, 0) + 40.days())));
         wanted.push((5, 1, Topic::Calendar(0, day(0, 1), day(0, 2))));
         wanted.push((6, 0, Topic::Calendar(1, day(1, 2), day(1, 4))));
+        for (person, node, doctor) in [(3, 1, 0), (5, 0, 0), (4, 0, 1), (6, 1, 1)] {
+            wanted.push((person, node, Topic::Waitlist(doctor)));
+        }
         for node in 0..2 {
             for doctor in 0..2 {
                 wanted.push((nobody, node, Topic::Doctor(doctor)));
                 wanted.push((nobody, node, Topic::Reviews(doctor)));
-                for service in 0..3 {
+                for service in 0..SERVICES {
                     for number in [0, 3] {
                         wanted.push((nobody, node, Topic::Slots(doctor, service, day(doctor, number))));
                     }
@@ -189,11 +204,40 @@ impl World {
             subscribe(&self.connections[person][node], &watch.name, &watch.request, &mut watch.view).await;
             self.watches.push(watch);
         }
+        let followed = [
+            (nobody, 0, Topic::Slots(0, 3, day(0, 0))),
+            (nobody, 1, Topic::Slots(1, 0, day(1, 3))),
+            (nobody, 0, Topic::Doctor(1)),
+            (0, 1, Topic::Mine(0)),
+            (1, 0, Topic::MyWaitlist(1)),
+            (3, 1, Topic::Calendar(0, first, last)),
+            (4, 1, Topic::Waitlist(1)),
+        ];
+        for (person, node, topic) in followed {
+            let mut stream = Stream::new(person, node, topic, model);
+            stream.open(&self.urls, self.tokens[person].as_deref()).await.expect("nothing is to be resumed");
+            self.streams.push(stream);
+        }
+    }
+
+    /// Whether those who follow events are told what they must see.
+    ///
+    /// # Errors
+    /// What somebody sees otherwise.
+    pub async fn compare_streams(&mut self, model: &Model) -> Result<(), String> {
+        for stream in &mut self.streams {
+            stream.compare(model).await?;
+        }
+        Ok(())
     }
 
     /// Asks, and gives the answer and the cursor of a change.
     pub async fn ask(&self, asked: &Asked) -> (Answer, Option<String>) {
         let person = asked.who.unwrap_or(self.connections.len() - 1);
+        if asked.rest {
+            return doors::ask(Rest { url: &self.urls[asked.node], token: self.tokens[person].as_deref() }, asked)
+                .await;
+        }
         let connection = &self.connections[person][asked.node];
         match connection.request(asked.op, &asked.data, asked.key.clone()).await {
             Ok(reply) => (Ok(reply.data), reply.cursor.map(|cursor| cursor.0)),
@@ -223,12 +267,28 @@ impl World {
     pub fn take_in(&mut self) {
         for (person, pair) in self.connections.iter().enumerate() {
             for (node, connection) in pair.iter().enumerate() {
-                while let Some(event) = connection.next_event().now_or_never() {
+                while let Some(event) = at_hand(connection) {
                     let frame = event.expect("the connection stays");
                     for watch in self.watches.iter_mut().filter(|one| (one.person, one.node) == (person, node)) {
                         watch.view.take(&watch.name, &frame);
                     }
                 }
+            }
+        }
+    }
+
+    /// Tells the model what the server alone knew of what it offered, as those see it whom it is offered to.
+    pub fn tell_offers(&self, model: &mut Model) {
+        let view =
+            |topic: &Topic| self.watches.iter().find(|watch| watch.topic == *topic).map(|watch| &watch.view.items);
+        for (hold, wait) in model.unknown_offers() {
+            let (patient, id) = (model.waiting[wait].patient, &model.waiting[wait].id);
+            let entry = view(&Topic::MyWaitlist(patient)).and_then(|items| items.get(id));
+            let id = entry.and_then(|entry| entry["offer"]["holdId"].as_str());
+            let item = id.and_then(|id| view(&Topic::Mine(patient))?.get(id));
+            if let Some(item) = item {
+                // What is missing in it is told by the comparison.
+                let _ = model.learn(hold, item);
             }
         }
     }
@@ -277,8 +337,12 @@ impl World {
 
     /// Somebody leaves a topic for a while.
     pub fn leave(&mut self, number: usize) {
-        let count = self.watches.len();
-        let watch = &mut self.watches[number % count];
+        let (watches, streams) = (self.watches.len(), self.streams.len());
+        let number = number % (watches + streams);
+        if number >= watches {
+            return self.streams[number - watches].close();
+        }
+        let watch = &mut self.watches[number];
         watch.left = Some(watch.view.clone());
     }
 
@@ -287,8 +351,14 @@ impl World {
     /// # Errors
     /// What they see otherwise.
     pub async fn come_back(&mut self, number: usize, model: &Model) -> Result<(), String> {
-        let count = self.watches.len();
-        let watch = &mut self.watches[number % count];
+        let (watches, streams) = (self.watches.len(), self.streams.len());
+        let number = number % (watches + streams);
+        if number >= watches {
+            let stream = &mut self.streams[number - watches];
+            stream.open(&self.urls, self.tokens[stream.person].as_deref()).await?;
+            return stream.compare(model).await;
+        }
+        let watch = &mut self.watches[number];
         let mut view = watch.left.take().unwrap_or_else(|| watch.view.clone());
         let connection = connect(&self.urls[1 - watch.node], self.tokens[watch.person].as_deref()).await;
         let mut request = watch.request.clone();
@@ -300,12 +370,18 @@ impl World {
         }
         let after = json!({ "id": model.doctor_id(0), "after": view.cursor.clone().max(self.cursor.clone()) });
         connection.request("doctor.get", after, None).await.expect("the node follows");
-        while let Some(event) = connection.next_event().now_or_never() {
-            view.take(&watch.name, &event.expect("the connection stays"));
+        // What was missed has its own time: it is not before the reply to something else.
+        let (expected, begun, mut patience) = (model.items(&watch.topic), Instant::now(), Patience::default());
+        loop {
+            while let Some(event) = at_hand(&connection) {
+                view.take(&watch.name, &event.expect("the connection stays"));
+            }
+            match model.compare_topic(&watch.topic, &view.items, &expected) {
+                Ok(()) => return Ok(()),
+                Err(error) if begun.elapsed() > doors::LATE => return Err(format!("come back: {error}")),
+                Err(_) => patience.rest().await,
+            }
         }
-        model
-            .compare_topic(&watch.topic, &view.items, &model.items(&watch.topic))
-            .map_err(|error| format!("come back: {error}"))
     }
 
     /// Waits until some holds are gone from what their holders see, and gives where that was.
@@ -353,6 +429,8 @@ fn service(made: &Value) -> Service {
         move_cutoff: 0,
         approval: made["requiresApproval"] == true,
         patients: "any",
+        capacity: usize::try_from(number("capacity")).expect("a small number"),
+        archived: false,
         rooms: made["resourceIds"]
             .as_array()
             .into_iter()
@@ -361,6 +439,11 @@ fn service(made: &Value) -> Service {
             .map(str::to_owned)
             .collect(),
     }
+}
+
+/// An event that is there by now. That a task has done much is no reason to say that there is none.
+fn at_hand(connection: &Connection) -> Option<Result<Frame, ClientError>> {
+    unconstrained(connection.next_event()).now_or_never()
 }
 
 /// What the clock says.

@@ -43,6 +43,10 @@ async fn an_entry_says_what_is_wanted() {
     ] {
         assert_eq!(code(&ask(&mine, "waitlist.join", &bad).await), Some(expected), "{bad}");
     }
+    // What is wrong in itself comes before who may ask for it.
+    let mut bad = with("patientId", json!(practice.doctor.id));
+    bad["times"] = json!({ "from": "12:00", "to": "08:30" });
+    assert_eq!(code(&ask(&mine, "waitlist.join", &bad).await), Some(ErrorCode::ValidationFailed));
     // Ten at a time.
     for _ in 0..9 {
         ask(&mine, "waitlist.join", &asked).await.unwrap();

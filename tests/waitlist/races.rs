@@ -74,6 +74,9 @@ async fn an_offer_is_answered_once() {
         match text(&entry, "status").as_str() {
             "fulfilled" => {
                 assert!(!outcomes[2] && outcomes[0] != outcomes[1], "{accepted:?} {booked:?} {answered:?}");
+                for late in [&accepted, &answered].into_iter().filter(|late| late.is_err()) {
+                    assert_eq!(code(late), Some(ErrorCode::IllegalTransition), "it has come to something");
+                }
                 let appointment = accepted.or(booked).unwrap();
                 assert_eq!((&appointment["id"], &appointment["start"]), (&entry["appointmentId"], &json!(start)));
                 assert_eq!(second.standing().await.0, "waiting");
@@ -82,6 +85,8 @@ async fn an_offer_is_answered_once() {
             status => {
                 assert_eq!(outcomes, [false, false, true], "{accepted:?} {booked:?} {answered:?}");
                 assert_eq!(status, if round % 2 == 0 { "left" } else { "waiting" });
+                let late = if status == "left" { ErrorCode::IllegalTransition } else { ErrorCode::HoldExpired };
+                assert_eq!(code(&accepted), Some(late), "there is no offer any more");
                 assert_eq!(second.standing().await, ("offered".to_owned(), Some(start)));
                 second.answer("leave").await.unwrap();
             }
@@ -181,8 +186,20 @@ async fn every_answer_can_be_repeated() {
     let reused = here.request("waitlist.accept", json!({ "id": joined["id"], "reason": "Otra" }), Some(key())).await;
     assert_eq!(reused.unwrap_err().code(), Some(ErrorCode::IllegalTransition));
     assert_eq!(accepted["status"], "booked");
+    // That it was offered stays with it.
+    let (data, own) = (json!({ "id": accepted["id"] }), key());
+    assert_eq!(accepted["waitlistId"], joined["id"]);
+    let cancelled = ask(&here, "appointment.cancel", &data).await.unwrap();
+    assert_eq!(cancelled["waitlistId"], joined["id"]);
+    let joined = ask(&here, "waitlist.join", &wish(&practice, &day, &day)).await.unwrap();
+    let third = Booked::at(&clinic, &practice, &at(&day, "11:00")).await;
+    third.cancel().await;
+    let accept = || here.request("waitlist.accept", json!({ "id": joined["id"] }), Some(own.clone()));
+    let first = accept().await.unwrap().data;
+    ask(&there, "appointment.cancel", &json!({ "id": first["id"] })).await.unwrap();
+    assert_eq!(accept().await.unwrap().data, first, "as it was answered");
     let other = often("waitlist.join", &wish(&practice, &day, &day)).await;
     often("waitlist.leave", &json!({ "id": other["id"] })).await;
     let listed = here.request("waitlist.list", json!({}), None).await.unwrap().data;
-    assert_eq!(listed["items"].as_array().unwrap().len(), 2);
+    assert_eq!(listed["items"].as_array().unwrap().len(), 3);
 }

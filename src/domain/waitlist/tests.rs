@@ -190,7 +190,7 @@ fn who_never_answers_waits_no_more() {
 fn a_window_has_its_limits() {
     let today = date(2026, 12, 1);
     let wish = |from, to| Wish { from, to, times: None, weekdays: Vec::new() };
-    let pointers = |wish: Wish| match wish.validate(today) {
+    let pointers = |wish: Wish| match wish.validate().and_then(|()| wish.is_ahead(today)) {
         Ok(()) => Vec::new(),
         Err(Refusal::Invalid(found)) => found.into_iter().map(|one| one.pointer.into_owned()).collect(),
         Err(other) => panic!("{other:?}"),

@@ -62,6 +62,9 @@ impl Appointments {
         {
             return Ok(Explained { refusal: Some(Refusal::SlotUnavailable { rule }), ..explained });
         }
+        // A session that has begun keeps its length.
+        let end =
+            session.map_or_else(|| tick.plus_minutes(offered.duration_minutes), |session| Tick::floor(session.end));
         let has_seats = session.is_some_and(|session| session.left(offered.terms.capacity) > 0);
         let is_there = own.is_some() || has_seats;
         let takers = if is_there { Vec::new() } else { calendar.takers(offered.footprint(tick)) };
@@ -70,7 +73,7 @@ impl Appointments {
             if is_practice {
                 explained.taken_by = takers;
             }
-        } else if self.slots.is_busy(viewer, tick, offered).await? {
+        } else if self.slots.is_busy(viewer, tick..end).await? {
             explained.refusal = Some(Refusal::PatientBusy);
         } else if session.is_none() && calendar.in_use_from(offered, tick) != Occupancy::Free {
             explained.refusal = Some(Refusal::SlotUnavailable { rule: Rule::Resource });

@@ -87,11 +87,7 @@ impl Wanted<'_> {
             Some(session) => session.joined(Seat::of(appointment), self.service.terms.capacity)?,
             None => {
                 let date = rules::local_date(&self.calendar.doctor, self.start);
-                let places = match moved {
-                    Some(moved) => self.calendar.places_moved(self.service, date, moved, lost),
-                    None => self.calendar.places(self.service, date, lost),
-                };
-                let quotas = match places {
+                let quotas = match self.calendar.places_moved(self.service, date, moved, lost) {
                     Ok(quotas) => quotas,
                     Err(limit) => {
                         let limit = beyond(limit, self.exception)?;
@@ -282,6 +278,10 @@ impl Appointments {
         request: &Request,
     ) -> Result<(Together, Option<GivenUp>)> {
         if current.appointment.seat == next.seat {
+            if next.seat.is_some() {
+                // A session keeps its length.
+                next.end = current.appointment.end;
+            }
             let changes = Changes::default().appointment(current, next, request);
             let changes = self.releases.with_entry(current, next, changes).await.map_err(unchanged)?;
             let given_up = GivenUp::by(std::slice::from_ref(next));
@@ -311,6 +311,18 @@ impl Appointments {
         let written = match self.releases.hand_over(given_up.as_ref(), changes).await? {
             Together::Refused { refusal, lost } => {
                 let calendar = self.calendar_of(next).await.map_err(unchanged)?;
+                // Where it gives up time of the doctor, the patient's is written before the session's: it is told after it.
+                let is_taken = |taken: &Appointment| {
+                    let claims = taken.claims.first().zip(taken.claims.last());
+                    let footprint = claims.map(|(first, last)| *first..Tick(last.0 + 1));
+                    footprint.is_some_and(|range| calendar.takers(range).iter().any(|id| *id != next.id))
+                };
+                let refusal = match refusal {
+                    Refusal::PatientBusy if taken.as_ref().is_some_and(is_taken) => {
+                        Refusal::SlotTaken { alternatives: Vec::new() }
+                    }
+                    refusal => refusal,
+                };
                 match taken {
                     // As it was when this began, it is no longer: decide anew.
                     Some(taken) if self.way_to(&calendar, &refusal, &taken, request).await? => Together::Stale,

@@ -7,7 +7,7 @@ use crate::domain::account::Viewer;
 use crate::domain::appointment::Appointment;
 use crate::domain::ids::WaitlistId;
 use crate::domain::refusal::Refusal;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::service::request::{self, Done};
 
 /// Entries whose window is over that are ended before the next are looked for.
@@ -54,7 +54,15 @@ impl Appointments {
             exception: None,
         };
         let calendar = self.calendar(viewer, entry.doctor_id).await?;
-        self.place(viewer, &request, &book, entry.patient_id, calendar, Some(Box::new(hold))).await
+        match self.place(viewer, &request, &book, entry.patient_id, calendar, Some(Box::new(hold))).await {
+            Err(Error::Refused(Refusal::HoldExpired)) => {
+                // Somebody answered at the same time: it is told what it came to.
+                let latest = self.releases.waitlist.find_latest(id).await.map_err(unchanged)?;
+                let came_to = latest.and_then(|(stored, _)| stored.entry.open_offer().err());
+                Err(came_to.unwrap_or(Refusal::HoldExpired).into())
+            }
+            placed => placed,
+        }
     }
 
     /// Ends entries whose window is over.
