@@ -46,6 +46,7 @@ use crate::service::slots::Slots;
 use crate::service::waitlist::Waitlist;
 use crate::session::limiter::{Limiter, Rates};
 use crate::session::meters::Meters;
+use crate::session::searches::Searches;
 use crate::session::{Limits, Services, encode};
 use crate::store::appointments::AppointmentStore;
 use crate::store::cluster::{Cluster, ConnectError};
@@ -344,6 +345,7 @@ async fn serve(
         limits: limits(config),
         limiter: Limiter::new(rates(config), config.mode == Mode::Development),
         meters: Meters::default(),
+        searches: Searches::default(),
         connections: AtomicU64::new(0),
     });
     if config.metrics_listen.is_some() {

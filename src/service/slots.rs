@@ -13,6 +13,7 @@ use jiff::{Timestamp, ToSpan as _};
 use crate::clock::Clock;
 use crate::domain::access::{self, Object};
 use crate::domain::account::{Role, Viewer};
+use crate::domain::change::Position;
 use crate::domain::doctor::Service;
 use crate::domain::ids::{DoctorId, ServiceId, UserId};
 use crate::domain::refusal::{Refusal, Violation};
@@ -146,6 +147,14 @@ impl Slots {
             access::authorise(access::DRAFT, viewer, Object::of_calendar(&calendar.doctor))?;
         }
         Ok(calendar)
+    }
+
+    /// Where the calendar of a doctor is: what is found in it is the same for as long as that is.
+    ///
+    /// # Errors
+    /// As [`Self::calendar`].
+    pub async fn position(&self, viewer: &Viewer, doctor: DoctorId) -> Result<Position> {
+        Ok(self.calendar(viewer, doctor).await?.position())
     }
 
     /// Who acts for a doctor, as far as the policy may ask for this viewer: nobody, unless the viewer is staff.

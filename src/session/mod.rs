@@ -9,6 +9,7 @@ mod input;
 pub mod limiter;
 pub mod meters;
 mod parse;
+pub mod searches;
 pub mod subscribe;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use std::sync::atomic::AtomicU64;
 
 use self::limiter::Limiter;
 use self::meters::Meters;
+use self::searches::Searches;
 use crate::clock::Clock;
 use crate::live::hub::Hub;
 use crate::service::accounts::Accounts;
@@ -53,6 +55,7 @@ pub struct Services {
     /// How fast anybody may ask.
     pub limiter: Limiter,
     pub meters: Meters,
+    pub searches: Searches,
     /// Numbers the connections.
     pub connections: AtomicU64,
 }

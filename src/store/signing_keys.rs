@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use mongodb::Collection;
 use mongodb::bson::{Binary, DateTime, doc};
 use mongodb::error::Error as DriverError;
-use mongodb::options::IndexOptions;
+use mongodb::options::{IndexOptions, ReadConcern};
 use serde::{Deserialize, Serialize};
 
 use super::cluster::Cluster;
@@ -90,15 +90,28 @@ pub async fn insert_if_absent(cluster: &Cluster, key: &SigningKey, now: Timestam
     verdict.await.map(|_| ())
 }
 
-/// Every key, oldest first, with all that was written before: two nodes that start together must agree.
+/// Every key, oldest first, as a majority has them.
+///
+/// # Errors
+/// Unavailable.
+pub async fn known(cluster: &Cluster) -> Result<Vec<SigningKey>> {
+    find(cluster, ReadConcern::majority()).await
+}
+
+/// Every key, oldest first, with all that was written before: two nodes that start together must agree. It takes a write of the
+/// database, up to a tenth of a second.
 ///
 /// # Errors
 /// Unavailable.
 pub async fn all(cluster: &Cluster) -> Result<Vec<SigningKey>> {
+    find(cluster, linearizable()).await
+}
+
+async fn find(cluster: &Cluster, concern: ReadConcern) -> Result<Vec<SigningKey>> {
     use futures::TryStreamExt as _;
     let keys = keys(cluster);
     let found = read(cluster, async move {
-        keys.find(doc! {}).sort(doc! { "seq": 1 }).read_concern(linearizable()).await?.try_collect::<Vec<_>>().await
+        keys.find(doc! {}).sort(doc! { "seq": 1 }).read_concern(concern).await?.try_collect::<Vec<_>>().await
     });
     found.await?.into_iter().map(SigningKey::try_from).collect()
 }

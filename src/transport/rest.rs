@@ -77,16 +77,22 @@ async fn answer(
     let Caller { viewer, peer, cookies } = caller;
     let (services, operation) = (shared.services()?.clone(), door.operation);
     let foreign = shared.origins.is_foreign(&head.headers);
-    // In a task of its own, as over the WebSocket: what has begun is finished, whether or not the client still listens.
+    // What changes something does so in a task of its own, as over the WebSocket: it is finished, whether or not the client listens.
     let span = spans::operation(operation.name(), meters::Door::Rest.as_str());
     let call = async move {
         let cookies = SessionCookies::Http { foreign, known: cookies.known, refresh: cookies.refresh.as_ref() };
         let request = call::Request { operation, key: key.as_deref(), data: &data, peer, cookies };
         call::call(&services, &viewer, request).await
     };
-    let call = tokio::spawn(call.instrument(span));
-    let answer = timeout(shared.limits.answer_timeout, call).await.map_err(|_| overdue(operation.kind()))?;
-    let (left, answer) = answer.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()));
+    let call = call.instrument(span);
+    let answered = match operation.kind() {
+        Kind::Read => timeout(shared.limits.answer_timeout, call).await,
+        Kind::Mutation | Kind::Connection => {
+            let done = timeout(shared.limits.answer_timeout, tokio::spawn(call)).await;
+            done.map(|done| done.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic())))
+        }
+    };
+    let (left, answer) = answered.map_err(|_| overdue(operation.kind()))?;
     let mut answer = answer.map_err(|problem| Refused::limited(problem, Some(left)))?;
     let cookies = answer.cookies.take().map(|change| shared.cookies.write(&change)).unwrap_or_default();
     let mut response = reply(&door, &head.uri, answer);

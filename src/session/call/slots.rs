@@ -7,12 +7,14 @@ use cita_protocol::value::{Page, TimeZone};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Answered, Call, read};
+use super::{Answer, Answered, Call, read};
+use crate::domain::account::Viewer;
 use crate::domain::ids::{ServiceId, UserId};
 use crate::service::doctors::Whose;
 use crate::service::slots::{self, Key, LONGEST_WINDOW_DAYS, Wanted};
 use crate::session::convert;
 use crate::session::parse::Fields;
+use crate::session::searches::{Search, minute};
 
 /// Most doctors of a search that names them.
 const MOST_DOCTORS: usize = 50;
@@ -30,9 +32,25 @@ impl Call<'_> {
         fields.finish()?;
         let dates = slots::dates(from, to, LONGEST_WINDOW_DAYS)?;
         self.wait(input.after.as_ref()).await?;
+        // A visitor sees what every other one does.
+        let search = match self.viewer {
+            Viewer::Anonymous => {
+                let at = self.services.slots.position(self.viewer, doctor).await?;
+                let (zone, minute) = (input.time_zone.clone().map(|zone| zone.0), minute(self.services.clock.now()));
+                Some(Search { doctor, service, from, to, zone, at, minute })
+            }
+            Viewer::User(_) => None,
+        };
+        if let Some(known) = search.as_ref().and_then(|search| self.services.searches.get(search)) {
+            return Ok(Answer { data: String::from(&*known), cursor: None, created: None, cookies: None });
+        }
         let (zone, found) = self.services.slots.search(self.viewer, doctor, service, &dates).await?;
         let time_zone = input.time_zone.unwrap_or(TimeZone(zone));
-        Ok(read(&SlotSearchReply { time_zone, slots: found.iter().map(convert::slot).collect() }))
+        let answer = read(&SlotSearchReply { time_zone, slots: found.iter().map(convert::slot).collect() });
+        if let Some(search) = search {
+            self.services.searches.keep(search, &answer.data);
+        }
+        Ok(answer)
     }
 
     pub(super) async fn slot_search_doctors(&self) -> Answered {
