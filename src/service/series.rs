@@ -6,6 +6,7 @@ mod verdicts;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures::future::try_join_all;
 use jiff::Timestamp;
 
 use self::verdicts::{Own, Wanted, against, within_rules};
@@ -276,16 +277,12 @@ impl SeriesOfAppointments {
                 changes.reverse();
             }
             // One that was moved into a group session by itself gives up its seat.
-            let mut left = Vec::new();
-            for (one, next) in &changes {
-                left.extend(store.seat_left(one, next).await.map_err(settle)?);
-            }
-            let given_up = GivenUp::by(&next);
-            let given_up = given_up.map(|given_up| left.iter().fold(given_up, |all, one| all.and_left(one.next())));
+            let left = try_join_all(changes.iter().map(|(of, to)| store.seat_left(of, to))).await.map_err(settle)?;
+            let given_up = GivenUp::by(&next).map(|given_up| left.iter().flatten().fold(given_up, GivenUp::with_seat));
             let releases = &self.appointments.releases;
             // In this order, each guarded by the revision that it replaces.
-            let left = left.into_iter().fold(Changes::default(), |all, session| all.left(Some(session)));
-            let all = changes.iter().fold(left, |all, (one, next)| all.appointment(one, next, request));
+            let all = Changes::default().left(left.into_iter().flatten());
+            let all = changes.iter().fold(all, |all, (one, next)| all.appointment(one, next, request));
             match releases.hand_over(given_up.as_ref(), all).await? {
                 Together::Done(at) => {
                     let done = self.acknowledged(next, at)?;

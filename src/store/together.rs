@@ -135,10 +135,10 @@ impl Changes {
         self
     }
 
-    /// A group session in which a seat is given up, if there is one.
+    /// Group sessions in which a seat is given up.
     #[must_use]
-    pub fn left(mut self, session: Option<SessionChange>) -> Self {
-        self.left.extend(session);
+    pub fn left(mut self, sessions: impl IntoIterator<Item = SessionChange>) -> Self {
+        self.left.extend(sessions);
         self
     }
 

@@ -183,6 +183,11 @@ async fn a_taken_time_comes_before_a_busy_patient() {
     scene.ask(&scene.workshop.doctor, "service.update", service).await.unwrap();
     let refused = scene.ask(&one, "appointment.reschedule", json!({ "id": alone, "start": eleven })).await;
     assert_eq!(code(&refused), Some(ErrorCode::SlotTaken));
+    // Where there is a seat, it is the patient who is busy: with their other one.
+    let one_o_clock = at(&day(), "13:00");
+    scene.booked(&one, &one_o_clock).await;
+    let refused = scene.ask(&one, "appointment.reschedule", json!({ "id": alone, "start": one_o_clock })).await;
+    assert_eq!(code(&refused), Some(ErrorCode::PatientBusy));
 }
 
 /// The session has the room, once for all who come.

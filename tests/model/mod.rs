@@ -1,5 +1,5 @@
-//! Random scripts of everything that can be done to a calendar, by everybody, at both nodes, against a plain model: every answer, every
-//! state and every change that is pushed is what the model says.
+//! Random scripts of everything that can be done to a calendar, by everybody, at both nodes and through both doors, against a plain
+//! model: every answer, every state and every change that is pushed, over the WebSocket or as events, is what the model says.
 //!
 //! `CITA_MODEL_STEPS` says how many steps each test takes, `CITA_MODEL_SEED` where the scripts begin; `CITA_MODEL_SCRIPT` names a file
 //! with a script that is run instead. What fails is made short and printed as such a file.
@@ -25,9 +25,9 @@ use std::env;
 
 use self::draw::{Draw, Manner};
 
-/// Steps one after the other, where nothing else is said: less than a minute of two cores. Of the other manners, which take longer,
-/// there are fewer.
-const STEPS: usize = 900;
+/// Steps one after the other, where nothing else is said: about a minute of two cores. Of the other manners, which take longer,
+/// there are fewer; all together there are 2,000.
+const STEPS: usize = 1_100;
 /// Steps of a script: databases that are not too full, and log-ins that do not end.
 const SCRIPT: usize = 300;
 

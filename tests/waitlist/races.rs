@@ -155,6 +155,26 @@ async fn ask_list(connection: &cita_cli::Connection, status: &str) -> usize {
     listed.unwrap().data["items"].as_array().unwrap().len()
 }
 
+/// The same answer at both nodes, again and again: whichever comes later meets what the other has done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_is_sent_twice_at_once_is_one() {
+    let (clinic, other) = two_nodes(&[]).await;
+    let practice = clinic.practice().await;
+    for round in 0..12 {
+        let day = date(3 + round);
+        let booked = Booked::at(&clinic, &practice, &at(&day, "09:00")).await;
+        let waiter = Waiter::join(&clinic, &wish(&practice, &day, &day)).await;
+        booked.cancel().await;
+        let there = other.connect(Some(&waiter.person)).await;
+        let (data, own) = (json!({ "id": waiter.entry }), key());
+        let (one, two) = futures::join!(
+            waiter.connection.request("waitlist.accept", &data, Some(own.clone())),
+            there.request("waitlist.accept", &data, Some(own.clone())),
+        );
+        assert_eq!(one.expect("it is offered").data, two.expect("it is the same").data, "round {round}");
+    }
+}
+
 /// However often it is sent, it is done once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_answer_can_be_repeated() {

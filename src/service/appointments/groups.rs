@@ -306,6 +306,7 @@ impl Appointments {
             joined.iter().fold(given_up, |given_up, joined| given_up.but_for(joined.next()))
         });
         let taken = joined.as_ref().map(|joined| taken_by(joined.next(), next));
+        let begins = joined.as_ref().is_some_and(|joined| joined.next().seats.len() == 1);
         let changes = Changes::default().left(left);
         let changes = joined.into_iter().fold(changes, Changes::joined).appointment(current, next, request);
         let written = match self.releases.hand_over(given_up.as_ref(), changes).await? {
@@ -318,7 +319,7 @@ impl Appointments {
                     footprint.is_some_and(|range| calendar.takers(range).iter().any(|id| *id != next.id))
                 };
                 let refusal = match refusal {
-                    Refusal::PatientBusy if taken.as_ref().is_some_and(is_taken) => {
+                    Refusal::PatientBusy if begins && taken.as_ref().is_some_and(is_taken) => {
                         Refusal::SlotTaken { alternatives: Vec::new() }
                     }
                     refusal => refusal,

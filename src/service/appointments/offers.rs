@@ -56,7 +56,10 @@ impl Appointments {
         let calendar = self.calendar(viewer, entry.doctor_id).await?;
         match self.place(viewer, &request, &book, entry.patient_id, calendar, Some(Box::new(hold))).await {
             Err(Error::Refused(Refusal::HoldExpired)) => {
-                // Somebody answered at the same time: it is told what it came to.
+                // Somebody answered at the same time: the same request at another node, or another one, and it is told what it came to.
+                if let Some(done) = self.remembered(&request).await? {
+                    return Ok(done);
+                }
                 let latest = self.releases.waitlist.find_latest(id).await.map_err(unchanged)?;
                 let came_to = latest.and_then(|(stored, _)| stored.entry.open_offer().err());
                 Err(came_to.unwrap_or(Refusal::HoldExpired).into())
