@@ -161,23 +161,24 @@ impl AppointmentStore {
     pub async fn ensure_indexes(&self) -> Result<(), mongodb::error::Error> {
         let unique = |filter| IndexOptions::builder().unique(true).partial_filter_expression(filter).build();
         let plain = || IndexOptions::builder().build();
-        let name = collection::APPOINTMENTS;
         let claims = unique(doc! { "claims": { "$exists": true } });
-        self.cluster.ensure_index(name, CLAIMS_INDEX, doc! { "doctorId": 1, "claims": 1 }, claims).await?;
         let shared = unique(doc! { "shared": { "$exists": true } });
-        self.cluster.ensure_index(name, SHARED_INDEX, doc! { "shared": 1 }, shared).await?;
         let with = doc! { "resources": { "$exists": true } };
         let with = IndexOptions::builder().partial_filter_expression(with).build();
-        self.cluster.ensure_index(name, "resource_start", doc! { "resources": 1, "start": 1 }, with).await?;
-        self.cluster.ensure_index(name, "doctor_start", doc! { "doctorId": 1, "start": 1, "_id": 1 }, plain()).await?;
         let series =
             IndexOptions::builder().partial_filter_expression(doc! { "seriesId": { "$exists": true } }).build();
-        self.cluster.ensure_index(name, "series", doc! { "seriesId": 1, "start": 1 }, series).await?;
-        let patient = doc! { "patientId": 1, "start": 1, "_id": 1 };
-        self.cluster.ensure_index(name, "patient_start", patient, plain()).await?;
         let held = doc! { "status": Status::Held.as_str() };
         let held = IndexOptions::builder().partial_filter_expression(held).build();
-        self.cluster.ensure_index(name, HELD_INDEX, doc! { "status": 1, "expiresAt": 1 }, held).await
+        let indexes = [
+            (CLAIMS_INDEX, doc! { "doctorId": 1, "claims": 1 }, claims),
+            (SHARED_INDEX, doc! { "shared": 1 }, shared),
+            ("resource_start", doc! { "resources": 1, "start": 1 }, with),
+            ("doctor_start", doc! { "doctorId": 1, "start": 1, "_id": 1 }, plain()),
+            ("series", doc! { "seriesId": 1, "start": 1 }, series),
+            ("patient_start", doc! { "patientId": 1, "start": 1, "_id": 1 }, plain()),
+            (HELD_INDEX, doc! { "status": 1, "expiresAt": 1 }, held),
+        ];
+        self.cluster.ensure_indexes(collection::APPOINTMENTS, indexes).await
     }
 
     /// Books: one insert, decided by the unique indexes. `seems_taken`: it probably loses, and had better not hold up others.

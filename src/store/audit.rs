@@ -58,9 +58,12 @@ pub struct Query {
 pub(super) async fn ensure_indexes(cluster: &Cluster) -> Result<(), DriverError> {
     let plain = IndexOptions::default;
     let expiring = IndexOptions::builder().expire_after(KEPT_FOR).build();
-    cluster.ensure_index(collection::AUDIT, "expiry", doc! { "at": 1 }, expiring).await?;
-    cluster.ensure_index(collection::AUDIT, "at", doc! { "at": -1, "_id": -1 }, plain()).await?;
-    cluster.ensure_index(collection::AUDIT, "concerns", doc! { "concerns": 1, "at": -1, "_id": -1 }, plain()).await
+    let indexes = [
+        ("expiry", doc! { "at": 1 }, expiring),
+        ("at", doc! { "at": -1, "_id": -1 }, plain()),
+        ("concerns", doc! { "concerns": 1, "at": -1, "_id": -1 }, plain()),
+    ];
+    cluster.ensure_indexes(collection::AUDIT, indexes).await
 }
 
 /// Adds an entry. Adding it again is no error.

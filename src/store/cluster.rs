@@ -162,20 +162,20 @@ impl Cluster {
         self.db.client().start_session().snapshot(true).await
     }
 
-    /// Creates an index, or fails where one of this name differs: the promises rest on it.
+    /// Creates the indexes of a collection with one command, or fails where one of these names differs: the promises rest on them.
     ///
     /// # Errors
     /// What the driver said.
-    pub async fn ensure_index(
+    pub async fn ensure_indexes<'a>(
         &self,
         collection: &str,
-        name: &str,
-        keys: Document,
-        options: IndexOptions,
+        indexes: impl IntoIterator<Item = (&'a str, Document, IndexOptions)>,
     ) -> Result<(), DriverError> {
-        let mut options = options;
-        options.name = Some(name.to_owned());
-        let index = IndexModel::builder().keys(keys).options(options).build();
-        self.db.collection::<Document>(collection).create_index(index).await.map(|_| ())
+        let named = |(name, keys, mut options): (&str, Document, IndexOptions)| {
+            options.name = Some(name.to_owned());
+            IndexModel::builder().keys(keys).options(options).build()
+        };
+        let indexes: Vec<IndexModel> = indexes.into_iter().map(named).collect();
+        self.db.collection::<Document>(collection).create_indexes(indexes).await.map(|_| ())
     }
 }

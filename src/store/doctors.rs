@@ -88,15 +88,12 @@ impl DoctorStore {
     /// # Errors
     /// What the driver said.
     pub async fn ensure_indexes(&self) -> Result<(), mongodb::error::Error> {
-        for sort in Sort::ALL {
-            let keys = doc! { FACETS: 1, key_field(sort): 1 };
-            let name = index_name(sort);
-            self.cluster.ensure_index(collection::DOCTORS, &name, keys, IndexOptions::default()).await?;
-        }
-        for (name, keys) in [("approval", doc! { "approval": 1, "_id": 1 }), ("staff", doc! { "staff": 1, "_id": 1 })] {
-            self.cluster.ensure_index(collection::DOCTORS, name, keys, IndexOptions::default()).await?;
-        }
-        Ok(())
+        let sorted: Vec<(String, Document)> =
+            Sort::ALL.into_iter().map(|sort| (index_name(sort), doc! { FACETS: 1, key_field(sort): 1 })).collect();
+        let others = [("approval", doc! { "approval": 1, "_id": 1 }), ("staff", doc! { "staff": 1, "_id": 1 })];
+        let all = sorted.iter().map(|(name, keys)| (name.as_str(), keys.clone())).chain(others);
+        let all = all.map(|(name, keys)| (name, keys, IndexOptions::default()));
+        self.cluster.ensure_indexes(collection::DOCTORS, all).await
     }
 
     /// Creates the document of a doctor unless there is one.

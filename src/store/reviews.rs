@@ -104,17 +104,15 @@ impl ReviewStore {
         let reported = IndexOptions::builder().partial_filter_expression(doc! { "reports": { "$exists": true } });
         let sparse = IndexOptions::builder().sparse(true).build();
         let plain = IndexOptions::default;
-        for (name, keys, options) in [
+        let indexes = [
             ("doctor_status_created", doc! { "doctorId": 1, "status": 1, created: -1, id: -1 }, plain()),
             ("created", doc! { created: -1, id: -1 }, plain()),
             ("reported", doc! { created: -1, id: -1 }, reported.build()),
             ("patient", doc! { "patientId": 1, created: 1, id: 1 }, plain()),
             ("reporter", doc! { "reports.by": 1 }, sparse),
             ("remembered", doc! { "keys.user": 1 }, plain()),
-        ] {
-            self.cluster.ensure_index(collection::REVIEWS, name, keys, options).await?;
-        }
-        Ok(())
+        ];
+        self.cluster.ensure_indexes(collection::REVIEWS, indexes).await
     }
 
     /// Writes a review, marks its visit and shifts the rating of its doctor, in one transaction.

@@ -58,11 +58,12 @@ pub enum Replaced {
 
 pub(super) async fn ensure_indexes(cluster: &Cluster) -> Result<(), DriverError> {
     let revoked = IndexOptions::builder().partial_filter_expression(doc! { "revokedAt": { "$exists": true } }).build();
-    let of_user = doc! { "userId": 1, "lastSeenAt": -1 };
-    cluster.ensure_index(collection::SESSIONS, "user_lastSeen", of_user, IndexOptions::default()).await?;
-    let by_network = doc! { "userId": 1, "network": 1, "lastSeenAt": -1 };
-    cluster.ensure_index(collection::SESSIONS, "user_network", by_network, IndexOptions::default()).await?;
-    cluster.ensure_index(collection::SESSIONS, "revoked", doc! { "revokedAt": 1 }, revoked).await
+    let indexes = [
+        ("user_lastSeen", doc! { "userId": 1, "lastSeenAt": -1 }, IndexOptions::default()),
+        ("user_network", doc! { "userId": 1, "network": 1, "lastSeenAt": -1 }, IndexOptions::default()),
+        ("revoked", doc! { "revokedAt": 1 }, revoked),
+    ];
+    cluster.ensure_indexes(collection::SESSIONS, indexes).await
 }
 
 /// Adds a session. Returns whether it did: not, if there is one of this id.

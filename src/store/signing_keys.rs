@@ -60,7 +60,7 @@ pub struct SigningKey {
 
 pub(super) async fn ensure_indexes(cluster: &Cluster) -> Result<(), DriverError> {
     let unique = IndexOptions::builder().unique(true).build();
-    cluster.ensure_index(collection::SIGNING_KEYS, "seq", doc! { "seq": 1 }, unique).await
+    cluster.ensure_indexes(collection::SIGNING_KEYS, [("seq", doc! { "seq": 1 }, unique)]).await
 }
 
 /// Adds a key unless there is one with its `seq`; read back with [`all`] which it is.

@@ -187,16 +187,16 @@ impl StoredUser {
 /// # Errors
 /// What the driver said.
 pub async fn ensure_indexes(cluster: &Cluster) -> Result<(), DriverError> {
-    let unique = IndexOptions::builder().unique(true).build();
-    cluster.ensure_index(collection::USERS, EMAIL_INDEX, doc! { "email": 1 }, unique).await?;
+    let unique = || IndexOptions::builder().unique(true);
     let closed = IndexOptions::builder().partial_filter_expression(doc! { "closedAt": { "$exists": true } }).build();
-    cluster.ensure_index(collection::USERS, CLOSED_INDEX, doc! { "closedAt": 1 }, closed).await?;
-    let by_role = doc! { "role": 1, "_id": 1 };
-    cluster.ensure_index(collection::USERS, "role", by_role, IndexOptions::default()).await?;
-    let linked = doc! { "external": { "$exists": true } };
-    let unique = IndexOptions::builder().unique(true).partial_filter_expression(linked).build();
-    let link = doc! { "external.issuer": 1, "external.subject": 1 };
-    cluster.ensure_index(collection::USERS, "external", link, unique).await?;
+    let linked = unique().partial_filter_expression(doc! { "external": { "$exists": true } }).build();
+    let indexes = [
+        (EMAIL_INDEX, doc! { "email": 1 }, unique().build()),
+        (CLOSED_INDEX, doc! { "closedAt": 1 }, closed),
+        ("role", doc! { "role": 1, "_id": 1 }, IndexOptions::default()),
+        ("external", doc! { "external.issuer": 1, "external.subject": 1 }, linked),
+    ];
+    cluster.ensure_indexes(collection::USERS, indexes).await?;
     sessions::ensure_indexes(cluster).await?;
     audit::ensure_indexes(cluster).await?;
     signing_keys::ensure_indexes(cluster).await

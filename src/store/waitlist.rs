@@ -126,17 +126,15 @@ impl WaitlistStore {
         let waiting = doc! { "status": WaitStatus::Waiting.as_str() };
         let waiting = IndexOptions::builder().partial_filter_expression(waiting).build();
         let plain = IndexOptions::default;
-        for (name, keys, options) in [
+        let indexes = [
             (OPEN_INDEX, doc! { "open": 1 }, open.build()),
             ("doctor_status_joined", doc! { "doctorId": 1, "status": 1, "joinedAt": 1, "_id": 1 }, plain()),
             ("doctor_joined", doc! { "doctorId": 1, "joinedAt": 1, "_id": 1 }, plain()),
             ("patient_joined", doc! { "patientId": 1, "joinedAt": 1, "_id": 1 }, plain()),
             ("ends", doc! { "status": 1, "endsAt": 1 }, waiting),
             ("remembered", doc! { "keys.user": 1 }, plain()),
-        ] {
-            self.cluster.ensure_index(collection::WAITLIST, name, keys, options).await?;
-        }
-        Ok(())
+        ];
+        self.cluster.ensure_indexes(collection::WAITLIST, indexes).await
     }
 
     /// Writes a new entry.
