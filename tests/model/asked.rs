@@ -169,6 +169,7 @@ impl Model {
             Deed::JoinWaitlist { doctor, service, day, .. } => {
                 at(doctor % 2, service % self.doctors[doctor % 2].services.len(), *day, "08:00")
             }
+            Deed::SearchDoctors { day, .. } => at(0, 0, *day, "08:00"),
             Deed::ListWaitlist { doctor } => at(doctor.unwrap_or(0) % 2, 0, 0, "08:00"),
             _ if is_of_waitlist(deed) => {
                 let wait = &self.waiting[which.expect("what it is about is known")];
@@ -319,6 +320,7 @@ impl Model {
                 let to = from + jiff::Span::new().days(days - 1);
                 json!({ "doctorId": doctor_id, "serviceId": service_id, "from": from.to_string(), "to": to.to_string() })
             }
+            Deed::SearchDoctors { .. } => self.across(&asked.deed),
             Deed::JoinWaitlist { day, days, wished, .. } => {
                 let from = self.date(doctor, *day);
                 let to = self.date(doctor, (day % DAYS.len() + days).min(DAYS.len() - 1));
@@ -508,6 +510,7 @@ fn op(deed: &Deed) -> &'static str {
         Deed::HideReview { .. } => "admin.hideReview",
         Deed::RestoreReview { .. } => "admin.restoreReview",
         Deed::Search { .. } => "slot.search",
+        Deed::SearchDoctors { .. } => "slot.searchDoctors",
         Deed::Explain { .. } => "slot.explain",
         Deed::Get { .. } => "appointment.get",
         Deed::List { .. } => "appointment.list",

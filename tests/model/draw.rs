@@ -3,6 +3,7 @@
 use proptest::prelude::Rng as _;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
+use super::across::{PAGES, WHAT, WHERE, WHOSE};
 use super::hours::{CHANGES, DAYS, HOURS, PARTS};
 use super::series::RULES;
 use super::step::{Act, Deed, Pick, Rev, Slot, Step, Who, Whom, Wished};
@@ -91,6 +92,11 @@ const READS: &[(usize, Kind)] = &[
     (5, |draw| {
         let (doctor, service) = (draw.below(2), draw.service());
         Deed::Search { doctor, service, day: draw.below(DAYS.len()), days: [1, 1, 9][draw.below(3)] }
+    }),
+    (5, |draw| {
+        let (doctors, services, zone) = (draw.below(WHOSE), draw.below(WHAT), draw.below(WHERE));
+        let (day, days, page) = (draw.below(DAYS.len()), [1, 2, 9][draw.below(3)], draw.below(PAGES.len()));
+        Deed::SearchDoctors { doctors, services, zone, day, days, page }
     }),
     (6, |draw| Deed::Explain { at: draw.slot() }),
     (3, |draw| Deed::Get { which: draw.pick() }),

@@ -108,6 +108,7 @@ impl Model {
     fn judge(&self, asked: &Asked, now: Timestamp) -> Judged {
         match (&asked.deed, asked.who) {
             (Deed::Search { .. }, who) => self.search(asked, who, now),
+            (Deed::SearchDoctors { .. }, who) => self.search_doctors(asked, who, now),
             (Deed::Explain { .. }, who) => self.explain(asked, who, now),
             (Deed::ListReviews { .. }, who) => self.list_reviews(asked, who),
             (Deed::GetDoctor { .. }, who) => self.get_doctor(asked, who),

@@ -230,6 +230,15 @@ pub enum Deed {
         day: usize,
         days: i32,
     },
+    /// Of several doctors and services; the numbers say which, of whose dates, and how many on a page.
+    SearchDoctors {
+        doctors: usize,
+        services: usize,
+        zone: usize,
+        day: usize,
+        days: i32,
+        page: usize,
+    },
     Explain {
         at: Slot,
     },
@@ -332,6 +341,7 @@ impl Deed {
         matches!(
             self,
             Self::Search { .. }
+                | Self::SearchDoctors { .. }
                 | Self::Explain { .. }
                 | Self::Get { .. }
                 | Self::List { .. }

@@ -20,6 +20,7 @@ use super::doors::{self, Stream};
 use super::hours::hours;
 use super::judge::Answer;
 use super::state::{Doctor, Model, Role, Service, Setting};
+use super::step::Deed;
 use super::topics::{Items, Topic};
 use crate::harness::Patience;
 use crate::harness::cast::{admin, receptionist};
@@ -233,6 +234,30 @@ impl World {
 
     /// Asks, and gives the answer and the cursor of a change.
     pub async fn ask(&self, asked: &Asked) -> (Answer, Option<String>) {
+        match asked.deed {
+            Deed::SearchDoctors { .. } => (self.ask_for_all(asked).await, None),
+            _ => self.ask_once(asked).await,
+        }
+    }
+
+    /// Asks for one page after the other, now at this node and now at that one, and gives them as one.
+    async fn ask_for_all(&self, asked: &Asked) -> Answer {
+        let (mut asked, mut items) = (asked.clone(), Vec::new());
+        loop {
+            let page = self.ask_once(&asked).await.0?;
+            let found = page["items"].as_array().expect("a list");
+            let more = page.get("nextPageToken");
+            let size = asked.data["pageSize"].as_u64().and_then(|size| usize::try_from(size).ok());
+            let is_whole = found.len() == size.expect("a size");
+            assert!(is_whole || (more.is_none() && Some(found.len()) < size), "{}: {page}", asked.data);
+            items.extend_from_slice(found);
+            let Some(token) = more else { return Ok(json!({ "items": items })) };
+            asked.data["pageToken"] = token.clone();
+            asked.node = 1 - asked.node;
+        }
+    }
+
+    async fn ask_once(&self, asked: &Asked) -> (Answer, Option<String>) {
         let person = asked.who.unwrap_or(self.connections.len() - 1);
         if asked.rest {
             return doors::ask(Rest { url: &self.urls[asked.node], token: self.tokens[person].as_deref() }, asked)
