@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use jiff::civil::Time;
 use serde_json::{Value, json};
 
-use super::hours::{DAYS, change, hours, part};
+use super::hours::{DAYS, hours, part};
 use super::series::RULES;
+use super::services::{MOST, change, kind_of_service};
 use super::state::{Appointment, Model, Role};
 use super::step::{Act, Deed, Pick, Rev, Slot, Who, Whom};
 use super::waiting::wish;
@@ -45,6 +46,7 @@ impl Model {
     pub fn asks(&self, act: &Act, key: String) -> Option<Asked> {
         let deed = &act.deed;
         let which = match deed {
+            Deed::CreateService { doctor, .. } if self.doctors[doctor % 2].services.len() >= MOST => return None,
             Deed::EndTimeOff { doctor, which, .. } => Some(nth(self.doctors[doctor % 2].off.len(), *which)?),
             Deed::EditReview { which, .. }
             | Deed::ReplyToReview { which, .. }
@@ -175,10 +177,11 @@ impl Model {
                 let wait = &self.waiting[which.expect("what it is about is known")];
                 at(wait.doctor, wait.service, 0, "08:00")
             }
-            Deed::UpdateService { doctor, service, .. } => {
+            Deed::UpdateService { doctor, service, .. } | Deed::ArchiveService { doctor, service, .. } => {
                 at(doctor % 2, service % self.doctors[doctor % 2].services.len(), 0, "08:00")
             }
             Deed::SetHours { doctor, .. }
+            | Deed::CreateService { doctor, .. }
             | Deed::TakeTimeOff { doctor, .. }
             | Deed::EndTimeOff { doctor, .. }
             | Deed::ListOutside { doctor }
@@ -201,7 +204,9 @@ impl Model {
     ) -> Option<u32> {
         match deed {
             Deed::SetHours { .. } => Some(self.doctors[doctor].hours.rev),
-            Deed::UpdateService { .. } => Some(self.doctors[doctor].services[service].rev),
+            Deed::UpdateService { .. } | Deed::ArchiveService { .. } => {
+                Some(self.doctors[doctor].services[service].rev)
+            }
             Deed::EndTimeOff { .. } => Some(1),
             _ if is_of_review(deed) => which.map(|which| self.reviews[which].rev),
             _ if is_of_waitlist(deed) => which.map(|which| self.waiting[which].rev),
@@ -288,6 +293,12 @@ impl Model {
                 data["id"] = json!(service_id);
                 data
             }
+            Deed::CreateService { kind, .. } => {
+                let mut data = kind_of_service(*kind, &self.setting.rooms);
+                data["doctorId"] = json!(doctor_id);
+                data
+            }
+            Deed::ArchiveService { .. } => json!({ "doctorId": doctor_id, "id": service_id }),
             Deed::TakeTimeOff { day, part: number, .. } => {
                 let (from, to) = part(*number, self.date(doctor, *day));
                 json!({ "doctorId": doctor_id, "from": from, "to": to, "reason": "Congreso" })
@@ -465,6 +476,7 @@ fn rev(deed: &Deed) -> Rev {
         | Deed::SetNotes { rev, .. }
         | Deed::SetHours { rev, .. }
         | Deed::UpdateService { rev, .. }
+        | Deed::ArchiveService { rev, .. }
         | Deed::EndTimeOff { rev, .. }
         | Deed::EditReview { rev, .. }
         | Deed::ReplyToReview { rev, .. }
@@ -496,6 +508,8 @@ fn op(deed: &Deed) -> &'static str {
         Deed::CancelSeries { .. } => "series.cancel",
         Deed::SetHours { .. } => "availability.set",
         Deed::UpdateService { .. } => "service.update",
+        Deed::CreateService { .. } => "service.create",
+        Deed::ArchiveService { .. } => "service.archive",
         Deed::TakeTimeOff { .. } => "timeOff.create",
         Deed::EndTimeOff { .. } => "timeOff.delete",
         Deed::JoinWaitlist { .. } => "waitlist.join",

@@ -4,8 +4,9 @@ use proptest::prelude::Rng as _;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
 use super::across::{PAGES, WHAT, WHERE, WHOSE};
-use super::hours::{CHANGES, DAYS, HOURS, PARTS};
+use super::hours::{DAYS, HOURS, PARTS};
 use super::series::RULES;
+use super::services::{CHANGES, KINDS, MOST};
 use super::step::{Act, Deed, Pick, Rev, Slot, Step, Who, Whom, Wished};
 
 /// What a script is to be like.
@@ -61,10 +62,12 @@ const DEEDS: &[(usize, Kind)] = &[
     (3, |draw| Deed::CancelSeries { which: draw.pick(), from_here: draw.one_in(2) }),
     (4, |draw| Deed::SetHours { doctor: draw.below(2), hours: draw.below(HOURS), rev: draw.rev() }),
     (8, |draw| {
-        let (doctor, service) = (draw.below(2), draw.service());
+        let (doctor, service) = (draw.below(2), draw.any_service());
         let change = if draw.one_in(6) { 24 + draw.below(4) } else { draw.below(CHANGES) };
         Deed::UpdateService { doctor, service, change, rev: draw.rev() }
     }),
+    (3, |draw| Deed::CreateService { doctor: draw.below(2), kind: draw.below(KINDS) }),
+    (2, |draw| Deed::ArchiveService { doctor: draw.below(2), service: draw.any_service(), rev: draw.rev() }),
     (4, |draw| Deed::TakeTimeOff { doctor: draw.below(2), day: draw.below(DAYS.len()), part: draw.below(PARTS) }),
     (5, |draw| Deed::EndTimeOff { doctor: draw.below(2), which: draw.below(8), rev: draw.rev() }),
     (22, |draw| {
@@ -131,8 +134,8 @@ impl Draw {
         match self.below(100) {
             hit if hit < at_once => self.at_once(),
             88..91 if manner == Manner::AtOnce => Step::Twice(self.act(DEEDS)),
-            93..95 => Step::Leave { watch: self.below(69) },
-            95..97 => Step::ComeBack { watch: self.below(69) },
+            93..95 => Step::Leave { watch: self.below(73) },
+            95..97 => Step::ComeBack { watch: self.below(73) },
             97..100 => {
                 Step::Again { back: self.below(12), node: self.below(2), rest: self.one_in(3), altered: self.one_in(4) }
             }
@@ -203,7 +206,10 @@ impl Draw {
             }
             Deed::NoShow { .. } | Deed::Undo { .. } => &[ItsDoctor, ItsDoctor, Ana, Rocio],
             Deed::SetNotes { .. } | Deed::ReplyToReview { .. } => &[ItsDoctor],
-            Deed::SetHours { .. } | Deed::UpdateService { .. } => &[ItsDoctor, ItsDoctor, Ana],
+            Deed::SetHours { .. }
+            | Deed::UpdateService { .. }
+            | Deed::CreateService { .. }
+            | Deed::ArchiveService { .. } => &[ItsDoctor, ItsDoctor, Ana],
             Deed::TakeTimeOff { .. } | Deed::EndTimeOff { .. } => &[ItsDoctor, ItsDoctor, Ana, Rocio],
             Deed::ListOutside { .. } | Deed::ListTimeOff { .. } => &[ItsDoctor, ItsDoctor, Ana, Rocio],
             Deed::Review { .. } | Deed::EditReview { .. } => &[ItsPatient],
@@ -218,7 +224,12 @@ impl Draw {
 
     fn service(&mut self) -> usize {
         // Sessions are for several: there is more to see where several want them.
-        [0, 1, 2, 3, 3][self.below(5)]
+        if self.one_in(5) { self.any_service() } else { [0, 1, 2, 3, 3][self.below(5)] }
+    }
+
+    /// Perhaps one that was made by the script.
+    fn any_service(&mut self) -> usize {
+        self.below(MOST)
     }
 
     fn slot(&mut self) -> Slot {

@@ -7,18 +7,14 @@ use jiff::civil::{Date, Time};
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 use serde_json::{Value, json};
 
-use super::state::{Appointment, Hours, Model, Range, Service};
+use super::state::{Appointment, Hours, Model, Range};
 
 /// The dates that scripts use, in days from their beginning.
 pub const DAYS: [i64; 6] = [2, 3, 4, 8, 9, 10];
 /// How many hours there are to choose from.
 pub const HOURS: usize = 8;
-/// How many changes of a service.
-pub const CHANGES: usize = 29;
 /// How many stretches of a day to be off.
 pub const PARTS: usize = 5;
-
-const SIX_DAYS: i64 = 6 * 24 * 60;
 
 /// What has a time, as slots show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,76 +77,6 @@ pub fn hours(number: usize, rev: u32, today: Date) -> Hours {
         5 => Hours { holidays: true, ..ordinary },
         _ => ordinary,
     }
-}
-
-/// The fields of a change of a service.
-pub fn change(number: usize, rooms: &[String]) -> Value {
-    match number % CHANGES {
-        0 => json!({ "durationMinutes": 15 }),
-        1 => json!({ "durationMinutes": 30 }),
-        2 => json!({ "durationMinutes": 45, "stepMinutes": 15 }),
-        3 => json!({ "stepMinutes": 30 }),
-        4 => json!({ "bufferBeforeMinutes": 15 }),
-        5 => json!({ "bufferBeforeMinutes": 0, "bufferAfterMinutes": 0 }),
-        6 => json!({ "bufferAfterMinutes": 10 }),
-        7 => json!({ "minNoticeMinutes": SIX_DAYS }),
-        8 => json!({ "horizonDays": 6 }),
-        9..12 => json!({ "horizonDays": 366, "minNoticeMinutes": 0 }),
-        12 => json!({ "dailyLimit": 1 }),
-        13 => json!({ "dailyLimit": 3 }),
-        14 => json!({ "weeklyLimit": 4 }),
-        15 => json!({ "clear": ["dailyLimit", "weeklyLimit"] }),
-        16 => json!({ "cancelCutoffMinutes": SIX_DAYS }),
-        17 => json!({ "rescheduleCutoffMinutes": SIX_DAYS }),
-        18 => json!({ "cancelCutoffMinutes": 0, "rescheduleCutoffMinutes": 0, "requiresApproval": false }),
-        19 => json!({ "requiresApproval": true }),
-        20 => json!({ "patients": "known", "name": "Control" }),
-        21 => json!({ "patients": "any" }),
-        22 => json!({ "resourceIds": [rooms[0]] }),
-        23 => json!({ "resourceIds": rooms }),
-        24 => json!({ "capacity": 2 }),
-        25 => json!({ "capacity": 3 }),
-        26 | 27 => json!({ "capacity": 1 }),
-        _ => json!({ "resourceIds": [] }),
-    }
-}
-
-/// A service with such fields.
-pub fn changed(service: &Service, change: &Value) -> Service {
-    let mut next = service.clone();
-    next.rev += 1;
-    let number = |name: &str, present: i64| change[name].as_i64().unwrap_or(present);
-    let limit = |name: &str, present: Option<usize>| {
-        let cleared = change["clear"].as_array().is_some_and(|clear| clear.contains(&json!(name)));
-        match change[name].as_u64() {
-            Some(limit) => usize::try_from(limit).ok(),
-            None => present.filter(|_| !cleared),
-        }
-    };
-    next.duration = number("durationMinutes", next.duration);
-    next.step = number("stepMinutes", next.step);
-    next.before = number("bufferBeforeMinutes", next.before);
-    next.after = number("bufferAfterMinutes", next.after);
-    next.notice = number("minNoticeMinutes", next.notice);
-    next.horizon = number("horizonDays", next.horizon);
-    next.daily = limit("dailyLimit", next.daily);
-    next.weekly = limit("weeklyLimit", next.weekly);
-    next.cancel_cutoff = number("cancelCutoffMinutes", next.cancel_cutoff);
-    next.move_cutoff = number("rescheduleCutoffMinutes", next.move_cutoff);
-    next.capacity = limit("capacity", Some(next.capacity)).unwrap_or(1);
-    next.approval = change["requiresApproval"].as_bool().unwrap_or(next.approval);
-    next.patients = match change["patients"].as_str() {
-        Some("known") => "known",
-        Some("any") => "any",
-        _ => next.patients,
-    };
-    if let Some(rooms) = change["resourceIds"].as_array() {
-        next.rooms = rooms.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-    }
-    if let Some(name) = change["name"].as_str() {
-        next.name = name.to_owned();
-    }
-    next
 }
 
 /// What of a day is to be off: the bounds of the request.
@@ -223,6 +149,9 @@ impl Model {
     /// The first rule against a time; limits and what is taken aside.
     pub fn check(&self, doctor: usize, service: usize, start: Timestamp, now: Timestamp) -> Result<(), &'static str> {
         let one = &self.doctors[doctor].services[service];
+        if one.archived {
+            return Err("archived");
+        }
         if start < now {
             return Err("past");
         }
@@ -260,7 +189,7 @@ impl Model {
         let (first, last) = self.takes(doctor, service, start);
         match self.check(doctor, service, start, now) {
             Ok(()) => Ok(None),
-            Err(rule) if !exception => Err(rule),
+            Err(rule) if !exception || rule == "archived" => Err(rule),
             Err(_) if self.is_off(doctor, first, last) => Err("time_off"),
             Err(_) if start.as_second() % 300 != 0 => Err("step"),
             Err(rule) => Ok(Some(rule)),
@@ -336,6 +265,9 @@ impl Model {
         let one = &self.doctors[doctor].services[service];
         let limit = self.limit_stands(doctor, service, date);
         let mut offered = Vec::new();
+        if one.archived {
+            return offered;
+        }
         for (from, to) in self.open(doctor, date) {
             let mut start = from;
             while start + minutes(one.duration) <= to {

@@ -15,6 +15,7 @@ mod practice;
 mod reads;
 mod run;
 mod series;
+mod services;
 mod shrink;
 mod state;
 mod step;

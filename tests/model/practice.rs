@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::asked::Asked;
 use super::booking::text;
-use super::hours::{change, changed, hours};
+use super::hours::hours;
 use super::judge::{FORBIDDEN, Judged, NOT_FOUND, NOT_REVIEWABLE, REVIEWED, STALE, refuse, told};
 use super::state::{ANY, Model, Review, Role, TimeOff};
 use super::step::Deed;
@@ -39,35 +39,6 @@ impl Model {
         let mut wire = self.hours(doctor);
         wire["outside"] = self.outside(doctor, now);
         wire
-    }
-
-    pub fn update_service(&self, asked: &Asked, who: usize) -> Judged {
-        let (doctor, service, _) = asked.slot;
-        if !self.owns(who, doctor) {
-            return refuse(FORBIDDEN);
-        }
-        if self.remembers(asked, who)?.is_some() {
-            return Ok(told(self.service(doctor, service)));
-        }
-        let one = &self.doctors[doctor].services[service];
-        if asked.rev.is_some_and(|rev| rev != one.rev) {
-            return refuse(STALE);
-        }
-        let Deed::UpdateService { change: number, .. } = asked.deed else { return refuse(NOT_FOUND) };
-        let next = changed(one, &change(number, &self.setting.rooms));
-        let asked = asked.clone();
-        Ok(Box::new(move |model: &mut Model, reply: &Value| {
-            let of = &mut model.doctors[doctor];
-            of.services[service] = next;
-            of.rev += 1;
-            of.shown_rev = of.rev;
-            model.remember(&asked, None, reply);
-            Self::compare(reply, &model.service(doctor, service))
-        }))
-    }
-
-    pub fn list_services(&self, asked: &Asked) -> Judged {
-        Ok(told(json!({ "items": self.services(asked.slot.0) })))
     }
 
     pub fn take_time_off(&self, asked: &Asked, who: usize, now: Timestamp) -> Judged {

@@ -167,6 +167,15 @@ pub enum Deed {
         change: usize,
         rev: Rev,
     },
+    CreateService {
+        doctor: usize,
+        kind: usize,
+    },
+    ArchiveService {
+        doctor: usize,
+        service: usize,
+        rev: Rev,
+    },
     TakeTimeOff {
         doctor: usize,
         day: usize,
@@ -362,7 +371,12 @@ impl Deed {
     pub fn is_of_rules(&self) -> bool {
         matches!(
             self,
-            Self::SetHours { .. } | Self::UpdateService { .. } | Self::TakeTimeOff { .. } | Self::EndTimeOff { .. }
+            Self::SetHours { .. }
+                | Self::UpdateService { .. }
+                | Self::CreateService { .. }
+                | Self::ArchiveService { .. }
+                | Self::TakeTimeOff { .. }
+                | Self::EndTimeOff { .. }
         )
     }
 }

@@ -19,7 +19,8 @@ use super::asked::Asked;
 use super::doors::{self, Stream};
 use super::hours::hours;
 use super::judge::Answer;
-use super::state::{Doctor, Model, Role, Service, Setting};
+use super::services::made;
+use super::state::{Doctor, Model, Role, Setting};
 use super::step::Deed;
 use super::topics::{Items, Topic};
 use crate::harness::Patience;
@@ -139,8 +140,8 @@ impl World {
                 data["doctorId"] = json!(id);
                 data["name"] = json!(name);
                 data["horizonDays"] = json!(366);
-                let made = connection.request("service.create", data, Some(key())).await.expect("a service").data;
-                services.push(service(&made));
+                let reply = connection.request("service.create", &data, Some(key())).await.expect("a service").data;
+                services.push(made(&data, text(&reply, "id")));
             }
             let shown = connection.request("doctor.get", json!({ "id": id }), None).await.expect("a doctor").data;
             doctors.push(Doctor {
@@ -218,6 +219,29 @@ impl World {
             let mut stream = Stream::new(person, node, topic, model);
             stream.open(&self.urls, self.tokens[person].as_deref()).await.expect("nothing is to be resumed");
             self.streams.push(stream);
+        }
+    }
+
+    /// Watches the slots of services that are new.
+    pub async fn watch_services(&mut self, model: &Model) {
+        let nobody = self.connections.len() - 1;
+        let new = |(doctor, of): (usize, &Doctor)| (SERVICES..of.services.len()).map(move |service| (doctor, service));
+        for (doctor, service) in model.doctors.iter().enumerate().flat_map(new) {
+            let topic = Topic::Slots(doctor, service, model.date(doctor, 0));
+            if self.watches.iter().any(|watch| watch.topic == topic) {
+                continue;
+            }
+            let (name, request) = model.subscription(&topic);
+            let node = service % 2;
+            self.connections[nobody][node].request("subscribe", &request, None).await.expect("the topic is given");
+            let watch = Watch { person: nobody, node, topic, name, request, view: View::default(), left: None };
+            self.watches.push(watch);
+            let mut patience = Patience::default();
+            self.take_in();
+            while self.watches.last().is_some_and(|watch| watch.view.cursor.is_empty() || watch.view.snapshots == 0) {
+                patience.rest().await;
+                self.take_in();
+            }
         }
     }
 
@@ -431,38 +455,6 @@ async fn subscribe(connection: &Connection, name: &str, request: &Value, view: &
     while view.cursor.is_empty() || view.snapshots == 0 {
         let event = timeout(PATIENCE, connection.next_event()).await.expect("a snapshot in time");
         view.take(name, &event.expect("the connection stays"));
-    }
-}
-
-/// A service as it was made.
-fn service(made: &Value) -> Service {
-    let number = |field: &str| made[field].as_i64().expect("a number");
-    let limit = |field: &str| made[field].as_u64().and_then(|limit| usize::try_from(limit).ok());
-    Service {
-        id: text(made, "id"),
-        rev: 1,
-        name: text(made, "name"),
-        duration: number("durationMinutes"),
-        step: number("stepMinutes"),
-        before: number("bufferBeforeMinutes"),
-        after: number("bufferAfterMinutes"),
-        notice: number("minNoticeMinutes"),
-        horizon: number("horizonDays"),
-        daily: limit("dailyLimit"),
-        weekly: limit("weeklyLimit"),
-        cancel_cutoff: 0,
-        move_cutoff: 0,
-        approval: made["requiresApproval"] == true,
-        patients: "any",
-        capacity: usize::try_from(number("capacity")).expect("a small number"),
-        archived: false,
-        rooms: made["resourceIds"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect(),
     }
 }
 
