@@ -5,6 +5,7 @@ use jiff::civil::Time;
 use serde_json::{Value, json};
 
 use super::hours::{DAYS, hours, part};
+use super::rooms::{MOST_ROOMS, change_of_room, kind_of_room};
 use super::series::RULES;
 use super::services::{MOST, change, kind_of_service};
 use super::state::{Appointment, Model, Role};
@@ -47,6 +48,10 @@ impl Model {
         let deed = &act.deed;
         let which = match deed {
             Deed::CreateService { doctor, .. } if self.doctors[doctor % 2].services.len() >= MOST => return None,
+            Deed::CreateResource { .. } if self.rooms.len() >= MOST_ROOMS => return None,
+            Deed::UpdateResource { which, .. } | Deed::ArchiveResource { which, .. } => {
+                Some(nth(self.rooms.len(), *which)?)
+            }
             Deed::EndTimeOff { doctor, which, .. } => Some(nth(self.doctors[doctor % 2].off.len(), *which)?),
             Deed::EditReview { which, .. }
             | Deed::ReplyToReview { which, .. }
@@ -190,6 +195,10 @@ impl Model {
             | Deed::GetDoctor { doctor }
             | Deed::GetHours { doctor }
             | Deed::ListServices { doctor } => at(doctor % 2, 0, 0, "08:00"),
+            Deed::CreateResource { .. }
+            | Deed::UpdateResource { .. }
+            | Deed::ArchiveResource { .. }
+            | Deed::ListResources => at(0, 0, 0, "08:00"),
             Deed::List { doctor } => at(doctor.unwrap_or(0) % 2, 0, 0, "08:00"),
             _ if is_of_review(deed) => at(self.reviews[which.unwrap_or(0)].doctor, 0, 0, "08:00"),
             _ => of(which),
@@ -207,6 +216,7 @@ impl Model {
             Deed::UpdateService { .. } | Deed::ArchiveService { .. } => {
                 Some(self.doctors[doctor].services[service].rev)
             }
+            Deed::UpdateResource { .. } | Deed::ArchiveResource { .. } => which.map(|which| self.rooms[which].rev),
             Deed::EndTimeOff { .. } => Some(1),
             _ if is_of_review(deed) => which.map(|which| self.reviews[which].rev),
             _ if is_of_waitlist(deed) => which.map(|which| self.waiting[which].rev),
@@ -288,17 +298,25 @@ impl Model {
                 data
             }
             Deed::UpdateService { change: number, .. } => {
-                let mut data = change(*number, &self.setting.rooms);
+                let mut data = change(*number, &self.room_ids());
                 data["doctorId"] = json!(doctor_id);
                 data["id"] = json!(service_id);
                 data
             }
             Deed::CreateService { kind, .. } => {
-                let mut data = kind_of_service(*kind, &self.setting.rooms);
+                let mut data = kind_of_service(*kind, &self.room_ids());
                 data["doctorId"] = json!(doctor_id);
                 data
             }
             Deed::ArchiveService { .. } => json!({ "doctorId": doctor_id, "id": service_id }),
+            Deed::CreateResource { kind } => kind_of_room(*kind),
+            Deed::UpdateResource { change, .. } => {
+                let mut data = change_of_room(*change);
+                data["id"] = json!(self.rooms[asked.which.expect("it is known")].id);
+                data
+            }
+            Deed::ArchiveResource { .. } => json!({ "id": self.rooms[asked.which.expect("it is known")].id }),
+            Deed::ListResources => json!({ "pageSize": 100 }),
             Deed::TakeTimeOff { day, part: number, .. } => {
                 let (from, to) = part(*number, self.date(doctor, *day));
                 json!({ "doctorId": doctor_id, "from": from, "to": to, "reason": "Congreso" })
@@ -477,6 +495,8 @@ fn rev(deed: &Deed) -> Rev {
         | Deed::SetHours { rev, .. }
         | Deed::UpdateService { rev, .. }
         | Deed::ArchiveService { rev, .. }
+        | Deed::UpdateResource { rev, .. }
+        | Deed::ArchiveResource { rev, .. }
         | Deed::EndTimeOff { rev, .. }
         | Deed::EditReview { rev, .. }
         | Deed::ReplyToReview { rev, .. }
@@ -510,6 +530,10 @@ fn op(deed: &Deed) -> &'static str {
         Deed::UpdateService { .. } => "service.update",
         Deed::CreateService { .. } => "service.create",
         Deed::ArchiveService { .. } => "service.archive",
+        Deed::CreateResource { .. } => "admin.createResource",
+        Deed::UpdateResource { .. } => "admin.updateResource",
+        Deed::ArchiveResource { .. } => "admin.archiveResource",
+        Deed::ListResources => "resource.list",
         Deed::TakeTimeOff { .. } => "timeOff.create",
         Deed::EndTimeOff { .. } => "timeOff.delete",
         Deed::JoinWaitlist { .. } => "waitlist.join",

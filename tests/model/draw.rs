@@ -5,6 +5,7 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 
 use super::across::{PAGES, WHAT, WHERE, WHOSE};
 use super::hours::{DAYS, HOURS, PARTS};
+use super::rooms::MOST_ROOMS;
 use super::series::RULES;
 use super::services::{CHANGES, KINDS, MOST};
 use super::step::{Act, Deed, Pick, Rev, Slot, Step, Who, Whom, Wished};
@@ -63,11 +64,14 @@ const DEEDS: &[(usize, Kind)] = &[
     (4, |draw| Deed::SetHours { doctor: draw.below(2), hours: draw.below(HOURS), rev: draw.rev() }),
     (8, |draw| {
         let (doctor, service) = (draw.below(2), draw.any_service());
-        let change = if draw.one_in(6) { 24 + draw.below(4) } else { draw.below(CHANGES) };
+        let change = if draw.one_in(6) { 24 + draw.below(8) } else { draw.below(CHANGES) };
         Deed::UpdateService { doctor, service, change, rev: draw.rev() }
     }),
     (3, |draw| Deed::CreateService { doctor: draw.below(2), kind: draw.below(KINDS) }),
     (2, |draw| Deed::ArchiveService { doctor: draw.below(2), service: draw.any_service(), rev: draw.rev() }),
+    (1, |draw| Deed::CreateResource { kind: draw.below(2) }),
+    (1, |draw| Deed::UpdateResource { which: draw.below(MOST_ROOMS), change: draw.below(3), rev: draw.rev() }),
+    (1, |draw| Deed::ArchiveResource { which: draw.below(MOST_ROOMS), rev: draw.rev() }),
     (4, |draw| Deed::TakeTimeOff { doctor: draw.below(2), day: draw.below(DAYS.len()), part: draw.below(PARTS) }),
     (5, |draw| Deed::EndTimeOff { doctor: draw.below(2), which: draw.below(8), rev: draw.rev() }),
     (22, |draw| {
@@ -114,6 +118,7 @@ const READS: &[(usize, Kind)] = &[
     (1, |draw| Deed::GetDoctor { doctor: draw.below(2) }),
     (1, |draw| Deed::GetHours { doctor: draw.below(2) }),
     (1, |draw| Deed::ListServices { doctor: draw.below(2) }),
+    (1, |_| Deed::ListResources),
 ];
 
 impl Draw {
@@ -210,6 +215,7 @@ impl Draw {
             | Deed::UpdateService { .. }
             | Deed::CreateService { .. }
             | Deed::ArchiveService { .. } => &[ItsDoctor, ItsDoctor, Ana],
+            Deed::CreateResource { .. } | Deed::UpdateResource { .. } | Deed::ArchiveResource { .. } => &[Ana],
             Deed::TakeTimeOff { .. } | Deed::EndTimeOff { .. } => &[ItsDoctor, ItsDoctor, Ana, Rocio],
             Deed::ListOutside { .. } | Deed::ListTimeOff { .. } => &[ItsDoctor, ItsDoctor, Ana, Rocio],
             Deed::Review { .. } | Deed::EditReview { .. } => &[ItsPatient],

@@ -13,6 +13,7 @@ mod hours;
 mod judge;
 mod practice;
 mod reads;
+mod rooms;
 mod run;
 mod series;
 mod services;

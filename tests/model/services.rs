@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use super::asked::Asked;
 use super::booking::text;
-use super::judge::{FORBIDDEN, Judged, NOT_FOUND, STALE, refuse, told};
+use super::judge::{FORBIDDEN, INVALID, Judged, NOT_FOUND, STALE, refuse, told};
 use super::state::{Model, Service};
 use super::step::Deed;
 
 /// How many changes of a service there are to choose from.
-pub const CHANGES: usize = 29;
+pub const CHANGES: usize = 32;
 /// How many kinds of new services.
 pub const KINDS: usize = 4;
 /// Most services of a doctor in a script.
@@ -23,7 +23,7 @@ pub fn kind_of_service(number: usize, rooms: &[String]) -> Value {
         0 => json!({ "name": "Ecografía", "durationMinutes": 20, "stepMinutes": 10, "bufferAfterMinutes": 5 }),
         1 => json!({ "name": "Consulta en grupo", "durationMinutes": 60, "capacity": 2, "weeklyLimit": 3 }),
         2 => json!({ "name": "Primera visita", "durationMinutes": 15, "patients": "new", "requiresApproval": true }),
-        _ => json!({ "name": "Revisión", "durationMinutes": 30, "dailyLimit": 1, "resourceIds": rooms }),
+        _ => json!({ "name": "Revisión", "durationMinutes": 30, "dailyLimit": 1, "resourceIds": rooms[..2] }),
     }
 }
 
@@ -77,11 +77,14 @@ pub fn change(number: usize, rooms: &[String]) -> Value {
         20 => json!({ "patients": "known", "name": "Control" }),
         21 => json!({ "patients": "any" }),
         22 => json!({ "resourceIds": [rooms[0]] }),
-        23 => json!({ "resourceIds": rooms }),
+        23 => json!({ "resourceIds": rooms[..2] }),
         24 => json!({ "capacity": 2 }),
         25 => json!({ "capacity": 3 }),
         26 | 27 => json!({ "capacity": 1 }),
-        _ => json!({ "resourceIds": [] }),
+        28 => json!({ "resourceIds": [] }),
+        29 => json!({ "resourceIds": [rooms[1]] }),
+        // The newest one.
+        _ => json!({ "resourceIds": rooms[rooms.len() - 1..] }),
     }
 }
 
@@ -135,6 +138,9 @@ impl Model {
             let which = self.doctors[doctor].services.iter().position(is_it);
             return Ok(told(self.service(doctor, which.expect("a service that was made is there"))));
         }
+        if !self.are_usable(&asked.data) {
+            return refuse(INVALID);
+        }
         let asked = asked.clone();
         Ok(Box::new(move |model: &mut Model, reply: &Value| {
             let new = made(&asked.data, text(reply, "id")?);
@@ -159,12 +165,15 @@ impl Model {
         if self.remembers(asked, who)?.is_some() {
             return Ok(told(self.service(doctor, service)));
         }
+        if !self.are_usable(&asked.data) {
+            return refuse(INVALID);
+        }
         let one = &self.doctors[doctor].services[service];
         if asked.rev.is_some_and(|rev| rev != one.rev) {
             return refuse(STALE);
         }
         let next = match asked.deed {
-            Deed::UpdateService { change: number, .. } => changed(one, &change(number, &self.setting.rooms)),
+            Deed::UpdateService { .. } => changed(one, &asked.data),
             Deed::ArchiveService { .. } => Service { rev: one.rev + 1, archived: true, ..one.clone() },
             _ => return refuse(NOT_FOUND),
         };

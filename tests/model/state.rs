@@ -33,14 +33,14 @@ pub struct Setting {
     pub holidays: BTreeSet<Date>,
     /// The date at the beginning, in each doctor's zone.
     pub today: Vec<Date>,
-    /// Ids of rooms that both doctors may use.
-    pub rooms: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
 pub struct Model {
     pub setting: Arc<Setting>,
     pub doctors: Vec<Doctor>,
+    /// That all doctors may use, in the order in which they were made.
+    pub rooms: Vec<Room>,
     pub appointments: Vec<Appointment>,
     pub reviews: Vec<Review>,
     pub waiting: Vec<Wait>,
@@ -100,6 +100,17 @@ pub struct Service {
     /// How many share a session.
     pub capacity: usize,
     pub archived: bool,
+}
+
+/// A room, or a device.
+#[derive(Clone, Debug)]
+pub struct Room {
+    pub id: String,
+    pub rev: u32,
+    pub name: String,
+    pub kind: String,
+    pub archived: bool,
+    pub created_at: Timestamp,
 }
 
 #[derive(Clone, Debug)]

@@ -176,6 +176,18 @@ pub enum Deed {
         service: usize,
         rev: Rev,
     },
+    CreateResource {
+        kind: usize,
+    },
+    UpdateResource {
+        which: usize,
+        change: usize,
+        rev: Rev,
+    },
+    ArchiveResource {
+        which: usize,
+        rev: Rev,
+    },
     TakeTimeOff {
         doctor: usize,
         day: usize,
@@ -289,6 +301,7 @@ pub enum Deed {
     ListServices {
         doctor: usize,
     },
+    ListResources,
 }
 
 /// Somebody does something at one of the nodes.
@@ -364,6 +377,7 @@ impl Deed {
                 | Self::GetDoctor { .. }
                 | Self::GetHours { .. }
                 | Self::ListServices { .. }
+                | Self::ListResources
         )
     }
 
@@ -375,6 +389,7 @@ impl Deed {
                 | Self::UpdateService { .. }
                 | Self::CreateService { .. }
                 | Self::ArchiveService { .. }
+                | Self::ArchiveResource { .. }
                 | Self::TakeTimeOff { .. }
                 | Self::EndTimeOff { .. }
         )

@@ -20,7 +20,7 @@ use super::doors::{self, Stream};
 use super::hours::hours;
 use super::judge::Answer;
 use super::services::made;
-use super::state::{Doctor, Model, Role, Setting};
+use super::state::{Doctor, Model, Role, Room, Setting};
 use super::step::Deed;
 use super::topics::{Items, Topic};
 use crate::harness::Patience;
@@ -112,8 +112,8 @@ impl World {
         let mut rooms = Vec::new();
         for name in ["Sala 1", "Sala 2"] {
             let data = json!({ "name": name, "kind": "room" });
-            let made = self.connections[6][0].request("admin.createResource", data, Some(key())).await;
-            rooms.push(text(&made.expect("a room is made").data, "id"));
+            let made = self.connections[6][0].request("admin.createResource", &data, Some(key())).await;
+            rooms.push(Room::made(&data, &made.expect("a room is made").data).expect("a room"));
         }
         let mut doctors = Vec::new();
         for (doctor, zone) in ZONES.iter().enumerate() {
@@ -127,11 +127,11 @@ impl World {
             let rev = |value: &Value| u32::try_from(value["rev"].as_u64().expect("a revision")).expect("a small one");
             let mut services = Vec::new();
             for (name, fields) in [
-                ("Consulta", json!({ "durationMinutes": 30, "stepMinutes": 15, "resourceIds": [rooms[0]] })),
+                ("Consulta", json!({ "durationMinutes": 30, "stepMinutes": 15, "resourceIds": [rooms[0].id] })),
                 (
                     "Larga",
                     json!({ "durationMinutes": 45, "stepMinutes": 15, "bufferAfterMinutes": 15, "requiresApproval": true,
-                    "resourceIds": [rooms[1]] }),
+                    "resourceIds": [rooms[1].id] }),
                 ),
                 ("Corta", json!({ "durationMinutes": 15, "dailyLimit": 2, "weeklyLimit": 5 })),
                 ("Taller", json!({ "durationMinutes": 30, "bufferBeforeMinutes": 15, "capacity": 2, "dailyLimit": 3 })),
@@ -155,9 +155,9 @@ impl World {
                 staff: if doctor == 0 { vec![5] } else { Vec::new() },
             });
         }
-        let setting = Arc::new(Setting { people, holidays, today: today.to_vec(), rooms });
+        let setting = Arc::new(Setting { people, holidays, today: today.to_vec() });
         let (appointments, reviews, waiting, remembered) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Model { setting, doctors, appointments, reviews, waiting, remembered, seats: 0, at_once: false }
+        Model { setting, doctors, rooms, appointments, reviews, waiting, remembered, seats: 0, at_once: false }
     }
 
     /// The holidays of Colombia in the weeks that are used.
