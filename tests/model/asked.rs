@@ -9,8 +9,9 @@ use super::rooms::{MOST_ROOMS, change_of_room, kind_of_room};
 use super::series::RULES;
 use super::services::{MOST, change, kind_of_service};
 use super::state::{Appointment, Model, Role};
-use super::step::{Act, Deed, Pick, Rev, Slot, Who, Whom};
+use super::step::{Act, Deed, Keep, Pick, Rev, Slot, Who, Whom};
 use super::waiting::wish;
+use super::zones::ZONES;
 
 /// A request of a script.
 #[derive(Clone, Debug)]
@@ -291,10 +292,16 @@ impl Model {
                 let one = &self.appointments[asked.which.expect("it is known")];
                 json!({ "id": one.series.as_ref().map_or(&one.id, |(id, _)| id) })
             }
-            Deed::SetHours { hours: number, .. } => {
+            Deed::SetHours { hours: number, zone, keep, .. } => {
                 let mut data = hours(*number, 0, self.setting.today[doctor]).on_the_wire();
                 data["doctorId"] = json!(doctor_id);
-                data["timeZone"] = json!(self.doctors[doctor].zone.iana_name());
+                let zone = zone.map(|number| ZONES[number % ZONES.len()].to_owned());
+                data["timeZone"] = json!(zone.unwrap_or_else(|| self.zone(doctor)));
+                match keep {
+                    Keep::Unsaid => {}
+                    Keep::Instants => data["appointments"] = json!("keepInstants"),
+                    Keep::LocalTimes => data["appointments"] = json!("keepLocalTimes"),
+                }
                 data
             }
             Deed::UpdateService { change: number, .. } => {
@@ -396,7 +403,9 @@ impl Model {
             Deed::AcceptOffer { which, rev, reason } => Deed::AcceptOffer { which, rev, reason: !reason },
             Deed::SetNotes { which, rev, notes } => Deed::SetNotes { which, rev, notes: format!("{notes}.") },
             Deed::EditReview { which, rating, rev } => Deed::EditReview { which, rating: rating % 5 + 1, rev },
-            Deed::SetHours { doctor, hours, rev } => Deed::SetHours { doctor, hours: (hours + 1) % 6, rev },
+            Deed::SetHours { doctor, hours, rev, zone, keep } => {
+                Deed::SetHours { doctor, hours: (hours + 1) % 6, rev, zone, keep }
+            }
             _ => return None,
         };
         let mut other = Asked { deed, ..asked.clone() };

@@ -8,7 +8,8 @@ use super::hours::{DAYS, HOURS, PARTS};
 use super::rooms::MOST_ROOMS;
 use super::series::RULES;
 use super::services::{CHANGES, KINDS, MOST};
-use super::step::{Act, Deed, Pick, Rev, Slot, Step, Who, Whom, Wished};
+use super::step::{Act, Deed, Keep, Pick, Rev, Slot, Step, Who, Whom, Wished};
+use super::zones::ZONES;
 
 /// What a script is to be like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +62,12 @@ const DEEDS: &[(usize, Kind)] = &[
         Deed::MoveSeries { which, from_here, day, time }
     }),
     (3, |draw| Deed::CancelSeries { which: draw.pick(), from_here: draw.one_in(2) }),
-    (4, |draw| Deed::SetHours { doctor: draw.below(2), hours: draw.below(HOURS), rev: draw.rev() }),
+    (4, |draw| {
+        let (doctor, hours, rev) = (draw.below(2), draw.below(HOURS), draw.rev());
+        let zone = draw.one_in(3).then(|| draw.below(ZONES.len()));
+        let keep = [Keep::Unsaid, Keep::Instants, Keep::LocalTimes, Keep::LocalTimes][draw.below(4)];
+        Deed::SetHours { doctor, hours, rev, zone, keep: if zone.is_some() { keep } else { Keep::Unsaid } }
+    }),
     (8, |draw| {
         let (doctor, service) = (draw.below(2), draw.any_service());
         let change = if draw.one_in(6) { 24 + draw.below(8) } else { draw.below(CHANGES) };
@@ -164,6 +170,12 @@ impl Draw {
         }
         if acts.iter().any(|act| act.deed.is_of_rules()) {
             acts.truncate(2);
+        }
+        for act in &mut acts {
+            // What is booked while a doctor goes to another zone is booked in either.
+            if let Deed::SetHours { zone, .. } = &mut act.deed {
+                *zone = None;
+            }
         }
         Step::AtOnce(acts)
     }

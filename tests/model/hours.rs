@@ -1,7 +1,7 @@
 //! The rules of the model: what doctors may change them to, and what they say of a time. Naive, and of its own.
 //!
 //! Zones whose clocks change are not among those that are used: that is tested where zones are. No date of the scripts lies near six
-//! days ahead, where notice, horizon and cut-offs of six days end, so that it does not matter how fast a script runs.
+//! days ahead in any of them, where notice, horizon and cut-offs of six days end, so that it does not matter how fast a script runs.
 
 use jiff::civil::{Date, Time};
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
@@ -33,6 +33,9 @@ impl Standing {
         }
     }
 }
+
+/// The date, and the Monday, of the limits in which something has a place.
+pub type Places = (Option<Date>, Option<Date>);
 
 /// A time that is offered.
 #[derive(Clone, Copy, Debug)]
@@ -196,18 +199,19 @@ impl Model {
         }
     }
 
-    /// The first limit that leaves no place on a date. `besides`: what does not count; `more`: what counts as well; `keeps`: a place
-    /// is kept.
-    pub fn limit(
+    /// The places of a session on a date within the limits of its service, or the first limit that leaves none. `besides`: what does
+    /// not count; `more`: what counts as well; `own`: what is moved there, and keeps its place where it counts already.
+    pub fn places(
         &self,
-        doctor: usize,
-        service: usize,
+        (doctor, service): (usize, usize),
         date: Date,
         besides: &dyn Fn(usize, &Appointment) -> bool,
         more: (usize, usize),
-        keeps: (bool, bool),
-    ) -> Option<&'static str> {
+        own: Option<&Appointment>,
+    ) -> Result<Places, &'static str> {
         let one = &self.doctors[doctor].services[service];
+        let (daily, weekly) = own.map_or((None, None), |own| own.counts);
+        let present = own.map(|own| self.local_date(doctor, own.start));
         let count = |in_period: &dyn Fn(&Appointment) -> bool| {
             let all = self.appointments.iter().enumerate();
             let counted = all.filter(|(place, other)| {
@@ -215,18 +219,30 @@ impl Model {
             });
             sessions(counted.map(|(_, other)| other)).len()
         };
-        let is_full = |limit| count(&|other| other.counts.0 == Some(date)) + more.0 >= limit;
-        if !keeps.0 && one.daily.is_some_and(is_full) {
-            return Some("daily_limit");
-        }
-        let monday = monday(date);
-        let is_full = |limit| count(&|other| other.counts.1 == Some(monday)) + more.1 >= limit;
-        (!keeps.1 && one.weekly.is_some_and(is_full)).then_some("weekly_limit")
+        let place = |limit: Option<usize>, has_it: bool, is_there: bool, count: &dyn Fn() -> usize| match limit {
+            None => Ok(false),
+            Some(limit) if has_it || count() < limit => Ok(true),
+            // It counts without one.
+            Some(_) if is_there => Ok(false),
+            Some(_) => Err(()),
+        };
+        let in_day = || count(&|other| self.counts_on(other, date)) + more.0;
+        let in_week = || count(&|other| self.counts_in_week(other, date)) + more.1;
+        let (monday, of) = (monday(date), present.map(monday));
+        let day = place(one.daily, daily == Some(date), present == Some(date), &in_day).map_err(|()| "daily_limit")?;
+        let week = place(one.weekly, weekly == Some(monday), of == Some(monday), &in_week).map_err(|()| "weekly_limit")?;
+        Ok((day.then_some(date), week.then_some(monday)))
     }
 
-    /// Where a session on a date counts, whether there is a limit or not.
-    pub fn counts(date: Date) -> (Option<Date>, Option<Date>) {
-        (Some(date), Some(monday(date)))
+    /// Whether something counts in the limit of a date: it has a place of it, or is on it.
+    fn counts_on(&self, one: &Appointment, date: Date) -> bool {
+        one.counts.0 == Some(date) || (one.takes.is_some() && self.local_date(one.doctor, one.start) == date)
+    }
+
+    /// The same of the week of a date.
+    fn counts_in_week(&self, one: &Appointment, date: Date) -> bool {
+        let is_there = || monday(self.local_date(one.doctor, one.start)) == monday(date);
+        one.counts.1 == Some(monday(date)) || (one.takes.is_some() && is_there())
     }
 
     fn limit_stands(&self, doctor: usize, service: usize, date: Date) -> Standing {
@@ -250,8 +266,8 @@ impl Model {
                 Some(over) => ends.get(over).map_or(Standing::Taken, |end| Standing::Held(*end)),
             }
         };
-        let monday = monday(date);
-        of(one.daily, &|one| one.counts.0 == Some(date)).and(of(one.weekly, &|one| one.counts.1 == Some(monday)))
+        let daily = of(one.daily, &|one| self.counts_on(one, date));
+        daily.and(of(one.weekly, &|one| self.counts_in_week(one, date)))
     }
 
     /// What has any of a time.

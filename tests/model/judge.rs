@@ -86,7 +86,7 @@ impl Model {
         let (doctor, service, start) = asked.slot;
         let Err(problem) = answer else { return false };
         let date = self.local_date(doctor, start);
-        let limit = self.limit(doctor, service, date, &|_, _| false, (0, 0), (false, false));
+        let limit = self.places((doctor, service), date, &|_, _| false, (0, 0), None).err();
         limit.is_some() && limit == problem.rule.as_deref()
     }
 
@@ -302,6 +302,7 @@ impl Model {
         let session = self.session(asked.slot);
         if session.contains(&which) {
             // Where it is already.
+            next.zone = self.zone(doctor);
             next.revise("rescheduled", who, rule.filter(|_| exception));
             return Ok(next);
         }
@@ -309,21 +310,19 @@ impl Model {
         (to.start, to.end) = (start, self.end(doctor, service, start));
         to.takes = Some(self.takes(doctor, service, start));
         to.rooms.clone_from(&of.rooms);
+        to.zone = self.zone(doctor);
         let mut against = Vec::new();
         if let Some(first) = session.first() {
             to.sits_with(&self.appointments[*first]);
             against.extend((session.len() >= of.capacity).then_some(TAKEN));
         } else {
             let date = self.local_date(doctor, start);
-            to.counts = Self::counts(date);
-            // Within a period it keeps the place that it has, if it has it alone.
+            // Where it counts it keeps its place, if it has it alone.
             let own = |place: usize, _: &Appointment| place == which;
             let has_it = !others().any(|one| one.shares(&next));
-            let keeps = (
-                has_it && next.counts.0.is_some() && next.counts.0 == to.counts.0,
-                has_it && next.counts.1.is_some() && next.counts.1 == to.counts.1,
-            );
-            if let Some(limit) = self.limit(doctor, service, date, &own, (0, 0), keeps) {
+            let places = self.places((doctor, service), date, &own, (0, 0), has_it.then_some(&next));
+            to.counts = places.unwrap_or_default();
+            if let Err(limit) = places {
                 match exception {
                     true => rule = rule.or(Some(limit)),
                     false => against.push(unavailable(limit)),

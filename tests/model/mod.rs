@@ -23,6 +23,7 @@ mod step;
 mod topics;
 mod waiting;
 mod world;
+mod zones;
 
 use std::env;
 

@@ -1,6 +1,7 @@
 //! What the model makes of a practice's rules, of its time off and of reviews.
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::asked::Asked;
@@ -22,13 +23,23 @@ impl Model {
         if asked.rev.is_some_and(|rev| rev != self.doctors[doctor].hours.rev) {
             return refuse(STALE);
         }
-        let Deed::SetHours { hours: number, .. } = asked.deed else { return refuse(NOT_FOUND) };
+        let Deed::SetHours { hours: number, keep, .. } = asked.deed else { return refuse(NOT_FOUND) };
+        let zone = TimeZone::get(asked.data["timeZone"].as_str().expect("a zone")).expect("a zone");
+        let moved = self.moved_to(doctor, &zone, keep, who, now)?;
         let asked = asked.clone();
         Ok(Box::new(move |model: &mut Model, reply: &Value| {
             let today = model.setting.today[doctor];
             let one = &mut model.doctors[doctor];
             one.hours = hours(number, one.hours.rev + 1, today);
             one.rev += 1;
+            if one.zone != zone {
+                one.zone = zone;
+                one.shown_rev = one.rev;
+            }
+            for (place, next) in moved {
+                model.appointments[place] = next;
+                model.draw(place);
+            }
             model.remember(&asked, None, reply);
             Self::compare(reply, &model.hours_left(doctor, now))
         }))

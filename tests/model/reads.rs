@@ -162,7 +162,7 @@ impl Model {
         for entry in one.history.iter().filter(|entry| doctor || entry.action != "noted") {
             let mut wire = json!({ "rev": entry.rev, "at": super::state::ANY, "action": entry.action,
                 "by": self.id_of(entry.by), "start": entry.start.to_string(),
-                "timeZone": self.doctors[one.doctor].zone.iana_name() });
+                "timeZone": one.zone });
             if let Some(rule) = entry.exception.filter(|_| practice) {
                 wire["override"] = json!({ "rule": rule, "reason": "Urgencia" });
             }

@@ -10,6 +10,7 @@ use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::hours::Places;
 use super::waiting::Wait;
 use crate::harness::clinic::Person;
 
@@ -161,8 +162,10 @@ pub struct Appointment {
     pub seat: Option<usize>,
     /// What it takes of the doctor's time, buffers included.
     pub takes: Option<(Timestamp, Timestamp)>,
-    /// The date, and the Monday, in whose limit it counts.
-    pub counts: (Option<Date>, Option<Date>),
+    /// Where it was given a place within limits. Where it is, it counts as well.
+    pub counts: Places,
+    /// The zone that it was booked in.
+    pub zone: String,
     pub reviewed: bool,
     pub history: Vec<Entry>,
     /// How its parties see it, notes aside.
@@ -322,7 +325,7 @@ impl Model {
             "patientId": one.patient, "patientName": one.patient_name,
             "serviceId": doctor.services[one.service].id, "serviceName": one.service_name,
             "start": one.start.to_string(), "end": one.end.to_string(),
-            "timeZone": doctor.zone.iana_name(),
+            "timeZone": one.zone,
             "createdAt": one.created_at.to_string(), "updatedAt": ANY,
         });
         // Those of a session are told of the service.

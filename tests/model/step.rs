@@ -75,6 +75,16 @@ pub enum Wished {
     Nonsense,
 }
 
+/// What is to become of appointments where a doctor goes to another zone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Keep {
+    #[default]
+    Unsaid,
+    Instants,
+    LocalTimes,
+}
+
 /// What is asked of the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -160,6 +170,11 @@ pub enum Deed {
         doctor: usize,
         hours: usize,
         rev: Rev,
+        /// Another zone, perhaps.
+        #[serde(default)]
+        zone: Option<usize>,
+        #[serde(default)]
+        keep: Keep,
     },
     UpdateService {
         doctor: usize,

@@ -23,14 +23,12 @@ use super::services::made;
 use super::state::{Doctor, Model, Role, Room, Setting};
 use super::step::Deed;
 use super::topics::{Items, Topic};
+use super::zones::ZONES;
 use crate::harness::Patience;
 use crate::harness::cast::{admin, receptionist};
 use crate::harness::clinic::{Clinic, Node, PATIENCE, Person, connect, key, text};
 use crate::harness::rest::Rest;
 use crate::harness::watch::View;
-
-/// The zone of each doctor. Neither changes its clock; their hours overlap, so that patients and rooms are in demand by both.
-const ZONES: [&str; 2] = ["America/Bogota", "America/Caracas"];
 
 /// How many services each doctor begins with.
 const SERVICES: usize = 4;
@@ -107,7 +105,8 @@ impl World {
     /// Gives the doctors hours and services.
     async fn furnish(&self, people: Vec<(Person, Role)>) -> Model {
         let now = Clock.now();
-        let today = ZONES.map(|zone| now.in_tz(zone).expect("a zone").date());
+        let zones = [ZONES[0], ZONES[1]];
+        let today = zones.map(|zone| now.in_tz(zone).expect("a zone").date());
         let holidays = self.holidays(today[0]).await;
         let mut rooms = Vec::new();
         for name in ["Sala 1", "Sala 2"] {
@@ -116,7 +115,7 @@ impl World {
             rooms.push(Room::made(&data, &made.expect("a room is made").data).expect("a room"));
         }
         let mut doctors = Vec::new();
-        for (doctor, zone) in ZONES.iter().enumerate() {
+        for (doctor, zone) in zones.iter().enumerate() {
             let (person, connection) = (3 + doctor, &self.connections[3 + doctor][0]);
             let id = &people[person].0.id;
             let hours = hours(0, 1, today[doctor]);
