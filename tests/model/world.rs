@@ -181,10 +181,10 @@ impl World {
         }
         let day = |doctor: usize, day: usize| model.date(doctor, day);
         let (first, last) = (day(0, 0), day(0, 0) + 40.days());
-        wanted.push((3, 1, Topic::Calendar(0, first, last)));
-        wanted.push((4, 0, Topic::Calendar(1, day(1, 0), day(1, 0) + 40.days())));
-        wanted.push((5, 1, Topic::Calendar(0, day(0, 1), day(0, 2))));
-        wanted.push((6, 0, Topic::Calendar(1, day(1, 2), day(1, 4))));
+        wanted.push((3, 1, model.calendar_topic(0, first, last)));
+        wanted.push((4, 0, model.calendar_topic(1, day(1, 0), day(1, 0) + 40.days())));
+        wanted.push((5, 1, model.calendar_topic(0, day(0, 1), day(0, 2))));
+        wanted.push((6, 0, model.calendar_topic(1, day(1, 2), day(1, 4))));
         for (person, node, doctor) in [(3, 1, 0), (5, 0, 0), (4, 0, 1), (6, 1, 1)] {
             wanted.push((person, node, Topic::Waitlist(doctor)));
         }
@@ -211,7 +211,7 @@ impl World {
             (nobody, 0, Topic::Doctor(1)),
             (0, 1, Topic::Mine(0)),
             (1, 0, Topic::MyWaitlist(1)),
-            (3, 1, Topic::Calendar(0, first, last)),
+            (3, 1, model.calendar_topic(0, first, last)),
             (4, 1, Topic::Waitlist(1)),
         ];
         for (person, node, topic) in followed {
@@ -375,8 +375,9 @@ impl World {
             let mut request = watch.request.clone();
             request.as_object_mut().expect("an object").remove("after");
             subscribe(connection, &watch.name, &request, &mut view).await;
+            let topic = model.anew(&watch.topic);
             model
-                .compare_topic(&watch.topic, &view.items, &model.items(&watch.topic))
+                .compare_topic(&topic, &view.items, &model.items(&topic))
                 .map_err(|error| format!("a fresh snapshot: {error}"))?;
             connection.request("unsubscribe", json!({ "topic": watch.name }), None).await.expect("it is left");
         }
@@ -403,10 +404,16 @@ impl World {
         let number = number % (watches + streams);
         if number >= watches {
             let stream = &mut self.streams[number - watches];
+            stream.renew(model);
             stream.open(&self.urls, self.tokens[stream.person].as_deref()).await?;
             return stream.compare(model).await;
         }
         let watch = &mut self.watches[number];
+        if model.anew(&watch.topic) != watch.topic {
+            // The same dates are another window by now, where there is nothing to go on with.
+            watch.left = None;
+            return Ok(());
+        }
         let mut view = watch.left.take().unwrap_or_else(|| watch.view.clone());
         let connection = connect(&self.urls[1 - watch.node], self.tokens[watch.person].as_deref()).await;
         let mut request = watch.request.clone();
