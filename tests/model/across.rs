@@ -77,7 +77,9 @@ impl Model {
             for service in (0..of.services.len()).filter(wanted) {
                 let dates = (from - more).series(1.day()).take_while(|date| *date <= to + more);
                 let shown = dates.flat_map(|date| self.shown(doctor, service, date, who, now));
-                for (start, mut slot) in shown.filter(|(start, _)| window.as_ref().is_none_or(|all| all.contains(start))) {
+                for (start, mut slot) in
+                    shown.filter(|(start, _)| window.as_ref().is_none_or(|all| all.contains(start)))
+                {
                     let of_service = &of.services[service].id;
                     slot["doctorId"] = json!(id);
                     slot["serviceId"] = json!(of_service);

@@ -230,7 +230,8 @@ impl Model {
         let in_week = || count(&|other| self.counts_in_week(other, date)) + more.1;
         let (monday, of) = (monday(date), present.map(monday));
         let day = place(one.daily, daily == Some(date), present == Some(date), &in_day).map_err(|()| "daily_limit")?;
-        let week = place(one.weekly, weekly == Some(monday), of == Some(monday), &in_week).map_err(|()| "weekly_limit")?;
+        let week =
+            place(one.weekly, weekly == Some(monday), of == Some(monday), &in_week).map_err(|()| "weekly_limit")?;
         Ok((day.then_some(date), week.then_some(monday)))
     }
 

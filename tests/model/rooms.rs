@@ -44,12 +44,7 @@ impl Room {
 
     fn changed(&self, data: &Value) -> Self {
         let field = |name: &str, present: &String| data[name].as_str().map_or_else(|| present.clone(), str::to_owned);
-        Self {
-            rev: self.rev + 1,
-            name: field("name", &self.name),
-            kind: field("kind", &self.kind),
-            ..self.clone()
-        }
+        Self { rev: self.rev + 1, name: field("name", &self.name), kind: field("kind", &self.kind), ..self.clone() }
     }
 
     fn on_the_wire(&self) -> Value {
