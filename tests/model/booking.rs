@@ -207,6 +207,7 @@ impl Model {
             one.patient_name.clone_from(&new.patient_name);
             one.walk_in = new.walk_in;
             one.service_name.clone_from(&new.service_name);
+            one.zone.clone_from(&new.zone);
             one.reason.clone_from(&new.reason);
             let (holder, wait) = (one.holder, one.wait);
             one.revise(entry.action, who, entry.exception);
