@@ -15,7 +15,8 @@ use super::waiting::ticks;
 pub const ZONES: [&str; 4] = ["America/Bogota", "America/Caracas", "Pacific/Galapagos", "Asia/Tokyo"];
 
 impl Model {
-    /// Those of a doctor's appointments that move along to another zone, as they are then, by their places.
+    /// Those of a doctor's appointments that move along to another zone, as they are then, by their places. What they leave is offered
+    /// to nobody who waits.
     pub fn moved_to(
         &self,
         doctor: usize,
