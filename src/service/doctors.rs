@@ -306,7 +306,8 @@ impl Doctors {
     ) -> Result<(Done<Doctor>, ServiceId)> {
         let parts = [format!("{doctor} {change:?}")];
         access::authorise("service.create", viewer, Object::of_doctor(doctor))?;
-        self.check_resources(change).await?;
+        // What was made before one of them was archived is made: a repeated request is answered first.
+        let missing = self.missing_resources(change).await?;
         let duration = change.duration_minutes.unwrap_or_default();
         let mut service = Service {
             id: ServiceId(uuid::Uuid::nil()),
@@ -330,6 +331,7 @@ impl Doctors {
         let is_taken = |doctor: &Doctor, id: ServiceId| doctor.services.iter().any(|service| service.id == id);
         let done = self
             .change(viewer, "service.create", key, &parts, doctor, |doctor| {
+                invalid_unless_empty(&missing)?;
                 if doctor.services.len() >= SERVICE_LIMIT {
                     let detail = format!("a doctor may have at most {SERVICE_LIMIT} services");
                     return Err(Violation::new("/doctorId", "too_many", detail).into());
@@ -360,8 +362,9 @@ impl Doctors {
     ) -> Result<Done<Doctor>> {
         let parts = [format!("{doctor} {id} {rev:?} {change:?}")];
         access::authorise("service.update", viewer, Object::of_doctor(doctor))?;
-        self.check_resources(change).await?;
+        let missing = self.missing_resources(change).await?;
         self.change(viewer, "service.update", key, &parts, doctor, |doctor| {
+            invalid_unless_empty(&missing)?;
             let service = service_mut(doctor, id)?;
             stale_unless(rev, service.rev)?;
             change.apply(service)
@@ -392,20 +395,18 @@ impl Doctors {
         .await
     }
 
-    /// What a service takes must be there, and not archived.
-    async fn check_resources(&self, change: &ServiceChange) -> Result<()> {
+    /// What a service is to take, and may not: it must be there, and not archived.
+    async fn missing_resources(&self, change: &ServiceChange) -> Result<Vec<Violation>> {
         let asked = change.terms.resources.as_deref().unwrap_or_default();
         if asked.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let usable = self.resources.usable(asked).await.map_err(unchanged)?;
         let missing = asked.iter().enumerate().filter(|(_, id)| !usable.contains(id));
-        let violations: Vec<Violation> = missing
-            .map(|(index, _)| {
-                Violation::new(format!("/resourceIds/{index}"), "invalid", "there is no such room or device in use")
-            })
-            .collect();
-        if violations.is_empty() { Ok(()) } else { Err(Refusal::Invalid(violations).into()) }
+        let violation = |(index, _)| {
+            Violation::new(format!("/resourceIds/{index}"), "invalid", "there is no such room or device in use")
+        };
+        Ok(missing.map(violation).collect())
     }
 
     /// Reads, decides and replaces, again while others change the same doctor.
@@ -554,4 +555,8 @@ fn stale_unless(expected: Option<u32>, actual: u32) -> Result<(), Refusal> {
         Some(expected) if expected != actual => Err(Refusal::StaleRev),
         _ => Ok(()),
     }
+}
+
+fn invalid_unless_empty(violations: &[Violation]) -> Result<(), Refusal> {
+    if violations.is_empty() { Ok(()) } else { Err(Refusal::Invalid(violations.to_vec())) }
 }

@@ -64,6 +64,11 @@ pub struct Outcome {
     pub start: DateTime,
     pub end: DateTime,
     pub updated_at: DateTime,
+    /// Absent in what was written before it was remembered, as are the rooms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<Uuid>,
 }
 
 /// A document of the appointments collection.
@@ -315,6 +320,10 @@ impl AppointmentDoc {
         then.start = outcome.start;
         then.end = outcome.end;
         then.updated_at = outcome.updated_at;
+        if let Some(zone) = &outcome.time_zone {
+            then.time_zone.clone_from(zone);
+            then.resources.clone_from(&outcome.resources);
+        }
         if then.status == Status::Held.as_str() {
             // That was said when it was booked.
             then.reason = None;
@@ -338,6 +347,8 @@ impl Outcome {
             start: bson_time(appointment.start),
             end: bson_time(appointment.end),
             updated_at: bson_time(appointment.updated_at),
+            time_zone: Some(appointment.time_zone.clone()),
+            resources: appointment.resources.iter().map(|id| bson_id(id.0)).collect(),
         }
     }
 }

@@ -135,3 +135,15 @@ async fn what_is_in_the_way_is_told_and_nothing_moves() {
     let found = ask(&clinic, &patient, "appointment.get", json!({ "id": id })).await.unwrap();
     assert_eq!((&found["start"], &found["timeZone"]), (&json!(at(&date(3), "11:00")), &json!("America/Caracas")));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_booked_in_another_zone_is_answered_again_as_it_was() {
+    let clinic = Clinic::open().await;
+    let practice = clinic.practice().await;
+    let patient = clinic.connect(&clinic.patient().await).await;
+    let (booking, own) = (practice.booking(&at(&date(3), "12:00")), key());
+    let booked = patient.request("appointment.book", &booking, Some(own.clone())).await.unwrap().data;
+    ask(&clinic, &practice.doctor, "availability.set", to_caracas(&practice, Some("keepLocalTimes"))).await.unwrap();
+    let again = patient.request("appointment.book", &booking, Some(own)).await.unwrap().data;
+    assert_eq!(again, booked, "though it has moved since");
+}

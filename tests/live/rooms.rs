@@ -238,6 +238,9 @@ async fn a_service_takes_only_what_there_is() {
     };
     let done = update(json!([room])).await.expect("there is such a room");
     assert_eq!(done.data["resourceIds"], json!([room]));
+    let of_room = json!({ "doctorId": practice.doctor.id, "name": "Eco", "durationMinutes": 30, "resourceIds": [room] });
+    let eco = key();
+    let made = doctor.request("service.create", &of_room, Some(eco.clone())).await.expect("it is made").data;
     let unknown = uuid::Uuid::new_v4().to_string();
     let refused = update(json!([room, unknown])).await.unwrap_err();
     assert!(matches!(&refused, ClientError::Problem(problem) if problem.errors[0].pointer == "/resourceIds/1"));
@@ -254,6 +257,9 @@ async fn a_service_takes_only_what_there_is() {
     let first = archive().await;
     assert_eq!((first.clone(), &first["archived"], &first["rev"]), (archive().await, &json!(true), &json!(3)));
     assert_eq!(update(json!([room])).await.unwrap_err().code(), Some(ErrorCode::ValidationFailed));
+    // What was done before is answered again, whatever has become of the room.
+    let again = doctor.request("service.create", &of_room, Some(eco)).await.expect("it was made").data;
+    assert_eq!(again, made);
     let listed = doctor.request("resource.list", json!({}), None).await.unwrap().data;
     assert_eq!(listed["items"], json!([first]));
     let mut made = vec![text(&first, "id")];

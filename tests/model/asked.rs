@@ -4,11 +4,14 @@ use jiff::Timestamp;
 use jiff::civil::Time;
 use serde_json::{Value, json};
 
-use super::hours::{DAYS, change, hours, part};
+use super::hours::{DAYS, hours, part};
+use super::rooms::{MOST_ROOMS, change_of_room, kind_of_room};
 use super::series::RULES;
+use super::services::{MOST, change, kind_of_service};
 use super::state::{Appointment, Model, Role};
-use super::step::{Act, Deed, Pick, Rev, Slot, Who, Whom};
+use super::step::{Act, Deed, Keep, Pick, Rev, Slot, Who, Whom};
 use super::waiting::wish;
+use super::zones::ZONES;
 
 /// A request of a script.
 #[derive(Clone, Debug)]
@@ -45,6 +48,11 @@ impl Model {
     pub fn asks(&self, act: &Act, key: String) -> Option<Asked> {
         let deed = &act.deed;
         let which = match deed {
+            Deed::CreateService { doctor, .. } if self.doctors[doctor % 2].services.len() >= MOST => return None,
+            Deed::CreateResource { .. } if self.rooms.len() >= MOST_ROOMS => return None,
+            Deed::UpdateResource { which, .. } | Deed::ArchiveResource { which, .. } => {
+                Some(nth(self.rooms.len(), *which)?)
+            }
             Deed::EndTimeOff { doctor, which, .. } => Some(nth(self.doctors[doctor % 2].off.len(), *which)?),
             Deed::EditReview { which, .. }
             | Deed::ReplyToReview { which, .. }
@@ -169,15 +177,17 @@ impl Model {
             Deed::JoinWaitlist { doctor, service, day, .. } => {
                 at(doctor % 2, service % self.doctors[doctor % 2].services.len(), *day, "08:00")
             }
+            Deed::SearchDoctors { day, .. } => at(0, 0, *day, "08:00"),
             Deed::ListWaitlist { doctor } => at(doctor.unwrap_or(0) % 2, 0, 0, "08:00"),
             _ if is_of_waitlist(deed) => {
                 let wait = &self.waiting[which.expect("what it is about is known")];
                 at(wait.doctor, wait.service, 0, "08:00")
             }
-            Deed::UpdateService { doctor, service, .. } => {
+            Deed::UpdateService { doctor, service, .. } | Deed::ArchiveService { doctor, service, .. } => {
                 at(doctor % 2, service % self.doctors[doctor % 2].services.len(), 0, "08:00")
             }
             Deed::SetHours { doctor, .. }
+            | Deed::CreateService { doctor, .. }
             | Deed::TakeTimeOff { doctor, .. }
             | Deed::EndTimeOff { doctor, .. }
             | Deed::ListOutside { doctor }
@@ -186,6 +196,10 @@ impl Model {
             | Deed::GetDoctor { doctor }
             | Deed::GetHours { doctor }
             | Deed::ListServices { doctor } => at(doctor % 2, 0, 0, "08:00"),
+            Deed::CreateResource { .. }
+            | Deed::UpdateResource { .. }
+            | Deed::ArchiveResource { .. }
+            | Deed::ListResources => at(0, 0, 0, "08:00"),
             Deed::List { doctor } => at(doctor.unwrap_or(0) % 2, 0, 0, "08:00"),
             _ if is_of_review(deed) => at(self.reviews[which.unwrap_or(0)].doctor, 0, 0, "08:00"),
             _ => of(which),
@@ -200,7 +214,10 @@ impl Model {
     ) -> Option<u32> {
         match deed {
             Deed::SetHours { .. } => Some(self.doctors[doctor].hours.rev),
-            Deed::UpdateService { .. } => Some(self.doctors[doctor].services[service].rev),
+            Deed::UpdateService { .. } | Deed::ArchiveService { .. } => {
+                Some(self.doctors[doctor].services[service].rev)
+            }
+            Deed::UpdateResource { .. } | Deed::ArchiveResource { .. } => which.map(|which| self.rooms[which].rev),
             Deed::EndTimeOff { .. } => Some(1),
             _ if is_of_review(deed) => which.map(|which| self.reviews[which].rev),
             _ if is_of_waitlist(deed) => which.map(|which| self.waiting[which].rev),
@@ -275,18 +292,38 @@ impl Model {
                 let one = &self.appointments[asked.which.expect("it is known")];
                 json!({ "id": one.series.as_ref().map_or(&one.id, |(id, _)| id) })
             }
-            Deed::SetHours { hours: number, .. } => {
+            Deed::SetHours { hours: number, zone, keep, .. } => {
                 let mut data = hours(*number, 0, self.setting.today[doctor]).on_the_wire();
                 data["doctorId"] = json!(doctor_id);
-                data["timeZone"] = json!(self.doctors[doctor].zone.iana_name());
+                let zone = zone.map(|number| ZONES[number % ZONES.len()].to_owned());
+                data["timeZone"] = json!(zone.unwrap_or_else(|| self.zone(doctor)));
+                match keep {
+                    Keep::Unsaid => {}
+                    Keep::Instants => data["appointments"] = json!("keepInstants"),
+                    Keep::LocalTimes => data["appointments"] = json!("keepLocalTimes"),
+                }
                 data
             }
             Deed::UpdateService { change: number, .. } => {
-                let mut data = change(*number, &self.setting.rooms);
+                let mut data = change(*number, &self.room_ids());
                 data["doctorId"] = json!(doctor_id);
                 data["id"] = json!(service_id);
                 data
             }
+            Deed::CreateService { kind, .. } => {
+                let mut data = kind_of_service(*kind, &self.room_ids());
+                data["doctorId"] = json!(doctor_id);
+                data
+            }
+            Deed::ArchiveService { .. } => json!({ "doctorId": doctor_id, "id": service_id }),
+            Deed::CreateResource { kind } => kind_of_room(*kind),
+            Deed::UpdateResource { change, .. } => {
+                let mut data = change_of_room(*change);
+                data["id"] = json!(self.rooms[asked.which.expect("it is known")].id);
+                data
+            }
+            Deed::ArchiveResource { .. } => json!({ "id": self.rooms[asked.which.expect("it is known")].id }),
+            Deed::ListResources => json!({ "pageSize": 100 }),
             Deed::TakeTimeOff { day, part: number, .. } => {
                 let (from, to) = part(*number, self.date(doctor, *day));
                 json!({ "doctorId": doctor_id, "from": from, "to": to, "reason": "Congreso" })
@@ -319,6 +356,7 @@ impl Model {
                 let to = from + jiff::Span::new().days(days - 1);
                 json!({ "doctorId": doctor_id, "serviceId": service_id, "from": from.to_string(), "to": to.to_string() })
             }
+            Deed::SearchDoctors { .. } => self.across(&asked.deed),
             Deed::JoinWaitlist { day, days, wished, .. } => {
                 let from = self.date(doctor, *day);
                 let to = self.date(doctor, (day % DAYS.len() + days).min(DAYS.len() - 1));
@@ -365,7 +403,9 @@ impl Model {
             Deed::AcceptOffer { which, rev, reason } => Deed::AcceptOffer { which, rev, reason: !reason },
             Deed::SetNotes { which, rev, notes } => Deed::SetNotes { which, rev, notes: format!("{notes}.") },
             Deed::EditReview { which, rating, rev } => Deed::EditReview { which, rating: rating % 5 + 1, rev },
-            Deed::SetHours { doctor, hours, rev } => Deed::SetHours { doctor, hours: (hours + 1) % 6, rev },
+            Deed::SetHours { doctor, hours, rev, zone, keep } => {
+                Deed::SetHours { doctor, hours: (hours + 1) % 6, rev, zone, keep }
+            }
             _ => return None,
         };
         let mut other = Asked { deed, ..asked.clone() };
@@ -463,6 +503,9 @@ fn rev(deed: &Deed) -> Rev {
         | Deed::SetNotes { rev, .. }
         | Deed::SetHours { rev, .. }
         | Deed::UpdateService { rev, .. }
+        | Deed::ArchiveService { rev, .. }
+        | Deed::UpdateResource { rev, .. }
+        | Deed::ArchiveResource { rev, .. }
         | Deed::EndTimeOff { rev, .. }
         | Deed::EditReview { rev, .. }
         | Deed::ReplyToReview { rev, .. }
@@ -494,6 +537,12 @@ fn op(deed: &Deed) -> &'static str {
         Deed::CancelSeries { .. } => "series.cancel",
         Deed::SetHours { .. } => "availability.set",
         Deed::UpdateService { .. } => "service.update",
+        Deed::CreateService { .. } => "service.create",
+        Deed::ArchiveService { .. } => "service.archive",
+        Deed::CreateResource { .. } => "admin.createResource",
+        Deed::UpdateResource { .. } => "admin.updateResource",
+        Deed::ArchiveResource { .. } => "admin.archiveResource",
+        Deed::ListResources => "resource.list",
         Deed::TakeTimeOff { .. } => "timeOff.create",
         Deed::EndTimeOff { .. } => "timeOff.delete",
         Deed::JoinWaitlist { .. } => "waitlist.join",
@@ -508,6 +557,7 @@ fn op(deed: &Deed) -> &'static str {
         Deed::HideReview { .. } => "admin.hideReview",
         Deed::RestoreReview { .. } => "admin.restoreReview",
         Deed::Search { .. } => "slot.search",
+        Deed::SearchDoctors { .. } => "slot.searchDoctors",
         Deed::Explain { .. } => "slot.explain",
         Deed::Get { .. } => "appointment.get",
         Deed::List { .. } => "appointment.list",

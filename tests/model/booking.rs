@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::asked::{Asked, Patient, must_say};
+use super::hours::monday;
 use super::judge::{BUSY, FORBIDDEN, IN_USE, INVALID, Judged, TAKEN, Why, refuse, unavailable};
 use super::state::{Appointment, Entry, Model};
 use super::step::Deed;
@@ -70,7 +71,7 @@ impl Model {
         let (doctor, service, start) = slot;
         let is_begun = !self.session(slot).is_empty();
         let date = self.local_date(doctor, start);
-        let limit = || self.limit(doctor, service, date, &|_, _| false, (0, 0), (false, false));
+        let limit = || self.places((doctor, service), date, &|_, _| false, (0, 0), None).err();
         if is_begun { None } else { limit() }
     }
 
@@ -169,7 +170,11 @@ impl Model {
         }
         let mut against = Vec::new();
         match self.limit_against(asked.slot) {
-            Some(limit) if exception => rule = rule.or(Some(limit)),
+            Some(limit) if exception => {
+                // It has no place, and counts where it is.
+                new.counts = (None, None);
+                rule = rule.or(Some(limit));
+            }
             limit => against.extend(limit.map(unavailable)),
         }
         against.extend(self.against(asked.slot, patient.as_deref()));
@@ -202,6 +207,7 @@ impl Model {
             one.patient_name.clone_from(&new.patient_name);
             one.walk_in = new.walk_in;
             one.service_name.clone_from(&new.service_name);
+            one.zone.clone_from(&new.zone);
             one.reason.clone_from(&new.reason);
             let (holder, wait) = (one.holder, one.wait);
             one.revise(entry.action, who, entry.exception);
@@ -253,7 +259,8 @@ impl Model {
             wait: None,
             seat: (of.capacity > 1).then_some(self.seats),
             takes: Some(self.takes(doctor, service, start)),
-            counts: Self::counts(date),
+            counts: (of.daily.map(|_| date), of.weekly.map(|_| monday(date))),
+            zone: self.zone(doctor),
             reviewed: false,
             history: vec![Entry { rev: 1, action: "booked", by: who, start, exception: None }],
             wire: std::sync::Arc::new(Value::Null),

@@ -111,6 +111,14 @@ impl Stream {
         Ok(())
     }
 
+    /// Forgets what was told of a window that is another one by now.
+    pub fn renew(&mut self, model: &Model) {
+        let topic = model.anew(&self.topic);
+        if topic != self.topic {
+            (self.topic, self.view) = (topic, View::default());
+        }
+    }
+
     /// Stops listening.
     pub fn close(&mut self) {
         self.open = None;

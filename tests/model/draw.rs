@@ -3,9 +3,13 @@
 use proptest::prelude::Rng as _;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
-use super::hours::{CHANGES, DAYS, HOURS, PARTS};
+use super::across::{PAGES, WHAT, WHERE, WHOSE};
+use super::hours::{DAYS, HOURS, PARTS};
+use super::rooms::MOST_ROOMS;
 use super::series::RULES;
-use super::step::{Act, Deed, Pick, Rev, Slot, Step, Who, Whom, Wished};
+use super::services::{CHANGES, KINDS, MOST};
+use super::step::{Act, Deed, Keep, Pick, Rev, Slot, Step, Who, Whom, Wished};
+use super::zones::ZONES;
 
 /// What a script is to be like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,12 +62,22 @@ const DEEDS: &[(usize, Kind)] = &[
         Deed::MoveSeries { which, from_here, day, time }
     }),
     (3, |draw| Deed::CancelSeries { which: draw.pick(), from_here: draw.one_in(2) }),
-    (4, |draw| Deed::SetHours { doctor: draw.below(2), hours: draw.below(HOURS), rev: draw.rev() }),
+    (4, |draw| {
+        let (doctor, hours, rev) = (draw.below(2), draw.below(HOURS), draw.rev());
+        let zone = draw.one_in(3).then(|| draw.below(ZONES.len()));
+        let keep = [Keep::Unsaid, Keep::Instants, Keep::LocalTimes, Keep::LocalTimes][draw.below(4)];
+        Deed::SetHours { doctor, hours, rev, zone, keep: if zone.is_some() { keep } else { Keep::Unsaid } }
+    }),
     (8, |draw| {
-        let (doctor, service) = (draw.below(2), draw.service());
-        let change = if draw.one_in(6) { 24 + draw.below(4) } else { draw.below(CHANGES) };
+        let (doctor, service) = (draw.below(2), draw.any_service());
+        let change = if draw.one_in(6) { 24 + draw.below(8) } else { draw.below(CHANGES) };
         Deed::UpdateService { doctor, service, change, rev: draw.rev() }
     }),
+    (3, |draw| Deed::CreateService { doctor: draw.below(2), kind: draw.below(KINDS) }),
+    (2, |draw| Deed::ArchiveService { doctor: draw.below(2), service: draw.any_service(), rev: draw.rev() }),
+    (1, |draw| Deed::CreateResource { kind: draw.below(2) }),
+    (1, |draw| Deed::UpdateResource { which: draw.below(MOST_ROOMS), change: draw.below(3), rev: draw.rev() }),
+    (1, |draw| Deed::ArchiveResource { which: draw.below(MOST_ROOMS), rev: draw.rev() }),
     (4, |draw| Deed::TakeTimeOff { doctor: draw.below(2), day: draw.below(DAYS.len()), part: draw.below(PARTS) }),
     (5, |draw| Deed::EndTimeOff { doctor: draw.below(2), which: draw.below(8), rev: draw.rev() }),
     (22, |draw| {
@@ -92,6 +106,11 @@ const READS: &[(usize, Kind)] = &[
         let (doctor, service) = (draw.below(2), draw.service());
         Deed::Search { doctor, service, day: draw.below(DAYS.len()), days: [1, 1, 9][draw.below(3)] }
     }),
+    (5, |draw| {
+        let (doctors, services, zone) = (draw.below(WHOSE), draw.below(WHAT), draw.below(WHERE));
+        let (day, days, page) = (draw.below(DAYS.len()), [1, 2, 9][draw.below(3)], draw.below(PAGES.len()));
+        Deed::SearchDoctors { doctors, services, zone, day, days, page }
+    }),
     (6, |draw| Deed::Explain { at: draw.slot() }),
     (3, |draw| Deed::Get { which: draw.pick() }),
     (3, |draw| Deed::List { doctor: draw.one_in(2).then(|| draw.below(2)) }),
@@ -105,6 +124,7 @@ const READS: &[(usize, Kind)] = &[
     (1, |draw| Deed::GetDoctor { doctor: draw.below(2) }),
     (1, |draw| Deed::GetHours { doctor: draw.below(2) }),
     (1, |draw| Deed::ListServices { doctor: draw.below(2) }),
+    (1, |_| Deed::ListResources),
 ];
 
 impl Draw {
@@ -125,8 +145,8 @@ impl Draw {
         match self.below(100) {
             hit if hit < at_once => self.at_once(),
             88..91 if manner == Manner::AtOnce => Step::Twice(self.act(DEEDS)),
-            93..95 => Step::Leave { watch: self.below(69) },
-            95..97 => Step::ComeBack { watch: self.below(69) },
+            93..95 => Step::Leave { watch: self.below(73) },
+            95..97 => Step::ComeBack { watch: self.below(73) },
             97..100 => {
                 Step::Again { back: self.below(12), node: self.below(2), rest: self.one_in(3), altered: self.one_in(4) }
             }
@@ -150,6 +170,12 @@ impl Draw {
         }
         if acts.iter().any(|act| act.deed.is_of_rules()) {
             acts.truncate(2);
+        }
+        for act in &mut acts {
+            // What is booked while a doctor goes to another zone is booked in either.
+            if let Deed::SetHours { zone, .. } = &mut act.deed {
+                *zone = None;
+            }
         }
         Step::AtOnce(acts)
     }
@@ -197,7 +223,11 @@ impl Draw {
             }
             Deed::NoShow { .. } | Deed::Undo { .. } => &[ItsDoctor, ItsDoctor, Ana, Rocio],
             Deed::SetNotes { .. } | Deed::ReplyToReview { .. } => &[ItsDoctor],
-            Deed::SetHours { .. } | Deed::UpdateService { .. } => &[ItsDoctor, ItsDoctor, Ana],
+            Deed::SetHours { .. }
+            | Deed::UpdateService { .. }
+            | Deed::CreateService { .. }
+            | Deed::ArchiveService { .. } => &[ItsDoctor, ItsDoctor, Ana],
+            Deed::CreateResource { .. } | Deed::UpdateResource { .. } | Deed::ArchiveResource { .. } => &[Ana],
             Deed::TakeTimeOff { .. } | Deed::EndTimeOff { .. } => &[ItsDoctor, ItsDoctor, Ana, Rocio],
             Deed::ListOutside { .. } | Deed::ListTimeOff { .. } => &[ItsDoctor, ItsDoctor, Ana, Rocio],
             Deed::Review { .. } | Deed::EditReview { .. } => &[ItsPatient],
@@ -212,7 +242,12 @@ impl Draw {
 
     fn service(&mut self) -> usize {
         // Sessions are for several: there is more to see where several want them.
-        [0, 1, 2, 3, 3][self.below(5)]
+        if self.one_in(5) { self.any_service() } else { [0, 1, 2, 3, 3][self.below(5)] }
+    }
+
+    /// Perhaps one that was made by the script.
+    fn any_service(&mut self) -> usize {
+        self.below(MOST)
     }
 
     fn slot(&mut self) -> Slot {

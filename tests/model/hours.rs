@@ -1,24 +1,20 @@
 //! The rules of the model: what doctors may change them to, and what they say of a time. Naive, and of its own.
 //!
 //! Zones whose clocks change are not among those that are used: that is tested where zones are. No date of the scripts lies near six
-//! days ahead, where notice, horizon and cut-offs of six days end, so that it does not matter how fast a script runs.
+//! days ahead in any of them, where notice, horizon and cut-offs of six days end, so that it does not matter how fast a script runs.
 
 use jiff::civil::{Date, Time};
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 use serde_json::{Value, json};
 
-use super::state::{Appointment, Hours, Model, Range, Service};
+use super::state::{Appointment, Hours, Model, Range};
 
 /// The dates that scripts use, in days from their beginning.
 pub const DAYS: [i64; 6] = [2, 3, 4, 8, 9, 10];
 /// How many hours there are to choose from.
 pub const HOURS: usize = 8;
-/// How many changes of a service.
-pub const CHANGES: usize = 29;
 /// How many stretches of a day to be off.
 pub const PARTS: usize = 5;
-
-const SIX_DAYS: i64 = 6 * 24 * 60;
 
 /// What has a time, as slots show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +33,9 @@ impl Standing {
         }
     }
 }
+
+/// The date, and the Monday, of the limits in which something has a place.
+pub type Places = (Option<Date>, Option<Date>);
 
 /// A time that is offered.
 #[derive(Clone, Copy, Debug)]
@@ -81,76 +80,6 @@ pub fn hours(number: usize, rev: u32, today: Date) -> Hours {
         5 => Hours { holidays: true, ..ordinary },
         _ => ordinary,
     }
-}
-
-/// The fields of a change of a service.
-pub fn change(number: usize, rooms: &[String]) -> Value {
-    match number % CHANGES {
-        0 => json!({ "durationMinutes": 15 }),
-        1 => json!({ "durationMinutes": 30 }),
-        2 => json!({ "durationMinutes": 45, "stepMinutes": 15 }),
-        3 => json!({ "stepMinutes": 30 }),
-        4 => json!({ "bufferBeforeMinutes": 15 }),
-        5 => json!({ "bufferBeforeMinutes": 0, "bufferAfterMinutes": 0 }),
-        6 => json!({ "bufferAfterMinutes": 10 }),
-        7 => json!({ "minNoticeMinutes": SIX_DAYS }),
-        8 => json!({ "horizonDays": 6 }),
-        9..12 => json!({ "horizonDays": 366, "minNoticeMinutes": 0 }),
-        12 => json!({ "dailyLimit": 1 }),
-        13 => json!({ "dailyLimit": 3 }),
-        14 => json!({ "weeklyLimit": 4 }),
-        15 => json!({ "clear": ["dailyLimit", "weeklyLimit"] }),
-        16 => json!({ "cancelCutoffMinutes": SIX_DAYS }),
-        17 => json!({ "rescheduleCutoffMinutes": SIX_DAYS }),
-        18 => json!({ "cancelCutoffMinutes": 0, "rescheduleCutoffMinutes": 0, "requiresApproval": false }),
-        19 => json!({ "requiresApproval": true }),
-        20 => json!({ "patients": "known", "name": "Control" }),
-        21 => json!({ "patients": "any" }),
-        22 => json!({ "resourceIds": [rooms[0]] }),
-        23 => json!({ "resourceIds": rooms }),
-        24 => json!({ "capacity": 2 }),
-        25 => json!({ "capacity": 3 }),
-        26 | 27 => json!({ "capacity": 1 }),
-        _ => json!({ "resourceIds": [] }),
-    }
-}
-
-/// A service with such fields.
-pub fn changed(service: &Service, change: &Value) -> Service {
-    let mut next = service.clone();
-    next.rev += 1;
-    let number = |name: &str, present: i64| change[name].as_i64().unwrap_or(present);
-    let limit = |name: &str, present: Option<usize>| {
-        let cleared = change["clear"].as_array().is_some_and(|clear| clear.contains(&json!(name)));
-        match change[name].as_u64() {
-            Some(limit) => usize::try_from(limit).ok(),
-            None => present.filter(|_| !cleared),
-        }
-    };
-    next.duration = number("durationMinutes", next.duration);
-    next.step = number("stepMinutes", next.step);
-    next.before = number("bufferBeforeMinutes", next.before);
-    next.after = number("bufferAfterMinutes", next.after);
-    next.notice = number("minNoticeMinutes", next.notice);
-    next.horizon = number("horizonDays", next.horizon);
-    next.daily = limit("dailyLimit", next.daily);
-    next.weekly = limit("weeklyLimit", next.weekly);
-    next.cancel_cutoff = number("cancelCutoffMinutes", next.cancel_cutoff);
-    next.move_cutoff = number("rescheduleCutoffMinutes", next.move_cutoff);
-    next.capacity = limit("capacity", Some(next.capacity)).unwrap_or(1);
-    next.approval = change["requiresApproval"].as_bool().unwrap_or(next.approval);
-    next.patients = match change["patients"].as_str() {
-        Some("known") => "known",
-        Some("any") => "any",
-        _ => next.patients,
-    };
-    if let Some(rooms) = change["resourceIds"].as_array() {
-        next.rooms = rooms.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-    }
-    if let Some(name) = change["name"].as_str() {
-        next.name = name.to_owned();
-    }
-    next
 }
 
 /// What of a day is to be off: the bounds of the request.
@@ -223,6 +152,9 @@ impl Model {
     /// The first rule against a time; limits and what is taken aside.
     pub fn check(&self, doctor: usize, service: usize, start: Timestamp, now: Timestamp) -> Result<(), &'static str> {
         let one = &self.doctors[doctor].services[service];
+        if one.archived {
+            return Err("archived");
+        }
         if start < now {
             return Err("past");
         }
@@ -260,25 +192,26 @@ impl Model {
         let (first, last) = self.takes(doctor, service, start);
         match self.check(doctor, service, start, now) {
             Ok(()) => Ok(None),
-            Err(rule) if !exception => Err(rule),
+            Err(rule) if !exception || rule == "archived" => Err(rule),
             Err(_) if self.is_off(doctor, first, last) => Err("time_off"),
             Err(_) if start.as_second() % 300 != 0 => Err("step"),
             Err(rule) => Ok(Some(rule)),
         }
     }
 
-    /// The first limit that leaves no place on a date. `besides`: what does not count; `more`: what counts as well; `keeps`: a place
-    /// is kept.
-    pub fn limit(
+    /// The places of a session on a date within the limits of its service, or the first limit that leaves none. `besides`: what does
+    /// not count; `more`: what counts as well; `own`: what is moved there, and keeps its place where it counts already.
+    pub fn places(
         &self,
-        doctor: usize,
-        service: usize,
+        (doctor, service): (usize, usize),
         date: Date,
         besides: &dyn Fn(usize, &Appointment) -> bool,
         more: (usize, usize),
-        keeps: (bool, bool),
-    ) -> Option<&'static str> {
+        own: Option<&Appointment>,
+    ) -> Result<Places, &'static str> {
         let one = &self.doctors[doctor].services[service];
+        let (daily, weekly) = own.map_or((None, None), |own| own.counts);
+        let present = own.map(|own| self.local_date(doctor, own.start));
         let count = |in_period: &dyn Fn(&Appointment) -> bool| {
             let all = self.appointments.iter().enumerate();
             let counted = all.filter(|(place, other)| {
@@ -286,18 +219,31 @@ impl Model {
             });
             sessions(counted.map(|(_, other)| other)).len()
         };
-        let is_full = |limit| count(&|other| other.counts.0 == Some(date)) + more.0 >= limit;
-        if !keeps.0 && one.daily.is_some_and(is_full) {
-            return Some("daily_limit");
-        }
-        let monday = monday(date);
-        let is_full = |limit| count(&|other| other.counts.1 == Some(monday)) + more.1 >= limit;
-        (!keeps.1 && one.weekly.is_some_and(is_full)).then_some("weekly_limit")
+        let place = |limit: Option<usize>, has_it: bool, is_there: bool, count: &dyn Fn() -> usize| match limit {
+            None => Ok(false),
+            Some(limit) if has_it || count() < limit => Ok(true),
+            // It counts without one.
+            Some(_) if is_there => Ok(false),
+            Some(_) => Err(()),
+        };
+        let in_day = || count(&|other| self.counts_on(other, date)) + more.0;
+        let in_week = || count(&|other| self.counts_in_week(other, date)) + more.1;
+        let (monday, of) = (monday(date), present.map(monday));
+        let day = place(one.daily, daily == Some(date), present == Some(date), &in_day).map_err(|()| "daily_limit")?;
+        let week =
+            place(one.weekly, weekly == Some(monday), of == Some(monday), &in_week).map_err(|()| "weekly_limit")?;
+        Ok((day.then_some(date), week.then_some(monday)))
     }
 
-    /// Where a session on a date counts, whether there is a limit or not.
-    pub fn counts(date: Date) -> (Option<Date>, Option<Date>) {
-        (Some(date), Some(monday(date)))
+    /// Whether something counts in the limit of a date: it has a place of it, or is on it.
+    fn counts_on(&self, one: &Appointment, date: Date) -> bool {
+        one.counts.0 == Some(date) || (one.takes.is_some() && self.local_date(one.doctor, one.start) == date)
+    }
+
+    /// The same of the week of a date.
+    fn counts_in_week(&self, one: &Appointment, date: Date) -> bool {
+        let is_there = || monday(self.local_date(one.doctor, one.start)) == monday(date);
+        one.counts.1 == Some(monday(date)) || (one.takes.is_some() && is_there())
     }
 
     fn limit_stands(&self, doctor: usize, service: usize, date: Date) -> Standing {
@@ -321,8 +267,8 @@ impl Model {
                 Some(over) => ends.get(over).map_or(Standing::Taken, |end| Standing::Held(*end)),
             }
         };
-        let monday = monday(date);
-        of(one.daily, &|one| one.counts.0 == Some(date)).and(of(one.weekly, &|one| one.counts.1 == Some(monday)))
+        let daily = of(one.daily, &|one| self.counts_on(one, date));
+        daily.and(of(one.weekly, &|one| self.counts_in_week(one, date)))
     }
 
     /// What has any of a time.
@@ -336,6 +282,9 @@ impl Model {
         let one = &self.doctors[doctor].services[service];
         let limit = self.limit_stands(doctor, service, date);
         let mut offered = Vec::new();
+        if one.archived {
+            return offered;
+        }
         for (from, to) in self.open(doctor, date) {
             let mut start = from;
             while start + minutes(one.duration) <= to {

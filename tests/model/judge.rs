@@ -86,7 +86,7 @@ impl Model {
         let (doctor, service, start) = asked.slot;
         let Err(problem) = answer else { return false };
         let date = self.local_date(doctor, start);
-        let limit = self.limit(doctor, service, date, &|_, _| false, (0, 0), (false, false));
+        let limit = self.places((doctor, service), date, &|_, _| false, (0, 0), None).err();
         limit.is_some() && limit == problem.rule.as_deref()
     }
 
@@ -108,6 +108,7 @@ impl Model {
     fn judge(&self, asked: &Asked, now: Timestamp) -> Judged {
         match (&asked.deed, asked.who) {
             (Deed::Search { .. }, who) => self.search(asked, who, now),
+            (Deed::SearchDoctors { .. }, who) => self.search_doctors(asked, who, now),
             (Deed::Explain { .. }, who) => self.explain(asked, who, now),
             (Deed::ListReviews { .. }, who) => self.list_reviews(asked, who),
             (Deed::GetDoctor { .. }, who) => self.get_doctor(asked, who),
@@ -121,7 +122,11 @@ impl Model {
             (Deed::Preview { .. }, Some(who)) => self.preview(asked, who, now),
             (Deed::MoveSeries { .. } | Deed::CancelSeries { .. }, Some(who)) => self.change_series(asked, who, now),
             (Deed::SetHours { .. }, Some(who)) => self.set_hours(asked, who, now),
-            (Deed::UpdateService { .. }, Some(who)) => self.update_service(asked, who),
+            (Deed::UpdateService { .. } | Deed::ArchiveService { .. }, Some(who)) => self.change_service(asked, who),
+            (Deed::CreateService { .. }, Some(who)) => self.create_service(asked, who),
+            (Deed::CreateResource { .. }, Some(who)) => self.create_resource(asked, who),
+            (Deed::UpdateResource { .. } | Deed::ArchiveResource { .. }, Some(who)) => self.change_resource(asked, who),
+            (Deed::ListResources, Some(who)) => self.list_resources(who),
             (Deed::TakeTimeOff { .. }, Some(who)) => self.take_time_off(asked, who, now),
             (Deed::EndTimeOff { .. }, Some(who)) => self.end_time_off(asked, who),
             (Deed::JoinWaitlist { .. }, Some(who)) => self.join_waitlist(asked, who),
@@ -297,6 +302,7 @@ impl Model {
         let session = self.session(asked.slot);
         if session.contains(&which) {
             // Where it is already.
+            next.zone = self.zone(doctor);
             next.revise("rescheduled", who, rule.filter(|_| exception));
             return Ok(next);
         }
@@ -304,21 +310,19 @@ impl Model {
         (to.start, to.end) = (start, self.end(doctor, service, start));
         to.takes = Some(self.takes(doctor, service, start));
         to.rooms.clone_from(&of.rooms);
+        to.zone = self.zone(doctor);
         let mut against = Vec::new();
         if let Some(first) = session.first() {
             to.sits_with(&self.appointments[*first]);
             against.extend((session.len() >= of.capacity).then_some(TAKEN));
         } else {
             let date = self.local_date(doctor, start);
-            to.counts = Self::counts(date);
-            // Within a period it keeps the place that it has, if it has it alone.
+            // Where it counts it keeps its place, if it has it alone.
             let own = |place: usize, _: &Appointment| place == which;
             let has_it = !others().any(|one| one.shares(&next));
-            let keeps = (
-                has_it && next.counts.0.is_some() && next.counts.0 == to.counts.0,
-                has_it && next.counts.1.is_some() && next.counts.1 == to.counts.1,
-            );
-            if let Some(limit) = self.limit(doctor, service, date, &own, (0, 0), keeps) {
+            let places = self.places((doctor, service), date, &own, (0, 0), has_it.then_some(&next));
+            to.counts = places.unwrap_or_default();
+            if let Err(limit) = places {
                 match exception {
                     true => rule = rule.or(Some(limit)),
                     false => against.push(unavailable(limit)),

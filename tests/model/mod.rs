@@ -4,6 +4,7 @@
 //! `CITA_MODEL_STEPS` says how many steps each test takes, `CITA_MODEL_SEED` where the scripts begin; `CITA_MODEL_SCRIPT` names a file
 //! with a script that is run instead. What fails is made short and printed as such a file.
 
+mod across;
 mod asked;
 mod booking;
 mod doors;
@@ -12,14 +13,17 @@ mod hours;
 mod judge;
 mod practice;
 mod reads;
+mod rooms;
 mod run;
 mod series;
+mod services;
 mod shrink;
 mod state;
 mod step;
 mod topics;
 mod waiting;
 mod world;
+mod zones;
 
 use std::env;
 

@@ -1,11 +1,12 @@
 //! What the model makes of a practice's rules, of its time off and of reviews.
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::asked::Asked;
 use super::booking::text;
-use super::hours::{change, changed, hours};
+use super::hours::hours;
 use super::judge::{FORBIDDEN, Judged, NOT_FOUND, NOT_REVIEWABLE, REVIEWED, STALE, refuse, told};
 use super::state::{ANY, Model, Review, Role, TimeOff};
 use super::step::Deed;
@@ -22,13 +23,23 @@ impl Model {
         if asked.rev.is_some_and(|rev| rev != self.doctors[doctor].hours.rev) {
             return refuse(STALE);
         }
-        let Deed::SetHours { hours: number, .. } = asked.deed else { return refuse(NOT_FOUND) };
+        let Deed::SetHours { hours: number, keep, .. } = asked.deed else { return refuse(NOT_FOUND) };
+        let zone = TimeZone::get(asked.data["timeZone"].as_str().expect("a zone")).expect("a zone");
+        let moved = self.moved_to(doctor, &zone, keep, who, now)?;
         let asked = asked.clone();
         Ok(Box::new(move |model: &mut Model, reply: &Value| {
             let today = model.setting.today[doctor];
             let one = &mut model.doctors[doctor];
             one.hours = hours(number, one.hours.rev + 1, today);
             one.rev += 1;
+            if one.zone != zone {
+                one.zone = zone;
+                one.shown_rev = one.rev;
+            }
+            for (place, next) in moved {
+                model.appointments[place] = next;
+                model.draw(place);
+            }
             model.remember(&asked, None, reply);
             Self::compare(reply, &model.hours_left(doctor, now))
         }))
@@ -39,35 +50,6 @@ impl Model {
         let mut wire = self.hours(doctor);
         wire["outside"] = self.outside(doctor, now);
         wire
-    }
-
-    pub fn update_service(&self, asked: &Asked, who: usize) -> Judged {
-        let (doctor, service, _) = asked.slot;
-        if !self.owns(who, doctor) {
-            return refuse(FORBIDDEN);
-        }
-        if self.remembers(asked, who)?.is_some() {
-            return Ok(told(self.service(doctor, service)));
-        }
-        let one = &self.doctors[doctor].services[service];
-        if asked.rev.is_some_and(|rev| rev != one.rev) {
-            return refuse(STALE);
-        }
-        let Deed::UpdateService { change: number, .. } = asked.deed else { return refuse(NOT_FOUND) };
-        let next = changed(one, &change(number, &self.setting.rooms));
-        let asked = asked.clone();
-        Ok(Box::new(move |model: &mut Model, reply: &Value| {
-            let of = &mut model.doctors[doctor];
-            of.services[service] = next;
-            of.rev += 1;
-            of.shown_rev = of.rev;
-            model.remember(&asked, None, reply);
-            Self::compare(reply, &model.service(doctor, service))
-        }))
-    }
-
-    pub fn list_services(&self, asked: &Asked) -> Judged {
-        Ok(told(json!({ "items": self.services(asked.slot.0) })))
     }
 
     pub fn take_time_off(&self, asked: &Asked, who: usize, now: Timestamp) -> Judged {

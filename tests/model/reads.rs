@@ -1,5 +1,6 @@
 //! What the model answers to those who only look.
 
+use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan as _};
 use serde_json::{Value, json};
 
@@ -16,39 +17,50 @@ impl Model {
     pub fn search(&self, asked: &Asked, who: Option<usize>, now: Timestamp) -> Judged {
         let (doctor, service, _) = asked.slot;
         let Deed::Search { day, days, .. } = asked.deed else { return refuse(NOT_FOUND) };
-        let mut slots = Vec::new();
-        let is_for = |who: usize| self.is_practice(who, doctor) || self.is_for(asked.slot, Some(self.id_of(who)));
-        // Of a service that is not for them, nobody is shown anything.
-        let days = if who.is_none_or(is_for) { days } else { 0 };
-        for after in 0..days {
-            let date = self.date(doctor, day) + after.days();
-            for slot in self.offered(doctor, service, date) {
-                let is_own = || {
-                    let own = |who: usize| {
-                        self.appointments.iter().any(|one| one.is_hold_of(who, (doctor, service, slot.start)))
-                    };
-                    who.is_some_and(own)
-                };
-                let status = match slot.standing {
-                    Standing::Free => "free",
-                    Standing::Held(_) if is_own() => "held",
-                    Standing::Held(_) | Standing::Taken => continue,
-                };
-                if !self.is_in_time(doctor, service, slot.start, now) {
-                    continue;
-                }
-                let mut wire =
-                    json!({ "start": slot.start.to_string(), "end": slot.end.to_string(), "status": status });
-                if let Some(left) = slot.seats_left {
-                    wire["seatsLeft"] = json!(left);
-                }
-                if who.is_some_and(|who| self.is_busy(Some(self.id_of(who)), slot.start, slot.end)) {
-                    wire["conflict"] = json!(true);
-                }
-                slots.push(wire);
-            }
-        }
+        let dates = (0..days).map(|after| self.date(doctor, day) + after.days());
+        let shown = dates.flat_map(|date| self.shown(doctor, service, date, who, now));
+        let slots: Vec<Value> = shown.map(|(_, slot)| slot).collect();
         Ok(told(json!({ "timeZone": self.doctors[doctor].zone.iana_name(), "slots": slots })))
+    }
+
+    /// What somebody can book now on a date, by its starts: nothing of a service that is not for them.
+    pub fn shown(
+        &self,
+        doctor: usize,
+        service: usize,
+        date: Date,
+        who: Option<usize>,
+        now: Timestamp,
+    ) -> Vec<(Timestamp, Value)> {
+        let mut shown = Vec::new();
+        let slot = (doctor, service, now);
+        let is_for = |who: usize| self.is_practice(who, doctor) || self.is_for(slot, Some(self.id_of(who)));
+        if !who.is_none_or(is_for) {
+            return shown;
+        }
+        for slot in self.offered(doctor, service, date) {
+            let is_own = || {
+                let at = (doctor, service, slot.start);
+                who.is_some_and(|who| self.appointments.iter().any(|one| one.is_hold_of(who, at)))
+            };
+            let status = match slot.standing {
+                Standing::Free => "free",
+                Standing::Held(_) if is_own() => "held",
+                Standing::Held(_) | Standing::Taken => continue,
+            };
+            if !self.is_in_time(doctor, service, slot.start, now) {
+                continue;
+            }
+            let mut wire = json!({ "start": slot.start.to_string(), "end": slot.end.to_string(), "status": status });
+            if let Some(left) = slot.seats_left {
+                wire["seatsLeft"] = json!(left);
+            }
+            if who.is_some_and(|who| self.is_busy(Some(self.id_of(who)), slot.start, slot.end)) {
+                wire["conflict"] = json!(true);
+            }
+            shown.push((slot.start, wire));
+        }
+        shown
     }
 
     pub fn explain(&self, asked: &Asked, who: Option<usize>, now: Timestamp) -> Judged {
@@ -150,7 +162,7 @@ impl Model {
         for entry in one.history.iter().filter(|entry| doctor || entry.action != "noted") {
             let mut wire = json!({ "rev": entry.rev, "at": super::state::ANY, "action": entry.action,
                 "by": self.id_of(entry.by), "start": entry.start.to_string(),
-                "timeZone": self.doctors[one.doctor].zone.iana_name() });
+                "timeZone": one.zone });
             if let Some(rule) = entry.exception.filter(|_| practice) {
                 wire["override"] = json!({ "rule": rule, "reason": "Urgencia" });
             }

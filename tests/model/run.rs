@@ -72,6 +72,7 @@ pub async fn run(steps: &[Step], hold_seconds: u32) -> Result<Tally, Failure> {
             let fail = |what| Failure { at, what };
             run.await_holds(TOO_SOON).await.map_err(fail)?;
             run.step(step).await.map_err(fail)?;
+            run.world.watch_services(&run.model).await;
             run.tally.steps += 1;
             if at % FRESH_EVERY == FRESH_EVERY - 1 || at == last {
                 run.world.compare_fresh(&run.model).await.map_err(fail)?;

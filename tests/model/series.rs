@@ -126,7 +126,7 @@ impl Model {
     ) -> Result<(), &'static str> {
         self.check(doctor, service, start, now)?;
         let date = self.local_date(doctor, start);
-        self.limit(doctor, service, date, &|_, _| false, given.count(date), (false, false)).map_or(Ok(()), Err)
+        self.places((doctor, service), date, &|_, _| false, given.count(date), None).map(drop)
     }
 
     pub fn preview(&self, asked: &Asked, who: usize, now: Timestamp) -> Judged {
@@ -275,18 +275,14 @@ impl Model {
                 continue;
             }
             let date = self.local_date(doctor, start);
-            let counts = Self::counts(date);
             let besides = |place: usize, _: &Appointment| places.contains(&place);
-            let keeps = (
-                next.counts.0.is_some() && next.counts.0 == counts.0,
-                next.counts.1.is_some() && next.counts.1 == counts.1,
-            );
-            match self.limit(doctor, service, date, &besides, given.count(date), keeps) {
-                Some(limit) => against.push((start, unavailable(limit))),
-                None => {
+            match self.places((doctor, service), date, &besides, given.count(date), Some(&next)) {
+                Err(limit) => against.push((start, unavailable(limit))),
+                Ok(counts) => {
                     (next.start, next.end) = (start, self.end(doctor, service, start));
                     next.takes = Some(self.takes(doctor, service, start));
                     next.counts = counts;
+                    next.zone = self.zone(doctor);
                     next.seat = None;
                     next.rooms = self.doctors[doctor].services[service].rooms.clone();
                     next.revise("rescheduled", who, None);

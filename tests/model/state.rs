@@ -10,6 +10,7 @@ use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::hours::Places;
 use super::waiting::Wait;
 use crate::harness::clinic::Person;
 
@@ -33,14 +34,14 @@ pub struct Setting {
     pub holidays: BTreeSet<Date>,
     /// The date at the beginning, in each doctor's zone.
     pub today: Vec<Date>,
-    /// Ids of rooms that both doctors may use.
-    pub rooms: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
 pub struct Model {
     pub setting: Arc<Setting>,
     pub doctors: Vec<Doctor>,
+    /// That all doctors may use, in the order in which they were made.
+    pub rooms: Vec<Room>,
     pub appointments: Vec<Appointment>,
     pub reviews: Vec<Review>,
     pub waiting: Vec<Wait>,
@@ -102,6 +103,17 @@ pub struct Service {
     pub archived: bool,
 }
 
+/// A room, or a device.
+#[derive(Clone, Debug)]
+pub struct Room {
+    pub id: String,
+    pub rev: u32,
+    pub name: String,
+    pub kind: String,
+    pub archived: bool,
+    pub created_at: Timestamp,
+}
+
 #[derive(Clone, Debug)]
 pub struct TimeOff {
     pub id: String,
@@ -150,8 +162,10 @@ pub struct Appointment {
     pub seat: Option<usize>,
     /// What it takes of the doctor's time, buffers included.
     pub takes: Option<(Timestamp, Timestamp)>,
-    /// The date, and the Monday, in whose limit it counts.
-    pub counts: (Option<Date>, Option<Date>),
+    /// Where it was given a place within limits. Where it is, it counts as well.
+    pub counts: Places,
+    /// The zone that it was booked in.
+    pub zone: String,
     pub reviewed: bool,
     pub history: Vec<Entry>,
     /// How its parties see it, notes aside.
@@ -311,7 +325,7 @@ impl Model {
             "patientId": one.patient, "patientName": one.patient_name,
             "serviceId": doctor.services[one.service].id, "serviceName": one.service_name,
             "start": one.start.to_string(), "end": one.end.to_string(),
-            "timeZone": doctor.zone.iana_name(),
+            "timeZone": one.zone,
             "createdAt": one.created_at.to_string(), "updatedAt": ANY,
         });
         // Those of a session are told of the service.

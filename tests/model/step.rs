@@ -75,6 +75,16 @@ pub enum Wished {
     Nonsense,
 }
 
+/// What is to become of appointments where a doctor goes to another zone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Keep {
+    #[default]
+    Unsaid,
+    Instants,
+    LocalTimes,
+}
+
 /// What is asked of the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -160,11 +170,37 @@ pub enum Deed {
         doctor: usize,
         hours: usize,
         rev: Rev,
+        /// Another zone, perhaps.
+        #[serde(default)]
+        zone: Option<usize>,
+        #[serde(default)]
+        keep: Keep,
     },
     UpdateService {
         doctor: usize,
         service: usize,
         change: usize,
+        rev: Rev,
+    },
+    CreateService {
+        doctor: usize,
+        kind: usize,
+    },
+    ArchiveService {
+        doctor: usize,
+        service: usize,
+        rev: Rev,
+    },
+    CreateResource {
+        kind: usize,
+    },
+    UpdateResource {
+        which: usize,
+        change: usize,
+        rev: Rev,
+    },
+    ArchiveResource {
+        which: usize,
         rev: Rev,
     },
     TakeTimeOff {
@@ -230,6 +266,15 @@ pub enum Deed {
         day: usize,
         days: i32,
     },
+    /// Of several doctors and services; the numbers say which, of whose dates, and how many on a page.
+    SearchDoctors {
+        doctors: usize,
+        services: usize,
+        zone: usize,
+        day: usize,
+        days: i32,
+        page: usize,
+    },
     Explain {
         at: Slot,
     },
@@ -271,6 +316,7 @@ pub enum Deed {
     ListServices {
         doctor: usize,
     },
+    ListResources,
 }
 
 /// Somebody does something at one of the nodes.
@@ -332,6 +378,7 @@ impl Deed {
         matches!(
             self,
             Self::Search { .. }
+                | Self::SearchDoctors { .. }
                 | Self::Explain { .. }
                 | Self::Get { .. }
                 | Self::List { .. }
@@ -345,6 +392,7 @@ impl Deed {
                 | Self::GetDoctor { .. }
                 | Self::GetHours { .. }
                 | Self::ListServices { .. }
+                | Self::ListResources
         )
     }
 
@@ -352,7 +400,13 @@ impl Deed {
     pub fn is_of_rules(&self) -> bool {
         matches!(
             self,
-            Self::SetHours { .. } | Self::UpdateService { .. } | Self::TakeTimeOff { .. } | Self::EndTimeOff { .. }
+            Self::SetHours { .. }
+                | Self::UpdateService { .. }
+                | Self::CreateService { .. }
+                | Self::ArchiveService { .. }
+                | Self::ArchiveResource { .. }
+                | Self::TakeTimeOff { .. }
+                | Self::EndTimeOff { .. }
         )
     }
 }

@@ -8,7 +8,7 @@ use jiff::{Timestamp, ToSpan as _};
 use serde_json::{Value, json};
 
 use super::hours::{Standing, minutes};
-use super::state::{ANY, Model};
+use super::state::{ANY, Appointment, Model};
 
 /// A topic, as the model knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,11 +19,20 @@ pub enum Topic {
     MyWaitlist(usize),
     /// Those who wait for a doctor.
     Waitlist(usize),
-    /// Those of a doctor between two dates, both included.
-    Calendar(usize, Date, Date),
+    /// Those of a doctor in a window.
+    Calendar(usize, Window),
     Slots(usize, usize, Date),
     Doctor(usize),
     Reviews(usize),
+}
+
+/// Two dates, both included, and where they began and ended when they were asked for: that stays, whatever becomes of the doctor's zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    from: Date,
+    to: Date,
+    begin: Timestamp,
+    end: Timestamp,
 }
 
 /// By their names.
@@ -34,6 +43,20 @@ fn named(items: Vec<(String, Value)>) -> Items {
 }
 
 impl Model {
+    /// The calendar of a doctor between two dates.
+    pub fn calendar_topic(&self, doctor: usize, from: Date, to: Date) -> Topic {
+        let midnight = |date: Date| self.instant(doctor, date, jiff::civil::Time::midnight());
+        Topic::Calendar(doctor, Window { from, to, begin: midnight(from), end: midnight(to + 1.day()) })
+    }
+
+    /// The same topic, if it is asked for now.
+    pub fn anew(&self, topic: &Topic) -> Topic {
+        match topic {
+            Topic::Calendar(doctor, window) => self.calendar_topic(*doctor, window.from, window.to),
+            other => other.clone(),
+        }
+    }
+
     /// The name of a topic, and the window that it is asked for with.
     pub fn subscription(&self, topic: &Topic) -> (String, Value) {
         let name = match topic {
@@ -49,9 +72,9 @@ impl Model {
             Topic::Reviews(doctor) => format!("doctors/{}/reviews", self.doctor_id(*doctor)),
         };
         let mut request = json!({ "topic": name });
-        if let Topic::Calendar(_, from, to) = topic {
-            request["from"] = json!(from.to_string());
-            request["to"] = json!(to.to_string());
+        if let Topic::Calendar(_, window) = topic {
+            request["from"] = json!(window.from.to_string());
+            request["to"] = json!(window.to.to_string());
         }
         (name, request)
     }
@@ -62,7 +85,7 @@ impl Model {
             Topic::Mine(person) => self.mine(*person),
             Topic::MyWaitlist(person) => named(self.open_waits(|wait| wait.patient == *person)),
             Topic::Waitlist(doctor) => named(self.open_waits(|wait| wait.doctor == *doctor)),
-            Topic::Calendar(doctor, from, to) => self.calendar(*doctor, *from, *to),
+            Topic::Calendar(doctor, window) => self.calendar(*doctor, window),
             Topic::Slots(doctor, service, date) => self.slots(*doctor, *service, *date),
             Topic::Doctor(doctor) => {
                 let mut item = self.profile(*doctor);
@@ -88,14 +111,10 @@ impl Model {
         own.map(|one| (one.id.clone(), one.wire.clone())).collect()
     }
 
-    fn calendar(&self, doctor: usize, from: Date, to: Date) -> Items {
-        let midnight = |date: Date| self.instant(doctor, date, jiff::civil::Time::midnight());
-        let (begin, end) = (midnight(from), midnight(to + 1.day()));
-        let reach = self
-            .appointments
-            .iter()
-            .filter(|one| one.doctor == doctor && one.status != "expired" && one.start < end && one.end > begin);
-        reach.map(|one| (one.id.clone(), one.wire.clone())).collect()
+    fn calendar(&self, doctor: usize, window: &Window) -> Items {
+        let is_within = |one: &&Appointment| one.start < window.end && one.end > window.begin;
+        let of_doctor = self.appointments.iter().filter(|one| one.doctor == doctor && one.status != "expired");
+        of_doctor.filter(is_within).map(|one| (one.id.clone(), one.wire.clone())).collect()
     }
 
     fn slots(&self, doctor: usize, service: usize, date: Date) -> Items {

@@ -100,7 +100,7 @@ pub fn wish(from: Date, to: Date, wished: Wished) -> Value {
 /// How much of the doctors' time somebody had before a change.
 pub type Before = Vec<(u32, BTreeSet<i64>)>;
 
-fn ticks(takes: Option<(Timestamp, Timestamp)>) -> BTreeSet<i64> {
+pub fn ticks(takes: Option<(Timestamp, Timestamp)>) -> BTreeSet<i64> {
     takes.map(|(from, to)| (from.as_second()..to.as_second()).step_by(300).collect()).unwrap_or_default()
 }
 
@@ -382,7 +382,7 @@ impl Model {
                 && !wait.passed.contains(start)
                 && self.check(doctor, service, *start, now).is_ok()
                 && self.is_for(slot, Some(patient))
-                && self.limit(doctor, service, date, &|_, _| false, (0, 0), (false, false)).is_none()
+                && self.places((doctor, service), date, &|_, _| false, (0, 0), None).is_ok()
                 && self.against(slot, Some(patient)).is_empty()
         })
     }

@@ -19,16 +19,16 @@ use super::asked::Asked;
 use super::doors::{self, Stream};
 use super::hours::hours;
 use super::judge::Answer;
-use super::state::{Doctor, Model, Role, Service, Setting};
+use super::services::made;
+use super::state::{Doctor, Model, Role, Room, Setting};
+use super::step::Deed;
 use super::topics::{Items, Topic};
+use super::zones::ZONES;
 use crate::harness::Patience;
 use crate::harness::cast::{admin, receptionist};
 use crate::harness::clinic::{Clinic, Node, PATIENCE, Person, connect, key, text};
 use crate::harness::rest::Rest;
 use crate::harness::watch::View;
-
-/// The zone of each doctor. Neither changes its clock; their hours overlap, so that patients and rooms are in demand by both.
-const ZONES: [&str; 2] = ["America/Bogota", "America/Caracas"];
 
 /// How many services each doctor begins with.
 const SERVICES: usize = 4;
@@ -105,16 +105,17 @@ impl World {
     /// Gives the doctors hours and services.
     async fn furnish(&self, people: Vec<(Person, Role)>) -> Model {
         let now = Clock.now();
-        let today = ZONES.map(|zone| now.in_tz(zone).expect("a zone").date());
+        let zones = [ZONES[0], ZONES[1]];
+        let today = zones.map(|zone| now.in_tz(zone).expect("a zone").date());
         let holidays = self.holidays(today[0]).await;
         let mut rooms = Vec::new();
         for name in ["Sala 1", "Sala 2"] {
             let data = json!({ "name": name, "kind": "room" });
-            let made = self.connections[6][0].request("admin.createResource", data, Some(key())).await;
-            rooms.push(text(&made.expect("a room is made").data, "id"));
+            let made = self.connections[6][0].request("admin.createResource", &data, Some(key())).await;
+            rooms.push(Room::made(&data, &made.expect("a room is made").data).expect("a room"));
         }
         let mut doctors = Vec::new();
-        for (doctor, zone) in ZONES.iter().enumerate() {
+        for (doctor, zone) in zones.iter().enumerate() {
             let (person, connection) = (3 + doctor, &self.connections[3 + doctor][0]);
             let id = &people[person].0.id;
             let hours = hours(0, 1, today[doctor]);
@@ -125,11 +126,11 @@ impl World {
             let rev = |value: &Value| u32::try_from(value["rev"].as_u64().expect("a revision")).expect("a small one");
             let mut services = Vec::new();
             for (name, fields) in [
-                ("Consulta", json!({ "durationMinutes": 30, "stepMinutes": 15, "resourceIds": [rooms[0]] })),
+                ("Consulta", json!({ "durationMinutes": 30, "stepMinutes": 15, "resourceIds": [rooms[0].id] })),
                 (
                     "Larga",
                     json!({ "durationMinutes": 45, "stepMinutes": 15, "bufferAfterMinutes": 15, "requiresApproval": true,
-                    "resourceIds": [rooms[1]] }),
+                    "resourceIds": [rooms[1].id] }),
                 ),
                 ("Corta", json!({ "durationMinutes": 15, "dailyLimit": 2, "weeklyLimit": 5 })),
                 ("Taller", json!({ "durationMinutes": 30, "bufferBeforeMinutes": 15, "capacity": 2, "dailyLimit": 3 })),
@@ -138,8 +139,8 @@ impl World {
                 data["doctorId"] = json!(id);
                 data["name"] = json!(name);
                 data["horizonDays"] = json!(366);
-                let made = connection.request("service.create", data, Some(key())).await.expect("a service").data;
-                services.push(service(&made));
+                let reply = connection.request("service.create", &data, Some(key())).await.expect("a service").data;
+                services.push(made(&data, text(&reply, "id")));
             }
             let shown = connection.request("doctor.get", json!({ "id": id }), None).await.expect("a doctor").data;
             doctors.push(Doctor {
@@ -153,9 +154,9 @@ impl World {
                 staff: if doctor == 0 { vec![5] } else { Vec::new() },
             });
         }
-        let setting = Arc::new(Setting { people, holidays, today: today.to_vec(), rooms });
+        let setting = Arc::new(Setting { people, holidays, today: today.to_vec() });
         let (appointments, reviews, waiting, remembered) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Model { setting, doctors, appointments, reviews, waiting, remembered, seats: 0, at_once: false }
+        Model { setting, doctors, rooms, appointments, reviews, waiting, remembered, seats: 0, at_once: false }
     }
 
     /// The holidays of Colombia in the weeks that are used.
@@ -180,10 +181,10 @@ impl World {
         }
         let day = |doctor: usize, day: usize| model.date(doctor, day);
         let (first, last) = (day(0, 0), day(0, 0) + 40.days());
-        wanted.push((3, 1, Topic::Calendar(0, first, last)));
-        wanted.push((4, 0, Topic::Calendar(1, day(1, 0), day(1, 0) + 40.days())));
-        wanted.push((5, 1, Topic::Calendar(0, day(0, 1), day(0, 2))));
-        wanted.push((6, 0, Topic::Calendar(1, day(1, 2), day(1, 4))));
+        wanted.push((3, 1, model.calendar_topic(0, first, last)));
+        wanted.push((4, 0, model.calendar_topic(1, day(1, 0), day(1, 0) + 40.days())));
+        wanted.push((5, 1, model.calendar_topic(0, day(0, 1), day(0, 2))));
+        wanted.push((6, 0, model.calendar_topic(1, day(1, 2), day(1, 4))));
         for (person, node, doctor) in [(3, 1, 0), (5, 0, 0), (4, 0, 1), (6, 1, 1)] {
             wanted.push((person, node, Topic::Waitlist(doctor)));
         }
@@ -210,13 +211,36 @@ impl World {
             (nobody, 0, Topic::Doctor(1)),
             (0, 1, Topic::Mine(0)),
             (1, 0, Topic::MyWaitlist(1)),
-            (3, 1, Topic::Calendar(0, first, last)),
+            (3, 1, model.calendar_topic(0, first, last)),
             (4, 1, Topic::Waitlist(1)),
         ];
         for (person, node, topic) in followed {
             let mut stream = Stream::new(person, node, topic, model);
             stream.open(&self.urls, self.tokens[person].as_deref()).await.expect("nothing is to be resumed");
             self.streams.push(stream);
+        }
+    }
+
+    /// Watches the slots of services that are new.
+    pub async fn watch_services(&mut self, model: &Model) {
+        let nobody = self.connections.len() - 1;
+        let new = |(doctor, of): (usize, &Doctor)| (SERVICES..of.services.len()).map(move |service| (doctor, service));
+        for (doctor, service) in model.doctors.iter().enumerate().flat_map(new) {
+            let topic = Topic::Slots(doctor, service, model.date(doctor, 0));
+            if self.watches.iter().any(|watch| watch.topic == topic) {
+                continue;
+            }
+            let (name, request) = model.subscription(&topic);
+            let node = service % 2;
+            self.connections[nobody][node].request("subscribe", &request, None).await.expect("the topic is given");
+            let watch = Watch { person: nobody, node, topic, name, request, view: View::default(), left: None };
+            self.watches.push(watch);
+            let mut patience = Patience::default();
+            self.take_in();
+            while self.watches.last().is_some_and(|watch| watch.view.cursor.is_empty() || watch.view.snapshots == 0) {
+                patience.rest().await;
+                self.take_in();
+            }
         }
     }
 
@@ -233,6 +257,30 @@ impl World {
 
     /// Asks, and gives the answer and the cursor of a change.
     pub async fn ask(&self, asked: &Asked) -> (Answer, Option<String>) {
+        match asked.deed {
+            Deed::SearchDoctors { .. } => (self.ask_for_all(asked).await, None),
+            _ => self.ask_once(asked).await,
+        }
+    }
+
+    /// Asks for one page after the other, now at this node and now at that one, and gives them as one.
+    async fn ask_for_all(&self, asked: &Asked) -> Answer {
+        let (mut asked, mut items) = (asked.clone(), Vec::new());
+        loop {
+            let page = self.ask_once(&asked).await.0?;
+            let found = page["items"].as_array().expect("a list");
+            let more = page.get("nextPageToken");
+            let size = asked.data["pageSize"].as_u64().and_then(|size| usize::try_from(size).ok());
+            let is_whole = found.len() == size.expect("a size");
+            assert!(is_whole || (more.is_none() && Some(found.len()) < size), "{}: {page}", asked.data);
+            items.extend_from_slice(found);
+            let Some(token) = more else { return Ok(json!({ "items": items })) };
+            asked.data["pageToken"] = token.clone();
+            asked.node = 1 - asked.node;
+        }
+    }
+
+    async fn ask_once(&self, asked: &Asked) -> (Answer, Option<String>) {
         let person = asked.who.unwrap_or(self.connections.len() - 1);
         if asked.rest {
             return doors::ask(Rest { url: &self.urls[asked.node], token: self.tokens[person].as_deref() }, asked)
@@ -327,8 +375,9 @@ impl World {
             let mut request = watch.request.clone();
             request.as_object_mut().expect("an object").remove("after");
             subscribe(connection, &watch.name, &request, &mut view).await;
+            let topic = model.anew(&watch.topic);
             model
-                .compare_topic(&watch.topic, &view.items, &model.items(&watch.topic))
+                .compare_topic(&topic, &view.items, &model.items(&topic))
                 .map_err(|error| format!("a fresh snapshot: {error}"))?;
             connection.request("unsubscribe", json!({ "topic": watch.name }), None).await.expect("it is left");
         }
@@ -355,10 +404,16 @@ impl World {
         let number = number % (watches + streams);
         if number >= watches {
             let stream = &mut self.streams[number - watches];
+            stream.renew(model);
             stream.open(&self.urls, self.tokens[stream.person].as_deref()).await?;
             return stream.compare(model).await;
         }
         let watch = &mut self.watches[number];
+        if model.anew(&watch.topic) != watch.topic {
+            // The same dates are another window by now, where there is nothing to go on with.
+            watch.left = None;
+            return Ok(());
+        }
         let mut view = watch.left.take().unwrap_or_else(|| watch.view.clone());
         let connection = connect(&self.urls[1 - watch.node], self.tokens[watch.person].as_deref()).await;
         let mut request = watch.request.clone();
@@ -406,38 +461,6 @@ async fn subscribe(connection: &Connection, name: &str, request: &Value, view: &
     while view.cursor.is_empty() || view.snapshots == 0 {
         let event = timeout(PATIENCE, connection.next_event()).await.expect("a snapshot in time");
         view.take(name, &event.expect("the connection stays"));
-    }
-}
-
-/// A service as it was made.
-fn service(made: &Value) -> Service {
-    let number = |field: &str| made[field].as_i64().expect("a number");
-    let limit = |field: &str| made[field].as_u64().and_then(|limit| usize::try_from(limit).ok());
-    Service {
-        id: text(made, "id"),
-        rev: 1,
-        name: text(made, "name"),
-        duration: number("durationMinutes"),
-        step: number("stepMinutes"),
-        before: number("bufferBeforeMinutes"),
-        after: number("bufferAfterMinutes"),
-        notice: number("minNoticeMinutes"),
-        horizon: number("horizonDays"),
-        daily: limit("dailyLimit"),
-        weekly: limit("weeklyLimit"),
-        cancel_cutoff: 0,
-        move_cutoff: 0,
-        approval: made["requiresApproval"] == true,
-        patients: "any",
-        capacity: usize::try_from(number("capacity")).expect("a small number"),
-        archived: false,
-        rooms: made["resourceIds"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect(),
     }
 }
 

@@ -59,7 +59,7 @@ impl<'a> Earliest<'a> {
     /// Adds some services of a calendar, between two local dates of its own, both included. Lanes are numbered from 0.
     pub(super) fn add(&mut self, calendar: &'a Calendar, services: Vec<&'a Service>, from: Date, to: Date) {
         let bookable = services.iter().map(|service| slots::bookable_dates(&calendar.doctor, service, self.now));
-        let bookable = bookable.reduce(|one, other| *one.start()..=*one.end().max(other.end()));
+        let bookable = bookable.reduce(|one, other| *one.start().min(other.start())..=*one.end().max(other.end()));
         let dates = bookable.map(|dates| (from.max(*dates.start()), to.min(*dates.end())));
         self.lanes.push(Lane { calendar, services, dates, open: Vec::new() });
         self.queue(self.lanes.len() - 1);

@@ -87,6 +87,22 @@ async fn pages_are_in_order_and_whole() {
 }
 
 #[tokio::test]
+async fn a_service_with_a_long_notice_hides_no_earlier_time_of_another() {
+    let mut calendars = vec![calendar(1, "America/Bogota", &[FROM, FROM.saturating_add(20.days())])];
+    let expected = all(&calendars, 30, 100).await.0;
+    let doctor = &calendars[0].doctor;
+    let mut late = doctor.services[0].clone();
+    late.min_notice_minutes = 30 * 24 * 60;
+    let doctor = Doctor { services: vec![late, doctor.services[1].clone()], ..Doctor::clone(doctor) };
+    calendars[0] = Arc::new(Calendar::new(Position(1), doctor, Vec::new()));
+    let first = |service| expected.iter().filter(move |key| key.2 == service).copied().collect::<Vec<_>>();
+    let late = first(ServiceId(Uuid::from_u128(11))).split_off(2);
+    let mut left = [first(ServiceId(Uuid::from_u128(10))), late].concat();
+    left.sort_unstable();
+    assert_eq!(all(&calendars, 30, 100).await.0, left);
+}
+
+#[tokio::test]
 async fn a_page_ends_when_it_has_looked_at_enough_and_the_next_goes_on() {
     let last = FROM.checked_add(61.days()).expect("a date");
     let mut calendars: Vec<_> = (1..200).map(|number| calendar(number, "America/Bogota", &[])).collect();
