@@ -1,9 +1,11 @@
 //! The command line: every command, its texts and examples. No behaviour.
 
+mod soonest;
 mod waitlist;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::soonest::Soonest;
 pub use self::waitlist::{Answer, DayArgument, Join, WaitlistCommand};
 
 /// Book and watch appointments of a Cita server from the terminal.
@@ -133,6 +135,12 @@ Examples:
   cita-cli slots rojas general
   cita-cli slots rojas general --from 2026-12-01 --to 2026-12-05")]
     Slots(SlotRange),
+    /// Show who has time first
+    #[command(after_help = "\
+Examples:
+  cita-cli soonest
+  cita-cli soonest --specialisation Cardiología --service control")]
+    Soonest(Soonest),
     /// Book a time
     #[command(after_help = "\
 Examples:

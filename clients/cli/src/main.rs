@@ -23,6 +23,7 @@ mod reviews;
 mod screen;
 mod series;
 mod sessions;
+mod soonest;
 mod times;
 mod waitlist;
 mod watch;
@@ -73,6 +74,7 @@ async fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         Command::TimeOff { doctor, what } => hours::time_off(&mut open(Access::User)?, doctor, what).await,
         Command::Outside { doctor } => hours::outside(&mut open(Access::User)?, doctor).await,
         Command::Slots(range) => directory::slots(&mut open(Access::Known)?, &range).await,
+        Command::Soonest(search) => soonest::list(&mut open(Access::Known)?, search).await,
         Command::Book(book) => appointments::book(&mut open(Access::User)?, book).await,
         Command::Hold(hold) => appointments::hold(&mut open(Access::User)?, hold).await,
         Command::Release { id, key } => appointments::release(&mut open(Access::User)?, &id, key).await,
