@@ -70,7 +70,7 @@ const DEEDS: &[(usize, Kind)] = &[
     }),
     (8, |draw| {
         let (doctor, service) = (draw.below(2), draw.any_service());
-        let change = if draw.one_in(6) { 24 + draw.below(8) } else { draw.below(CHANGES) };
+        let change = if draw.one_in(6) { 24 + draw.below(6) } else { draw.below(CHANGES) };
         Deed::UpdateService { doctor, service, change, rev: draw.rev() }
     }),
     (3, |draw| Deed::CreateService { doctor: draw.below(2), kind: draw.below(KINDS) }),
