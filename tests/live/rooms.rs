@@ -238,7 +238,8 @@ async fn a_service_takes_only_what_there_is() {
     };
     let done = update(json!([room])).await.expect("there is such a room");
     assert_eq!(done.data["resourceIds"], json!([room]));
-    let of_room = json!({ "doctorId": practice.doctor.id, "name": "Eco", "durationMinutes": 30, "resourceIds": [room] });
+    let of_room =
+        json!({ "doctorId": practice.doctor.id, "name": "Eco", "durationMinutes": 30, "resourceIds": [room] });
     let eco = key();
     let made = doctor.request("service.create", &of_room, Some(eco.clone())).await.expect("it is made").data;
     let unknown = uuid::Uuid::new_v4().to_string();
