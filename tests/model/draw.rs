@@ -62,19 +62,19 @@ const DEEDS: &[(usize, Kind)] = &[
         Deed::MoveSeries { which, from_here, day, time }
     }),
     (3, |draw| Deed::CancelSeries { which: draw.pick(), from_here: draw.one_in(2) }),
-    (4, |draw| {
+    (6, |draw| {
         let (doctor, hours, rev) = (draw.below(2), draw.below(HOURS), draw.rev());
-        let zone = draw.one_in(3).then(|| draw.below(ZONES.len()));
-        let keep = [Keep::Unsaid, Keep::Instants, Keep::LocalTimes, Keep::LocalTimes][draw.below(4)];
+        let zone = draw.one_in(2).then(|| draw.below(ZONES.len()));
+        let keep = [Keep::Unsaid, Keep::Instants, Keep::Instants, Keep::LocalTimes, Keep::LocalTimes][draw.below(5)];
         Deed::SetHours { doctor, hours, rev, zone, keep: if zone.is_some() { keep } else { Keep::Unsaid } }
     }),
     (8, |draw| {
         let (doctor, service) = (draw.below(2), draw.any_service());
-        let change = if draw.one_in(6) { 24 + draw.below(8) } else { draw.below(CHANGES) };
+        let change = if draw.one_in(6) { 24 + draw.below(6) } else { draw.below(CHANGES) };
         Deed::UpdateService { doctor, service, change, rev: draw.rev() }
     }),
     (3, |draw| Deed::CreateService { doctor: draw.below(2), kind: draw.below(KINDS) }),
-    (2, |draw| Deed::ArchiveService { doctor: draw.below(2), service: draw.any_service(), rev: draw.rev() }),
+    (3, |draw| Deed::ArchiveService { doctor: draw.below(2), service: draw.any_service(), rev: draw.rev() }),
     (1, |draw| Deed::CreateResource { kind: draw.below(2) }),
     (1, |draw| Deed::UpdateResource { which: draw.below(MOST_ROOMS), change: draw.below(3), rev: draw.rev() }),
     (1, |draw| Deed::ArchiveResource { which: draw.below(MOST_ROOMS), rev: draw.rev() }),
@@ -106,7 +106,7 @@ const READS: &[(usize, Kind)] = &[
         let (doctor, service) = (draw.below(2), draw.service());
         Deed::Search { doctor, service, day: draw.below(DAYS.len()), days: [1, 1, 9][draw.below(3)] }
     }),
-    (5, |draw| {
+    (9, |draw| {
         let (doctors, services, zone) = (draw.below(WHOSE), draw.below(WHAT), draw.below(WHERE));
         let (day, days, page) = (draw.below(DAYS.len()), [1, 2, 9][draw.below(3)], draw.below(PAGES.len()));
         Deed::SearchDoctors { doctors, services, zone, day, days, page }

@@ -9,7 +9,7 @@ use super::state::{Model, Service};
 use super::step::Deed;
 
 /// How many changes of a service there are to choose from.
-pub const CHANGES: usize = 32;
+pub const CHANGES: usize = 30;
 /// How many kinds of new services.
 pub const KINDS: usize = 4;
 /// Most services of a doctor in a script.
@@ -82,9 +82,9 @@ pub fn change(number: usize, rooms: &[String]) -> Value {
         25 => json!({ "capacity": 3 }),
         26 | 27 => json!({ "capacity": 1 }),
         28 => json!({ "resourceIds": [] }),
-        29 => json!({ "resourceIds": [rooms[1]] }),
-        // The newest one.
-        _ => json!({ "resourceIds": rooms[rooms.len() - 1..] }),
+        // One that no service of a doctor has had makes nodes read their calendar again, and close what watches its slots (4003):
+        // rooms that are new go to nobody here.
+        _ => json!({ "resourceIds": [rooms[1]] }),
     }
 }
 

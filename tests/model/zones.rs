@@ -14,6 +14,9 @@ use super::waiting::ticks;
 /// rooms are in demand by both; the last is so far away that most of a day is on another date there.
 pub const ZONES: [&str; 4] = ["America/Bogota", "America/Caracas", "Pacific/Galapagos", "Asia/Tokyo"];
 
+/// Appointments by their places.
+type Placed<'a> = Vec<(usize, &'a Appointment)>;
+
 impl Model {
     /// Those of a doctor's appointments that move along to another zone, as they are then, by their places. What they leave is offered
     /// to nobody who waits.
@@ -27,7 +30,7 @@ impl Model {
     ) -> Result<Vec<(usize, Appointment)>, Vec<Why>> {
         let present = &self.doctors[doctor].zone;
         let is_ahead = |one: &Appointment| one.doctor == doctor && one.is_movable() && one.start > now;
-        let (ahead, others): (Vec<(usize, &Appointment)>, Vec<(usize, &Appointment)>) =
+        let (ahead, others): (Placed<'_>, Placed<'_>) =
             self.appointments.iter().enumerate().partition(|(_, one)| is_ahead(one));
         if zone == present || ahead.is_empty() || keep == Keep::Instants {
             return Ok(Vec::new());
