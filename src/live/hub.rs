@@ -284,7 +284,7 @@ impl Hub {
         self.knows(cursor) && self.committed.wait_for(cursor.positions).await
     }
 
-    /// Continues a topic of appointments or of a waitlist after a cursor: `false` when what was missed can no longer be told.
+    /// Continues a topic of appointments, of reviews or of a waitlist after a cursor: `false` when what was missed can no longer be told.
     pub fn resume(&self, topic: &Topic, after: Cursor, subscriber: &Subscriber<'_>) -> bool {
         let mut state = self.state.lock();
         let Some(missed) = self.missed(after).filter(|_| self.may_watch(topic, subscriber)) else { return false };
@@ -320,8 +320,8 @@ impl Hub {
         Ok(())
     }
 
-    /// Whether staff still act for the doctor whose calendar they are about to join: since they were asked, a commit may have
-    /// come in, which ends only what has been joined.
+    /// Whether staff still act for the doctor whose calendar is about to be joined, and whether the doctor is still shown whose
+    /// reviews are: since the subscriber was asked, a commit may have come in, which ends only what has been joined.
     fn may_watch(&self, topic: &Topic, subscriber: &Subscriber<'_>) -> bool {
         match topic {
             Topic::Calendar { doctor, .. } | Topic::Waitlist { doctor }
@@ -329,6 +329,9 @@ impl Hub {
             {
                 let calendar = self.calendars.kept(*doctor);
                 calendar.is_some_and(|calendar| calendar_right(&subscriber.viewer, &calendar.doctor).is_ok())
+            }
+            Topic::Reviews { doctor } => {
+                self.calendars.kept(*doctor).is_some_and(|calendar| subscriber.may_see(&calendar.doctor))
             }
             _ => true,
         }

@@ -87,11 +87,12 @@ pub fn kept_since(now: Timestamp) -> Timestamp {
     now.saturating_sub(KEPT_FOR).unwrap_or(Timestamp::MIN)
 }
 
-/// What a commit changes in a topic of appointments or of a waitlist.
+/// What a commit changes in a topic of appointments, of reviews or of a waitlist.
 #[must_use]
 pub fn entities(topic: &Topic, commit: &Commit, now: Timestamp) -> Update {
     match topic {
         Topic::Waitlist { .. } | Topic::MyWaitlist { .. } => waitlist(topic, commit),
+        Topic::Reviews { doctor } => reviews(*doctor, commit),
         _ => appointments(topic, commit, now),
     }
 }

@@ -154,18 +154,21 @@ impl Session {
         let (viewer, hub) = (self.viewer(), &self.services.hub);
         access::authorise(access::REVIEWS_TOPIC, &viewer, Object::of_doctor(doctor))?;
         asked.no_window()?;
-        self.check_room(&[Topic::Reviews { doctor }])?;
+        let topic = Topic::Reviews { doctor };
+        self.check_room(std::slice::from_ref(&topic))?;
         for attempt in 0..ATTEMPTS {
             // Into memory, where the hub asks whether the doctor is shown.
             self.services.slots.calendar(&viewer, doctor).await?;
             if let Some(Some(after)) = asked.after
                 && attempt == 0
-                && hub.resume_reviews(doctor, after, subscriber)
+                && hub.resume(&topic, after, subscriber)
             {
                 return Ok(());
             }
             let (at, items) = self.services.reviews.snapshot(doctor).await?;
-            if hub.start_reviews(doctor, at, items, asked.after.is_some(), subscriber).is_ok() {
+            let upserted = items.into_iter().map(Arc::new).collect();
+            let snapshot = Update::Reviews { upserted, removed: Vec::new() };
+            if hub.start(&topic, at, &snapshot, asked.after.is_some(), subscriber).is_ok() {
                 return Ok(());
             }
         }
