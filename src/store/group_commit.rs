@@ -84,6 +84,7 @@ struct Item {
     arrival: u64,
     travel: Travel,
     id: Uuid,
+    /// Until it is sent.
     document: RawDocumentBuf,
     keys: Arc<[Key]>,
     answer: oneshot::Sender<Result<Landed>>,
@@ -176,10 +177,11 @@ impl GroupCommit {
     }
 
     /// Boxed, since what it leads to may send again.
-    fn send(self, travel: Travel, batch: Vec<Item>, sent: u64) -> BoxFuture<'static, ()> {
+    fn send(self, travel: Travel, mut batch: Vec<Item>, sent: u64) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             meters::GroupCommit::meters().sent(batch.len());
-            let documents: Arc<[RawDocumentBuf]> = batch.iter().map(|item| item.document.clone()).collect();
+            let documents = batch.iter_mut().map(|item| std::mem::take(&mut item.document));
+            let documents: Arc<[RawDocumentBuf]> = documents.collect();
             let decided = until_decided(&self.cluster, || insert(self.clone(), documents.clone())).await;
             let refused = self.decide(travel, batch, sent, decided);
             if !refused.is_empty() {
@@ -289,8 +291,11 @@ impl State {
     /// What an item wants is nobody's. Returns who waits behind it.
     fn leave(&mut self, item: &Item) -> Vec<Item> {
         self.wait(-1);
-        for key in item.keys.iter().filter(|key| self.wanted.get(key) == Some(&item.arrival)).collect::<Vec<_>>() {
-            self.wanted.remove(key);
+        for key in item.keys.iter() {
+            // Whoever has stepped out may want what somebody else came for first.
+            if self.wanted.get(key) == Some(&item.arrival) {
+                self.wanted.remove(key);
+            }
         }
         self.behind.remove(&item.arrival).unwrap_or_default()
     }
