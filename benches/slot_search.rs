@@ -9,6 +9,9 @@
 #[path = "../tests/harness/mod.rs"]
 #[expect(dead_code, reason = "it is made for the tests")]
 mod harness;
+#[path = "compare/machine.rs"]
+#[expect(dead_code, reason = "it is made for what measures processes")]
+mod machine;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -320,7 +323,7 @@ fn report(samples: &[Vec<Duration>]) {
         let of = &samples[index];
         of[((of.len() as f64 * share) as usize).min(of.len() - 1)].as_secs_f64() * 1e3
     };
-    let machine = machine();
+    let machine = machine::description();
     println!("{machine}");
     println!("{ROUNDS} rounds in turn; milliseconds\n");
     println!("{:<52} {:>9} {:>9}   ratio p50  ratio p99", "", "p50", "p99");
@@ -342,21 +345,4 @@ fn report(samples: &[Vec<Duration>]) {
     });
     let text = serde_json::to_string_pretty(&result).unwrap();
     std::fs::write(format!("{directory}/slot-search.json"), text + "\n").unwrap();
-}
-
-/// What it ran on, as far as Linux tells.
-fn machine() -> Value {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let line = |text: &str, name: &str| {
-        let found = text.lines().find(|line| line.starts_with(name)).and_then(|line| line.split_once(':'));
-        found.map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
-    };
-    json!({
-        "cores": std::thread::available_parallelism().map_or(1, usize::from),
-        "cpu": line(&read("/proc/cpuinfo"), "model name"),
-        "memory": line(&read("/proc/meminfo"), "MemTotal"),
-        "load": read("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" "),
-        "system": std::env::consts::OS,
-        "everything": "server, both databases and the client on this machine",
-    })
 }
