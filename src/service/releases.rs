@@ -20,7 +20,7 @@ use crate::domain::ids::{AppointmentId, DoctorId, TimeOffId, UserId};
 use crate::domain::tick::Tick;
 use crate::domain::time_off::shares;
 use crate::error::{Outcome, Result};
-use crate::store::appointments::{AppointmentStore, SessionChange};
+use crate::store::appointments::AppointmentStore;
 use crate::store::together::{Changes, Together};
 use crate::store::waitlist::WaitlistStore;
 use crate::views::calendar::{Calendar, Occupancy};
@@ -91,11 +91,6 @@ impl GivenUp {
         self.ticks.extend(session.freed.iter().filter(|tick| !self.claims.contains(tick)));
         self.quotas.extend(&session.freed_quotas);
         self
-    }
-
-    /// The same, of a session that an appointment has left.
-    pub(super) fn with_seat(self, session: &SessionChange) -> Self {
-        self.and_left(session.next())
     }
 
     /// The same without what a group session takes.

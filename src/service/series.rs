@@ -278,7 +278,8 @@ impl SeriesOfAppointments {
             }
             // One that was moved into a group session by itself gives up its seat.
             let left = try_join_all(changes.iter().map(|(of, to)| store.seat_left(of, to))).await.map_err(settle)?;
-            let given_up = GivenUp::by(&next).map(|given_up| left.iter().flatten().fold(given_up, GivenUp::with_seat));
+            let given_up = GivenUp::by(&next)
+                .map(|given_up| left.iter().flatten().fold(given_up, |given_up, seat| given_up.and_left(seat.next())));
             let releases = &self.appointments.releases;
             // In this order, each guarded by the revision that it replaces.
             let all = Changes::default().left(left.into_iter().flatten());

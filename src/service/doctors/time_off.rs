@@ -1,4 +1,4 @@
-//! Times off: they begin and end in one transaction each, together with the days that take what is free.
+//! Times off: a rule, and days that take what is free. One begins with its rule, and then has its days; it ends with all of them at once.
 
 use jiff::civil::Date;
 
