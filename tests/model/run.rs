@@ -189,11 +189,11 @@ impl Run {
     async fn await_holds(&mut self, within: SignedDuration) -> Result<(), String> {
         loop {
             let soon = now().saturating_add(within).unwrap_or(Timestamp::MAX);
-            let ends = |place: &usize| self.model.appointments[*place].end_of_hold().filter(|end| *end <= soon);
-            let all = 0..self.model.appointments.len();
-            let mut ending: Vec<(Timestamp, usize)> = all.filter_map(|place| Some((ends(&place)?, place))).collect();
+            let holds = self.model.appointments.iter().enumerate();
+            let mut ending: Vec<(Timestamp, usize)> =
+                holds.filter_map(|(place, one)| Some((one.end_of_hold()?, place))).collect();
             ending.sort();
-            let Some((first, _)) = ending.first().copied() else { return Ok(()) };
+            let Some((first, _)) = ending.first().copied().filter(|(first, _)| *first <= soon) else { return Ok(()) };
             let together = first.saturating_add(TOGETHER).unwrap_or(Timestamp::MAX);
             let mut group: Vec<usize> = Vec::new();
             let mut later = ending.into_iter().peekable();
