@@ -21,10 +21,12 @@ use parking_lot::Mutex;
 
 use super::cursor::Cursor;
 use super::meters::{Counted, Meters};
-use super::outbox::{Ending, Frame, Outbox};
+use super::frame::Frame;
+use super::outbox::{Ending, Outbox};
 use super::project::{self, Update};
 use super::subscriptions::Subscriptions;
 use super::topic::Topic;
+use super::writer::write_soon;
 use crate::clock::Clock;
 use crate::domain::access::{self, Object};
 use crate::domain::account::{Role, Viewer};
@@ -92,6 +94,8 @@ pub struct Hub {
     clock: Clock,
     /// Which history cursors belong to.
     epoch: u32,
+    /// Idle connections to which the present commit has something to say.
+    idle: Mutex<Vec<Arc<Outbox>>>,
     meters: Arc<Meters>,
 }
 
@@ -161,7 +165,7 @@ impl Hub {
     ) -> Self {
         let (meters, sessions) = (Arc::new(Meters::default()), DashMap::new());
         let state = Mutex::new(State::new(meters.clone()));
-        Self { state, calendars, committed, revocations, sessions, encode, clock, epoch, meters }
+        Self { state, calendars, committed, revocations, sessions, encode, clock, epoch, idle: Mutex::default(), meters }
     }
 
     /// Takes in what the feed of the appointments cluster tells.
@@ -180,6 +184,8 @@ impl Hub {
                 self.push_waitlists(&state, &commit);
                 self.push_slots(&mut state, before, commit.at);
                 self.committed.appointments(commit.at);
+                drop(state);
+                self.write_soon();
                 self.meters.pushed_commit(began.elapsed());
             }
             FeedEvent::Position(position) => {
@@ -192,6 +198,20 @@ impl Hub {
                 state.end_all(Ending::Lost);
             }
         }
+    }
+
+    /// Queues frames for a member. Who was idle is written to once the commit has been told to everybody.
+    fn tell(&self, member: &Member, frames: &[Frame]) {
+        // Each of them is pushed, the first of which may find nothing before it.
+        let idle = frames.iter().fold(false, |idle, frame| member.outbox.push(frame.clone()) | idle);
+        if idle {
+            self.idle.lock().push(member.outbox.clone());
+        }
+    }
+
+    /// Has written what was queued for those who were idle.
+    fn write_soon(&self) {
+        write_soon(std::mem::take(&mut *self.idle.lock()));
     }
 
     /// Ends the connections of a session and remembers that it has ended.
@@ -458,9 +478,7 @@ impl Hub {
         let mut told = 0;
         for member in group.members.iter().filter(|member| member.floor < at) {
             told += 1;
-            for frame in &frames {
-                member.outbox.push(frame.clone());
-            }
+            self.tell(member, &frames);
         }
         self.meters.delivered(&group.topic, told, &frames);
     }

@@ -6,7 +6,7 @@ use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 
-use super::outbox::Frame;
+use super::frame::Frame;
 use super::topic::{Class, Topic};
 
 const SUBSCRIPTIONS: &str = "cita_subscriptions";

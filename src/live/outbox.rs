@@ -1,72 +1,14 @@
 //! What waits to be sent on one connection: bounded, drained in one go, closed with a reason rather than cut short.
 
 use std::collections::VecDeque;
-use std::ops::Range;
+use std::io::IoSlice;
+use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-/// A frame, serialised once and shared by everyone who gets it.
-#[derive(Clone, Debug)]
-pub struct Frame {
-    pub kind: &'static str,
-    text: Bytes,
-    cursor: Range<usize>,
-    data: Range<usize>,
-}
-
-impl Frame {
-    /// A frame of JSON parts. `id` and `data` are JSON texts, `cursor` needs no escaping.
-    #[must_use]
-    pub fn new(kind: &'static str, id: Option<&str>, cursor: Option<&str>, data: &str) -> Self {
-        let mut text = String::with_capacity(data.len() + 128);
-        text.push_str(r#"{"type":""#);
-        text.push_str(kind);
-        text.push('"');
-        if let Some(id) = id {
-            text.push_str(r#","id":"#);
-            text.push_str(id);
-        }
-        let mut cursor_at = 0..0;
-        if let Some(cursor) = cursor {
-            text.push_str(r#","cursor":""#);
-            cursor_at = text.len()..text.len() + cursor.len();
-            text.push_str(cursor);
-            text.push('"');
-        }
-        text.push_str(r#","data":"#);
-        let data_at = text.len()..text.len() + data.len();
-        text.push_str(data);
-        text.push('}');
-        Self { kind, text: Bytes::from(text), cursor: cursor_at, data: data_at }
-    }
-
-    /// Bytes of the whole frame.
-    #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "no frame is empty")]
-    pub fn len(&self) -> usize {
-        self.text.len()
-    }
-
-    /// The whole frame as JSON.
-    #[must_use]
-    pub fn text(&self) -> Bytes {
-        self.text.clone()
-    }
-
-    /// The frame's cursor, where it has one.
-    #[must_use]
-    pub fn cursor(&self) -> Option<Bytes> {
-        (!self.cursor.is_empty()).then(|| self.text.slice(self.cursor.clone()))
-    }
-
-    /// The frame's data as JSON.
-    #[must_use]
-    pub fn data(&self) -> Bytes {
-        self.text.slice(self.data.clone())
-    }
-}
+use super::frame::Frame;
 
 /// Why the server ends a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -117,6 +59,11 @@ impl Ending {
         Self::Gone,
     ];
 
+    /// Whether what waits is not sent any more: the right to it is gone, or it would not be taken.
+    const fn takes_the_rest(self) -> bool {
+        matches!(self, Self::SessionRevoked | Self::TokenInvalid | Self::SlowConsumer)
+    }
+
     /// Its name in measurements.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -146,15 +93,104 @@ pub struct Outbox {
     emptied: Notify,
     broken_off: Notify,
     limit: usize,
+    /// Where frames can be written at once, without waking up whoever serves the connection.
+    socket: OnceLock<Arc<TcpStream>>,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
+    waiting: Batch,
+    /// Somebody is writing what they have taken; what comes meanwhile is seen when they give it back.
+    is_lent: bool,
+    ending: Option<Ending>,
+}
+
+/// Frames in their order, the first of which may have been written in part.
+#[derive(Debug, Default)]
+pub struct Batch {
     frames: VecDeque<Frame>,
+    /// Bytes of the first frame that have been written.
+    written: usize,
     bytes: usize,
     /// Bytes of pushed changes among them: what makes a slow consumer.
     pushed: usize,
-    ending: Option<Ending>,
+}
+
+impl Batch {
+    fn add(&mut self, frame: Frame, pushed: bool) {
+        let length = frame.wire().len();
+        self.bytes += length;
+        self.pushed += if pushed { length } else { 0 };
+        self.frames.push_back(frame);
+    }
+
+    /// Puts what came before in front again.
+    fn prepend(&mut self, mut before: Self) {
+        self.bytes += before.bytes;
+        self.pushed += before.pushed;
+        self.written = before.written;
+        before.frames.append(&mut self.frames);
+        self.frames = before.frames;
+    }
+
+    /// Keeps what has been written in part: whatever is sent next comes after the end of a frame.
+    fn drop_unwritten(&mut self) {
+        self.frames.truncate(usize::from(self.written > 0));
+        self.pushed = 0;
+        self.bytes = self.frames.iter().map(|frame| frame.wire().len()).sum();
+    }
+
+    /// Whether all of it has been written.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// What is to be written next, as far as there is room in `slices`.
+    #[must_use]
+    pub fn slices<'a, 'b>(&'a self, slices: &'b mut [IoSlice<'a>]) -> &'b [IoSlice<'a>] {
+        let mut skip = self.written;
+        let mut used = 0;
+        for (slice, frame) in slices.iter_mut().zip(&self.frames) {
+            *slice = IoSlice::new(&frame.wire()[std::mem::take(&mut skip)..]);
+            used += 1;
+        }
+        &slices[..used]
+    }
+
+    /// So many bytes have been written. Tells whether a frame was finished with them.
+    pub fn advance(&mut self, bytes: usize) -> bool {
+        let before = self.frames.len();
+        self.written += bytes;
+        while let Some(length) = self.frames.front().map(|frame| frame.wire().len()).filter(|len| *len <= self.written) {
+            self.written -= length;
+            self.bytes -= length;
+            self.frames.pop_front();
+        }
+        self.pushed = self.pushed.min(self.bytes);
+        self.frames.len() < before
+    }
+}
+
+/// What waits, in the hands of whoever writes it. What is left of it goes back.
+#[derive(Debug)]
+pub struct Lent<'a> {
+    outbox: &'a Outbox,
+    pub batch: Batch,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.outbox.queue.lock();
+        queue.is_lent = false;
+        queue.waiting.prepend(std::mem::take(&mut self.batch));
+        if queue.ending.is_some_and(Ending::takes_the_rest) {
+            queue.waiting.drop_unwritten();
+        }
+        if !queue.waiting.is_empty() || queue.ending.is_some() {
+            self.outbox.filled.notify_one();
+        }
+    }
 }
 
 impl Outbox {
@@ -167,58 +203,99 @@ impl Outbox {
             emptied: Notify::new(),
             broken_off: Notify::new(),
             limit,
+            socket: OnceLock::new(),
         }
+    }
+
+    /// From now on frames go straight to a socket when nothing waits before them.
+    pub fn attach(&self, socket: Arc<TcpStream>) {
+        self.socket.get_or_init(|| socket);
+    }
+
+    /// The socket that frames may be written to.
+    #[must_use]
+    pub fn socket(&self) -> Option<&TcpStream> {
+        self.socket.get().map(Arc::as_ref)
     }
 
     /// Queues what the client asked for.
     pub fn send(&self, frame: Frame) {
         self.queue(frame, false);
+        self.filled.notify_one();
     }
 
-    /// Queues a change, or ends the connection when too much waits already.
-    pub fn push(&self, frame: Frame) {
-        self.queue(frame, true);
+    /// Queues a change, or ends the connection when too much waits already. Returns whether it is for the caller to have it
+    /// written, by [`super::writer`].
+    #[must_use]
+    pub fn push(&self, frame: Frame) -> bool {
+        self.queue_first(frame, true)
     }
 
-    fn queue(&self, frame: Frame, pushed: bool) {
+    /// Queues an answer. Returns whether it is for the caller to have it written, by [`super::writer`].
+    #[must_use]
+    pub fn answer(&self, frame: Frame) -> bool {
+        self.queue_first(frame, false)
+    }
+
+    fn queue_first(&self, frame: Frame, pushed: bool) -> bool {
+        let is_first = self.queue(frame, pushed);
+        let is_direct = self.socket.get().is_some();
+        if !is_direct {
+            self.filled.notify_one();
+        }
+        is_first && is_direct
+    }
+
+    /// Queues what the WebSocket itself says, after whatever waits and even after the end.
+    pub fn control(&self, frame: Frame) {
         let mut queue = self.queue.lock();
-        if queue.ending.is_some() {
-            return;
-        }
-        let length = frame.text.len();
-        if pushed && queue.pushed + length > self.limit {
-            *queue = Queue { ending: Some(Ending::SlowConsumer), ..Queue::default() };
-            self.broken_off.notify_waiters();
-        } else {
-            queue.bytes += length;
-            queue.pushed += if pushed { length } else { 0 };
-            queue.frames.push_back(frame);
-        }
+        queue.waiting.add(frame, false);
         drop(queue);
         self.filled.notify_one();
+    }
+
+    /// Whether nothing was there before.
+    fn queue(&self, frame: Frame, pushed: bool) -> bool {
+        let mut queue = self.queue.lock();
+        if queue.ending.is_some() {
+            return false;
+        }
+        if pushed && queue.waiting.pushed + frame.wire().len() > self.limit {
+            queue.waiting.drop_unwritten();
+            queue.ending = Some(Ending::SlowConsumer);
+            drop(queue);
+            self.wake_all();
+            return false;
+        }
+        let is_first = queue.waiting.is_empty() && !queue.is_lent;
+        queue.waiting.add(frame, pushed);
+        is_first
+    }
+
+    fn wake_all(&self) {
+        self.filled.notify_one();
+        self.emptied.notify_waiters();
+        self.broken_off.notify_waiters();
     }
 
     /// Ends the connection after what is queued; the first reason stands.
     pub fn end(&self, ending: Ending) {
         let mut queue = self.queue.lock();
         // What a revoked or expired session has not been sent yet, it may no longer see.
-        if matches!(ending, Ending::SessionRevoked | Ending::TokenInvalid) {
-            queue.frames.clear();
+        if ending.takes_the_rest() {
+            queue.waiting.drop_unwritten();
         }
         queue.ending.get_or_insert(ending);
         drop(queue);
-        self.filled.notify_one();
-        self.emptied.notify_waiters();
-        self.broken_off.notify_waiters();
+        self.wake_all();
     }
 
     /// Waits until what is being sent must not be sent to its end: the right to it is gone, or the client is too slow.
     pub async fn broken_off(&self) -> Ending {
         loop {
             let broken_off = self.broken_off.notified();
-            let ending = self.queue.lock().ending;
-            match ending {
-                Some(ending @ (Ending::SessionRevoked | Ending::TokenInvalid | Ending::SlowConsumer)) => return ending,
+            match self.ending() {
+                Some(ending) if ending.takes_the_rest() => return ending,
                 _ => broken_off.await,
             }
         }
@@ -228,11 +305,12 @@ impl Outbox {
     pub fn end_with(&self, last: Frame, ending: Ending) {
         let mut queue = self.queue.lock();
         if queue.ending.is_none() {
-            *queue = Queue { bytes: last.text.len(), frames: [last].into(), pushed: 0, ending: Some(ending) };
+            queue.waiting.drop_unwritten();
+            queue.waiting.add(last, false);
+            queue.ending = Some(ending);
         }
         drop(queue);
-        self.filled.notify_one();
-        self.emptied.notify_waiters();
+        self.wake_all();
     }
 
     /// Whether the connection is to end.
@@ -246,17 +324,22 @@ impl Outbox {
     /// # Errors
     /// Why the connection ends.
     pub async fn take(&self) -> Result<VecDeque<Frame>, Ending> {
+        let mut lent = self.lend().await?;
+        Ok(std::mem::take(&mut lent.batch).frames)
+    }
+
+    /// As [`Outbox::take`], for somebody who may not get all of it written.
+    ///
+    /// # Errors
+    /// Why the connection ends.
+    pub async fn lend(&self) -> Result<Lent<'_>, Ending> {
         loop {
+            if let Some(lent) = self.try_lend() {
+                return Ok(lent);
+            }
             {
-                let mut queue = self.queue.lock();
-                if !queue.frames.is_empty() {
-                    (queue.bytes, queue.pushed) = (0, 0);
-                    let frames = std::mem::take(&mut queue.frames);
-                    drop(queue);
-                    self.emptied.notify_waiters();
-                    return Ok(frames);
-                }
-                if let Some(ending) = queue.ending {
+                let queue = self.queue.lock();
+                if let Some(ending) = queue.ending.filter(|_| queue.waiting.is_empty() && !queue.is_lent) {
                     return Err(ending);
                 }
             }
@@ -264,10 +347,26 @@ impl Outbox {
         }
     }
 
+    /// Takes what waits, unless nothing does or somebody else is writing.
+    #[must_use]
+    pub fn try_lend(&self) -> Option<Lent<'_>> {
+        let mut queue = self.queue.lock();
+        if queue.is_lent || queue.waiting.is_empty() {
+            return None;
+        }
+        queue.is_lent = true;
+        let batch = std::mem::take(&mut queue.waiting);
+        drop(queue);
+        if batch.bytes >= self.limit {
+            self.emptied.notify_waiters();
+        }
+        Some(Lent { outbox: self, batch })
+    }
+
     /// Bytes that wait to be sent.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.queue.lock().bytes
+        self.queue.lock().waiting.bytes
     }
 
     /// Waits until less than the limit is queued, before more is asked for.
@@ -276,7 +375,7 @@ impl Outbox {
             let emptied = self.emptied.notified();
             {
                 let queue = self.queue.lock();
-                if queue.bytes < self.limit || queue.ending.is_some() {
+                if queue.waiting.bytes < self.limit || queue.ending.is_some() {
                     return;
                 }
             }
@@ -290,24 +389,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_frame_shows_its_parts() {
-        let frame = Frame::new("change", None, Some("1ab"), r#"{"topic":"t"}"#);
-        assert_eq!(frame.text(), r#"{"type":"change","cursor":"1ab","data":{"topic":"t"}}"#);
-        assert_eq!(frame.cursor().as_deref(), Some(b"1ab".as_slice()));
-        assert_eq!(frame.data(), r#"{"topic":"t"}"#);
-        let reply = Frame::new("reply", Some(r#""7""#), None, "{}");
-        assert_eq!(reply.text(), r#"{"type":"reply","id":"7","data":{}}"#);
-        assert_eq!(reply.cursor(), None);
-    }
-
-    #[tokio::test]
     async fn a_full_queue_ends_with_a_reason() {
         let outbox = Outbox::new(100);
         let frame = Frame::new("change", None, None, "{}");
-        outbox.push(frame.clone());
+        assert!(!outbox.push(frame.clone()), "there is no socket");
         assert_eq!(outbox.take().await.map(|frames| frames.len()), Ok(1));
         for _ in 0..10 {
-            outbox.push(frame.clone());
+            assert!(!outbox.push(frame.clone()), "there is no socket");
         }
         assert_eq!(outbox.take().await.map(|frames| frames.len()), Err(Ending::SlowConsumer));
     }
@@ -315,7 +403,7 @@ mod tests {
     #[tokio::test]
     async fn a_last_frame_takes_the_place_of_what_waits_and_comes_before_the_end() {
         let outbox = Outbox::new(100);
-        outbox.push(Frame::new("change", None, None, "{}"));
+        assert!(!outbox.push(Frame::new("change", None, None, "{}")));
         outbox.end_with(Frame::new("reply", None, None, "{}"), Ending::SessionRevoked);
         outbox.end_with(Frame::new("error", None, None, "{}"), Ending::Drain);
         let kinds = outbox.take().await.map(|frames| frames.iter().map(|frame| frame.kind).collect::<Vec<_>>());

@@ -26,10 +26,12 @@ use super::meters::{self, Door};
 use super::{Services, convert, encode, input};
 use crate::domain::account::{Identity, Viewer};
 use crate::domain::peer::Peer;
+use crate::live::frame::Frame;
 use crate::live::hub::SubscriberId;
 use crate::live::meters::Counted;
-use crate::live::outbox::{Ending, Frame, Outbox};
+use crate::live::outbox::{Ending, Outbox};
 use crate::live::subscriptions::Subscriptions;
+use crate::live::writer::write_now;
 use crate::spans;
 
 /// How long before the end of its token a connection is told.
@@ -228,12 +230,18 @@ impl Session {
 
     fn refuse(&self, id: Option<&str>, problem: &Problem) {
         let id = id.map(encode::json);
-        self.outbox.send(Frame::new("error", id.as_deref(), None, &encode::json(problem)));
+        self.answer_with(Frame::new("error", id.as_deref(), None, &encode::json(problem)));
     }
 
     pub(super) fn reply(&self, id: Option<&str>, cursor: Option<&str>, data: &str) {
         let id = id.map(encode::json);
-        self.outbox.send(Frame::new("reply", id.as_deref(), cursor, data));
+        self.answer_with(Frame::new("reply", id.as_deref(), cursor, data));
+    }
+
+    fn answer_with(&self, frame: Frame) {
+        if self.outbox.answer(frame) {
+            write_now(&self.outbox);
+        }
     }
 
     async fn answer(&self, operation: Operation, id: Option<&str>, key: Option<&str>, data: &str) {

@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::convert;
+use crate::live::frame::Frame;
 use crate::live::hub::Message;
-use crate::live::outbox::Frame;
 use crate::live::project::Update;
 
 /// Most bytes of a part of a snapshot.

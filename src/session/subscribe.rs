@@ -21,7 +21,7 @@ use crate::domain::slots as rules;
 use crate::error::{ClusterName, Error, Result};
 use crate::live::cursor::Cursor;
 use crate::live::hub::Subscriber;
-use crate::live::outbox::Frame;
+use crate::live::frame::Frame;
 use crate::live::project::{Update, kept_since};
 use crate::live::topic::{Name, Topic};
 use crate::service::slots::{LONGEST_WINDOW_DAYS, dates};

@@ -24,6 +24,7 @@ pub mod rest;
 pub mod routes;
 pub mod server;
 pub mod shape;
+pub mod socket;
 pub mod sse;
 pub mod stalled;
 pub mod tls;

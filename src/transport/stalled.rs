@@ -20,7 +20,7 @@ pub struct Stalling<T> {
     /// Runs from the first write that had to wait until one succeeds.
     waiting: Option<Pin<Box<Sleep>>>,
     /// Given back when the connection ends, whoever has it by then.
-    _place: Place,
+    place: Place,
 }
 
 /// The place of one connection among all.
@@ -33,7 +33,12 @@ pub struct Place {
 impl<T> Stalling<T> {
     /// A stream with a limit.
     pub fn new(inner: T, limit: Duration, place: Place) -> Self {
-        Self { inner, limit, waiting: None, _place: place }
+        Self { inner, limit, waiting: None, place }
+    }
+
+    /// The stream itself, for somebody with limits of their own, and its place.
+    pub fn into_parts(self) -> (T, Place) {
+        (self.inner, self.place)
     }
 
     fn bounded<R>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<R>>) -> Poll<io::Result<R>> {

@@ -1,39 +1,46 @@
 //! `GET /v1/ws`: the handshake, and a socket's two directions. What is said over it is for the session.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Extension;
-use axum::extract::State as Extract;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
-use axum::http::{HeaderMap, header};
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State as Extract};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use cita_protocol::frame::CloseCode;
 use cita_protocol::{BEARER_SUBPROTOCOL_PREFIX, ErrorCode, Problem, SUBPROTOCOL};
-use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt as _, StreamExt as _};
+use hyper::upgrade::{OnUpgrade, Parts};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Error as WsError;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::handshake::server::create_response;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 
 use super::cookies::Found;
 use super::problem::Refused;
+use super::socket::{Ear, SharedSocket};
+use super::stalled::Stalling;
 use super::{Shared, State, auth};
 use crate::domain::account::Viewer;
 use crate::domain::peer::Peer;
-use crate::live::outbox::{Ending, Frame, Outbox};
+use crate::live::outbox::{Ending, Outbox};
+use crate::live::writer::{write, write_rest};
 use crate::session::call;
 use crate::session::connection::Session;
 
 /// What a socket reads at once. The default of 128 KiB would be most of what an idle connection costs.
 const READ_BUFFER: usize = 1024;
-const WRITE_BUFFER: usize = 16 * 1024;
-/// A client that does not take one frame in this time is too slow.
-const WRITE_PATIENCE: Duration = Duration::from_secs(20);
 /// How long a client has to answer a close frame.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A WebSocket that reads from the client and writes to the outbox.
+type Socket<R> = WebSocketStream<Ear<R>>;
 
 /// Who connects, or which frame closes the socket right after the handshake: a browser cannot read a refused one.
 type Credentials = Result<Viewer, Ending>;
@@ -43,35 +50,35 @@ pub async fn upgrade(
     Extract(state): Extract<Shared>,
     Extension(viewer): Extension<Viewer>,
     Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    mut request: Request,
 ) -> Result<Response, Refused> {
-    let upgrade = upgrade.map_err(|rejection| {
-        Problem::new(ErrorCode::MalformedMessage).with_detail(format!("No WebSocket handshake: {rejection}."))
+    let upgrade = hyper::upgrade::on(&mut request);
+    let (head, _) = request.into_parts();
+    let head = Request::from_parts(head, ());
+    let mut response = create_response(&head).map_err(|error| {
+        Problem::new(ErrorCode::MalformedMessage).with_detail(format!("No WebSocket handshake: {error}."))
     })?;
-    let offered = subprotocols(&headers);
-    if !offered.is_empty() && !offered.contains(&SUBPROTOCOL) {
-        let detail = format!("Offer the subprotocol {SUBPROTOCOL}.");
-        return Err(Problem::new(ErrorCode::MalformedMessage).with_detail(detail).into());
+    let offered = subprotocols(head.headers());
+    if !offered.is_empty() {
+        if !offered.contains(&SUBPROTOCOL) {
+            let detail = format!("Offer the subprotocol {SUBPROTOCOL}.");
+            return Err(Problem::new(ErrorCode::MalformedMessage).with_detail(detail).into());
+        }
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     }
-    let credentials = credentials(&state, viewer, peer, &offered, &headers).await?;
+    let credentials = credentials(&state, viewer, peer, &offered, head.headers()).await?;
     let (rate, admitted) = state.services()?.limiter.check_handshake(credentials.as_ref().ok(), peer);
     admitted.map_err(|problem| Refused::limited(problem, Some(rate)))?;
-    let (limits, tasks) = (state.services()?.limits, state.tasks.clone());
-    let upgrade = upgrade
-        .protocols([SUBPROTOCOL])
+    let limit = Some(state.services()?.limits.message_bytes);
+    let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(WRITE_BUFFER)
-        .max_message_size(limits.message_bytes)
-        .max_frame_size(limits.message_bytes);
-    Ok(upgrade.on_upgrade(move |socket| {
-        tasks.track_future(async move {
-            match credentials {
-                Ok(viewer) => serve(&state, socket, viewer, peer).await,
-                Err(ending) => turn_away(socket, ending).await,
-            }
-        })
-    }))
+        // What it says by itself it says at once.
+        .write_buffer_size(0)
+        .max_message_size(limit)
+        .max_frame_size(limit);
+    let tasks = state.tasks.clone();
+    tasks.spawn(open(state, upgrade, config, credentials, peer));
+    Ok(response.map(|()| Body::empty()))
 }
 
 /// The first that is found counts: the header, which made `viewer`, then the subprotocol, then the cookie, then nobody.
@@ -110,21 +117,77 @@ fn subprotocols(headers: &HeaderMap) -> Vec<&str> {
     lists.flat_map(|list| list.split(',')).map(str::trim).filter(|offer| !offer.is_empty()).collect()
 }
 
-async fn turn_away(mut socket: WebSocket, ending: Ending) {
-    let _gone_or_told = timeout(CLOSE_PATIENCE, socket.send(close_frame(ending))).await;
-    let _answered_or_not =
-        timeout(CLOSE_PATIENCE, async { while socket.next().await.is_some_and(|frame| frame.is_ok()) {} }).await;
+/// Serves a socket, once it is one.
+async fn open(
+    state: Shared,
+    upgrade: OnUpgrade,
+    config: WebSocketConfig,
+    credentials: Credentials,
+    peer: Peer,
+) -> Option<()> {
+    // Fails only for a client that has gone.
+    let upgraded = upgrade.await.ok()?;
+    match upgraded.downcast::<TokioIo<Stalling<TcpStream>>>() {
+        Ok(Parts { io, read_buf, .. }) => {
+            let (socket, place) = io.into_inner().into_parts();
+            let socket = Arc::new(socket);
+            let (read, write) = (SharedSocket(socket.clone()), SharedSocket(socket.clone()));
+            let line = Line { write, read, early: read_buf, config };
+            serve(&state, line, Some(socket), credentials, peer).await;
+            drop(place);
+        }
+        Err(upgraded) => {
+            let (read, write) = tokio::io::split(TokioIo::new(upgraded));
+            serve(&state, Line { write, read, early: Bytes::new(), config }, None, credentials, peer).await;
+        }
+    }
+    Some(())
 }
 
-async fn serve(state: &State, socket: WebSocket, viewer: Viewer, peer: Peer) {
+/// The two directions of a socket.
+struct Line<R, W> {
+    read: R,
+    write: W,
+    /// What came right behind the handshake.
+    early: Bytes,
+    config: WebSocketConfig,
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Line<R, W> {
+    async fn socket(self, outbox: &Arc<Outbox>) -> (Socket<R>, W) {
+        let ear = Ear { read: self.read, outbox: outbox.clone() };
+        let config = Some(self.config);
+        (WebSocketStream::from_partially_read(ear, self.early.into(), Role::Server, config).await, self.write)
+    }
+}
+
+async fn serve(
+    state: &State,
+    line: Line<impl AsyncRead + Unpin, impl AsyncWrite + Unpin>,
+    direct: Option<Arc<TcpStream>>,
+    credentials: Credentials,
+    peer: Peer,
+) {
     let Ok(services) = state.services() else { return };
+    let viewer = match credentials {
+        Ok(viewer) => viewer,
+        Err(ending) => {
+            let outbox = Arc::new(Outbox::new(0));
+            let (mut socket, mut sink) = line.socket(&outbox).await;
+            return say_goodbye(&mut socket, &mut sink, &outbox, ending).await;
+        }
+    };
     let began = Instant::now();
     let user = viewer.user();
     let session = Session::open(services, viewer, peer);
-    let (mut sink, mut stream) = socket.split();
+    let outbox = session.outbox();
+    if let Some(direct) = direct {
+        outbox.attach(direct);
+    }
+    let (mut socket, mut sink) = line.socket(outbox).await;
     let ending = tokio::select! {
-        ending = write(&mut sink, session.outbox()) => ending,
-        () = read(&mut stream, &session) => Ending::Gone,
+        ending = write(&mut sink, outbox) => ending,
+        () = read(&mut socket, &session) => Ending::Gone,
         // These only say that the connection is to end; the writer tells the client.
         never = async {
             tokio::join!(session.keep(), session.drain_on(&state.shutdown, &state.cut));
@@ -132,68 +195,48 @@ async fn serve(state: &State, socket: WebSocket, viewer: Viewer, peer: Peer) {
         } => never,
     };
     session.close();
-    if ending != Ending::Gone {
-        finish(&mut stream).await;
-    }
+    say_goodbye(&mut socket, &mut sink, outbox, ending).await;
     let seconds = began.elapsed().as_secs();
     let user = user.map(tracing::field::display);
     tracing::info!(connection = session.number(), user, ?ending, seconds, "websocket closed");
 }
 
-/// Sends what waits, all at once, until the connection is to end.
-async fn write(sink: &mut SplitSink<WebSocket, Message>, outbox: &Outbox) -> Ending {
-    loop {
-        match outbox.take().await {
-            Ok(frames) => {
-                let sent = tokio::select! {
-                    sent = send(sink, frames) => sent,
-                    ending = outbox.broken_off() => Err(ending),
-                };
-                if let Err(ending) = sent {
-                    outbox.end(ending);
-                    return say_goodbye(sink, ending).await;
-                }
-            }
-            Err(ending) => return say_goodbye(sink, ending).await,
-        }
+/// Closes the connection in order: a close frame after whatever has begun, and the client's answer to it.
+async fn say_goodbye<R: AsyncRead + Unpin>(
+    socket: &mut Socket<R>,
+    sink: &mut (impl AsyncWrite + Unpin),
+    outbox: &Outbox,
+    ending: Ending,
+) {
+    if ending == Ending::Gone {
+        // Where it was the client who has closed, its close is answered.
+        let _gone_or_told = timeout(CLOSE_PATIENCE, write_rest(sink, outbox)).await;
+        return;
     }
-}
-
-async fn send(sink: &mut SplitSink<WebSocket, Message>, frames: VecDeque<Frame>) -> Result<(), Ending> {
-    for frame in frames {
-        // Frames are made of strings: this cannot fail, and a frame that is none would not be sent.
-        if let Ok(text) = Utf8Bytes::try_from(frame.text()) {
-            patiently(sink.feed(Message::Text(text))).await?;
-        }
-    }
-    patiently(sink.flush()).await
-}
-
-async fn patiently(sending: impl Future<Output = Result<(), axum::Error>>) -> Result<(), Ending> {
-    match timeout(WRITE_PATIENCE, sending).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) => Err(Ending::Gone),
-        Err(_) => Err(Ending::SlowConsumer),
-    }
-}
-
-async fn say_goodbye(sink: &mut SplitSink<WebSocket, Message>, ending: Ending) -> Ending {
-    if ending != Ending::Gone {
-        let _gone_or_told = timeout(CLOSE_PATIENCE, sink.send(close_frame(ending))).await;
-    }
-    ending
+    // Both go to the outbox, which takes everything.
+    let _closing = socket.send(close_frame(ending)).await;
+    let told = async {
+        write_rest(sink, outbox).await?;
+        finish(socket).await;
+        write_rest(sink, outbox).await
+    };
+    let _told_or_not = timeout(CLOSE_PATIENCE, told).await;
 }
 
 /// Hands on what comes, until the client leaves. A frame that breaks the rules ends the connection through the outbox.
-async fn read(stream: &mut SplitStream<WebSocket>, session: &Arc<Session>) {
+async fn read<R: AsyncRead + Unpin>(socket: &mut Socket<R>, session: &Arc<Session>) {
     let ending = loop {
-        match stream.next().await {
+        match socket.next().await {
             Some(Ok(Message::Text(text))) => session.receive(&text).await,
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => session.heard(),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
+                session.heard();
+                session.outbox().has_room().await;
+            }
             Some(Ok(Message::Binary(_))) => break Ending::Binary,
-            Some(Ok(Message::Close(_))) => return finish(stream).await,
+            Some(Ok(Message::Close(_))) => return finish(socket).await,
+            Some(Ok(Message::Frame(_))) => {}
             None => return,
-            Some(Err(error)) => match broken(error) {
+            Some(Err(error)) => match broken(&error) {
                 Some(ending) => break ending,
                 None => return,
             },
@@ -204,14 +247,14 @@ async fn read(stream: &mut SplitStream<WebSocket>, session: &Arc<Session>) {
 }
 
 /// Reads until the connection ends: that is how a close frame is answered, or its answer awaited.
-async fn finish(stream: &mut SplitStream<WebSocket>) {
-    let end = async { while stream.next().await.is_some_and(|frame| frame.is_ok()) {} };
+async fn finish<R: AsyncRead + Unpin>(socket: &mut Socket<R>) {
+    let end = async { while socket.next().await.is_some_and(|frame| frame.is_ok()) {} };
     let _ended_or_not = timeout(CLOSE_PATIENCE, end).await;
 }
 
 /// What a client did wrong; `None` when it has just gone.
-fn broken(error: axum::Error) -> Option<Ending> {
-    match error.into_inner().downcast_ref::<WsError>()? {
+fn broken(error: &WsError) -> Option<Ending> {
+    match error {
         WsError::Capacity(_) => Some(Ending::TooLarge),
         WsError::Utf8(_) => Some(Ending::NotUtf8),
         WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
@@ -225,7 +268,7 @@ fn close_frame(ending: Ending) -> Message {
         Some(code) => (code.code(), code.reason()),
         None => (1000, ""),
     };
-    Message::Close(Some(CloseFrame { code, reason: Utf8Bytes::from_static(reason) }))
+    Message::Close(Some(CloseFrame { code: code.into(), reason: Utf8Bytes::from_static(reason) }))
 }
 
 fn close_code(ending: Ending) -> Option<CloseCode> {

@@ -85,7 +85,7 @@ impl Hub {
             for member in ended {
                 // First, so that whoever reads the frame finds the subscription gone.
                 member.subscriptions.remove(&group.name);
-                frames.iter().for_each(|frame| member.outbox.push(frame.clone()));
+                self.tell(&member, &frames);
             }
         }
         views.retain(|_, group| !group.members.is_empty());

@@ -28,6 +28,8 @@ impl Hub {
                 self.push_sessions(&state, &commit);
                 state.users.push(Arc::new(commit));
                 self.committed.users(at);
+                drop(state);
+                self.write_soon();
             }
             FeedEvent::Position(position) => {
                 state.users.advance(position);
@@ -99,7 +101,8 @@ mod tests {
     use crate::domain::account::Viewer;
     use crate::domain::ids::SessionId;
     use crate::live::hub::{Message, SubscriberId};
-    use crate::live::outbox::{Frame, Outbox};
+    use crate::live::frame::Frame;
+    use crate::live::outbox::Outbox;
     use crate::live::subscriptions::Subscriptions;
     use crate::views::calendars::Calendars;
 
