@@ -22,31 +22,32 @@ pub struct Frame {
 impl Frame {
     /// A frame of JSON parts. `id` and `data` are JSON texts, `cursor` needs no escaping.
     #[must_use]
-    pub fn new(kind: &'static str, id: Option<&str>, cursor: Option<&str>, data: &str) -> Self {
+    pub fn new(kind: &'static str, id: Option<&str>, cursor: Option<&str>, data: &(impl AsRef<[u8]> + ?Sized)) -> Self {
+        let data = data.as_ref();
         let mut wire = Vec::with_capacity(HEAD + data.len() + 128);
         wire.extend([0; HEAD]);
         // Where a part has come to lie.
-        let mut write = |part: &str| {
-            wire.extend_from_slice(part.as_bytes());
+        let mut write = |part: &[u8]| {
+            wire.extend_from_slice(part);
             wire.len() - part.len()
         };
-        write(r#"{"type":""#);
-        write(kind);
-        write("\"");
+        write(br#"{"type":""#);
+        write(kind.as_bytes());
+        write(b"\"");
         if let Some(id) = id {
-            write(r#","id":"#);
-            write(id);
+            write(br#","id":"#);
+            write(id.as_bytes());
         }
         let mut cursor_at = 0..0;
         if let Some(cursor) = cursor {
-            write(r#","cursor":""#);
-            let at = write(cursor);
+            write(br#","cursor":""#);
+            let at = write(cursor.as_bytes());
             cursor_at = at..at + cursor.len();
-            write("\"");
+            write(b"\"");
         }
-        write(r#","data":"#);
+        write(br#","data":"#);
         let data_at = write(data);
-        write("}");
+        write(b"}");
         let begin = write_head(&mut wire);
         let wire = Bytes::from(wire).slice(begin..);
         let cursor = cursor_at.start.saturating_sub(begin)..cursor_at.end.saturating_sub(begin);

@@ -20,8 +20,8 @@ use jiff::civil::Date;
 use parking_lot::Mutex;
 
 use super::cursor::Cursor;
-use super::meters::{Counted, Meters};
 use super::frame::Frame;
+use super::meters::{Counted, Meters};
 use super::outbox::{Ending, Outbox};
 use super::project::{self, Update};
 use super::subscriptions::Subscriptions;
@@ -165,7 +165,18 @@ impl Hub {
     ) -> Self {
         let (meters, sessions) = (Arc::new(Meters::default()), DashMap::new());
         let state = Mutex::new(State::new(meters.clone()));
-        Self { state, calendars, committed, revocations, sessions, encode, clock, epoch, idle: Mutex::default(), meters }
+        Self {
+            state,
+            calendars,
+            committed,
+            revocations,
+            sessions,
+            encode,
+            clock,
+            epoch,
+            idle: Mutex::default(),
+            meters,
+        }
     }
 
     /// Takes in what the feed of the appointments cluster tells.

@@ -162,7 +162,8 @@ impl Batch {
     pub fn advance(&mut self, bytes: usize) -> bool {
         let before = self.frames.len();
         self.written += bytes;
-        while let Some(length) = self.frames.front().map(|frame| frame.wire().len()).filter(|len| *len <= self.written) {
+        while let Some(length) = self.frames.front().map(|frame| frame.wire().len()).filter(|len| *len <= self.written)
+        {
             self.written -= length;
             self.bytes -= length;
             self.frames.pop_front();

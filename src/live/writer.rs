@@ -32,7 +32,9 @@ pub fn write_soon(outboxes: Vec<Arc<Outbox>>) {
         let shared = shared.clone();
         tokio::spawn(async move {
             let (outboxes, next) = &*shared;
-            while let Some(rest) = outboxes.get(next.fetch_add(TURN, Ordering::Relaxed)..).filter(|rest| !rest.is_empty()) {
+            while let Some(rest) =
+                outboxes.get(next.fetch_add(TURN, Ordering::Relaxed)..).filter(|rest| !rest.is_empty())
+            {
                 rest.iter().take(TURN).for_each(|outbox| write_now(outbox));
                 tokio::task::yield_now().await;
             }

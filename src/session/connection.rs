@@ -233,7 +233,7 @@ impl Session {
         self.answer_with(Frame::new("error", id.as_deref(), None, &encode::json(problem)));
     }
 
-    pub(super) fn reply(&self, id: Option<&str>, cursor: Option<&str>, data: &str) {
+    pub(super) fn reply(&self, id: Option<&str>, cursor: Option<&str>, data: &[u8]) {
         let id = id.map(encode::json);
         self.answer_with(Frame::new("reply", id.as_deref(), cursor, data));
     }
@@ -298,7 +298,7 @@ impl Session {
             expires_at: convert::instant(identity.expires_at),
         };
         self.become_user(identity)?;
-        self.reply(id, None, &encode::json(&reply));
+        self.reply(id, None, encode::json(&reply).as_bytes());
         Ok(())
     }
 

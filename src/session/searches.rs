@@ -1,9 +1,9 @@
 //! Answers to the searches of visitors, kept for as long as they stay true: until the calendar changes, or the minute ends. A time
 //! becomes or ceases to be bookable on a whole minute, since starts, notices and horizons are whole minutes.
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use moka::sync::Cache;
@@ -33,11 +33,11 @@ pub struct Search {
 }
 
 /// Answers by what they depend on, as JSON.
-pub struct Searches(Cache<Search, Arc<str>>);
+pub struct Searches(Cache<Search, Bytes>);
 
 impl Default for Searches {
     fn default() -> Self {
-        let bytes = |_: &Search, answer: &Arc<str>| u32::try_from(answer.len()).unwrap_or(u32::MAX);
+        let bytes = |_: &Search, answer: &Bytes| u32::try_from(answer.len()).unwrap_or(u32::MAX);
         Self(Cache::builder().max_capacity(MOST_BYTES).weigher(bytes).time_to_live(MINUTE).build())
     }
 }
@@ -45,13 +45,13 @@ impl Default for Searches {
 impl Searches {
     /// The answer, if somebody has asked for it.
     #[must_use]
-    pub fn get(&self, search: &Search) -> Option<Arc<str>> {
+    pub fn get(&self, search: &Search) -> Option<Bytes> {
         self.0.get(search)
     }
 
     /// Keeps an answer.
-    pub fn keep(&self, search: Search, answer: &str) {
-        self.0.insert(search, answer.into());
+    pub fn keep(&self, search: Search, answer: Bytes) {
+        self.0.insert(search, answer);
     }
 }
 

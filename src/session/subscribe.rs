@@ -20,8 +20,8 @@ use crate::domain::refusal::{Refusal, Violation};
 use crate::domain::slots as rules;
 use crate::error::{ClusterName, Error, Result};
 use crate::live::cursor::Cursor;
-use crate::live::hub::Subscriber;
 use crate::live::frame::Frame;
+use crate::live::hub::Subscriber;
 use crate::live::project::{Update, kept_since};
 use crate::live::topic::{Name, Topic};
 use crate::service::slots::{LONGEST_WINDOW_DAYS, dates};
@@ -290,7 +290,7 @@ impl Session {
         if self.services.hub.leave(self.id, &self.subscriptions, is_meant) == 0 {
             return Err(Problem::new(ErrorCode::NotFound).with_detail("This connection has no such subscription."));
         }
-        self.reply(id, None, &encode::json(&UnsubscribeReply { topic: request.topic }));
+        self.reply(id, None, encode::json(&UnsubscribeReply { topic: request.topic }).as_bytes());
         Ok(())
     }
 

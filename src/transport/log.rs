@@ -50,15 +50,15 @@ fn method(request: &Request) -> &'static str {
     }
 }
 
-fn route(request: &Request) -> String {
-    request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned()
+fn route(request: &Request) -> Option<MatchedPath> {
+    request.extensions().get().cloned()
 }
 
 /// The line, written when the request ends in whatever way.
 struct Line {
     id: Uuid,
     method: &'static str,
-    route: String,
+    route: Option<MatchedPath>,
     started: Instant,
     /// `None`: the client left before it was answered.
     status: Option<StatusCode>,
@@ -67,6 +67,7 @@ struct Line {
 impl Drop for Line {
     fn drop(&mut self) {
         let Self { id, method, ref route, started, status } = *self;
+        let route = route.as_ref().map_or("none", MatchedPath::as_str);
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         meters::answered(status);
         let Some(status) = status else {
@@ -74,7 +75,7 @@ impl Drop for Line {
             return;
         };
         let status_code = status.as_u16();
-        let is_probe = matches!(route.as_str(), "/livez" | "/readyz");
+        let is_probe = matches!(route, "/livez" | "/readyz");
         match status {
             StatusCode::INTERNAL_SERVER_ERROR => {
                 tracing::error!(method, route, status = status_code, ms, request = %id, "request");

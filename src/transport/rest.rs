@@ -180,7 +180,7 @@ fn reply(door: &Door, uri: &Uri, answer: Answer) -> Response {
         set(&mut headers, LOCATION, &location(door, uri, created));
     }
     if door.returns_rev
-        && let Ok(Revised { rev }) = serde_json::from_str(&answer.data)
+        && let Ok(Revised { rev }) = serde_json::from_slice(&answer.data)
     {
         set(&mut headers, ETAG, &format!("\"{rev}\""));
     }
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn a_reply_tells_where_and_which_revision() {
-        let headers = |operation, data: &str| {
+        let headers = |operation, data: &'static str| {
             let door = Door::of(operation).expect("an operation of REST");
             let answer =
                 Answer { data: data.into(), cursor: Some("1c".into()), created: Some("x".into()), cookies: None };

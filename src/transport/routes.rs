@@ -3,11 +3,13 @@
 use axum::Router;
 use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::{from_fn_with_state, map_response};
-use axum::response::{Redirect, Response};
+use axum::middleware::from_fn_with_state;
+use axum::response::Redirect;
 use axum::routing::get;
 use cita_protocol::{EVENTS_PATH, WEBSOCKET_PATH};
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::shape::Door;
 use super::{Shared, auth, cors, docs, health, jwks, log, problem, rest, sse, ws};
@@ -27,10 +29,16 @@ pub fn router(shared: Shared) -> Router {
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(CatchPanicLayer::custom(problem::panicked))
-        .layer(from_fn_with_state(shared.clone(), cors::share))
-        .layer(map_response(harden))
-        .layer(from_fn_with_state(shared.clone(), log::log))
+        // As one: each layer of a router is a box around every request.
+        .layer(
+            ServiceBuilder::new()
+                .layer(from_fn_with_state(shared.clone(), log::log))
+                // Nothing is kept by a cache unless its handler says so, and nothing is taken for what it is not.
+                .layer(default_header(CACHE_CONTROL, "no-store"))
+                .layer(default_header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
+                .layer(from_fn_with_state(shared.clone(), cors::share))
+                .layer(CatchPanicLayer::custom(problem::panicked)),
+        )
         .with_state(shared)
 }
 
@@ -39,13 +47,8 @@ fn operations() -> Router<Shared> {
     Door::all().into_iter().fold(Router::new(), |router, door| router.route(door.route.path, rest::route(door)))
 }
 
-/// Nothing is kept by a cache unless its handler says so, and nothing is taken for what it is not.
-async fn harden(mut response: Response) -> Response {
-    let defaults: [(HeaderName, _); 2] = [(CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
-    for (name, value) in defaults {
-        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
-    }
-    response
+fn default_header(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
 }
 
 #[cfg(test)]

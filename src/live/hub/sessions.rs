@@ -100,8 +100,8 @@ mod tests {
     use crate::clock::Clock;
     use crate::domain::account::Viewer;
     use crate::domain::ids::SessionId;
-    use crate::live::hub::{Message, SubscriberId};
     use crate::live::frame::Frame;
+    use crate::live::hub::{Message, SubscriberId};
     use crate::live::outbox::Outbox;
     use crate::live::subscriptions::Subscriptions;
     use crate::views::calendars::Calendars;

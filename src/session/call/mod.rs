@@ -21,6 +21,7 @@ pub use auth::public_keys;
 
 use std::time::Instant;
 
+use bytes::Bytes;
 use cita_protocol::value::Page;
 use cita_protocol::{ErrorCode, Operation, Problem};
 use serde::Serialize;
@@ -80,7 +81,7 @@ pub enum CookieChange {
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// JSON text of the output.
-    pub data: String,
+    pub data: Bytes,
     /// The cursor of a mutation's commit.
     pub cursor: Option<String>,
     /// Id of what was created.
@@ -288,12 +289,12 @@ impl Call<'_> {
     fn done<T, W: Serialize>(&self, done: &Done<T>, convert: impl Fn(&T) -> W) -> Answer {
         spans::acknowledged(done.at);
         let cursor = Some(self.services.hub.cursor_at(done.at).to_string());
-        Answer { data: encode::json(&convert(&done.value)), cursor, created: None, cookies: None }
+        Answer { data: encode::json(&convert(&done.value)).into(), cursor, created: None, cookies: None }
     }
 }
 
 fn read<W: Serialize>(output: &W) -> Answer {
-    Answer { data: encode::json(output), cursor: None, created: None, cookies: None }
+    Answer { data: encode::json(output).into(), cursor: None, created: None, cookies: None }
 }
 
 /// A page of `limit` of what was found; one more than that was asked for, to tell whether there is more.

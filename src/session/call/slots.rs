@@ -30,7 +30,6 @@ impl Call<'_> {
         let (from, to) = (fields.date("/from", &input.from), fields.date("/to", &input.to));
         input.time_zone.iter().for_each(|zone| drop(fields.zone("/timeZone", zone)));
         fields.finish()?;
-        let dates = slots::dates(from, to, LONGEST_WINDOW_DAYS)?;
         self.wait(input.after.as_ref()).await?;
         // A visitor sees what every other one does.
         let search = match self.viewer {
@@ -42,13 +41,14 @@ impl Call<'_> {
             Viewer::User(_) => None,
         };
         if let Some(known) = search.as_ref().and_then(|search| self.services.searches.get(search)) {
-            return Ok(Answer { data: String::from(&*known), cursor: None, created: None, cookies: None });
+            return Ok(Answer { data: known, cursor: None, created: None, cookies: None });
         }
+        let dates = slots::dates(from, to, LONGEST_WINDOW_DAYS)?;
         let (zone, found) = self.services.slots.search(self.viewer, doctor, service, &dates).await?;
         let time_zone = input.time_zone.unwrap_or(TimeZone(zone));
         let answer = read(&SlotSearchReply { time_zone, slots: found.iter().map(convert::slot).collect() });
         if let Some(search) = search {
-            self.services.searches.keep(search, &answer.data);
+            self.services.searches.keep(search, answer.data.clone());
         }
         Ok(answer)
     }
