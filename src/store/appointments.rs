@@ -45,7 +45,7 @@ pub(super) const PRIMARY_INDEX: &str = "_id_";
 pub struct AppointmentStore {
     pub(super) cluster: Cluster,
     pub(super) collection: Collection<AppointmentDoc>,
-    group_commit: GroupCommit,
+    pub(super) group_commit: GroupCommit,
 }
 
 /// An appointment with what its document remembers.

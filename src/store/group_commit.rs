@@ -1,5 +1,5 @@
 //! Group commit: bookings that arrive while writes are under way wait for them, and then go out together as one unordered
-//! `insert_many`, and holds as one `update`. There is no timer: an idle server sends at once, a busy one sends what waits.
+//! `insert_many`; holds, and changes of what is there, as one `update`. There is no timer: an idle server sends at once, a busy one sends what waits.
 //!
 //! Losers are settled before they are sent, since a batch in which documents lose is several times slower, and since a thousand people after
 //! one time are to cost one write. Two that want the same never travel together: the later one waits for what becomes of the
@@ -25,8 +25,9 @@ use std::time::Duration;
 use futures::TryStreamExt as _;
 use futures::future::BoxFuture;
 use mongodb::Collection;
-use mongodb::bson::{DateTime, RawDocumentBuf, serialize_to_raw_document_buf};
+use mongodb::bson::{DateTime, Document, RawDocumentBuf, serialize_to_raw_document_buf};
 use parking_lot::Mutex;
+use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
@@ -41,7 +42,7 @@ use crate::error::{Error, Outcome, Result};
 
 /// Most documents of one command: more make everybody in it wait longer than it saves.
 const LARGEST_BATCH: usize = 64;
-/// Commands of bookings that are under way at the same time, and as many of holds.
+/// Commands of bookings that are under way at the same time, as many of holds, and as many of changes.
 const BATCHES: usize = 2;
 /// Documents that are under way on their own.
 const ALONE: usize = 8;
@@ -58,7 +59,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long what was taken seems taken: longer than the views are behind.
 const SEEMS_TAKEN: Duration = Duration::from_millis(500);
 
-/// Sends bookings together, and holds.
+/// Sends bookings together, and holds, and changes.
 #[derive(Clone)]
 pub(super) struct GroupCommit {
     cluster: Cluster,
@@ -70,7 +71,7 @@ pub(super) struct GroupCommit {
 struct State {
     /// How many have come, and what has been found out.
     numbers: u64,
-    queues: [Queue; 4],
+    queues: [Queue; 5],
     /// Who is the first to want something, or who has it.
     wanted: HashMap<Key, Owner>,
     /// Who waits for what becomes of an earlier one.
@@ -98,6 +99,7 @@ struct Queue {
 enum Next {
     Bookings,
     Holds,
+    Changes,
     /// It is sent, and nobody with it.
     Alone,
     /// A read.
@@ -111,6 +113,8 @@ pub(super) enum Kind {
     Booking,
     /// By a statement of an `update`, which inserts it with an end that the database's clock says.
     Hold,
+    /// By a statement that puts it in the place of the one that is there.
+    Change,
 }
 
 struct Item {
@@ -122,6 +126,14 @@ struct Item {
     /// It waits for nobody any more.
     is_impatient: bool,
     answer: oneshot::Sender<Result<Landed>>,
+}
+
+/// Of an `update`.
+#[derive(Serialize)]
+struct Statement<'a> {
+    q: &'a Document,
+    u: &'a AppointmentDoc,
+    upsert: bool,
 }
 
 /// Where a document was written, and until when the hold that it is lasts.
@@ -144,8 +156,7 @@ impl GroupCommit {
     /// # Errors
     /// `unavailable` when the outcome could not be learnt, or when too many wait.
     pub(super) async fn insert(&self, document: &AppointmentDoc, seems_taken: bool) -> Result<Landed> {
-        let write = serialize_to_raw_document_buf(document).map_err(|error| Error::Internal(error.to_string()))?;
-        self.write(document, Kind::Booking, write, seems_taken).await
+        self.write(Kind::Booking, Key::of(document), raw(document)?, seems_taken).await
     }
 
     /// Takes a hold: `statement` inserts the document, unless one of its id is there, which collides.
@@ -155,20 +166,24 @@ impl GroupCommit {
     pub(super) async fn hold(
         &self,
         document: &AppointmentDoc,
-        statement: RawDocumentBuf,
+        statement: &Document,
         seems_taken: bool,
     ) -> Result<Landed> {
-        self.write(document, Kind::Hold, statement, seems_taken).await
+        self.write(Kind::Hold, Key::of(document), raw(statement)?, seems_taken).await
     }
 
-    async fn write(
-        &self,
-        document: &AppointmentDoc,
-        kind: Kind,
-        write: RawDocumentBuf,
-        seems_taken: bool,
-    ) -> Result<Landed> {
-        let keys: Arc<[Key]> = Key::of(document).into();
+    /// Puts a document in the place of the one that the guard describes, which has its id: it collides with that where the guard does not
+    /// match, for it would be inserted then. Thus each of several statements tells; MongoDB counts only how many have matched.
+    ///
+    /// # Errors
+    /// As [`Self::insert`].
+    pub(super) async fn replace(&self, guard: &Document, document: &AppointmentDoc) -> Result<Landed> {
+        let statement = raw(&Statement { q: guard, u: document, upsert: true })?;
+        self.write(Kind::Change, Vec::new(), statement, false).await
+    }
+
+    async fn write(&self, kind: Kind, keys: Vec<Key>, write: RawDocumentBuf, seems_taken: bool) -> Result<Landed> {
+        let keys: Arc<[Key]> = keys.into();
         let (answer, mut landed) = oneshot::channel();
         let number = {
             let mut state = self.state.lock();
@@ -203,14 +218,17 @@ impl GroupCommit {
     }
 
     fn send_what_waits(&self, state: &mut State) {
-        for next in [Next::Bookings, Next::Holds, Next::Alone, Next::Look] {
+        for next in [Next::Bookings, Next::Holds, Next::Changes, Next::Alone, Next::Look] {
             while let Some(batch) = state.take(next) {
-                let keys = state.looked_for(&batch);
-                // Tasks of their own: they outlive whoever asked.
-                match next {
-                    Next::Look => drop(tokio::spawn(self.clone().look(batch, keys))),
-                    _ => drop(tokio::spawn(self.clone().send(next, batch))),
-                }
+                let work = match next {
+                    Next::Look => {
+                        let keys = state.looked_for(&batch);
+                        self.clone().look(batch, keys)
+                    }
+                    _ => self.clone().send(next, batch),
+                };
+                // A task of its own: it outlives whoever asked.
+                tokio::spawn(work);
             }
         }
     }
@@ -220,18 +238,10 @@ impl GroupCommit {
         Box::pin(async move {
             meters::GroupCommit::meters().sent(batch.len());
             let writes: Arc<[RawDocumentBuf]> = batch.iter_mut().map(|item| std::mem::take(&mut item.write)).collect();
-            let to = || (self.cluster.clone(), self.documents.clone(), writes.clone());
             // Nobody travels with another kind.
-            let decided = match batch.first().map(|item| item.kind) {
-                Some(Kind::Hold) => {
-                    let attempt = |(cluster, documents, writes)| attempts::hold(cluster, documents, writes);
-                    until_decided(&self.cluster, || attempt(to())).await
-                }
-                _ => {
-                    let attempt = |(cluster, documents, writes)| attempts::insert(cluster, documents, writes);
-                    until_decided(&self.cluster, || attempt(to())).await
-                }
-            };
+            let kind = batch.first().map_or(Kind::Booking, |item| item.kind);
+            let attempt = || attempts::attempt(kind, self.cluster.clone(), self.documents.clone(), writes.clone());
+            let decided = until_decided(&self.cluster, attempt).await;
             self.decide(next, batch, decided);
         })
     }
@@ -294,11 +304,15 @@ impl GroupCommit {
     }
 }
 
+fn raw(document: &impl Serialize) -> Result<RawDocumentBuf> {
+    serialize_to_raw_document_buf(document).map_err(|error| Error::Internal(error.to_string()))
+}
+
 impl Next {
     /// Most that are under way, and most items in each.
     fn limits(self) -> (usize, usize) {
         match self {
-            Self::Bookings | Self::Holds => (BATCHES, LARGEST_BATCH),
+            Self::Bookings | Self::Holds | Self::Changes => (BATCHES, LARGEST_BATCH),
             Self::Alone => (ALONE, 1),
             Self::Look => (LOOKS, LARGEST_LOOK),
         }
@@ -333,6 +347,7 @@ impl State {
             _ if item.is_impatient => Next::Alone,
             Kind::Booking => Next::Bookings,
             Kind::Hold => Next::Holds,
+            Kind::Change => Next::Changes,
         };
         if next != Next::Look {
             let mine = Owner { number: item.number, has_it: false };
@@ -391,14 +406,15 @@ impl State {
 
     /// What an attempt has found out about an item. Those behind it look whether it concerns them.
     fn settle(&mut self, item: &Item, found: &Found) {
-        let behind = self.leave(item);
-        match found {
-            Found::Inserted(_) => self.note_taken(item.keys.clone()),
+        let behind = match found {
+            Found::Written(_) => self.have(item),
             Found::Collided { collision, tick } => {
+                let behind = self.leave(item);
                 let met = item.keys.iter().filter(|key| key.has_collided(collision, *tick));
                 self.note_taken(met.cloned().collect());
+                behind
             }
-        }
+        };
         for one in behind {
             match one.answer.is_closed() {
                 // Nobody waits for it any more, and it was never sent.
@@ -406,6 +422,18 @@ impl State {
                 false => self.place(one, true),
             }
         }
+    }
+
+    /// What an item wants is its own, and seems taken for a while. Returns who waits behind it.
+    fn have(&mut self, item: &Item) -> Vec<Item> {
+        self.wait(-1);
+        for key in item.keys.iter() {
+            if let Some(owner) = self.wanted.get_mut(key).filter(|owner| owner.number == item.number) {
+                owner.has_it = true;
+            }
+        }
+        self.taken.push_back((Instant::now(), item.number, item.keys.clone()));
+        self.behind.remove(&item.number).unwrap_or_default()
     }
 
     /// For a while these seem taken.
@@ -443,7 +471,7 @@ impl Item {
 impl Found {
     fn landed(self, at: Position, repeated: bool) -> Landed {
         match self {
-            Self::Inserted(until) => Verdict::Done { value: Written { at, until }, repeated },
+            Self::Written(until) => Verdict::Done { value: Written { at, until }, repeated },
             Self::Collided { collision: (index, value), .. } => Verdict::Duplicate { index, value, repeated },
         }
     }

@@ -101,8 +101,8 @@ impl Taking {
     }
 
     /// As a statement of an `update`.
-    fn statement(self) -> Result<RawDocumentBuf, mongodb::bson::error::Error> {
-        serialize_to_raw_document_buf(&doc! { "q": self.filter, "u": self.pipeline, "upsert": true })
+    fn statement(self) -> Document {
+        doc! { "q": self.filter, "u": self.pipeline, "upsert": true }
     }
 }
 
@@ -120,9 +120,8 @@ impl AppointmentStore {
         seems_taken: bool,
     ) -> Result<Holding> {
         let document = AppointmentDoc::from_domain(hold, request.remember(&[], Some(Outcome::of(hold))));
-        let statement = Taking::of_document(&document, length).and_then(Taking::statement);
-        let statement = statement.map_err(|error| Error::Internal(error.to_string()))?;
-        Ok(match self.group_commit.hold(&document, statement, seems_taken).await? {
+        let taking = Taking::of_document(&document, length).map_err(|error| Error::Internal(error.to_string()))?;
+        Ok(match self.group_commit.hold(&document, &taking.statement(), seems_taken).await? {
             Verdict::Done { value: Written { at, until }, .. } => {
                 let document = AppointmentDoc { expires_at: until, ..document };
                 Holding::Done(Box::new(Stored::new(document)?), at)

@@ -13,6 +13,7 @@ use mongodb::options::ReadConcern;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
+use super::Kind;
 use super::keys::Collision;
 use crate::domain::change::Position;
 use crate::store::appointments::PRIMARY_INDEX;
@@ -24,7 +25,7 @@ use crate::store::whole::reached;
 #[derive(Clone, Debug)]
 pub(super) enum Found {
     /// Of a hold: until when it lasts.
-    Inserted(Option<DateTime>),
+    Written(Option<DateTime>),
     /// `tick`: where that collided.
     Collided { collision: Collision, tick: Option<i32> },
 }
@@ -74,14 +75,29 @@ struct Ending {
     expires_at: DateTime,
 }
 
-/// Inserts documents.
-pub(super) async fn insert(
+/// Sends documents of one kind, or their statements.
+pub(super) async fn attempt(
+    kind: Kind,
     cluster: Cluster,
     collection: Collection<RawDocumentBuf>,
-    documents: Arc<[RawDocumentBuf]>,
+    writes: Arc<[RawDocumentBuf]>,
+) -> Result<Attempted, DriverError> {
+    match kind {
+        Kind::Booking => insert(&cluster, &collection, &writes).await,
+        Kind::Hold => hold(&cluster, &collection, &writes).await,
+        Kind::Change => {
+            update(&cluster, &collection, &writes, Found::Written(None)).await.map(|(found, at, _)| (found, at))
+        }
+    }
+}
+
+async fn insert(
+    cluster: &Cluster,
+    collection: &Collection<RawDocumentBuf>,
+    documents: &[RawDocumentBuf],
 ) -> Result<Attempted, DriverError> {
     let mut session = cluster.session().await?;
-    let mut found = vec![Found::Inserted(None); documents.len()];
+    let mut found = vec![Found::Written(None); documents.len()];
     let sent = collection.insert_many(documents.iter()).ordered(false).session(&mut session).await;
     if let Err(error) = sent {
         let ErrorKind::InsertMany(many) = error.kind.as_ref() else { return Err(error) };
@@ -96,17 +112,42 @@ pub(super) async fn insert(
     Ok((found, reached(&session)))
 }
 
-/// Takes holds, each with a statement of an `update` that inserts it unless its id is there. The database's clock says how long they last,
-/// and is asked what it has said.
-pub(super) async fn hold(
-    cluster: Cluster,
-    collection: Collection<RawDocumentBuf>,
-    statements: Arc<[RawDocumentBuf]>,
+/// The database's clock says how long holds last, and is asked what it has said. One that is there already is neither inserted nor
+/// refused.
+async fn hold(
+    cluster: &Cluster,
+    collection: &Collection<RawDocumentBuf>,
+    statements: &[RawDocumentBuf],
 ) -> Result<Attempted, DriverError> {
+    let there = Found::Collided { collision: (PRIMARY_INDEX.to_owned(), None), tick: None };
+    let (mut found, at, upserted) = update(cluster, collection, statements, there).await?;
+    if upserted.is_empty() {
+        return Ok((found, at));
+    }
+    let ids: Vec<Uuid> = upserted.iter().map(|upserted| upserted.id).collect();
+    let endings: Collection<Ending> = collection.clone_with_type();
+    let written = endings.find(doc! { "_id": { "$in": ids } }).projection(doc! { "expiresAt": 1 });
+    // A majority has them, but a new primary may not have noticed.
+    let written: Vec<Ending> = written.read_concern(ReadConcern::local()).await?.try_collect().await?;
+    let until: HashMap<Uuid, DateTime> = written.into_iter().map(|hold| (hold.id, hold.expires_at)).collect();
+    for Upserted { index, id } in upserted {
+        let until = until.get(&id).ok_or_else(undecided)?;
+        *found.get_mut(index).ok_or_else(undecided)? = Found::Written(Some(*until));
+    }
+    Ok((found, at))
+}
+
+/// Sends statements; `otherwise`: what one came to that was not refused.
+async fn update(
+    cluster: &Cluster,
+    collection: &Collection<RawDocumentBuf>,
+    statements: &[RawDocumentBuf],
+    otherwise: Found,
+) -> Result<(Vec<Found>, Position, Vec<Upserted>), DriverError> {
     let mut session = cluster.session().await?;
     let command = Update {
         update: collection.name(),
-        updates: &statements,
+        updates: statements,
         ordered: false,
         // A command as such has none of its own.
         write_concern: doc! { "w": "majority", "j": true },
@@ -117,26 +158,11 @@ pub(super) async fn hold(
     if reply.write_concern_error.is_some() {
         return Err(undecided());
     }
-    // One that is there already is neither inserted nor refused.
-    let there = Found::Collided { collision: (PRIMARY_INDEX.to_owned(), None), tick: None };
-    let mut found = vec![there; statements.len()];
+    let mut found = vec![otherwise; statements.len()];
     for Refusal { index, code, errmsg } in &reply.write_errors {
         collided(&mut found, *index, *code, errmsg)?;
     }
-    let at = reached(&session);
-    let ids: Vec<Uuid> = reply.upserted.iter().map(|upserted| upserted.id).collect();
-    if !ids.is_empty() {
-        let endings: Collection<Ending> = collection.clone_with_type();
-        let written = endings.find(doc! { "_id": { "$in": ids } }).projection(doc! { "expiresAt": 1 });
-        // A majority has them, but a new primary may not have noticed.
-        let written: Vec<Ending> = written.read_concern(ReadConcern::local()).await?.try_collect().await?;
-        let until: HashMap<Uuid, DateTime> = written.into_iter().map(|hold| (hold.id, hold.expires_at)).collect();
-        for Upserted { index, id } in reply.upserted {
-            let until = until.get(&id).ok_or_else(undecided)?;
-            *found.get_mut(index).ok_or_else(undecided)? = Found::Inserted(Some(*until));
-        }
-    }
-    Ok((found, at))
+    Ok((found, reached(&session), reply.upserted))
 }
 
 fn collided(found: &mut [Found], index: usize, code: i32, message: &str) -> Result<(), DriverError> {
