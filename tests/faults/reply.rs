@@ -116,16 +116,17 @@ async fn a_look_that_fails_refuses_nobody() {
     let (practice, patient) = (clinic.practice().await, clinic.patient().await);
     let (one, two) = (clinic.connect(&patient).await, clinic.connect(&clinic.patient().await).await);
     let first = one.request("appointment.book", booking(&practice, 0), Some(key())).await.unwrap().data;
-    // The driver asks twice.
-    proxy.disturb("find", Fault::Refuse, 2);
+    proxy.disturb("find", Fault::Refuse, usize::MAX);
     let taken = two.request("appointment.book", booking(&practice, 0), Some(key())).await.unwrap_err();
-    assert_eq!((taken.code(), proxy.disturbed()), (Some(ErrorCode::SlotTaken), 2));
+    assert_eq!(taken.code(), Some(ErrorCode::SlotTaken));
+    assert!(proxy.disturbed() > 1, "the driver asks twice");
     proxy.calm();
     one.request("appointment.cancel", json!({ "id": first["id"] }), Some(key())).await.unwrap();
     // It seems taken for a moment yet.
-    proxy.disturb("find", Fault::LoseReply, 2);
+    proxy.disturb("find", Fault::LoseReply, usize::MAX);
     let booked = two.request("appointment.book", booking(&practice, 0), Some(key())).await.unwrap().data;
-    assert_eq!((&booked["status"], proxy.disturbed()), (&json!("booked"), 2));
+    assert_eq!(booked["status"], "booked");
+    proxy.calm();
     clinic.close().await;
 }
 

@@ -5,10 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::{FutureExt as _, TryStreamExt as _};
 use jiff::SignedDuration;
-use mongodb::bson::{
-    DateTime, Document, RawDocumentBuf, deserialize_from_slice, doc, serialize_to_document,
-    serialize_to_raw_document_buf,
-};
+use mongodb::bson::{DateTime, Document, RawDocumentBuf, deserialize_from_slice, doc, serialize_to_document};
 use mongodb::error::Error as DriverError;
 use mongodb::options::ReturnDocument;
 use mongodb::{ClientSession, Collection};
