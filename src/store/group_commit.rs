@@ -451,7 +451,8 @@ impl State {
     /// Ends that while.
     fn forget(&mut self) {
         let now = Instant::now();
-        while let Some((_, number, keys)) = self.taken.pop_front_if(|(since, ..)| now - *since > SEEMS_TAKEN) {
+        while self.taken.front().is_some_and(|(since, ..)| now - *since > SEEMS_TAKEN) {
+            let Some((_, number, keys)) = self.taken.pop_front() else { return };
             for key in keys.iter() {
                 if self.wanted.get(key).is_some_and(|owner| owner.has_it && owner.number == number) {
                     self.wanted.remove(key);
