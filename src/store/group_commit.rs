@@ -424,20 +424,23 @@ impl State {
         }
     }
 
-    /// What an item wants is its own, and seems taken for a while. Returns who waits behind it.
+    /// An item has what it wants, which seems taken for a while: all of it where somebody waits behind it, whom this returns. Otherwise
+    /// its first tick will do, by which those after the same time know it.
     fn have(&mut self, item: &Item) -> Vec<Item> {
-        self.wait(-1);
-        for key in item.keys.iter() {
-            if let Some(owner) = self.wanted.get_mut(key).filter(|owner| owner.number == item.number) {
-                owner.has_it = true;
-            }
-        }
-        self.taken.push_back((Instant::now(), item.number, item.keys.clone()));
-        self.behind.remove(&item.number).unwrap_or_default()
+        let behind = self.leave(item);
+        let keys = match behind.is_empty() {
+            true => item.keys.iter().find(|key| matches!(key, Key::Claim(..))).cloned().into_iter().collect(),
+            false => item.keys.clone(),
+        };
+        self.note_taken(keys);
+        behind
     }
 
     /// For a while these seem taken.
     fn note_taken(&mut self, keys: Arc<[Key]>) {
+        if keys.is_empty() {
+            return;
+        }
         let number = self.next_number();
         for key in keys.iter() {
             let owner = self.wanted.entry(key.clone()).or_insert(Owner { number, has_it: true });
