@@ -18,7 +18,7 @@ use mongodb::{ClientSession, Collection};
 use super::cluster::Cluster;
 use super::collection;
 use super::documents::{AppointmentDoc, DoctorDoc, EntryDoc, Outcome, Remembered, is_of_resource, quota};
-use super::group_commit::{GroupCommit, Travel};
+use super::group_commit::{GroupCommit, Written};
 use super::idempotency::{Recall, Request, without};
 use super::value::{bson_id, bson_time, position, uuid_of};
 use super::whole::reached;
@@ -45,7 +45,7 @@ pub(super) const PRIMARY_INDEX: &str = "_id_";
 pub struct AppointmentStore {
     pub(super) cluster: Cluster,
     pub(super) collection: Collection<AppointmentDoc>,
-    group_commit: GroupCommit,
+    pub(super) group_commit: GroupCommit,
 }
 
 /// An appointment with what its document remembers.
@@ -181,17 +181,16 @@ impl AppointmentStore {
         self.cluster.ensure_indexes(collection::APPOINTMENTS, indexes).await
     }
 
-    /// Books: one insert, decided by the unique indexes. `seems_taken`: it probably loses, and had better not hold up others.
+    /// Books: one insert, decided by the unique indexes. `seems_taken`: it probably loses, and is refused without an insert where it would.
     ///
     /// # Errors
     /// `unavailable` when the outcome could not be learnt.
     pub async fn insert(&self, appointment: &Appointment, request: &Request, seems_taken: bool) -> Result<Inserted> {
         let keys = request.remember(&[], Some(Outcome::of(appointment)));
         let document = AppointmentDoc::from_domain(appointment, keys);
-        let travel = if seems_taken { Travel::Alone } else { Travel::Together };
-        let written = self.group_commit.insert(&document, travel).await?;
+        let written = self.group_commit.insert(&document, seems_taken).await?;
         Ok(match written {
-            Verdict::Done { value: at, .. } => Inserted::Done(at),
+            Verdict::Done { value: Written { at, .. }, .. } => Inserted::Done(at),
             Verdict::Duplicate { index, .. } if index == PRIMARY_INDEX => Inserted::Exists,
             Verdict::Duplicate { value: Some(place), index, .. } if index == CLAIMS_INDEX => {
                 Inserted::Outnumbered(place_of(&place)?)

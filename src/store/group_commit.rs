@@ -1,11 +1,22 @@
 //! Group commit: bookings that arrive while writes are under way wait for them, and then go out together as one unordered
-//! `insert_many`. There is no timer: an idle server sends at once, a busy one sends what waits.
+//! `insert_many`; holds, and changes of what is there, as one `update`. There is no timer: an idle server sends at once, a busy one sends what waits.
 //!
-//! Losers are settled before they are sent, since a batch in which documents lose is several times slower. Two that want the
-//! same never travel together: the later one waits for what becomes of the earlier one. What an attempt finds out holds for
-//! whoever asked before it was sent, and is answered without a write; whoever asked later tries as well. Only one thing is left to
-//! ask then, for all of them with one read: whether a refused one is the repetition of a success. So a thousand people after one
-//! time cost a few inserts, and others do not feel them.
+//! Losers are settled before they are sent, since a batch in which documents lose is several times slower, and since a thousand people after
+//! one time are to cost one write. Two that want the same never travel together: the later one waits for what becomes of the
+//! earlier one. Then, and wherever a time seems taken, one read looks for all who wait whether it is: it is sent after they have asked, so
+//! what it finds was true while they did. It also tells whether one of them is the repetition of a success. Whoever is in nobody's way by
+//! it is sent.
+//!
+//! ```text
+//! arrives ── wants what is being written ──▶ behind ──┬── after 250 ms: looks, and is sent alone
+//!    │                                                ▼ that is decided
+//!    ├────── wants what seems taken ─────────────▶ looks ──▶ refused
+//!    │                                                │ free
+//!    └────── else ──▶ sent with others ◀──────────────┘
+//! ```
+
+mod attempts;
+mod keys;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -14,37 +25,41 @@ use std::time::Duration;
 use futures::TryStreamExt as _;
 use futures::future::BoxFuture;
 use mongodb::Collection;
-use mongodb::bson::{Bson, RawDocumentBuf, Uuid, doc, serialize_to_raw_document_buf};
-use mongodb::error::{Error as DriverError, ErrorKind};
+use mongodb::bson::{DateTime, Document, RawDocumentBuf, serialize_to_raw_document_buf};
 use parking_lot::Mutex;
-use serde::Deserialize;
+use serde::Serialize;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use super::appointments::{CLAIMS_INDEX, PRIMARY_INDEX, SHARED_INDEX};
+use self::attempts::{Attempted, Found};
+use self::keys::{Holder, Key, holders};
 use super::cluster::Cluster;
-use super::documents::{AppointmentDoc, Claim};
-use super::failure::{DUPLICATE_KEY, Failure, duplicate, tick_of};
+use super::documents::AppointmentDoc;
 use super::meters;
-use super::whole::reached;
 use super::write::{Verdict, read, until_decided};
 use crate::domain::change::Position;
 use crate::error::{Error, Outcome, Result};
 
-/// Most documents of one `insert_many`: more make everybody in it wait longer than it saves.
+/// Most documents of one command: more make everybody in it wait longer than it saves.
 const LARGEST_BATCH: usize = 64;
-/// Batches that are under way at the same time.
+/// Commands of bookings that are under way at the same time, as many of holds, and as many of changes.
 const BATCHES: usize = 2;
 /// Documents that are under way on their own.
 const ALONE: usize = 8;
+/// Most documents that one read looks for.
+const LARGEST_LOOK: usize = 256;
+/// Such reads that are under way at the same time.
+const LOOKS: usize = 2;
 /// Most that wait. Beyond that the database is further behind than anybody waits for.
 const MOST_WAITING: usize = 8_192;
 /// The longest that somebody waits for what becomes of an earlier one. After that they try on their own: it may hang.
 const BEHIND: Duration = Duration::from_millis(250);
 /// The longest that somebody waits for what becomes of their document.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long what was taken seems taken: longer than the views are behind.
+const SEEMS_TAKEN: Duration = Duration::from_millis(500);
 
-/// Sends bookings together.
+/// Sends bookings together, and holds, and changes.
 #[derive(Clone)]
 pub(super) struct GroupCommit {
     cluster: Cluster,
@@ -54,15 +69,23 @@ pub(super) struct GroupCommit {
 
 #[derive(Default)]
 struct State {
-    /// What arrives, and what is sent, in one order.
-    events: u64,
-    /// What is sent with others, and what is not.
-    queues: [Queue; 2],
-    /// Who is the first to want something.
-    wanted: HashMap<Key, u64>,
+    /// How many have come, and what has been found out.
+    numbers: u64,
+    queues: [Queue; 5],
+    /// Who is the first to want something, or who has it.
+    wanted: HashMap<Key, Owner>,
     /// Who waits for what becomes of an earlier one.
     behind: HashMap<u64, Vec<Item>>,
+    /// What seems taken, the oldest first.
+    taken: VecDeque<(Instant, u64, Arc<[Key]>)>,
     waiting: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Owner {
+    number: u64,
+    /// It is written, or was found. Otherwise that is still to be decided.
+    has_it: bool,
 }
 
 #[derive(Default)]
@@ -71,88 +94,116 @@ struct Queue {
     under_way: usize,
 }
 
-/// How a document travels.
+/// What is next for an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Travel {
-    Together,
-    /// On its own: it probably loses.
+enum Next {
+    Bookings,
+    Holds,
+    Changes,
+    /// It is sent, and nobody with it.
     Alone,
+    /// A read.
+    Look,
+}
+
+/// How a document is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Inserted as it is.
+    Booking,
+    /// By a statement of an `update`, which inserts it with an end that the database's clock says.
+    Hold,
+    /// By a statement that puts it in the place of the one that is there.
+    Change,
 }
 
 struct Item {
-    /// When it arrived.
-    arrival: u64,
-    travel: Travel,
-    id: Uuid,
-    /// Until it is sent.
-    document: RawDocumentBuf,
+    number: u64,
+    kind: Kind,
+    /// The document or the statement, until it is sent.
+    write: RawDocumentBuf,
     keys: Arc<[Key]>,
+    /// It waits for nobody any more.
+    is_impatient: bool,
     answer: oneshot::Sender<Result<Landed>>,
 }
 
-/// Something of which there is one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Key {
-    Id(Uuid),
-    /// Of a doctor.
-    Claim(Uuid, Claim),
-    Shared(Vec<u8>),
+/// Of an `update`.
+#[derive(Serialize)]
+struct Statement<'a> {
+    q: &'a Document,
+    u: &'a AppointmentDoc,
+    upsert: bool,
 }
 
-#[derive(Deserialize)]
-struct Known {
-    #[serde(rename = "_id")]
-    id: Uuid,
+/// Where a document was written, and until when the hold that it is lasts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Written {
+    pub at: Position,
+    pub until: Option<DateTime>,
 }
-
-/// The index and the value, as [`Failure::Duplicate`] has them.
-type Collision = (String, Option<String>);
 
 /// What became of a document.
-pub(super) type Landed = Verdict<Position>;
-
-/// What an attempt found out about one of its documents.
-#[derive(Clone, Debug)]
-enum Found {
-    Inserted,
-    /// As [`Failure::Duplicate`] has it; `tick`: where that collided.
-    Collided {
-        index: String,
-        value: Option<String>,
-        tick: Option<i32>,
-    },
-}
+pub(super) type Landed = Verdict<Written>;
 
 impl GroupCommit {
     pub(super) fn new(cluster: &Cluster, documents: Collection<RawDocumentBuf>) -> Self {
         Self { cluster: cluster.clone(), documents, state: Arc::default() }
     }
 
-    /// Inserts a document.
+    /// Inserts a document. `seems_taken`: it probably loses.
     ///
     /// # Errors
     /// `unavailable` when the outcome could not be learnt, or when too many wait.
-    pub(super) async fn insert(&self, document: &AppointmentDoc, travel: Travel) -> Result<Landed> {
-        let (id, keys) = (document.id, keys(document).into());
-        let document = serialize_to_raw_document_buf(document).map_err(|error| Error::Internal(error.to_string()))?;
+    pub(super) async fn insert(&self, document: &AppointmentDoc, seems_taken: bool) -> Result<Landed> {
+        self.write(Kind::Booking, Key::of(document), raw(document)?, seems_taken).await
+    }
+
+    /// Takes a hold: `statement` inserts the document, unless one of its id is there, which collides.
+    ///
+    /// # Errors
+    /// As [`Self::insert`].
+    pub(super) async fn hold(
+        &self,
+        document: &AppointmentDoc,
+        statement: &Document,
+        seems_taken: bool,
+    ) -> Result<Landed> {
+        self.write(Kind::Hold, Key::of(document), raw(statement)?, seems_taken).await
+    }
+
+    /// Puts a document in the place of the one that the guard describes, which has its id: it collides with that where the guard does not
+    /// match, for it would be inserted then. Thus each of several statements tells; MongoDB counts only how many have matched.
+    ///
+    /// # Errors
+    /// As [`Self::insert`].
+    pub(super) async fn replace(&self, guard: &Document, document: &AppointmentDoc) -> Result<Landed> {
+        let statement = raw(&Statement { q: guard, u: document, upsert: true })?;
+        self.write(Kind::Change, Vec::new(), statement, false).await
+    }
+
+    async fn write(&self, kind: Kind, keys: Vec<Key>, write: RawDocumentBuf, seems_taken: bool) -> Result<Landed> {
+        let keys: Arc<[Key]> = keys.into();
         let (answer, mut landed) = oneshot::channel();
-        let arrival = {
+        let number = {
             let mut state = self.state.lock();
             if state.waiting >= MOST_WAITING {
                 return Err(self.unavailable(Outcome::NotApplied));
             }
             state.wait(1);
-            let arrival = state.next_event();
-            state.place(Item { arrival, travel, id, document, keys, answer });
+            let number = state.next_number();
+            state.forget();
+            let seems_taken = seems_taken || state.seems_taken(&keys);
+            state.place(Item { number, kind, write, keys, is_impatient: false, answer }, seems_taken);
             self.send_what_waits(&mut state);
-            arrival
+            number
         };
         if let Ok(landed) = timeout(BEHIND, &mut landed).await {
             return landed.unwrap_or_else(|_| Err(self.unavailable(Outcome::Unknown)));
         }
         {
             let mut state = self.state.lock();
-            state.step_out(arrival);
+            state.step_out(number);
             self.send_what_waits(&mut state);
         }
         match timeout(PATIENCE - BEHIND, landed).await {
@@ -167,44 +218,42 @@ impl GroupCommit {
     }
 
     fn send_what_waits(&self, state: &mut State) {
-        for (travel, most, largest) in [(Travel::Together, BATCHES, LARGEST_BATCH), (Travel::Alone, ALONE, 1)] {
-            while let Some(batch) = state.take(travel, most, largest) {
-                let sent = state.next_event();
+        for next in [Next::Bookings, Next::Holds, Next::Changes, Next::Alone, Next::Look] {
+            while let Some(batch) = state.take(next) {
+                let work = match next {
+                    Next::Look => {
+                        let keys = state.looked_for(&batch);
+                        self.clone().look(batch, keys)
+                    }
+                    _ => self.clone().send(next, batch),
+                };
                 // A task of its own: it outlives whoever asked.
-                tokio::spawn(self.clone().send(travel, batch, sent));
+                tokio::spawn(work);
             }
         }
     }
 
     /// Boxed, since what it leads to may send again.
-    fn send(self, travel: Travel, mut batch: Vec<Item>, sent: u64) -> BoxFuture<'static, ()> {
+    fn send(self, next: Next, mut batch: Vec<Item>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             meters::GroupCommit::meters().sent(batch.len());
-            let documents = batch.iter_mut().map(|item| std::mem::take(&mut item.document));
-            let documents: Arc<[RawDocumentBuf]> = documents.collect();
-            let decided = until_decided(&self.cluster, || insert(self.clone(), documents.clone())).await;
-            let refused = self.decide(travel, batch, sent, decided);
-            if !refused.is_empty() {
-                self.refuse(refused).await;
-            }
+            let writes: Arc<[RawDocumentBuf]> = batch.iter_mut().map(|item| std::mem::take(&mut item.write)).collect();
+            // Nobody travels with another kind.
+            let kind = batch.first().map_or(Kind::Booking, |item| item.kind);
+            let attempt = || attempts::attempt(kind, self.cluster.clone(), self.documents.clone(), writes.clone());
+            let decided = until_decided(&self.cluster, attempt).await;
+            self.decide(next, batch, decided);
         })
     }
 
-    /// Answers those who were sent, and sends what waits. Returns those for whom it is decided as well.
-    fn decide(
-        &self,
-        travel: Travel,
-        batch: Vec<Item>,
-        sent: u64,
-        decided: Result<Verdict<(Vec<Found>, Position)>>,
-    ) -> Vec<(Item, Collision)> {
-        let mut refused = Vec::new();
+    /// Answers those who were sent, and sends what waits.
+    fn decide(&self, next: Next, batch: Vec<Item>, decided: Result<Verdict<Attempted>>) {
         let mut state = self.state.lock();
-        state.queues[travel as usize].under_way -= 1;
+        state.queues[next as usize].under_way -= 1;
         match decided {
             Ok(Verdict::Done { value: (found, at), repeated }) => {
                 for (item, found) in batch.into_iter().zip(found) {
-                    refused.extend(state.settle(&item, &found, sent));
+                    state.settle(&item, &found);
                     item.answer(Ok(found.landed(at, repeated)));
                 }
             }
@@ -214,40 +263,66 @@ impl GroupCommit {
                     _ => Outcome::Unknown,
                 };
                 for item in batch {
-                    state.leave(&item).into_iter().for_each(|one| state.place(one));
+                    state.leave(&item).into_iter().for_each(|one| state.place(one, false));
                     item.answer(Err(self.unavailable(outcome)));
                 }
             }
         }
         self.send_what_waits(&mut state);
-        refused
     }
 
-    /// Answers those who need not be sent, unless one of them was before: then it is a repetition.
-    async fn refuse(&self, refused: Vec<(Item, Collision)>) {
-        meters::GroupCommit::meters().settled(refused.len());
-        let ids: Vec<Uuid> = refused.iter().map(|(item, _)| item.id).collect();
-        let documents: Collection<Known> = self.documents.clone_with_type();
-        let known = read(&self.cluster, async move {
-            let found = documents.find(doc! { "_id": { "$in": ids } }).projection(doc! { "_id": 1 }).await?;
-            found.map_ok(|known| known.id).try_collect().await
-        });
-        let known: Result<HashSet<Uuid>> = known.await;
-        for (item, (index, value)) in refused {
-            let landed = match &known {
-                Ok(known) if known.contains(&item.id) => Ok((PRIMARY_INDEX.to_owned(), None)),
-                Ok(_) => Ok((index, value)),
-                Err(_) => Err(self.unavailable(Outcome::NotApplied)),
-            };
-            item.answer(landed.map(|(index, value)| Verdict::Duplicate { index, value, repeated: false }));
+    /// Looks whether somebody has what these want. Whoever finds nothing in their way is sent, and everybody where that cannot be
+    /// read: the write decides.
+    fn look(self, batch: Vec<Item>, keys: HashSet<Key>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let collection: Collection<Holder> = self.documents.clone_with_type();
+            let filter = holders(&keys);
+            let found = read(&self.cluster, async move {
+                let found = collection.find(filter).projection(Holder::projection()).await?;
+                found.map_ok(|holder| holder.keys()).try_collect::<Vec<_>>().await
+            });
+            let taken: HashSet<Key> = found.await.unwrap_or_default().into_iter().flatten().collect();
+            let mut state = self.state.lock();
+            state.queues[Next::Look as usize].under_way -= 1;
+            for item in batch {
+                let met = item.keys.iter().filter(|key| taken.contains(key)).min_by_key(|key| key.order());
+                match met.cloned() {
+                    Some(key) => {
+                        meters::GroupCommit::meters().settled(1);
+                        state.wait(-1);
+                        let (index, value) = key.collision();
+                        state.note_taken([key].into());
+                        item.answer(Ok(Verdict::Duplicate { index, value, repeated: false }));
+                    }
+                    // Nobody waits for it any more, and it was never sent.
+                    None if item.answer.is_closed() => state.wait(-1),
+                    None => state.place(item, false),
+                }
+            }
+            self.send_what_waits(&mut state);
+        })
+    }
+}
+
+fn raw(document: &impl Serialize) -> Result<RawDocumentBuf> {
+    serialize_to_raw_document_buf(document).map_err(|error| Error::Internal(error.to_string()))
+}
+
+impl Next {
+    /// Most that are under way, and most items in each.
+    fn limits(self) -> (usize, usize) {
+        match self {
+            Self::Bookings | Self::Holds | Self::Changes => (BATCHES, LARGEST_BATCH),
+            Self::Alone => (ALONE, 1),
+            Self::Look => (LOOKS, LARGEST_LOOK),
         }
     }
 }
 
 impl State {
-    fn next_event(&mut self) -> u64 {
-        self.events += 1;
-        self.events
+    fn next_number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
     }
 
     fn wait(&mut self, more: isize) {
@@ -255,31 +330,53 @@ impl State {
         meters::GroupCommit::meters().waiting(more as f64);
     }
 
-    /// Puts an item behind whoever wants the same, or among those that are sent next.
-    fn place(&mut self, item: Item) {
-        if let Some(first) = item.keys.iter().find_map(|key| self.wanted.get(key)) {
-            self.behind.entry(*first).or_default().push(item);
-            return;
+    fn seems_taken(&self, keys: &[Key]) -> bool {
+        keys.iter().any(|key| self.wanted.get(key).is_some_and(|owner| owner.has_it))
+    }
+
+    /// Puts an item behind whoever is about to have the same, among those that look whether it is taken, or among those that are
+    /// sent next.
+    fn place(&mut self, item: Item, seems_taken: bool) {
+        let owners = item.keys.iter().filter_map(|key| self.wanted.get(key));
+        let first = owners.filter(|owner| !owner.has_it).map(|owner| owner.number).next();
+        if let Some(first) = first.filter(|_| !item.is_impatient) {
+            return self.behind.entry(first).or_default().push(item);
         }
-        self.wanted.extend(item.keys.iter().map(|key| (key.clone(), item.arrival)));
-        self.queues[item.travel as usize].items.push_back(item);
+        let next = match item.kind {
+            _ if seems_taken => Next::Look,
+            _ if item.is_impatient => Next::Alone,
+            Kind::Booking => Next::Bookings,
+            Kind::Hold => Next::Holds,
+            Kind::Change => Next::Changes,
+        };
+        if next != Next::Look {
+            let mine = Owner { number: item.number, has_it: false };
+            for key in item.keys.iter() {
+                let owner = self.wanted.entry(key.clone()).or_insert(mine);
+                if owner.has_it {
+                    *owner = mine;
+                }
+            }
+        }
+        self.queues[next as usize].items.push_back(item);
     }
 
     /// Lets an item go on its own that waits behind another one.
-    fn step_out(&mut self, arrival: u64) {
+    fn step_out(&mut self, number: u64) {
         let behind = self.behind.values_mut();
         let mut found = behind.filter_map(|items| {
-            let place = items.iter().position(|item| item.arrival == arrival)?;
+            let place = items.iter().position(|item| item.number == number)?;
             Some(items.remove(place))
         });
         if let Some(item) = found.next() {
-            self.queues[Travel::Alone as usize].items.push_back(item);
+            self.place(Item { is_impatient: true, ..item }, true);
         }
     }
 
-    /// What is sent next, if there is room for it.
-    fn take(&mut self, travel: Travel, most: usize, largest: usize) -> Option<Vec<Item>> {
-        let queue = &mut self.queues[travel as usize];
+    /// What is done next, if there is room for it.
+    fn take(&mut self, next: Next) -> Option<Vec<Item>> {
+        let (most, largest) = next.limits();
+        let queue = &mut self.queues[next as usize];
         if queue.items.is_empty() || queue.under_way >= most {
             return None;
         }
@@ -288,45 +385,83 @@ impl State {
         Some(queue.items.drain(..count).collect())
     }
 
-    /// What an item wants is nobody's. Returns who waits behind it.
+    /// What to look for: what the items are, what they want of their doctors, and what else of theirs seems taken.
+    fn looked_for(&self, batch: &[Item]) -> HashSet<Key> {
+        let has_owner = |key: &Key| self.wanted.get(key).is_some_and(|owner| owner.has_it);
+        let keys = batch.iter().flat_map(|item| item.keys.iter());
+        keys.filter(|key| matches!(key, Key::Id(_) | Key::Claim(..)) || has_owner(key)).cloned().collect()
+    }
+
+    /// What an item wants is not about to be its own any more. Returns who waits behind it.
     fn leave(&mut self, item: &Item) -> Vec<Item> {
         self.wait(-1);
         for key in item.keys.iter() {
             // Whoever has stepped out may want what somebody else came for first.
-            if self.wanted.get(key) == Some(&item.arrival) {
+            if self.wanted.get(key).is_some_and(|owner| owner.number == item.number) {
                 self.wanted.remove(key);
             }
         }
-        self.behind.remove(&item.arrival).unwrap_or_default()
+        self.behind.remove(&item.number).unwrap_or_default()
     }
 
-    /// What an attempt means for others. Returns those for whom it is decided; the others behind it have their turn.
-    fn settle(&mut self, item: &Item, found: &Found, sent: u64) -> Vec<(Item, Collision)> {
-        let behind = self.leave(item);
-        let alone = std::mem::take(&mut self.queues[Travel::Alone as usize].items);
-        let decided = |one: &Item| found.against(&item.keys, &one.keys).filter(|_| one.arrival < sent);
-        let mut refused = Vec::new();
+    /// What an attempt has found out about an item. Those behind it look whether it concerns them.
+    fn settle(&mut self, item: &Item, found: &Found) {
+        let behind = match found {
+            Found::Written(_) => self.have(item),
+            Found::Collided { collision, tick } => {
+                let behind = self.leave(item);
+                let met = item.keys.iter().filter(|key| key.has_collided(collision, *tick));
+                self.note_taken(met.cloned().collect());
+                behind
+            }
+        };
         for one in behind {
-            match decided(&one) {
-                Some(collision) => {
-                    self.wait(-1);
-                    refused.push((one, collision));
-                }
+            match one.answer.is_closed() {
                 // Nobody waits for it any more, and it was never sent.
-                None if one.answer.is_closed() => self.wait(-1),
-                None => self.place(one),
+                true => self.wait(-1),
+                false => self.place(one, true),
             }
         }
-        for one in alone {
-            match decided(&one) {
-                Some(collision) => {
-                    self.leave(&one).into_iter().for_each(|one| self.place(one));
-                    refused.push((one, collision));
+    }
+
+    /// An item has what it wants, which seems taken for a while: all of it where somebody waits behind it, whom this returns. Otherwise
+    /// its first tick will do, by which those after the same time know it.
+    fn have(&mut self, item: &Item) -> Vec<Item> {
+        let behind = self.leave(item);
+        let keys = match behind.is_empty() {
+            true => item.keys.iter().find(|key| matches!(key, Key::Claim(..))).cloned().into_iter().collect(),
+            false => item.keys.clone(),
+        };
+        self.note_taken(keys);
+        behind
+    }
+
+    /// For a while these seem taken.
+    fn note_taken(&mut self, keys: Arc<[Key]>) {
+        if keys.is_empty() {
+            return;
+        }
+        let number = self.next_number();
+        for key in keys.iter() {
+            let owner = self.wanted.entry(key.clone()).or_insert(Owner { number, has_it: true });
+            if owner.has_it {
+                owner.number = number;
+            }
+        }
+        self.taken.push_back((Instant::now(), number, keys));
+    }
+
+    /// Ends that while.
+    fn forget(&mut self) {
+        let now = Instant::now();
+        while self.taken.front().is_some_and(|(since, ..)| now - *since > SEEMS_TAKEN) {
+            let Some((_, number, keys)) = self.taken.pop_front() else { return };
+            for key in keys.iter() {
+                if self.wanted.get(key).is_some_and(|owner| owner.has_it && owner.number == number) {
+                    self.wanted.remove(key);
                 }
-                None => self.queues[Travel::Alone as usize].items.push_back(one),
             }
         }
-        refused
     }
 }
 
@@ -340,83 +475,8 @@ impl Item {
 impl Found {
     fn landed(self, at: Position, repeated: bool) -> Landed {
         match self {
-            Self::Inserted => Verdict::Done { value: at, repeated },
-            Self::Collided { index, value, .. } => Verdict::Duplicate { index, value, repeated },
+            Self::Written(until) => Verdict::Done { value: Written { at, until }, repeated },
+            Self::Collided { collision: (index, value), .. } => Verdict::Duplicate { index, value, repeated },
         }
     }
-
-    /// The index, and what collides there, that is against whoever is behind: they want what was inserted, or what it collided with.
-    fn against(&self, own: &[Key], theirs: &[Key]) -> Option<Collision> {
-        match self {
-            // In the order in which the database would look.
-            Self::Inserted => {
-                theirs.iter().filter(|key| own.contains(key)).min_by_key(|key| key.order()).map(Key::collision)
-            }
-            Self::Collided { index, value, tick } => {
-                let collision = (index.clone(), value.clone());
-                let met = own.iter().find(|key| match key {
-                    Key::Claim(_, Claim::Tick(own)) => *tick == Some(*own) && index == CLAIMS_INDEX,
-                    _ => key.collision() == collision,
-                })?;
-                theirs.contains(met).then_some(collision)
-            }
-        }
-    }
-}
-
-impl Key {
-    /// Which collision is told where there are several.
-    fn order(&self) -> u8 {
-        match self {
-            Self::Id(_) => 0,
-            Self::Claim(_, Claim::Tick(_)) => 1,
-            Self::Claim(_, Claim::Place(_)) => 2,
-            Self::Shared(_) => 3,
-        }
-    }
-
-    /// As [`Failure::Duplicate`] would tell it.
-    fn collision(&self) -> Collision {
-        match self {
-            Self::Id(_) => (PRIMARY_INDEX.to_owned(), None),
-            Self::Claim(_, Claim::Tick(_)) => (CLAIMS_INDEX.to_owned(), None),
-            Self::Claim(_, Claim::Place(place)) => (CLAIMS_INDEX.to_owned(), Some(place.clone())),
-            Self::Shared(bytes) => {
-                (SHARED_INDEX.to_owned(), Some(bytes.iter().map(|byte| format!("{byte:02X}")).collect()))
-            }
-        }
-    }
-}
-
-fn keys(document: &AppointmentDoc) -> Vec<Key> {
-    let claims = document.claims.iter().flatten().map(|claim| Key::Claim(document.doctor_id, claim.clone()));
-    let shared = document.shared.iter().flatten().filter_map(|claim| match claim {
-        Bson::Binary(binary) => Some(Key::Shared(binary.bytes.clone())),
-        _ => None,
-    });
-    std::iter::once(Key::Id(document.id)).chain(claims).chain(shared).collect()
-}
-
-/// One attempt. That some of the documents collide decides on them, and is no failure of the others.
-async fn insert(to: GroupCommit, documents: Arc<[RawDocumentBuf]>) -> Result<(Vec<Found>, Position), DriverError> {
-    let mut session = to.cluster.session().await?;
-    let mut found = vec![Found::Inserted; documents.len()];
-    let sent = to.documents.insert_many(documents.iter()).ordered(false).session(&mut session).await;
-    if let Err(error) = sent {
-        let ErrorKind::InsertMany(many) = error.kind.as_ref() else { return Err(error) };
-        let errors = many.write_errors.as_deref().unwrap_or_default();
-        let decided = many.write_concern_error.is_none() && !errors.is_empty();
-        if !decided || errors.iter().any(|error| error.code != DUPLICATE_KEY) {
-            // What became of the others is not known.
-            return Err(DriverError::custom("not all of a batch was decided"));
-        }
-        for error in errors {
-            if let (Some(place), Failure::Duplicate { index, value }) =
-                (found.get_mut(error.index), duplicate(&error.message))
-            {
-                *place = Found::Collided { index, value, tick: tick_of(&error.message) };
-            }
-        }
-    }
-    Ok((found, reached(&session)))
 }

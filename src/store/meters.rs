@@ -24,9 +24,16 @@ pub fn describe() {
     describe_histogram!(WRITE, Unit::Seconds, "From a write to the database's decision on it, repetitions included");
     describe_counter!(FAILURES, "Attempts that failed, by what that says of them");
     describe_counter!(UNDECIDED, "Writes that were given up at their deadline, by what is known of them");
-    describe_histogram!(TOGETHER, Unit::Count, "Bookings that were sent in one command");
-    describe_gauge!(QUEUED, Unit::Count, "Bookings that wait to be sent, or for what becomes of another one");
-    describe_counter!(SETTLED, "Bookings that were refused without being sent, since an earlier attempt told enough");
+    describe_histogram!(TOGETHER, Unit::Count, "Bookings, holds or changes that were sent in one command");
+    describe_gauge!(
+        QUEUED,
+        Unit::Count,
+        "Bookings, holds and changes that wait to be sent, or for what becomes of another one"
+    );
+    describe_counter!(
+        SETTLED,
+        "Bookings and holds that were refused without being sent, since a read showed that their time was taken"
+    );
     LazyLock::force(&GROUP_COMMIT);
     LazyLock::force(&USERS);
     LazyLock::force(&APPOINTMENTS);
@@ -41,7 +48,7 @@ static GROUP_COMMIT: LazyLock<GroupCommit> = LazyLock::new(|| GroupCommit {
     settled: counter!(SETTLED),
 });
 
-/// What is measured of bookings that travel together.
+/// What is measured of what travels together.
 pub(super) struct GroupCommit {
     together: Histogram,
     waiting: Gauge,

@@ -215,10 +215,12 @@ impl AppointmentStore {
     /// `unavailable` when the outcome could not be learnt.
     pub async fn write_together(&self, changes: Changes) -> Result<Together> {
         if let Some((guard, document)) = changes.alone() {
-            let verdict = whole::replace(&self.cluster, &self.collection, guard, document).await?;
-            let verdict = match verdict {
-                Verdict::Done { value, repeated } => Verdict::Done { value: value.map(|at| ((), at)), repeated },
-                Verdict::Duplicate { index, value, repeated } => Verdict::Duplicate { index, value, repeated },
+            // An upsert may not ask the clock.
+            let verdict = match guard.contains_key("$expr") {
+                true => whole::replace(&self.cluster, &self.collection, guard, document)
+                    .await?
+                    .map(|at| at.map(|at| ((), at))),
+                false => self.group_commit.replace(guard, document).await?.map(|written| Some(((), written.at))),
             };
             return together(verdict, 0);
         }

@@ -33,6 +33,16 @@ pub(super) enum Verdict<T> {
     Duplicate { index: String, value: Option<String>, repeated: bool },
 }
 
+impl<T> Verdict<T> {
+    /// The same of what the value stands for.
+    pub(super) fn map<U>(self, of: impl FnOnce(T) -> U) -> Verdict<U> {
+        match self {
+            Self::Done { value, repeated } => Verdict::Done { value: of(value), repeated },
+            Self::Duplicate { index, value, repeated } => Verdict::Duplicate { index, value, repeated },
+        }
+    }
+}
+
 /// Runs a read within its deadline.
 pub(super) async fn read<T, F>(cluster: &Cluster, read: F) -> Result<T>
 where

@@ -164,7 +164,7 @@ impl Booker {
                 let (day, half_hour) = (1 + self.below(DAYS as usize), self.below(20));
                 let time = format!("{:02}:{:02}", 8 + half_hour / 2, half_hour % 2 * 30);
                 let day = date(i32::try_from(day).unwrap());
-                self.definite("appointment.book", self.practice.booking(&at(&day, &time))).await
+                self.book(self.practice.booking(&at(&day, &time))).await
             };
             match outcome {
                 Ok(item) => {
@@ -179,6 +179,15 @@ impl Booker {
             }
         }
         self.log
+    }
+
+    /// Books; some hold the time before, as one does while filling in a form.
+    async fn book(&mut self, slot: Value) -> Result<Value, ErrorCode> {
+        if self.below(3) == 0 {
+            let hold = self.definite("slot.hold", slot.clone()).await?;
+            self.log.items.insert(text(&hold, "id"), hold);
+        }
+        self.definite("appointment.book", slot).await
     }
 
     /// Sends a mutation until its outcome is known.

@@ -77,6 +77,59 @@ async fn a_write_whose_answer_is_lost_is_acknowledged_once() {
     clinic.close().await;
 }
 
+/// How long a hold lasts stays what was said the first time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hold_whose_answer_is_lost_is_acknowledged_once() {
+    let (clinic, proxy) = behind_proxy().await;
+    let practice = clinic.practice().await;
+    for (number, (command, fault, times)) in [
+        ("update", Fault::LoseReply, 1),
+        ("update", Fault::LoseReply, 3),
+        ("update", Fault::Refuse, 2),
+        // It is taken, and how long it lasts cannot be read.
+        ("find", Fault::LoseReply, 2),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let connection = clinic.connect(&clinic.patient().await).await;
+        connection.request("appointment.list", json!({}), None).await.unwrap();
+        proxy.disturb(command, fault, times);
+        let key = key();
+        let held = connection.request("slot.hold", booking(&practice, number), Some(key.clone())).await;
+        let held = held.unwrap_or_else(|error| panic!("{command} {fault:?} {times}: {error}")).data;
+        assert_eq!(proxy.disturbed(), times, "{command} {fault:?}");
+        proxy.calm();
+        let again = connection.request("slot.hold", booking(&practice, number), Some(key)).await.unwrap().data;
+        assert_eq!(again, held, "{command} {fault:?} {times}");
+        let booked =
+            connection.request("appointment.book", booking(&practice, number), Some(crate::harness::clinic::key()));
+        assert_eq!(booked.await.unwrap().data["id"], held["id"], "it is the one that is there");
+    }
+    clinic.close().await;
+}
+
+/// Where it cannot be read whether a time is taken, the write tells.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_that_fails_refuses_nobody() {
+    let (clinic, proxy) = behind_proxy().await;
+    let (practice, patient) = (clinic.practice().await, clinic.patient().await);
+    let (one, two) = (clinic.connect(&patient).await, clinic.connect(&clinic.patient().await).await);
+    let first = one.request("appointment.book", booking(&practice, 0), Some(key())).await.unwrap().data;
+    proxy.disturb("find", Fault::Refuse, usize::MAX);
+    let taken = two.request("appointment.book", booking(&practice, 0), Some(key())).await.unwrap_err();
+    assert_eq!(taken.code(), Some(ErrorCode::SlotTaken));
+    assert!(proxy.disturbed() > 1, "the driver asks twice");
+    proxy.calm();
+    one.request("appointment.cancel", json!({ "id": first["id"] }), Some(key())).await.unwrap();
+    // It seems taken for a moment yet.
+    proxy.disturb("find", Fault::LoseReply, usize::MAX);
+    let booked = two.request("appointment.book", booking(&practice, 0), Some(key())).await.unwrap().data;
+    assert_eq!(booked["status"], "booked");
+    proxy.calm();
+    clinic.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outcome_that_stays_unknown_is_learnt_with_the_same_key() {
     let (clinic, proxy) = behind_proxy().await;

@@ -416,7 +416,7 @@ impl Desk {
         let booking = self.booking(practice, person, start).await;
         let held = Held { by: request.user, until: Timestamp::MAX, place: HoldPlace::Own(0) };
         let hold = booking.as_booking().into_hold(held);
-        match self.store.hold(&hold, length, &request).await.unwrap() {
+        match self.store.hold(&hold, length, &request, false).await.unwrap() {
             Holding::Done(stored, _) => *stored,
             other => panic!("{other:?}"),
         }

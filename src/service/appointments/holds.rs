@@ -2,10 +2,11 @@
 //! database's clock decides in the write itself; a lost connection ends none.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
@@ -33,6 +34,8 @@ use crate::views::calendar::{Calendar, Occupancy};
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// Holds that are ended before the next are looked for.
 const SWEEP_AT_ONCE: i64 = 100;
+/// Most that this node's clock and the database's may differ by for a hold to be judged by the former.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(1);
 /// How often a time is tried for because what was in the way has run out.
 pub(super) const ATTEMPTS: usize = 8;
 
@@ -159,7 +162,8 @@ impl Appointments {
                 until,
                 place: HoldPlace::Own(place),
             });
-            match self.store.hold(&hold, self.hold_length, request).await? {
+            let seems_taken = calendar.occupancy(booking.service.footprint(booking.start)) != Occupancy::Free;
+            match self.store.hold(&hold, self.hold_length, request, seems_taken).await? {
                 Holding::Done(stored, at) => {
                     return Ok(stored.recall(request)?.map(|hold| self.acknowledged(hold, at)));
                 }
@@ -277,14 +281,18 @@ impl Appointments {
         request: &Request,
     ) -> Result<Way> {
         let (Some(first), Some(last)) = (wanted.claims.first(), wanted.claims.last()) else { return Ok(Way::Taken) };
+        let time = *first..Tick(last.0 + 1);
         let known = || {
             let newer = self.calendars.kept(wanted.doctor_id);
             let newer = newer.as_deref().unwrap_or(calendar);
-            newer.occupancy(*first..Tick(last.0 + 1)).and(newer.in_use(&wanted.resources, wanted.patient_ticks()))
+            newer.occupancy(time.clone()).and(newer.in_use(&wanted.resources, wanted.patient_ticks()))
         };
-        // A crowd after a booked time costs the database nothing but its inserts.
+        // What has just been written here is seen in a moment: nobody of a crowd after it needs to ask the database.
+        if known() == Occupancy::Free {
+            self.committed.catch_up().await;
+        }
         let before = known();
-        if before == Occupancy::Taken {
+        if before == Occupancy::Taken || self.is_held_by_others(calendar, wanted, time.clone(), request) {
             return Ok(Way::Taken);
         }
         let found = self.store.holds_over(wanted, request.user).await.map_err(unchanged)?;
@@ -305,6 +313,21 @@ impl Appointments {
         }
         self.committed.catch_up().await;
         Ok(if known() == Occupancy::Free { Way::Freed } else { Way::Taken })
+    }
+
+    /// Whether somebody else has a hold within a doctor's time, for longer than clocks differ.
+    fn is_held_by_others(
+        &self,
+        calendar: &Calendar,
+        wanted: &Appointment,
+        time: Range<Tick>,
+        request: &Request,
+    ) -> bool {
+        let newer = self.calendars.kept(wanted.doctor_id);
+        let newer = newer.as_deref().unwrap_or(calendar);
+        let is_long = |until: Timestamp| until.duration_since(self.clock.now()) > CLOCKS_DIFFER;
+        matches!(newer.occupancy(time), Occupancy::Held(until) if is_long(until))
+            && newer.hold_of(request.user, wanted.service_id, wanted.start).is_none()
     }
 
     /// Ends those of some holds that have run out. Returns whether there were any.

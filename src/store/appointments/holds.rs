@@ -20,12 +20,13 @@ use crate::domain::waitlist::WaitlistEntry;
 use crate::error::{Error, Result};
 use crate::store::collection;
 use crate::store::documents::{AppointmentDoc, Outcome, hold_place, is_of_resource, resource_claims};
+use crate::store::group_commit::Written;
 use crate::store::idempotency::Request;
 use crate::store::transaction;
 use crate::store::value::bson_id;
 use crate::store::waitlist::StoredEntry;
 use crate::store::whole::reached;
-use crate::store::write::{Verdict, read, until_decided};
+use crate::store::write::{Verdict, read};
 
 /// Most overlapping holds that are looked at: more do not fit under one appointment in practice, and the next attempt goes on.
 const OVERLAPPING: i64 = 8;
@@ -33,9 +34,9 @@ const OVERLAPPING: i64 = 8;
 /// What taking a hold came to.
 #[derive(Debug)]
 pub enum Holding {
-    /// It is there: now, or since the same request came before.
+    /// It is there.
     Done(Box<Stored>, Position),
-    /// A document of this id exists that is no hold of this doctor: the key was used before. Of a seat: or that is this hold.
+    /// A document of this id exists: the same request, or the same key, came before.
     Exists,
     /// Of a seat: others have changed the group session meanwhile. Read it again.
     Overtaken,
@@ -95,30 +96,32 @@ impl Taking {
         let pipeline = vec![doc! { "$replaceWith": { "$cond": [is_new, new, "$$ROOT"] } }];
         Ok(Self { filter, pipeline })
     }
+
+    /// As a statement of an `update`.
+    fn statement(self) -> Document {
+        doc! { "q": self.filter, "u": self.pipeline, "upsert": true }
+    }
 }
 
 impl AppointmentStore {
-    /// Takes a hold that lasts for `length` of the database's clock: inserted as a whole, unless a document of its id is there, which then stays
-    /// as it is.
+    /// Takes a hold that lasts for `length` of the database's clock: inserted as a whole, unless a document of its id is there, which then
+    /// stays as it is. `seems_taken`: it probably loses, and is refused without a write where it would.
     ///
     /// # Errors
     /// `unavailable` when the outcome could not be learnt.
-    pub async fn hold(&self, hold: &Appointment, length: SignedDuration, request: &Request) -> Result<Holding> {
-        let Taking { filter, pipeline } = Taking::of(hold, length, request)?;
-        let written = until_decided(&self.cluster, || {
-            let (store, filter, pipeline) = (self.clone(), filter.clone(), pipeline.clone());
-            async move {
-                let mut session = store.cluster.session().await?;
-                let upsert = store.collection.find_one_and_update(filter, pipeline).upsert(true);
-                let found = upsert.return_document(ReturnDocument::After).session(&mut session).await?;
-                Ok((found, reached(&session)))
-            }
-        })
-        .await?;
-        Ok(match written {
-            Verdict::Done { value: (Some(document), at), .. } => Holding::Done(Box::new(Stored::new(document)?), at),
-            Verdict::Done { value: (None, _), .. } => {
-                return Err(Error::Internal("an upsert returned no document".to_owned()));
+    pub async fn hold(
+        &self,
+        hold: &Appointment,
+        length: SignedDuration,
+        request: &Request,
+        seems_taken: bool,
+    ) -> Result<Holding> {
+        let document = AppointmentDoc::from_domain(hold, request.remember(&[], Some(Outcome::of(hold))));
+        let taking = Taking::of_document(&document, length).map_err(|error| Error::Internal(error.to_string()))?;
+        Ok(match self.group_commit.hold(&document, &taking.statement(), seems_taken).await? {
+            Verdict::Done { value: Written { at, until }, .. } => {
+                let document = AppointmentDoc { expires_at: until, ..document };
+                Holding::Done(Box::new(Stored::new(document)?), at)
             }
             Verdict::Duplicate { index, .. } if index == PRIMARY_INDEX => Holding::Exists,
             Verdict::Duplicate { index, value, .. }
