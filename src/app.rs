@@ -46,6 +46,7 @@ use crate::service::reviews::Reviews;
 use crate::service::series::SeriesOfAppointments;
 use crate::service::slots::Slots;
 use crate::service::waitlist::Waitlist;
+use crate::session::admission::Admission;
 use crate::session::limiter::{Limiter, Rates};
 use crate::session::meters::Meters;
 use crate::session::searches::Searches;
@@ -279,8 +280,9 @@ async fn serve(
 ) -> Result<Option<DemoLogins>, StartError> {
     let clock = state.clock;
     let (committed, revocations) = (Arc::new(Committed::default()), Arc::new(Revocations::default()));
-    let ring_bytes = usize::try_from(config.ring_mb).unwrap_or(64) * 1024 * 1024;
-    let calendars = Arc::new(Calendars::new(loader(parts.store.clone(), clock), ring_bytes));
+    let megabytes = |number: u32| usize::try_from(number).unwrap_or(usize::MAX).saturating_mul(1024 * 1024);
+    let (ring_bytes, calendar_bytes) = (megabytes(config.ring_mb), megabytes(config.calendars_mb));
+    let calendars = Arc::new(Calendars::new(loader(parts.store.clone(), clock), ring_bytes, calendar_bytes));
     let external = check::external_issuer(config).map_err(StartError::Configuration)?;
     let trust = Trust { issuer: config.issuer.clone(), secret: config.secret.clone(), external };
     let open = || Auth::open(parts.users.clone(), &trust, revocations.clone(), clock).boxed();
@@ -346,6 +348,7 @@ async fn serve(
         clock,
         limits: limits(config),
         limiter: Limiter::new(rates(config), config.mode == Mode::Development),
+        admission: Admission::new(config.ws_handshakes),
         meters: Meters::default(),
         searches: Searches::default(),
         connections: AtomicU64::new(0),

@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 
 use super::cookies::Found;
 use super::problem::Refused;
-use super::{Shared, State, auth};
+use super::{Shared, State, auth, meters};
 use crate::domain::account::Viewer;
 use crate::domain::peer::Peer;
 use crate::live::outbox::{Ending, Frame, Outbox};
@@ -57,6 +57,8 @@ pub async fn upgrade(
     let credentials = credentials(&state, viewer, peer, &offered, &headers).await?;
     let (rate, admitted) = state.services()?.limiter.check_handshake(credentials.as_ref().ok(), peer);
     admitted.map_err(|problem| Refused::limited(problem, Some(rate)))?;
+    // After their own limits: nobody takes the places of all the others.
+    state.services()?.admission.admit().inspect_err(|_| meters::turned_away())?;
     let (limits, tasks) = (state.services()?.limits, state.tasks.clone());
     let upgrade = upgrade
         .protocols([SUBPROTOCOL])
