@@ -24,8 +24,9 @@ use super::{Shared, State, auth, meters};
 use crate::domain::account::Viewer;
 use crate::domain::peer::Peer;
 use crate::live::outbox::{Ending, Frame, Outbox};
-use crate::session::call;
+use crate::live::subscriptions::SUBSCRIPTION_BYTES;
 use crate::session::connection::Session;
+use crate::session::{Limits, call};
 
 /// What a socket reads at once. The default of 128 KiB would be most of what an idle connection costs.
 const READ_BUFFER: usize = 1024;
@@ -34,6 +35,16 @@ const WRITE_BUFFER: usize = 16 * 1024;
 const WRITE_PATIENCE: Duration = Duration::from_secs(20);
 /// How long a client has to answer a close frame.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What a socket may take at all its bounds at once, in bytes: what is being read, requests that are not answered yet, what waits
+/// to be sent and what is being sent (changes, and of replies as much), and subscriptions. TLS has buffers of its own.
+#[must_use]
+pub const fn most_bytes(limits: &Limits) -> usize {
+    let reading = READ_BUFFER + limits.message_bytes;
+    let asked = limits.in_flight * limits.message_bytes;
+    let (waiting, sending) = (2 * limits.backlog_bytes, 2 * limits.backlog_bytes + WRITE_BUFFER);
+    reading + asked + waiting + sending + limits.subscriptions * SUBSCRIPTION_BYTES
+}
 
 /// Who connects, or which frame closes the socket right after the handshake: a browser cannot read a refused one.
 type Credentials = Result<Viewer, Ending>;

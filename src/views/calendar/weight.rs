@@ -16,10 +16,7 @@ const EMPTY: usize = 1_024;
 pub(super) fn rules(of: &Doctor) -> usize {
     let hours = of.availability.overrides.iter().map(|(_, ranges)| 32 + ranges.len() * size_of::<LocalRange>());
     let texts = of.services.iter().map(|service| service.name.len()).sum::<usize>()
-        + [&of.profile.bio, &of.profile.address, &of.profile.photo_url]
-            .map(|text| length(text))
-            .iter()
-            .sum::<usize>();
+        + [&of.profile.bio, &of.profile.address, &of.profile.photo_url].map(|text| length(text)).iter().sum::<usize>();
     EMPTY
         + size_of::<Doctor>()
         + texts
