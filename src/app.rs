@@ -1,6 +1,7 @@
 //! The composition root: starts the databases, connects the rooms, serves, and takes everything down again. The only
 //! file that sees all.
 
+mod following;
 mod scraping;
 
 use std::net::SocketAddr;
@@ -11,12 +12,14 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::following::{follow, mend_appointments, mend_users};
 use self::scraping::Scraping;
 use crate::clock::Clock;
 use crate::config::{Config, Mode, check};
@@ -25,7 +28,6 @@ use crate::domain::change::{Change, FeedEvent};
 use crate::domain::mail::Mail;
 use crate::embedded;
 use crate::error::{ClusterName, Error};
-use crate::feed::Feed;
 use crate::health::Readiness;
 use crate::live::hub::Hub;
 use crate::notify::mail::{self, Post};
@@ -44,6 +46,7 @@ use crate::service::reviews::Reviews;
 use crate::service::series::SeriesOfAppointments;
 use crate::service::slots::Slots;
 use crate::service::waitlist::Waitlist;
+use crate::session::admission::Admission;
 use crate::session::limiter::{Limiter, Rates};
 use crate::session::meters::Meters;
 use crate::session::searches::Searches;
@@ -72,8 +75,6 @@ const CONNECT_PAUSE: Duration = Duration::from_millis(500);
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How often the signing keys are read again: the feed tells of a new one at once, unless it has lost its place.
 const READ_KEYS_EVERY: Duration = Duration::from_secs(30);
-/// Commits that wait for the hub before the feed reads on.
-const FEED_BUFFER: usize = 1_024;
 /// How often the rate limiter forgets who has been quiet.
 const FORGET_EVERY: Duration = Duration::from_secs(10);
 /// How far back the claims of a calendar are loaded: the week of the oldest slot that can be watched, which weekly limits count in.
@@ -176,7 +177,7 @@ impl App {
                 ready(&Serving { address, encrypted, logins });
                 let ended = tokio::select! {
                     () = stop.cancelled() => Ok(()),
-                    () = beside.failed.cancelled() => Err(StartError::Feed),
+                    () = beside.failed.cancelled() => Err(beside.complaint.lock().take().unwrap_or(StartError::Feed)),
                 };
                 drain(&config, &state).await;
                 ended
@@ -203,6 +204,8 @@ struct Beside {
     stop: CancellationToken,
     /// A task that must never end has ended.
     failed: CancellationToken,
+    /// Why, if somebody has to do something about it.
+    complaint: Arc<Mutex<Option<StartError>>>,
     tasks: TaskTracker,
 }
 
@@ -242,19 +245,19 @@ async fn start(
     let (store, doctors) = (AppointmentStore::new(appointments.clone()), DoctorStore::new(appointments.clone()));
     let (_, epoch) = tokio::try_join!(
         connect(&users, state, beside, || users::ensure_indexes(&users).boxed()),
-        connect(&appointments, state, beside, || {
-            async {
-                store.ensure_indexes().await?;
-                doctors.ensure_indexes().await?;
-                ReviewStore::new(appointments.clone()).ensure_indexes().await?;
-                WaitlistStore::new(appointments.clone()).ensure_indexes().await?;
-                history::epoch(&appointments).await
-            }
-            .boxed()
-        }),
+        connect(&appointments, state, beside, || prepare(&appointments).boxed()),
     )?;
     let parts = Parts { users, appointments, store, doctors, epoch, mails };
     serve(config, state, beside, parts).await
+}
+
+/// Makes the indexes of the appointments cluster, or sees that they are there. Returns which history it holds.
+async fn prepare(appointments: &Cluster) -> Result<u32, mongodb::error::Error> {
+    AppointmentStore::new(appointments.clone()).ensure_indexes().await?;
+    DoctorStore::new(appointments.clone()).ensure_indexes().await?;
+    ReviewStore::new(appointments.clone()).ensure_indexes().await?;
+    WaitlistStore::new(appointments.clone()).ensure_indexes().await?;
+    history::epoch(appointments).await
 }
 
 /// What the services stand on.
@@ -277,8 +280,9 @@ async fn serve(
 ) -> Result<Option<DemoLogins>, StartError> {
     let clock = state.clock;
     let (committed, revocations) = (Arc::new(Committed::default()), Arc::new(Revocations::default()));
-    let ring_bytes = usize::try_from(config.ring_mb).unwrap_or(64) * 1024 * 1024;
-    let calendars = Arc::new(Calendars::new(loader(parts.store.clone(), clock), ring_bytes));
+    let megabytes = |number: u32| usize::try_from(number).unwrap_or(usize::MAX).saturating_mul(1024 * 1024);
+    let (ring_bytes, calendar_bytes) = (megabytes(config.ring_mb), megabytes(config.calendars_mb));
+    let calendars = Arc::new(Calendars::new(loader(parts.store.clone(), clock), ring_bytes, calendar_bytes));
     let external = check::external_issuer(config).map_err(StartError::Configuration)?;
     let trust = Trust { issuer: config.issuer.clone(), secret: config.secret.clone(), external };
     let open = || Auth::open(parts.users.clone(), &trust, revocations.clone(), clock).boxed();
@@ -344,6 +348,7 @@ async fn serve(
         clock,
         limits: limits(config),
         limiter: Limiter::new(rates(config), config.mode == Mode::Development),
+        admission: Admission::new(config.ws_handshakes),
         meters: Meters::default(),
         searches: Searches::default(),
         connections: AtomicU64::new(0),
@@ -361,11 +366,13 @@ async fn serve(
     let holding = services.clone();
     beside.spawn(async move { holding.appointments.keep_ending_holds().await });
     let to_hub = hub.clone();
-    let appointments = follow(&parts.appointments, state, beside, move |event| {
+    let mend = mend_appointments(parts.appointments.clone(), parts.epoch);
+    let appointments = follow(&parts.appointments, state, beside, mend, move |event| {
         to_hub.appointments(event);
         std::future::ready(()).boxed()
     });
-    let users = follow(&parts.users, state, beside, move |event| {
+    let mend = mend_users(parts.users.clone());
+    let users = follow(&parts.users, state, beside, mend, move |event| {
         let (hub, auth, revocations) = (hub.clone(), auth.clone(), revocations.clone());
         async move {
             let lost = matches!(event, FeedEvent::Lost(_));
@@ -434,47 +441,6 @@ async fn until_available<'a, T>(attempt: impl Fn() -> BoxFuture<'a, Result<T, Er
             result => return result,
         }
         tokio::time::sleep(CONNECT_PAUSE).await;
-    }
-}
-
-/// Runs the feed of a cluster and hands on what it tells. Returns once the feed is live.
-async fn follow(
-    cluster: &Cluster,
-    state: &State,
-    beside: &Beside,
-    mut take: impl FnMut(FeedEvent) -> BoxFuture<'static, ()> + Send + 'static,
-) {
-    let (events, mut incoming) = mpsc::channel(FEED_BUFFER);
-    let (live, mut is_live) = watch::channel(false);
-    beside.spawn(Feed::new(cluster.clone(), events, live).run());
-    let (failed, stop) = (beside.failed.clone(), beside.stop.clone());
-    beside.spawn(async move {
-        // Should it panic, the node must not go on as if nothing changed any more.
-        let _guard = OnEnd(|| {
-            if !stop.is_cancelled() {
-                failed.cancel();
-            }
-        });
-        while let Some(event) = incoming.recv().await {
-            take(event).await;
-        }
-    });
-    drop(is_live.wait_for(|live| *live).await);
-    let (name, readiness) = (cluster.name, state.readiness.clone());
-    readiness.set_live(name, true);
-    beside.spawn(async move {
-        while is_live.changed().await.is_ok() {
-            readiness.set_live(name, *is_live.borrow_and_update());
-        }
-    });
-}
-
-/// Does something when it is dropped, by a panic too.
-struct OnEnd<F: Fn()>(F);
-
-impl<F: Fn()> Drop for OnEnd<F> {
-    fn drop(&mut self) {
-        (self.0)();
     }
 }
 

@@ -245,6 +245,14 @@ pub struct Config {
     #[arg(long, env = "CITA_RING_MB", value_name = "MEGABYTES", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=16_384))]
     pub ring_mb: u32,
 
+    /// Megabytes of doctors' calendars that a node keeps, about; the longest unused are dropped and read again when needed.
+    #[arg(long, env = "CITA_CALENDARS_MB", value_name = "MEGABYTES", default_value_t = 256, value_parser = clap::value_parser!(u32).range(8..=65_536))]
+    pub calendars_mb: u32,
+
+    /// WebSockets a second that a node lets in, all clients together; the others are told when to come.
+    #[arg(long, env = "CITA_WS_HANDSHAKES", value_name = "NUMBER", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub ws_handshakes: u32,
+
     /// Messages a second that one WebSocket may send, sustained; twice as many in a burst.
     #[arg(long, env = "CITA_WS_RATE", value_name = "NUMBER", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub ws_rate: u32,

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use cita::config::Cli;
+use cita::session::Limits;
+use cita::transport::ws::most_bytes;
 use clap::{CommandFactory as _, Parser as _};
 
 /// The README's configuration table names every option, in order, with its variable and default, and no other.
@@ -59,4 +61,15 @@ fn the_example_of_an_environment_has_every_variable() {
             assert_eq!(Cli::try_parse_from(line).err().map(|error| error.kind()), None, "{name}={value}");
         }
     }
+}
+
+/// What docs/OPERATIONS.md says that a connection takes at most is what its limits add up to.
+#[test]
+fn the_memory_of_a_connection_is_what_its_limits_allow() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/OPERATIONS.md")).unwrap();
+    let told = format!(
+        "| a connection at all its bounds at once | {:.1} MiB",
+        most_bytes(&Limits::default()) as f64 / 1024.0 / 1024.0
+    );
+    assert!(text.contains(&told), "`{told}` is not in docs/OPERATIONS.md");
 }

@@ -12,10 +12,16 @@ use crate::store::documents::{DoctorDoc, EntryDoc, ReviewDoc, WaitlistDoc};
 use crate::store::sessions::SessionDoc;
 use crate::store::value::position;
 
-/// An event that does not read as what it should be. It is never skipped.
+/// What Cita did not write. It is never skipped.
 #[derive(Debug, thiserror::Error)]
-#[error("an event cannot be read: {0}")]
-pub struct Poison(String);
+pub enum Odd {
+    /// An event that does not read as what it should be.
+    #[error("an event cannot be read: {0}")]
+    Poison(String),
+    /// A watched collection, or an index of it, is no longer what the promises rest on.
+    #[error("{0}")]
+    Damage(String),
+}
 
 /// What a batch tells.
 pub struct Batch {
@@ -23,8 +29,11 @@ pub struct Batch {
     pub commits: Vec<Commit>,
     /// Where to go on after this batch.
     pub token: Document,
-    /// Everything up to here has been looked at.
+    /// Everything up to here has been looked at. `None` in the first reply, whose token may only repeat where the stream was
+    /// asked to begin.
     pub scanned: Option<Position>,
+    /// The latest time that the server knew when it replied.
+    pub known: Option<Position>,
     /// When the database wrote the first and the last event, by its own clock, in milliseconds since the epoch.
     pub written: Option<(i64, i64)>,
 }
@@ -32,15 +41,16 @@ pub struct Batch {
 /// Reads a reply of `aggregate` or `getMore`.
 ///
 /// # Errors
-/// [`Poison`], when anything in it is not as expected.
-pub fn batch(reply: &RawDocument) -> Result<Batch, Poison> {
+/// [`Odd`], when anything in it is not as expected.
+pub fn batch(reply: &RawDocument) -> Result<Batch, Odd> {
     let cursor = reply.get_document("cursor").map_err(poison)?;
     let first = cursor.get("firstBatch").map_err(poison)?.is_some();
     let events = cursor.get_array(if first { "firstBatch" } else { "nextBatch" }).map_err(poison)?;
     let token: Document = cursor.get_document("postBatchResumeToken").map_err(poison)?.try_into().map_err(poison)?;
-    // The first reply's token may only repeat where the stream was asked to begin.
     let scanned = time_of(&token).filter(|_| !first);
-    Ok(Batch { commits: commits(events)?, token, scanned, written: written(events) })
+    let time = reply.get_document("$clusterTime").and_then(|gossip| gossip.get_timestamp("clusterTime"));
+    let known = time.ok().map(position);
+    Ok(Batch { commits: commits(events)?, token, scanned, known, written: written(events) })
 }
 
 /// A server older than 6.0 does not say.
@@ -51,11 +61,11 @@ fn written(events: &RawArray) -> Option<(i64, i64)> {
     Some((first, events.last().and_then(time).unwrap_or(first)))
 }
 
-fn commits(events: &RawArray) -> Result<Vec<Commit>, Poison> {
+fn commits(events: &RawArray) -> Result<Vec<Commit>, Odd> {
     let mut commits: Vec<Commit> = Vec::new();
     for event in events {
         let event = event.map_err(poison)?;
-        let event = event.as_document().ok_or_else(|| Poison("not a document".to_owned()))?;
+        let event = event.as_document().ok_or_else(|| Odd::Poison("not a document".to_owned()))?;
         let at = position(event.get_timestamp("clusterTime").map_err(poison)?);
         let Some(change) = change(event)? else { continue };
         let bytes = event.as_bytes().len();
@@ -70,19 +80,32 @@ fn commits(events: &RawArray) -> Result<Vec<Commit>, Poison> {
     Ok(commits)
 }
 
-fn change(event: &RawDocument) -> Result<Option<Change>, Poison> {
+fn change(event: &RawDocument) -> Result<Option<Change>, Odd> {
+    let name = event.get_document("ns").and_then(|ns| ns.get_str("coll"));
     match event.get_str("operationType").map_err(poison)? {
         "insert" | "replace" => {}
-        "create" | "createIndexes" | "dropIndexes" | "modify" | "shardCollection" => return Ok(None),
+        "create"
+        | "createIndexes"
+        | "modify"
+        | "shardCollection"
+        | "reshardCollection"
+        | "refineCollectionShardKey" => {
+            return Ok(None);
+        }
+        kind @ ("drop" | "rename" | "dropIndexes" | "dropDatabase" | "invalidate") => {
+            let to = event.get_document("to").and_then(|to| to.get_str("coll")).map(|to| format!(" to {to}"));
+            let what = format!("{} {kind}{}", name.unwrap_or_default(), to.unwrap_or_default());
+            return Err(Odd::Damage(format!("somebody else has changed what the data lies in: {}", what.trim_start())));
+        }
         // Cita only inserts and replaces what it watches: anything else happened behind its back.
         other => {
-            let name = event.get_document("ns").and_then(|ns| ns.get_str("coll")).unwrap_or_default();
-            return Err(Poison(format!("{name} {}: an unexpected {other}", id_of(event).unwrap_or_default())));
+            let (name, id) = (name.unwrap_or_default(), id_of(event).unwrap_or_default());
+            return Err(Odd::Poison(format!("{name} {id}: an unexpected {other}")));
         }
     }
-    let name = event.get_document("ns").and_then(|ns| ns.get_str("coll")).map_err(poison)?;
+    let name = name.map_err(poison)?;
     let document = event.get_document("fullDocument").map_err(poison)?;
-    read(name, document).map_err(|Poison(why)| Poison(format!("{name} {}: {why}", id_of(event).unwrap_or_default())))
+    read(name, document).map_err(|why| Odd::Poison(format!("{name} {}: {why}", id_of(event).unwrap_or_default())))
 }
 
 /// Which document an event is about, for the person who has to look at it.
@@ -96,27 +119,27 @@ fn id_of(event: &RawDocument) -> Option<String> {
 }
 
 /// What a whole document of a watched collection tells.
-fn read(name: &str, document: &RawDocument) -> Result<Option<Change>, Poison> {
+fn read(name: &str, document: &RawDocument) -> Result<Option<Change>, String> {
     match name {
         collection::APPOINTMENTS => {
-            let document = EntryDoc::read(document).map_err(poison)?;
-            Ok(Some(Change::Entry(document.to_domain().map_err(poison)?)))
+            let document = EntryDoc::read(document).map_err(text)?;
+            Ok(Some(Change::Entry(document.to_domain().map_err(text)?)))
         }
         collection::DOCTORS => {
-            let document: DoctorDoc = deserialize_from_slice(document.as_bytes()).map_err(poison)?;
-            Ok(Some(Change::Doctor(Arc::new(document.to_domain().map_err(poison)?))))
+            let document: DoctorDoc = deserialize_from_slice(document.as_bytes()).map_err(text)?;
+            Ok(Some(Change::Doctor(Arc::new(document.to_domain().map_err(text)?))))
         }
         collection::REVIEWS => {
-            let document: ReviewDoc = deserialize_from_slice(document.as_bytes()).map_err(poison)?;
-            Ok(Some(Change::Review(Arc::new(document.to_domain().map_err(poison)?))))
+            let document: ReviewDoc = deserialize_from_slice(document.as_bytes()).map_err(text)?;
+            Ok(Some(Change::Review(Arc::new(document.to_domain().map_err(text)?))))
         }
         collection::WAITLIST => {
-            let document: WaitlistDoc = deserialize_from_slice(document.as_bytes()).map_err(poison)?;
-            Ok(Some(Change::Waitlist(Arc::new(document.to_domain().map_err(poison)?))))
+            let document: WaitlistDoc = deserialize_from_slice(document.as_bytes()).map_err(text)?;
+            Ok(Some(Change::Waitlist(Arc::new(document.to_domain().map_err(text)?))))
         }
         collection::SESSIONS => {
-            let document: SessionDoc = deserialize_from_slice(document.as_bytes()).map_err(poison)?;
-            Ok(Some(Change::Session(Arc::new(Session::try_from(document).map_err(poison)?))))
+            let document: SessionDoc = deserialize_from_slice(document.as_bytes()).map_err(text)?;
+            Ok(Some(Change::Session(Arc::new(Session::try_from(document).map_err(text)?))))
         }
         // Those who need them read them: private keys do not travel further than they must.
         collection::SIGNING_KEYS => Ok(Some(Change::SigningKey)),
@@ -124,6 +147,10 @@ fn read(name: &str, document: &RawDocument) -> Result<Option<Change>, Poison> {
     }
 }
 
-fn poison(error: impl std::fmt::Display) -> Poison {
-    Poison(error.to_string())
+fn poison(error: impl std::fmt::Display) -> Odd {
+    Odd::Poison(error.to_string())
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
 }

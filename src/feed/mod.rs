@@ -2,24 +2,27 @@
 //!
 //! A feed sends into a channel and knows nothing of who listens. It resumes only after errors that are known to allow
 //! it; after every other it says [`FeedEvent::Lost`] and goes on from now: what was missed is then read anew by those
-//! who need it, never skipped in silence.
+//! who need it, never skipped in silence. When a collection or an index went away, it is mended first, or the feed ends.
 
 mod decode;
+mod fresh;
 pub mod meters;
 mod stream;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use mongodb::bson::{Bson, Document, Timestamp as ClusterTime, doc};
 use mongodb::error::{Error as DriverError, ErrorKind};
 use tokio::sync::{mpsc, watch};
 
-use self::decode::{Batch, Poison};
+use self::decode::{Batch, Odd};
+use self::fresh::Fresh;
 use self::meters::Meters;
 use self::stream::Start;
 use crate::domain::change::{Commit, FeedEvent, Position};
-use crate::store::cluster::Cluster;
+use crate::store::cluster::{Cluster, ConnectError};
 use crate::store::failure::brief;
 use crate::store::value::position;
 
@@ -40,6 +43,8 @@ enum Broken {
     Resume(DriverError),
     /// What comes next cannot be told from here.
     Lost(String),
+    /// Neither can it, and what is written may lack what the promises rest on.
+    Damaged(String),
     /// Nobody listens any more.
     Closed,
 }
@@ -50,52 +55,78 @@ impl From<DriverError> for Broken {
     }
 }
 
-impl From<Poison> for Broken {
-    fn from(poison: Poison) -> Self {
-        Self::Lost(poison.to_string())
+impl From<Odd> for Broken {
+    fn from(odd: Odd) -> Self {
+        match odd {
+            Odd::Poison(_) => Self::Lost(odd.to_string()),
+            Odd::Damage(_) => Self::Damaged(odd.to_string()),
+        }
     }
 }
+
+/// Makes the collections and indexes of a cluster what they must be, as at the start.
+pub type Mend = Box<dyn Fn() -> BoxFuture<'static, Result<(), ConnectError>> + Send + Sync>;
 
 /// The feed of one cluster.
 pub struct Feed {
     cluster: Cluster,
     events: mpsc::Sender<FeedEvent>,
-    /// Whether the stream is open: `false` while it is being looked for.
-    live: watch::Sender<bool>,
+    mend: Mend,
+    fresh: Arc<Fresh>,
     /// The token after the last batch that was sent on.
     token: Option<Document>,
     position: Position,
+    /// Where a stream without a token began. The server repeats it as the place that it has come to while nothing has happened,
+    /// and what happens next may have that very time.
+    began: Position,
     /// The last commit of a batch that may have been cut.
     held_back: Option<Commit>,
     meters: Arc<Meters>,
 }
 
 impl Feed {
-    /// A feed that sends into `events` and tells in `live` whether its stream is open.
+    /// A feed that sends into `events` and tells in `live` whether that is the present.
     #[must_use]
-    pub fn new(cluster: Cluster, events: mpsc::Sender<FeedEvent>, live: watch::Sender<bool>) -> Self {
-        let meters = Arc::new(Meters::new(cluster.name));
-        Self { cluster, events, live, token: None, position: Position::default(), held_back: None, meters }
+    pub fn new(cluster: Cluster, events: mpsc::Sender<FeedEvent>, live: watch::Sender<bool>, mend: Mend) -> Self {
+        let (meters, fresh) = (Arc::new(Meters::new(cluster.name)), Arc::new(Fresh::new(live)));
+        Self {
+            cluster,
+            events,
+            mend,
+            fresh,
+            token: None,
+            position: Position::default(),
+            began: Position::default(),
+            held_back: None,
+            meters,
+        }
     }
 
     /// Runs until nobody listens any more.
-    pub async fn run(self) {
-        let (meters, queue) = (self.meters.clone(), self.events.clone());
-        tokio::select! { () = self.keep_following() => {}, () = meters.keep_telling(queue) => {} }
+    ///
+    /// # Errors
+    /// What somebody has to do before the cluster can be used again.
+    pub async fn run(self) -> Result<(), String> {
+        let (meters, queue, fresh) = (self.meters.clone(), self.events.clone(), self.fresh.clone());
+        tokio::select! {
+            ended = self.keep_following() => ended,
+            () = meters.keep_telling(queue) => Ok(()),
+            () = fresh.keep_looking() => Ok(()),
+        }
     }
 
-    async fn keep_following(mut self) {
+    async fn keep_following(mut self) -> Result<(), String> {
         let mut pause = FIRST_PAUSE;
         let mut look_back = LOOK_BACK_SECONDS;
         loop {
             let before = self.position;
             let broken = self.follow(look_back).await;
-            self.live.send_replace(false);
+            self.fresh.broken();
             if self.position > before {
                 pause = FIRST_PAUSE;
             }
             match broken {
-                Broken::Closed => return,
+                Broken::Closed => return Ok(()),
                 Broken::Resume(error) => {
                     // It is read again, whole.
                     self.held_back = None;
@@ -104,15 +135,38 @@ impl Feed {
                     tracing::warn!(cluster = %self.cluster.name, error, "change stream interrupted, resuming");
                 }
                 Broken::Lost(reason) => {
-                    tracing::error!(cluster = %self.cluster.name, reason, "change stream lost, starting anew");
-                    self.meters.lost();
-                    self.token = None;
-                    self.held_back = None;
+                    self.forget(&reason);
                     look_back = 0;
+                }
+                Broken::Damaged(reason) => {
+                    self.forget(&reason);
+                    look_back = 0;
+                    self.mend().await?;
                 }
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn forget(&mut self, reason: &str) {
+        tracing::error!(cluster = %self.cluster.name, reason, "change stream lost, starting anew");
+        self.meters.lost();
+        self.token = None;
+        self.held_back = None;
+    }
+
+    /// Before anything is read anew: what was written meanwhile meets the unique indexes as they are made, or stops the node.
+    async fn mend(&self) -> Result<(), String> {
+        loop {
+            match (self.mend)().await {
+                Ok(()) => return Ok(()),
+                Err(ConnectError::Unusable(reason)) => return Err(reason),
+                Err(ConnectError::Away(reason)) => {
+                    tracing::warn!(cluster = %self.cluster.name, reason, "cannot be mended yet, still trying");
+                }
+            }
+            tokio::time::sleep(LONGEST_PAUSE).await;
         }
     }
 
@@ -138,7 +192,6 @@ impl Feed {
             let bytes = reply.as_raw_document().as_bytes().len();
             let batch = decode::batch(reply.as_raw_document())?;
             self.deliver(batch, bytes >= LARGE_BATCH).await?;
-            self.live.send_if_modified(|live| !std::mem::replace(live, true));
         }
     }
 
@@ -149,13 +202,14 @@ impl Feed {
         let now = session.operation_time().ok_or_else(|| Broken::Lost("the server told no time".to_owned()))?;
         // The server begins with what happened at the time that it is given: what broke the stream must not come again.
         let start = ClusterTime { time: now.time.saturating_sub(look_back), increment: now.increment + 1 };
-        self.position = Position(position(start).0.saturating_sub(1));
+        self.began = position(start);
+        self.position = Position(self.began.0.saturating_sub(1));
         self.send(FeedEvent::Lost(self.position)).await?;
         Ok(Start::At(start))
     }
 
     async fn deliver(&mut self, batch: Batch, may_be_cut: bool) -> Result<(), Broken> {
-        let Batch { mut commits, token, scanned, written } = batch;
+        let Batch { mut commits, token, scanned, known, written } = batch;
         if let Some(held) = self.held_back.take() {
             match commits.first_mut() {
                 Some(first) if first.at == held.at => {
@@ -178,12 +232,16 @@ impl Feed {
         }
         if self.held_back.is_none() {
             self.token = Some(token);
-            if let Some(scanned) = scanned.filter(|scanned| *scanned > self.position) {
+            if let Some(scanned) = scanned.filter(|scanned| *scanned > self.position && *scanned != self.began) {
                 self.position = scanned;
                 self.send(FeedEvent::Position(scanned)).await?;
             }
         }
         self.meters.handed_on(count, written);
+        match scanned {
+            Some(scanned) => self.fresh.told(scanned, known),
+            None => self.fresh.opened(),
+        }
         Ok(())
     }
 

@@ -31,10 +31,12 @@ pub struct Batches(RawBatchCursor);
 /// # Errors
 /// What the driver said.
 pub async fn open(cluster: &Cluster, start: Start) -> DriverResult<Batches> {
-    let options = match start {
+    let mut options = match start {
         Start::At(time) => doc! { "startAtOperationTime": time },
         Start::After(token) => doc! { "startAfter": token },
     };
+    // An index that somebody drops is told, too.
+    options.insert("showExpandedEvents", true);
     let watched = [
         collection::APPOINTMENTS,
         collection::DOCTORS,
@@ -54,6 +56,8 @@ pub async fn open(cluster: &Cluster, start: Start) -> DriverResult<Batches> {
         "fullDocument.listing",
         "fullDocument.reports",
         "updateDescription",
+        "operationDescription",
+        "collectionUUID",
         "lsid",
         "txnNumber",
     ];
@@ -63,6 +67,8 @@ pub async fn open(cluster: &Cluster, start: Start) -> DriverResult<Batches> {
             { "$changeStream": options },
             { "$match": { "$or": [
                 { "ns.coll": { "$in": watched.to_vec() } },
+                // Something else takes the place of a watched collection.
+                { "to.coll": { "$in": watched.to_vec() } },
                 { "operationType": { "$in": ["dropDatabase", "invalidate"] } },
             ] } },
             { "$unset": unread.to_vec() },

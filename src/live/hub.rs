@@ -37,7 +37,7 @@ use crate::domain::ids::{DoctorId, ServiceId, SessionId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::spans;
 use crate::views::calendar::Calendar;
-use crate::views::calendars::Calendars;
+use crate::views::calendars::{Calendars, Watched};
 use crate::views::committed::{Committed, Positions};
 use crate::views::revocations::Revocations;
 use crate::views::ring::Ring;
@@ -110,6 +110,7 @@ struct State {
     sessions: HashMap<UserId, HashMap<(), Group>>,
     /// The latest commits of the users cluster: they join a snapshot to what is pushed.
     users: Ring,
+    views: Arc<Calendars>,
     meters: Arc<Meters>,
 }
 
@@ -118,6 +119,8 @@ struct Group {
     topic: Topic,
     name: String,
     members: Vec<Member>,
+    /// The calendar that each change is computed from.
+    _needs: Option<Watched>,
 }
 
 /// What is known of a doctor's watched slots before a commit.
@@ -164,7 +167,7 @@ impl Hub {
         epoch: u32,
     ) -> Self {
         let (meters, sessions) = (Arc::new(Meters::default()), DashMap::new());
-        let state = Mutex::new(State::new(meters.clone()));
+        let state = Mutex::new(State::new(meters.clone(), calendars.clone()));
         Self {
             state,
             calendars,
@@ -505,11 +508,11 @@ fn changes_rules(commits: &[Arc<Commit>], doctor: DoctorId) -> bool {
 }
 
 impl State {
-    fn new(meters: Arc<Meters>) -> Self {
+    fn new(meters: Arc<Meters>, views: Arc<Calendars>) -> Self {
         let (slots, calendars, doctors, reviews, waitlists) = Default::default();
         let (mine, my_waitlists, sessions) = Default::default();
         let users = Ring::new(sessions::RECENT_BYTES);
-        Self { slots, calendars, doctors, reviews, waitlists, mine, my_waitlists, sessions, users, meters }
+        Self { slots, calendars, doctors, reviews, waitlists, mine, my_waitlists, sessions, users, views, meters }
     }
 
     fn join(&mut self, topic: &Topic, subscriber: &Subscriber<'_>, floor: Position) {
@@ -530,15 +533,19 @@ impl State {
             floor,
             _counted: self.meters.subscribed(topic),
         };
+        let nothing = || None;
         match topic {
-            Topic::Slots { doctor, service, date } => enter(&mut self.slots, *doctor, (*service, *date), topic, member),
-            Topic::Calendar { doctor, window } => enter(&mut self.calendars, *doctor, *window, topic, member),
-            Topic::Doctor { doctor } => enter(&mut self.doctors, *doctor, (), topic, member),
-            Topic::Reviews { doctor } => enter(&mut self.reviews, *doctor, (), topic, member),
-            Topic::Waitlist { doctor } => enter(&mut self.waitlists, *doctor, (), topic, member),
-            Topic::MyAppointments { user } => enter(&mut self.mine, *user, (), topic, member),
-            Topic::MyWaitlist { user } => enter(&mut self.my_waitlists, *user, (), topic, member),
-            Topic::MySessions { user } => enter(&mut self.sessions, *user, (), topic, member),
+            Topic::Slots { doctor, service, date } => {
+                let needs = || Some(self.views.watch(*doctor));
+                enter(&mut self.slots, *doctor, (*service, *date), topic, member, needs);
+            }
+            Topic::Calendar { doctor, window } => enter(&mut self.calendars, *doctor, *window, topic, member, nothing),
+            Topic::Doctor { doctor } => enter(&mut self.doctors, *doctor, (), topic, member, nothing),
+            Topic::Reviews { doctor } => enter(&mut self.reviews, *doctor, (), topic, member, nothing),
+            Topic::Waitlist { doctor } => enter(&mut self.waitlists, *doctor, (), topic, member, nothing),
+            Topic::MyAppointments { user } => enter(&mut self.mine, *user, (), topic, member, nothing),
+            Topic::MyWaitlist { user } => enter(&mut self.my_waitlists, *user, (), topic, member, nothing),
+            Topic::MySessions { user } => enter(&mut self.sessions, *user, (), topic, member, nothing),
         }
     }
 
@@ -585,8 +592,9 @@ fn enter<O: Eq + Hash, V: Eq + Hash>(
     view: V,
     topic: &Topic,
     member: Member,
+    needs: impl FnOnce() -> Option<Watched>,
 ) {
-    let new = || Group { topic: topic.clone(), name: topic.to_string(), members: Vec::new() };
+    let new = || Group { topic: topic.clone(), name: topic.to_string(), members: Vec::new(), _needs: needs() };
     let group = groups.entry(owner).or_default().entry(view).or_insert_with(new);
     group.members.retain(|other| other.id != member.id);
     group.members.push(member);

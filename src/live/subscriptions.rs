@@ -7,6 +7,9 @@ use parking_lot::Mutex;
 
 use super::topic::Topic;
 
+/// Bytes of a subscription, at most: its name twice, and its place among those who watch the topic.
+pub const SUBSCRIPTION_BYTES: usize = 512;
+
 /// The topics of a connection, by the name that their frames carry.
 #[derive(Debug, Default)]
 pub struct Subscriptions(Mutex<HashMap<String, Topic>>);

@@ -1,6 +1,7 @@
 //! One connection, transport-free: what it may do, what it watches, when its token ends. REST calls are sessions of one
 //! request.
 
+pub mod admission;
 pub mod call;
 pub mod connection;
 mod convert;
@@ -15,6 +16,7 @@ pub mod subscribe;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use self::admission::Admission;
 use self::limiter::Limiter;
 use self::meters::Meters;
 use self::searches::Searches;
@@ -54,6 +56,8 @@ pub struct Services {
     pub limits: Limits,
     /// How fast anybody may ask.
     pub limiter: Limiter,
+    /// How fast all together may connect.
+    pub admission: Admission,
     pub meters: Meters,
     pub searches: Searches,
     /// Numbers the connections.

@@ -12,6 +12,7 @@ const CONNECTIONS: &str = "cita_http_connections";
 const CONNECTIONS_LIMIT: &str = "cita_http_connections_limit";
 const ACCEPT_FAILURES: &str = "cita_accept_failures_total";
 const HANDSHAKE_FAILURES: &str = "cita_tls_handshake_failures_total";
+const TURNED_AWAY: &str = "cita_handshakes_refused_total";
 const CERTIFICATES: &str = "cita_tls_certificates_total";
 
 /// Says what each name means.
@@ -21,6 +22,7 @@ pub fn describe() {
     describe_gauge!(CONNECTIONS_LIMIT, "How many connections there may be");
     describe_counter!(ACCEPT_FAILURES, "How often connections had to wait, because there were as many as there may be");
     describe_counter!(HANDSHAKE_FAILURES, "TLS handshakes that failed, or took too long");
+    describe_counter!(TURNED_AWAY, "WebSockets that were told to come a moment later");
     describe_counter!(CERTIFICATES, "Certificates that were found in the files while running, and taken or refused");
     LazyLock::force(&METERS);
 }
@@ -32,6 +34,7 @@ static METERS: LazyLock<Meters> = LazyLock::new(|| Meters {
     accept_failures: counter!(ACCEPT_FAILURES),
     handshake_failed: counter!(HANDSHAKE_FAILURES, "kind" => "failed"),
     handshake_overdue: counter!(HANDSHAKE_FAILURES, "kind" => "timeout"),
+    turned_away: counter!(TURNED_AWAY),
     taken: counter!(CERTIFICATES, "outcome" => "taken"),
     refused: counter!(CERTIFICATES, "outcome" => "refused"),
 });
@@ -43,6 +46,7 @@ struct Meters {
     accept_failures: Counter,
     handshake_failed: Counter,
     handshake_overdue: Counter,
+    turned_away: Counter,
     taken: Counter,
     refused: Counter,
 }
@@ -75,6 +79,11 @@ pub fn not_accepted() {
 /// A TLS handshake failed, or was overdue.
 pub fn no_handshake(overdue: bool) {
     if overdue { &METERS.handshake_overdue } else { &METERS.handshake_failed }.increment(1);
+}
+
+/// A WebSocket was told to come later.
+pub fn turned_away() {
+    METERS.turned_away.increment(1);
 }
 
 /// Another certificate was found, and is in use or not.

@@ -26,13 +26,14 @@ use super::cookies::Found;
 use super::problem::Refused;
 use super::socket::{Ear, SharedSocket};
 use super::stalled::Stalling;
-use super::{Shared, State, auth};
+use super::{Shared, State, auth, meters};
 use crate::domain::account::Viewer;
 use crate::domain::peer::Peer;
 use crate::live::outbox::{Ending, Outbox};
+use crate::live::subscriptions::SUBSCRIPTION_BYTES;
 use crate::live::writer::{write, write_rest};
-use crate::session::call;
 use crate::session::connection::Session;
+use crate::session::{Limits, call};
 
 /// What a socket reads at once. The default of 128 KiB would be most of what an idle connection costs.
 const READ_BUFFER: usize = 1024;
@@ -41,6 +42,16 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A WebSocket that reads from the client and writes to the outbox.
 type Socket<R> = WebSocketStream<Ear<R>>;
+
+/// What a socket may take at all its bounds at once, in bytes: what is being read, requests that are not answered yet, what waits
+/// to be sent and what is being sent (changes, and of replies as much), and subscriptions. TLS has buffers of its own.
+#[must_use]
+pub const fn most_bytes(limits: &Limits) -> usize {
+    let reading = READ_BUFFER + limits.message_bytes;
+    let asked = limits.in_flight * limits.message_bytes;
+    let (waiting, sending) = (2 * limits.backlog_bytes, 2 * limits.backlog_bytes);
+    reading + asked + waiting + sending + limits.subscriptions * SUBSCRIPTION_BYTES
+}
 
 /// Who connects, or which frame closes the socket right after the handshake: a browser cannot read a refused one.
 type Credentials = Result<Viewer, Ending>;
@@ -69,6 +80,8 @@ pub async fn upgrade(
     let credentials = credentials(&state, viewer, peer, &offered, head.headers()).await?;
     let (rate, admitted) = state.services()?.limiter.check_handshake(credentials.as_ref().ok(), peer);
     admitted.map_err(|problem| Refused::limited(problem, Some(rate)))?;
+    // After their own limits: nobody takes the places of all the others.
+    state.services()?.admission.admit().inspect_err(|_| meters::turned_away())?;
     let limit = Some(state.services()?.limits.message_bytes);
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)

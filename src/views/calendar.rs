@@ -1,5 +1,7 @@
 //! One doctor's calendar: the rules, and which ticks are taken by what.
 
+mod weight;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
@@ -118,6 +120,8 @@ pub struct Calendar {
     in_use: BTreeMap<(ResourceId, Tick), AppointmentId>,
     /// What of other doctors takes them.
     foreign: HashMap<AppointmentId, Entry>,
+    /// Bytes of the rules, and of all entries.
+    bytes: (usize, usize),
 }
 
 impl Calendar {
@@ -126,6 +130,7 @@ impl Calendar {
     pub fn new(at: Position, doctor: Doctor, entries: Vec<Entry>) -> Self {
         let mut calendar = Self {
             resources: doctor.resources(),
+            bytes: (weight::rules(&doctor), 0),
             doctor: Arc::new(doctor),
             at,
             taken: BTreeMap::new(),
@@ -150,7 +155,10 @@ impl Calendar {
         for change in &commit.changes {
             match change {
                 Change::Entry(entry) => self.take_in(entry),
-                Change::Doctor(doctor) if doctor.id == self.doctor.id => self.doctor = doctor.clone(),
+                Change::Doctor(doctor) if doctor.id == self.doctor.id => {
+                    self.bytes.0 = weight::rules(doctor);
+                    self.doctor = doctor.clone();
+                }
                 Change::Doctor(_)
                 | Change::Review(_)
                 | Change::Waitlist(_)
@@ -171,6 +179,7 @@ impl Calendar {
     /// The doctor's own take the doctor's time wherever they take a room: only those of others need to be looked at.
     fn set_foreign(&mut self, entry: &Entry) {
         if let Some(before) = self.foreign.remove(&entry.id()) {
+            self.bytes.1 -= weight::entry(&before);
             for key in keys(&before) {
                 // Within one commit, it may have a new owner already.
                 if self.in_use.get(&key) == Some(&entry.id()) {
@@ -180,6 +189,7 @@ impl Calendar {
         }
         if !entry.claims().is_empty() {
             self.in_use.extend(keys(entry).map(|key| (key, entry.id())));
+            self.bytes.1 += weight::entry(entry);
             self.foreign.insert(entry.id(), entry.clone());
         }
     }
@@ -211,6 +221,7 @@ impl Calendar {
 
     fn set(&mut self, entry: &Entry) {
         if let Some(before) = self.entries.remove(&entry.id()) {
+            self.bytes.1 -= weight::entry(&before);
             // Within one commit, what it had may have a new owner already.
             for tick in before.claims() {
                 if self.taken.get(tick) == Some(&entry.id()) {
@@ -229,8 +240,15 @@ impl Calendar {
         self.quotas.extend(entry.quotas().iter().map(|quota| (*quota, entry.id())));
         if !entry.claims().is_empty() {
             self.sessions.extend(session_key(entry).map(|key| (key, entry.id())));
+            self.bytes.1 += weight::entry(entry);
             self.entries.insert(entry.id(), entry.clone());
         }
+    }
+
+    /// What it takes in memory, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.0 + self.bytes.1
     }
 
     /// Changes up to this position are part of it.

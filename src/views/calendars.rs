@@ -3,6 +3,7 @@
 //! Readers get a calendar as it is at one position, and compute on it without holding a lock.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use dashmap::DashMap;
@@ -13,15 +14,15 @@ use super::calendar::Calendar;
 use super::meters::Meters;
 use super::ring::Ring;
 use crate::domain::change::{Change, Commit, Position};
-use crate::domain::entry::Entry;
+use crate::domain::entry;
 use crate::domain::ids::DoctorId;
 use crate::error::Error;
 
 /// Reads a doctor's calendar from the database, true at the position that it holds. `None`: no such doctor.
 pub type Loader = Box<dyn Fn(DoctorId) -> BoxFuture<'static, Result<Option<Calendar>, Error>> + Send + Sync>;
 
-/// Most calendars that are kept; the longest unused go first. Those of a full year take about 0.5 MiB each.
-const LIMIT: usize = 4_096;
+/// Where the bound is passed, so much of it is made free at once: whoever comes next need not look for the longest unused again.
+const SPARE: usize = 8;
 /// A snapshot that is older than the ring is read again this often.
 const LOAD_ATTEMPTS: usize = 3;
 
@@ -38,6 +39,29 @@ struct State {
     ring: Ring,
     kept: HashMap<DoctorId, Kept>,
     uses: u64,
+    /// How many need a doctor's calendar all the time.
+    watched: HashMap<DoctorId, usize>,
+    /// Of all that are kept.
+    bytes: usize,
+    limit: usize,
+}
+
+/// Somebody who needs a doctor's calendar for as long as this lives: it is not dropped to make room.
+pub struct Watched {
+    calendars: Arc<Calendars>,
+    doctor: DoctorId,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let mut state = self.calendars.state.lock();
+        if let Entry::Occupied(mut count) = state.watched.entry(self.doctor) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
 }
 
 /// Somebody who loads a calendar, or waits for whoever does. The last to leave, in whatever way, takes the place along.
@@ -60,10 +84,11 @@ struct Kept {
 }
 
 impl Calendars {
-    /// No calendars, and a ring of at most `ring_bytes`.
+    /// A ring of at most `ring_bytes`, and no calendars yet; of about `limit` bytes at most, but for those that are watched.
     #[must_use]
-    pub fn new(loader: Loader, ring_bytes: usize) -> Self {
-        let state = State { ring: Ring::new(ring_bytes), kept: HashMap::new(), uses: 0 };
+    pub fn new(loader: Loader, ring_bytes: usize, limit: usize) -> Self {
+        let (kept, watched) = (HashMap::new(), HashMap::new());
+        let state = State { ring: Ring::new(ring_bytes), kept, uses: 0, watched, bytes: 0, limit };
         Self { state: Mutex::new(state), loader, loading: DashMap::new(), meters: Meters::default() }
     }
 
@@ -95,6 +120,13 @@ impl Calendars {
         })
     }
 
+    /// Keeps a doctor's calendar from being dropped to make room, for as long as what is returned lives.
+    #[must_use]
+    pub fn watch(self: &Arc<Self>, doctor: DoctorId) -> Watched {
+        *self.state.lock().watched.entry(doctor).or_default() += 1;
+        Watched { calendars: self.clone(), doctor }
+    }
+
     async fn load(&self, doctor: DoctorId) -> Result<Option<Arc<Calendar>>, Error> {
         for _ in 0..LOAD_ATTEMPTS {
             self.meters.loading();
@@ -113,12 +145,16 @@ impl Calendars {
             let Some(kept) = state.kept.get_mut(&doctor) else { continue };
             // In place, unless somebody is reading it at this moment.
             let calendar = Arc::make_mut(&mut kept.calendar);
+            let before = calendar.bytes();
             calendar.apply(&commit);
-            if !calendar.is_whole() {
+            let (after, is_whole) = (calendar.bytes(), calendar.is_whole());
+            state.bytes = state.bytes - before + after;
+            if !is_whole {
                 // It knows nothing of a room that the doctor uses from now on: it is read again when next needed.
-                state.kept.remove(&doctor);
+                state.forget(doctor);
             }
         }
+        state.make_room();
         state.ring.push(commit);
     }
 
@@ -131,6 +167,7 @@ impl Calendars {
     pub fn reset(&self, position: Position) {
         let mut state = self.state.lock();
         state.kept.clear();
+        state.bytes = 0;
         state.ring.reset(position);
     }
 
@@ -143,9 +180,15 @@ impl Calendars {
     /// Sets the gauges of what is held.
     pub fn tell(&self) {
         let state = self.state.lock();
-        let (calendars, (commits, bytes)) = (state.kept.len(), state.ring.size());
+        let (calendars, calendar_bytes, (commits, bytes)) = (state.kept.len(), state.bytes, state.ring.size());
         drop(state);
-        self.meters.held(calendars, bytes, commits);
+        self.meters.held(calendars, calendar_bytes, bytes, commits);
+    }
+
+    /// What the calendars take, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.state.lock().bytes
     }
 
     /// How far the ring has come.
@@ -159,7 +202,7 @@ impl State {
     /// The doctors whose calendars a commit changes, as far as they are kept.
     fn concerned(&self, commit: &Commit) -> Vec<DoctorId> {
         let mut doctors: Vec<DoctorId> = commit.changes.iter().filter_map(Change::doctor).collect();
-        let shared: Vec<&Entry> = commit.entries().filter(|entry| entry.resources().next().is_some()).collect();
+        let shared: Vec<&entry::Entry> = commit.entries().filter(|entry| entry.resources().next().is_some()).collect();
         if !shared.is_empty() {
             let users = self.kept.iter().filter(|(_, kept)| shared.iter().any(|entry| kept.calendar.uses(entry)));
             doctors.extend(users.map(|(doctor, _)| *doctor));
@@ -177,13 +220,35 @@ impl State {
                 return None;
             }
         }
-        if self.kept.len() >= LIMIT {
-            let oldest = self.kept.iter().min_by_key(|(_, kept)| kept.last_use).map(|(doctor, _)| *doctor);
-            oldest.and_then(|doctor| self.kept.remove(&doctor));
-        }
         let calendar = Arc::new(calendar);
         self.uses += 1;
+        self.bytes += calendar.bytes();
         self.kept.insert(doctor, Kept { calendar: calendar.clone(), last_use: self.uses });
+        self.make_room();
         Some(calendar)
+    }
+
+    fn forget(&mut self, doctor: DoctorId) {
+        if let Some(kept) = self.kept.remove(&doctor) {
+            self.bytes -= kept.calendar.bytes();
+        }
+    }
+
+    /// Drops the longest unused, but those that are watched and the one that was used last.
+    fn make_room(&mut self) {
+        if self.bytes <= self.limit {
+            return;
+        }
+        let unwatched =
+            self.kept.iter().filter(|(doctor, kept)| !self.watched.contains_key(doctor) && kept.last_use < self.uses);
+        let mut idle: Vec<(u64, DoctorId)> = unwatched.map(|(doctor, kept)| (kept.last_use, *doctor)).collect();
+        idle.sort_unstable();
+        let enough = self.limit - self.limit / SPARE;
+        for (_, doctor) in idle {
+            if self.bytes <= enough {
+                break;
+            }
+            self.forget(doctor);
+        }
     }
 }

@@ -16,6 +16,7 @@ use cita::live::cursor::Cursor;
 use cita::live::frame::Frame;
 use cita::live::hub::{Hub, Subscriber, SubscriberId};
 use cita::live::outbox::Outbox;
+use cita::live::subscriptions::Subscriptions;
 use cita::session::encode;
 use cita::views::calendar::Calendar;
 use cita::views::calendars::{Calendars, Loader};
@@ -30,6 +31,7 @@ const DAY: Date = date(2026, 12, 1);
 const NINE: &str = "2026-12-01T14:00:00Z";
 const BEGINNING: Position = Position(10);
 const BOOKED_AT: Position = Position(20);
+const CALENDAR_BYTES: usize = 128 * 1024;
 
 fn service() -> Service {
     Service {
@@ -93,6 +95,8 @@ struct Alone {
     hub: Hub,
     calendars: Arc<Calendars>,
     doctor: Doctor,
+    /// Of the one who watches.
+    subscriptions: Arc<Subscriptions>,
     /// Whether the database has the appointment, which makes it [`BOOKED_AT`]; before, it is at [`BEGINNING`].
     in_database: Arc<AtomicBool>,
 }
@@ -108,11 +112,11 @@ impl Alone {
             let taken = if is_booked { vec![Entry::Appointment(Arc::new(booked(&doctor)))] } else { Vec::new() };
             std::future::ready(Ok(Some(Calendar::new(at, doctor, taken)))).boxed()
         });
-        let calendars = Arc::new(Calendars::new(loader, 1024 * 1024));
+        let calendars = Arc::new(Calendars::new(loader, 1024 * 1024, CALENDAR_BYTES));
         let (committed, revocations) = (Arc::new(Committed::default()), Arc::new(Revocations::default()));
         let hub = Hub::new(calendars.clone(), committed, revocations, encode::frames, Clock, 1);
         hub.appointments(FeedEvent::Lost(BEGINNING));
-        Self { hub, calendars, doctor: doctor(UserId(Uuid::from_u128(1))), in_database }
+        Self { hub, calendars, doctor: doctor(UserId(Uuid::from_u128(1))), subscriptions: Arc::default(), in_database }
     }
 
     fn book(&self) {
@@ -135,7 +139,7 @@ impl Alone {
         let subscriber = Subscriber {
             id: SubscriberId(1),
             outbox,
-            subscriptions: &Arc::default(),
+            subscriptions: &self.subscriptions,
             viewer: Arc::new(cita::domain::account::Viewer::Anonymous),
             opening: &opening,
         };
@@ -187,13 +191,36 @@ async fn who_watched_while_it_was_dropped_and_read_again_is_told_to_come_back() 
     node.read().await;
     assert_eq!(node.join(&outbox, None), Some(()));
     assert!(queued(&outbox).contains(NINE));
-    // So many others are asked for that it is dropped; when it is needed again, the database has gone on.
-    for other in 0..4_096 {
-        node.calendars.get(UserId(Uuid::from_u128(100 + other))).await.unwrap().unwrap();
-    }
+    // When it is needed again, the database has gone on.
+    node.calendars.reset(BEGINNING);
     assert!(node.calendars.kept(node.doctor.id).is_none());
     node.book();
     node.read().await;
     node.tell();
     assert_eq!(queued(&outbox), "Lost", "they were never told of the booking");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_many_ask_for_stays_within_its_bound_and_what_is_watched_stays() {
+    let (node, outbox) = (Alone::new(), outbox());
+    node.read().await;
+    assert_eq!(node.join(&outbox, None), Some(()));
+    assert!(queued(&outbox).contains(NINE));
+    let others: Vec<_> = (0..200).map(|other| UserId(Uuid::from_u128(100 + other))).collect();
+    for other in others.iter().chain(&others) {
+        let calendar = node.calendars.get(*other).await.unwrap().unwrap();
+        assert_eq!((calendar.doctor.id, calendar.offered(&service(), DAY).count()), (*other, 20));
+        assert!(node.calendars.bytes() <= CALENDAR_BYTES, "{}", node.calendars.bytes());
+    }
+    let kept = others.iter().filter(|other| node.calendars.kept(**other).is_some()).count();
+    assert!((10..100).contains(&kept), "as many as fit: {kept}");
+    node.tell();
+    let told = queued(&outbox);
+    assert!(told.contains(&format!(r#""removed":["{NINE}"]"#)), "{told}");
+    // Once nobody watches it any more, it makes room like every other.
+    node.hub.leave(SubscriberId(1), &node.subscriptions, |_| true);
+    for other in &others {
+        node.calendars.get(*other).await.unwrap().unwrap();
+    }
+    assert!(node.calendars.kept(node.doctor.id).is_none());
 }

@@ -16,7 +16,7 @@ use crate::harness::mongo::shared;
 use crate::harness::process::Process;
 use crate::harness::watch::end_of;
 
-fn id(uuid: &str) -> mongodb::bson::Uuid {
+pub(super) fn id(uuid: &str) -> mongodb::bson::Uuid {
     mongodb::bson::Uuid::parse_str(uuid).unwrap()
 }
 
@@ -87,7 +87,7 @@ fn assert_internal(error: &ClientError) {
 }
 
 /// The change streams that are open on a database.
-async fn streams(client: &Client, name: &str) -> Vec<i64> {
+pub(super) async fn streams(client: &Client, name: &str) -> Vec<i64> {
     let namespace = format!("{name}.$cmd.aggregate");
     let pipeline = [
         doc! { "$currentOp": { "allUsers": true, "idleCursors": true } },

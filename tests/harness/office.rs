@@ -47,7 +47,7 @@ impl Office {
         let (store, doctors) = (AppointmentStore::new(appointments.clone()), DoctorStore::new(appointments.clone()));
         let auth = Auth::open(users.clone(), &trust(), Arc::new(Revocations::default()), Clock).await;
         let auth = Arc::new(auth.expect("accounts"));
-        let calendars = Arc::new(Calendars::new(Box::new(|_| Box::pin(std::future::ready(Ok(None)))), 1));
+        let calendars = Arc::new(Calendars::new(Box::new(|_| Box::pin(std::future::ready(Ok(None)))), 1, 1));
         let committed = Arc::new(Committed::default());
         let slots = Arc::new(Slots::new(store.clone(), calendars.clone(), committed.clone(), Clock));
         let waitlist = WaitlistStore::new(appointments.clone());

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use mongodb::bson::{doc, serialize_to_vec};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -21,6 +22,8 @@ pub enum Fault {
     Refuse,
     /// It arrives, its reply comes once the proxy is calmed.
     HoldReply,
+    /// It arrives, its reply is replaced by an error with this code.
+    Fail(i32),
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -134,13 +137,13 @@ fn next_fault(plan: &watch::Sender<Plan>, chunk: &[u8]) -> Option<Fault> {
     let mut found = None;
     plan.send_if_modified(|plan| {
         let Some((command, fault)) = plan.fault.filter(|_| plan.left > 0) else { return false };
-        // A command is a document whose first field has its name: type, name, zero. Its value is a text, or a 1 where it
-        // is about no collection.
+        // A command is a document whose first field has its name: type, name, zero. Its value is a text, a 1 where it is about
+        // no collection, the long number of a cursor; or a document, where it is a stage of a pipeline that is meant.
         let is_field = |kind: u8| {
             let field = [&[kind], command.as_bytes(), &[0]].concat();
             chunk.windows(field.len()).any(|window| window == field)
         };
-        if !is_field(2) && !is_field(16) {
+        if ![2, 3, 16, 18].into_iter().any(is_field) {
             return false;
         }
         found = Some(fault);
@@ -166,10 +169,25 @@ async fn bring_back(
                 let calm = plan.subscribe().wait_for(|plan| plan.fault.is_none()).await.is_ok();
                 assert!(calm, "the proxy is there");
             }
+            Some(Fault::Fail(code)) => {
+                let error = error(&buffer[..length], code);
+                if to_node.write_all(&error).await.is_err() {
+                    return false;
+                }
+                continue;
+            }
             Some(Fault::Refuse) | None => {}
         }
         if to_node.write_all(&buffer[..length]).await.is_err() {
             return false;
         }
     }
+}
+
+/// An error in place of a reply, which is no longer than a chunk: length, two ids and kind of message; flags, kind of section, a document.
+fn error(reply: &[u8], code: i32) -> Vec<u8> {
+    let document = doc! { "ok": 0.0, "code": code, "codeName": "Injected", "errmsg": "injected by a test" };
+    let document = serialize_to_vec(&document).expect("a document");
+    let length = u32::try_from(16 + 5 + document.len()).expect("it is short");
+    [&length.to_le_bytes()[..], &reply[4..16], &[0; 5], &document].concat()
 }

@@ -10,4 +10,5 @@ mod resume;
 mod rooms;
 mod series;
 mod sessions;
+mod storm;
 mod topics;

@@ -141,7 +141,7 @@ mod tests {
     }
 
     fn hub() -> Hub {
-        let calendars = Calendars::new(Box::new(|_| Box::pin(async { Ok(None) })), 0);
+        let calendars = Calendars::new(Box::new(|_| Box::pin(async { Ok(None) })), 0, 0);
         let hub = Hub::new(Arc::new(calendars), Arc::default(), Arc::default(), told, Clock, 1);
         hub.users(FeedEvent::Lost(Position(10)));
         hub

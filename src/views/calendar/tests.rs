@@ -46,26 +46,46 @@ fn calendar(service: Service, taken: &[(i32, i32)]) -> Calendar {
     Calendar::new(Position(1), doctor, entries)
 }
 
+#[test]
+fn what_it_takes_is_what_it_holds() {
+    let service = service(6, 6, 0, 0);
+    let empty = calendar(service.clone(), &[]).bytes();
+    let mut one = calendar(service, &[(10, 6), (40, 12)]);
+    let full = one.bytes();
+    assert!(full > empty + 18 * size_of::<(Tick, AppointmentId)>(), "{empty} {full}");
+    let ended = |entry: &Entry| match entry {
+        Entry::TimeOff(day) => Change::Entry(Entry::TimeOff(Arc::new(day.ended()))),
+        other => panic!("{other:?}"),
+    };
+    let changes: Vec<Change> = one.entries().map(ended).collect();
+    one.apply(&Commit { at: Position(2), changes, bytes: 0 });
+    assert_eq!(one.bytes(), empty);
+}
+
+fn service(duration: i32, step: i32, before: i32, after: i32) -> Service {
+    Service {
+        id: ServiceId(Uuid::nil()),
+        rev: 1,
+        name: "Visita".to_owned(),
+        duration_minutes: duration * 5,
+        step_minutes: step * 5,
+        buffer_before_minutes: before * 5,
+        buffer_after_minutes: after * 5,
+        price: None,
+        min_notice_minutes: 0,
+        horizon_days: 90,
+        terms: Terms::default(),
+        archived: false,
+    }
+}
+
 proptest! {
     #[test]
     fn a_sweep_finds_what_looking_up_each_start_finds(
         (duration, step, before, after) in (1..40, 1..30, 0..20, 0..20),
         taken in proptest::collection::vec((-60..330, 1..25), 0..20),
     ) {
-        let service = Service {
-            id: ServiceId(Uuid::nil()),
-            rev: 1,
-            name: "Visita".to_owned(),
-            duration_minutes: duration * 5,
-            step_minutes: step * 5,
-            buffer_before_minutes: before * 5,
-            buffer_after_minutes: after * 5,
-            price: None,
-            min_notice_minutes: 0,
-            horizon_days: 90,
-            terms: Terms::default(),
-            archived: false,
-        };
+        let service = service(duration, step, before, after);
         let calendar = calendar(service.clone(), &taken);
         let offered: Vec<(Candidate, Occupancy)> = calendar.offered(&service, DAY).collect();
         prop_assert!(!offered.is_empty());

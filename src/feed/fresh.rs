@@ -1,0 +1,123 @@
+//! Whether what a feed has told is the present: a stream that is open and stands still looks like one on which nothing happens.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::{Instant, interval};
+
+use crate::domain::change::Position;
+
+/// Batches come several times a second, empty ones too. Without any for this long, something is in the way: the server, the
+/// network, or whoever takes what is told.
+const SILENCE: Duration = Duration::from_secs(5);
+/// What the database knew this long ago has been told. The stream of a sharded cluster takes ten seconds while one of its shards
+/// is idle.
+const LATE: Duration = Duration::from_secs(15);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What is known of how fresh a feed is. No clock but this node's own counts, and that only forwards.
+pub struct Fresh {
+    live: watch::Sender<bool>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// When something was told last.
+    told: Instant,
+    /// What the database knew, and when this was heard, that is still to be told.
+    owed: Option<(Position, Instant)>,
+    /// The stream broke and has told nothing since.
+    broken: bool,
+}
+
+impl Fresh {
+    /// A feed that has told nothing yet; `live` hears whether it is fresh.
+    pub fn new(live: watch::Sender<bool>) -> Self {
+        Self { live, state: Mutex::new(State { told: Instant::now(), owed: None, broken: false }) }
+    }
+
+    /// The stream is open. One that was broken has to tell something first: it may be of no more use than the last one.
+    pub fn opened(&self) {
+        let mut state = self.state.lock();
+        state.told = Instant::now();
+        self.set(!state.broken);
+    }
+
+    /// Everything up to `scanned` was handed on, when the server knew of `known`.
+    pub fn told(&self, scanned: Position, known: Option<Position>) {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        (state.told, state.broken) = (now, false);
+        if state.owed.is_none_or(|(owed, _)| owed <= scanned) {
+            state.owed = known.filter(|known| *known > scanned).map(|known| (known, now));
+        }
+        self.set(state.owed.is_none_or(|(_, heard)| now - heard <= LATE));
+    }
+
+    /// The stream broke.
+    pub fn broken(&self) {
+        self.state.lock().broken = true;
+        self.set(false);
+    }
+
+    /// Notices silence, for as long as it is polled.
+    pub async fn keep_looking(&self) {
+        let mut every = interval(LOOK_EVERY);
+        loop {
+            every.tick().await;
+            let state = self.state.lock();
+            if state.told.elapsed() > SILENCE {
+                self.set(false);
+            }
+        }
+    }
+
+    fn set(&self, live: bool) {
+        self.live.send_if_modified(|before| std::mem::replace(before, live) != live);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{advance, timeout};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_feed_is_fresh_while_it_tells_the_present() {
+        let (live, is_live) = watch::channel(false);
+        let fresh = Fresh::new(live);
+        fresh.opened();
+        assert!(*is_live.borrow());
+        // A day in which nothing happened is nothing that is late.
+        fresh.told(Position(100 << 32), Some(Position(90_000 << 32)));
+        advance(Duration::from_secs(14)).await;
+        fresh.told(Position(89_999 << 32), Some(Position(90_014 << 32)));
+        assert!(*is_live.borrow());
+        advance(Duration::from_secs(2)).await;
+        fresh.told(Position(89_999 << 32), Some(Position(90_016 << 32)));
+        assert!(!*is_live.borrow(), "what was known sixteen seconds ago is still not told");
+        fresh.told(Position(90_010 << 32), Some(Position(90_016 << 32)));
+        assert!(*is_live.borrow());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_noticed_and_a_stream_that_only_opens_does_not_count() {
+        let (live, is_live) = watch::channel(false);
+        let fresh = Fresh::new(live);
+        let mut looking = std::pin::pin!(fresh.keep_looking());
+        fresh.told(Position(7), None);
+        assert!(timeout(Duration::from_millis(4_900), &mut looking).await.is_err());
+        assert!(*is_live.borrow());
+        assert!(timeout(Duration::from_secs(2), &mut looking).await.is_err());
+        assert!(!*is_live.borrow(), "nothing was told for five seconds");
+        fresh.told(Position(8), None);
+        assert!(*is_live.borrow());
+        fresh.broken();
+        fresh.opened();
+        assert!(!*is_live.borrow());
+        fresh.told(Position(8), Some(Position(8)));
+        assert!(*is_live.borrow());
+    }
+}

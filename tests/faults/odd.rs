@@ -1,0 +1,235 @@
+//! What the stream of changes tells besides changes: that it cannot go on, that something does not fit into an event, and that
+//! somebody has renamed or dropped what the data lies in.
+
+use cita_cli::{ClientError, Connection};
+use cita_protocol::ErrorCode;
+use mongodb::bson::{Binary, Document, doc, spec::BinarySubtype};
+use mongodb::{Client, Database};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::follower::{Follower, Servers};
+use super::reply::behind_proxy;
+use super::stream::{id, streams};
+use crate::harness::clinic::{Practice, at, connect, database, date, key, practice_at, register, simple_service};
+use crate::harness::mongo::{private, shared};
+use crate::harness::process::Process;
+use crate::harness::proxy::Fault;
+use crate::harness::watch::end_of;
+use crate::harness::{eventually, until};
+
+/// A node as a process, on databases that the test may spoil.
+struct Spoilt {
+    uris: (String, String),
+    name: String,
+    server: Process,
+    url: String,
+    practice: Practice,
+    patient: Connection,
+    appointments: Database,
+}
+
+impl Spoilt {
+    async fn open() -> Self {
+        let shared = shared().await;
+        Self::open_on(&shared.users_uri, &shared.appointments_uri).await
+    }
+
+    async fn open_on(users: &str, appointments: &str) -> Self {
+        let name = format!("t{}", Uuid::new_v4().simple());
+        let uris = (database(users, &name), database(appointments, &name));
+        let (server, url) = Process::serve(&uris.0, &uris.1, &["--heartbeat-ms", "200"]).await;
+        let practice = practice_at(&url, simple_service()).await;
+        let patient = connect(&url, Some(&register(&url, "patient", "Paula Pérez").await.token)).await;
+        let appointments = Client::with_uri_str(appointments).await.unwrap().database(&name);
+        Self { uris, name, server, url, practice, patient, appointments }
+    }
+
+    async fn follow_calendar(&self) -> Follower {
+        Follower::start(&Servers::new(&[&self.url]), Some(&self.practice.doctor.token), &self.practice.calendar()).await
+    }
+
+    /// Books, and returns the id.
+    async fn book(&self, time: &str) -> Result<String, ClientError> {
+        let booking = self.practice.booking(&at(&date(2), time));
+        let booked = self.patient.request("appointment.book", booking, Some(key())).await?;
+        Ok(booked.data["id"].as_str().unwrap().to_owned())
+    }
+
+    async fn rename(&self, from: &str, to: &str) {
+        let from = format!("{}.{from}", self.name);
+        let to = format!("{}.{to}", self.name);
+        let command = doc! { "renameCollection": from, "to": to, "dropTarget": true };
+        self.appointments.client().database("admin").run_command(command).await.unwrap();
+    }
+
+    async fn has_its_indexes(&self) -> bool {
+        let names = self.appointments.collection::<Document>("appointments").list_index_names().await;
+        names.is_ok_and(|names| {
+            ["doctor_claims", "shared_claims"].iter().all(|name| names.iter().any(|one| one == name))
+        })
+    }
+
+    /// The stream was lost so many times, and is open again.
+    fn has_begun_anew(&self, times: usize) -> bool {
+        let output = self.server.output();
+        let opened =
+            output.lines().filter(|line| line.contains("change stream open") && line.contains("=appointments"));
+        self.alarms() == times && opened.count() == times + 1
+    }
+
+    fn alarms(&self) -> usize {
+        let output = self.server.output();
+        output.lines().filter(|line| line.contains("ERROR") && line.contains("change stream lost")).count()
+    }
+
+    async fn is_ready(&self) -> bool {
+        reqwest::get(format!("{}/readyz", self.url)).await.is_ok_and(|ready| ready.status() == 200)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_it_cannot_go_on_everything_is_told_anew_once() {
+    let (clinic, proxy) = behind_proxy().await;
+    let practice = clinic.practice().await;
+    let patient = clinic.connect(&clinic.patient().await).await;
+    let servers = Servers::new(&[clinic.url()]);
+    let follower = Follower::start(&servers, Some(&practice.doctor.token), &practice.calendar()).await;
+    // The history is lost, the oplog has overtaken the cursor, an event does not fit, a token is not one, none of them known.
+    for (number, code) in [286, 136, 10_334, 260, 280, 99_999].into_iter().enumerate() {
+        proxy.disturb("getMore", Fault::Fail(code), 1);
+        // The reply that is lost is the one that would tell of this booking.
+        proxy.until_disturbed(1).await;
+        let booking = practice.booking(&at(&date(2), &format!("{:02}:00", 8 + number)));
+        let booked = patient.request("appointment.book", booking, Some(key())).await.unwrap().data;
+        let seen = follower.until(|seen| seen.view.items.values().any(|item| *item == booked)).await;
+        // Told anew, or, where it was written after the stream was opened again, told of it: that follows at once.
+        let told = (seen.ends.len(), seen.ends.last(), seen.anew, seen.view.snapshots);
+        assert_eq!(told, (number + 1, Some(&Some(4003)), number + 1, number + 2), "{code}");
+    }
+    // The same where it is resumed: it does not try the token again and again.
+    let name = clinic.appointments_uri.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
+    let client = Client::with_uri_str(&shared().await.appointments_uri).await.unwrap();
+    proxy.disturb("$changeStream", Fault::Fail(286), 1);
+    let open = eventually(async || Some(streams(&client, &name).await).filter(|open| !open.is_empty())).await;
+    let kill = doc! { "killCursors": "$cmd.aggregate", "cursors": open };
+    client.database(&name).run_command(kill).await.unwrap();
+    let seen = follower.until(|seen| seen.ends.len() == 7).await;
+    assert_eq!(seen.ends[6], Some(4003));
+    assert_eq!(follower.until_pinged(3).await.ends.len(), 7, "once");
+    let booked =
+        patient.request("appointment.book", practice.booking(&at(&date(2), "15:00")), Some(key())).await.unwrap().data;
+    follower.until(|seen| seen.view.items.len() == 7 && seen.view.items.values().any(|item| *item == booked)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_largest_document_that_there_can_be_stops_nobody() {
+    const LARGEST: usize = 16 * 1024 * 1024;
+    // Other tests need their part of the oplog.
+    let clusters = private().await;
+    let spoilt = Spoilt::open_on(&clusters.users.uri(), &clusters.appointments.uri()).await;
+    let follower = spoilt.follow_calendar().await;
+    let other = practice_at(&spoilt.url, simple_service()).await;
+    let behind = spoilt.appointments.collection::<Document>("appointments");
+    // What does not travel, and what does.
+    for field in ["history", "filler"] {
+        let fill = |bytes| Binary { subtype: BinarySubtype::Generic, bytes: vec![7; bytes] };
+        let mut large =
+            doc! { "_id": id(&Uuid::new_v4().to_string()), "doctorId": id(&other.doctor.id), "rev": 1, field: fill(0) };
+        let rest = LARGEST - mongodb::bson::serialize_to_vec(&large).unwrap().len();
+        large.insert(field, fill(rest));
+        let before = spoilt.alarms();
+        behind.insert_one(&large).await.unwrap();
+        until(async || spoilt.has_begun_anew(before + 1)).await;
+        let only_it = doc! { "_id": large.get("_id").unwrap() };
+        behind.update_one(only_it, doc! { "$set": { "rev": 2 } }).await.unwrap();
+        until(async || spoilt.has_begun_anew(before + 2)).await;
+    }
+    let booked = spoilt.book("09:00").await.expect("the others go on");
+    follower.until(|seen| seen.view.items.contains_key(&booked)).await;
+    until(async || spoilt.is_ready().await).await;
+    drop(spoilt);
+    clusters.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_renames_what_is_not_watched_hurts_nobody() {
+    let spoilt = Spoilt::open().await;
+    let follower = spoilt.follow_calendar().await;
+    spoilt.appointments.collection("something").insert_one(doc! { "of": "others" }).await.unwrap();
+    spoilt.rename("something", "anything").await;
+    spoilt.appointments.collection::<Document>("anything").drop().await.unwrap();
+    let booked = spoilt.book("09:00").await.unwrap();
+    let seen = follower.until(|seen| seen.view.items.contains_key(&booked)).await;
+    assert_eq!((seen.ends, seen.anew, spoilt.alarms()), (vec![], 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_renamed_or_dropped_is_mended_and_told_anew() {
+    let spoilt = Spoilt::open().await;
+    let follower = spoilt.follow_calendar().await;
+    let first = spoilt.book("09:00").await.unwrap();
+    follower.until(|seen| seen.view.items.contains_key(&first)).await;
+
+    // Renamed away: whatever is written from then on meets the indexes again.
+    spoilt.rename("appointments", "aside").await;
+    follower.until(|seen| seen.ends == [Some(4003)] && seen.view.snapshots == 2).await;
+    assert!(spoilt.has_its_indexes().await && spoilt.alarms() == 1, "{}", spoilt.server.output());
+    let second = spoilt.book("09:00").await.expect("nothing is there any more");
+    let refused = spoilt.book("09:00").await.unwrap_err();
+    assert!(matches!(refused.code(), Some(ErrorCode::SlotTaken | ErrorCode::PatientBusy)), "{refused}");
+    let seen = follower.until(|seen| seen.view.items.contains_key(&second)).await;
+    assert_eq!(seen.view.items.len(), 1);
+
+    // Put back, in its place.
+    spoilt.rename("aside", "appointments").await;
+    let seen = follower.until(|seen| seen.ends.len() == 2 && seen.view.snapshots == 3).await;
+    assert!(seen.view.items.contains_key(&first) && seen.view.items.len() == 1);
+
+    // Without its index, and with it again.
+    spoilt.appointments.collection::<Document>("appointments").drop_index("doctor_claims").await.unwrap();
+    follower.until(|seen| seen.ends.len() == 3 && seen.view.snapshots == 4).await;
+    assert!(spoilt.has_its_indexes().await);
+
+    spoilt.appointments.collection::<Document>("appointments").drop().await.unwrap();
+    let seen = follower.until(|seen| seen.ends.len() == 4 && seen.view.snapshots == 5).await;
+    assert!(seen.view.items.is_empty() && spoilt.has_its_indexes().await);
+    until(async || spoilt.is_ready().await).await;
+    assert_eq!(spoilt.alarms(), 4, "{}", spoilt.server.output());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_mended_ends_the_node_and_is_said() {
+    let mut spoilt = Spoilt::open().await;
+    let watching = connect(&spoilt.url, Some(&spoilt.practice.doctor.token)).await;
+    watching.request("subscribe", json!({ "topic": spoilt.practice.calendar() }), None).await.unwrap();
+    let overlapping = [1, 2].map(|id| doc! { "_id": id, "doctorId": 7, "claims": [7, 8] });
+    spoilt.appointments.collection("strange").insert_many(overlapping).await.unwrap();
+    spoilt.rename("strange", "appointments").await;
+    let end = end_of(&watching).await;
+    assert!(matches!(end, ClientError::Closed { code: Some(4000..4100), .. }), "{end:?}");
+    assert_eq!(spoilt.server.ended().await.code(), Some(1));
+    let output = spoilt.server.output();
+    for words in ["cita: the appointments cluster cannot be used", "doctor_claims", "resolve the duplicates"] {
+        assert!(output.contains(words), "{words} in {output}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dropped_database_ends_the_node_and_the_next_one_begins_anew() {
+    for (cluster, sentence) in [("appointments", "its database is another one"), ("users", "its signing keys are gone")]
+    {
+        let mut spoilt = Spoilt::open().await;
+        let uri = if cluster == "users" { &spoilt.uris.0 } else { &spoilt.uris.1 };
+        Client::with_uri_str(uri).await.unwrap().database(&spoilt.name).drop().await.unwrap();
+        assert_eq!(spoilt.server.ended().await.code(), Some(1));
+        let output = spoilt.server.output();
+        let complaint = format!("cita: the {cluster} cluster cannot be used: {sentence}");
+        assert!(output.contains(&complaint) && !output.contains("panic"), "{output}");
+        // It reads of the drop again, which no longer matters.
+        let (mut server, url) = Process::serve(&spoilt.uris.0, &spoilt.uris.1, &[]).await;
+        practice_at(&url, simple_service()).await;
+        until(async || reqwest::get(format!("{url}/readyz")).await.is_ok_and(|ready| ready.status() == 200)).await;
+        assert!(server.is_running(), "{}", server.output());
+    }
+}
