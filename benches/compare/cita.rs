@@ -17,7 +17,7 @@ const SECRET: &str = "un secreto de medida, largo y variado";
 const PASSWORD: &str = "una clave de medida";
 /// Everybody comes from one address here, and does the work of thousands: nothing else is configured otherwise than for
 /// the public.
-pub const RAISED: [&str; 10] = [
+pub const RAISED: [&str; 12] = [
     "--rate-read",
     "1000000",
     "--rate-write",
@@ -27,6 +27,8 @@ pub const RAISED: [&str; 10] = [
     "--rate-subscribe",
     "1000000",
     "--ws-rate",
+    "1000000",
+    "--ws-handshakes",
     "1000000",
 ];
 /// Requests of the preparation at the same time.

@@ -140,6 +140,14 @@ const ROWS: &[Row] = &[
         "×",
     ),
     row(
+        "quiet topic: start → push p99 beside one with 5,000 subscribers and 20 changes/s, against without it",
+        "fairness.cita.beside_p99_ms",
+        Some("fairness.cita.alone_p99_ms"),
+        None,
+        "×",
+    ),
+    row("quiet topic: the same in milliseconds", "fairness.cita.beside_p99_ms", None, None, "ms"),
+    row(
         "KiB per idle connection, authenticated, one subscription",
         "memory.cita.kib",
         None,

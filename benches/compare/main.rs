@@ -12,6 +12,7 @@ mod harness;
 mod booking;
 mod cita;
 mod express;
+mod fairness;
 mod figures;
 mod limits;
 mod live;
@@ -58,7 +59,7 @@ struct Options {
     /// Little of everything, in one round, to see that it works. The figures mean nothing.
     #[arg(long)]
     quick: bool,
-    /// Sections to run, with commas: bookings, storm, push, memory, search, resume, lag, start.
+    /// Sections to run, with commas: bookings, storm, push, fairness, memory, search, resume, lag, start.
     #[arg(long, value_delimiter = ',', value_parser = clap::builder::PossibleValuesParser::new(SECTIONS))]
     only: Vec<String>,
     /// Leave out Express and parse-server, and the ratios that need them.
@@ -162,7 +163,7 @@ async fn measure(options: &Options) -> Vec<String> {
 /// Who takes part in a section, beginning with another one in each round.
 fn in_turn(section: &str, peers: &[Kind], round: u32) -> Vec<Kind> {
     let mut kinds = vec![Kind::Cita];
-    if !matches!(section, "resume" | "lag") {
+    if !matches!(section, "resume" | "lag" | "fairness") {
         kinds.extend(peers);
     }
     match section {

@@ -97,7 +97,7 @@ pub struct Bench {
 }
 
 /// The sections by name, in their order.
-pub const SECTIONS: [&str; 8] = ["bookings", "storm", "push", "memory", "search", "resume", "lag", "start"];
+pub const SECTIONS: [&str; 9] = ["bookings", "storm", "push", "fairness", "memory", "search", "resume", "lag", "start"];
 
 impl Bench {
     pub async fn run(&mut self, section: &str, kind: Kind) {
@@ -108,6 +108,7 @@ impl Bench {
             "bookings" => self.bookings(kind).await,
             "storm" => self.storm(kind).await,
             "push" => self.push(kind).await,
+            "fairness" => self.fairness().await,
             "memory" => self.memory(kind).await,
             "search" => self.search(kind).await,
             "resume" => self.resume().await,
@@ -118,12 +119,12 @@ impl Bench {
     }
 
     /// The clinic of somebody, to be given back by [`Bench::put`].
-    fn take(&mut self, kind: Kind) -> Place {
+    pub(super) fn take(&mut self, kind: Kind) -> Place {
         let at = self.places.iter().position(|place| place.kind == kind).expect("it was set up");
         self.places.swap_remove(at)
     }
 
-    fn put(&mut self, place: Place) {
+    pub(super) fn put(&mut self, place: Place) {
         self.places.push(place);
     }
 
@@ -137,7 +138,7 @@ impl Bench {
         }
     }
 
-    fn add(&mut self, name: &str, value: f64) {
+    pub(super) fn add(&mut self, name: &str, value: f64) {
         self.figures.add(self.round, name, value);
     }
 

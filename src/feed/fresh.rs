@@ -1,10 +1,10 @@
 //! Whether what a feed has told is the present: a stream that is open and stands still looks like one on which nothing happens.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tokio::time::{Instant, interval};
+use tokio::time::interval;
 
 use crate::domain::change::Position;
 
@@ -46,13 +46,16 @@ impl Fresh {
 
     /// Everything up to `scanned` was handed on, when the server knew of `known`.
     pub fn told(&self, scanned: Position, known: Option<Position>) {
-        let now = Instant::now();
+        self.told_at(Instant::now(), scanned, known);
+    }
+
+    fn told_at(&self, now: Instant, scanned: Position, known: Option<Position>) {
         let mut state = self.state.lock();
         (state.told, state.broken) = (now, false);
         if state.owed.is_none_or(|(owed, _)| owed <= scanned) {
             state.owed = known.filter(|known| *known > scanned).map(|known| (known, now));
         }
-        self.set(state.owed.is_none_or(|(_, heard)| now - heard <= LATE));
+        self.set(state.owed.is_none_or(|(_, heard)| now.saturating_duration_since(heard) <= LATE));
     }
 
     /// The stream broke.
@@ -66,10 +69,14 @@ impl Fresh {
         let mut every = interval(LOOK_EVERY);
         loop {
             every.tick().await;
-            let state = self.state.lock();
-            if state.told.elapsed() > SILENCE {
-                self.set(false);
-            }
+            self.look(Instant::now());
+        }
+    }
+
+    fn look(&self, now: Instant) {
+        let state = self.state.lock();
+        if now.saturating_duration_since(state.told) > SILENCE {
+            self.set(false);
         }
     }
 
@@ -80,44 +87,43 @@ impl Fresh {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::{advance, timeout};
-
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_feed_is_fresh_while_it_tells_the_present() {
+    fn new() -> (Fresh, watch::Receiver<bool>, impl Fn(u64) -> Instant) {
         let (live, is_live) = watch::channel(false);
-        let fresh = Fresh::new(live);
+        let begun = Instant::now();
+        (Fresh::new(live), is_live, move |seconds| begun + Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_feed_is_fresh_while_it_tells_the_present() {
+        let (fresh, is_live, at) = new();
         fresh.opened();
         assert!(*is_live.borrow());
         // A day in which nothing happened is nothing that is late.
-        fresh.told(Position(100 << 32), Some(Position(90_000 << 32)));
-        advance(Duration::from_secs(14)).await;
-        fresh.told(Position(89_999 << 32), Some(Position(90_014 << 32)));
+        fresh.told_at(at(0), Position(100 << 32), Some(Position(90_000 << 32)));
+        fresh.told_at(at(14), Position(89_999 << 32), Some(Position(90_014 << 32)));
         assert!(*is_live.borrow());
-        advance(Duration::from_secs(2)).await;
-        fresh.told(Position(89_999 << 32), Some(Position(90_016 << 32)));
+        fresh.told_at(at(16), Position(89_999 << 32), Some(Position(90_016 << 32)));
         assert!(!*is_live.borrow(), "what was known sixteen seconds ago is still not told");
-        fresh.told(Position(90_010 << 32), Some(Position(90_016 << 32)));
+        fresh.told_at(at(17), Position(90_010 << 32), Some(Position(90_016 << 32)));
         assert!(*is_live.borrow());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn silence_is_noticed_and_a_stream_that_only_opens_does_not_count() {
-        let (live, is_live) = watch::channel(false);
-        let fresh = Fresh::new(live);
-        let mut looking = std::pin::pin!(fresh.keep_looking());
-        fresh.told(Position(7), None);
-        assert!(timeout(Duration::from_millis(4_900), &mut looking).await.is_err());
+    #[test]
+    fn silence_is_noticed_and_a_stream_that_only_opens_does_not_count() {
+        let (fresh, is_live, at) = new();
+        fresh.told_at(at(0), Position(7), None);
+        fresh.look(at(5));
         assert!(*is_live.borrow());
-        assert!(timeout(Duration::from_secs(2), &mut looking).await.is_err());
+        fresh.look(at(6));
         assert!(!*is_live.borrow(), "nothing was told for five seconds");
-        fresh.told(Position(8), None);
+        fresh.told_at(at(7), Position(8), None);
         assert!(*is_live.borrow());
         fresh.broken();
         fresh.opened();
         assert!(!*is_live.borrow());
-        fresh.told(Position(8), Some(Position(8)));
+        fresh.told_at(at(8), Position(8), Some(Position(8)));
         assert!(*is_live.borrow());
     }
 }

@@ -108,7 +108,7 @@ mod tests {
         assert!(waits.iter().all(|wait| *wait <= LONGEST));
         for part in 0..10 {
             let (from, to) = (LONGEST / 10 * part, LONGEST / 10 * (part + 1));
-            assert!(waits.iter().filter(|wait| (from..to).contains(wait)).count() > 30, "{part}");
+            assert!(waits.iter().filter(|wait| (from..to).contains(*wait)).count() > 30, "{part}");
         }
     }
 

@@ -16,7 +16,7 @@ const EMPTY: usize = 1_024;
 pub(super) fn rules(of: &Doctor) -> usize {
     let hours = of.availability.overrides.iter().map(|(_, ranges)| 32 + ranges.len() * size_of::<LocalRange>());
     let texts = of.services.iter().map(|service| service.name.len()).sum::<usize>()
-        + [&of.profile.bio, &of.profile.address, &of.profile.photo_url].map(|text| length(text)).iter().sum::<usize>();
+        + [&of.profile.bio, &of.profile.address, &of.profile.photo_url].map(length).iter().sum::<usize>();
     EMPTY
         + size_of::<Doctor>()
         + texts
@@ -51,7 +51,7 @@ pub(super) fn entry(entry: &Entry) -> usize {
 }
 
 fn appointment_bytes(appointment: &Appointment) -> usize {
-    let texts = [&appointment.reason, &appointment.cancel_reason, &appointment.notes].map(|text| length(text));
+    let texts = [&appointment.reason, &appointment.cancel_reason, &appointment.notes].map(length);
     let names =
         [&appointment.doctor_name, &appointment.patient_name, &appointment.service_name, &appointment.time_zone];
     size_of::<Appointment>()
@@ -67,5 +67,5 @@ fn appointment_bytes(appointment: &Appointment) -> usize {
 }
 
 fn length(text: &Option<String>) -> usize {
-    text.as_ref().map_or(0, String::len)
+    text.as_deref().map_or(0, str::len)
 }
