@@ -16,6 +16,7 @@ use futures::future::join_all;
 use jiff::SignedDuration;
 use mongodb::Collection;
 use mongodb::bson::{Document, doc};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::holds::{Desk, request};
@@ -139,6 +140,30 @@ async fn holds_that_are_taken_together_are_told_their_own_end() {
         assert_eq!(document.get_datetime("expiresAt").unwrap().timestamp_millis(), until.as_millisecond());
     }
     assert!(ends.len() < held.len(), "some went together: {ends:?}");
+}
+
+/// Two want to change each of twenty appointments at once: one of them does, and the other one hears that it has changed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_that_are_sent_together_are_each_guarded() {
+    let clinic = Clinic::open().await;
+    let practice = clinic.practice().await;
+    let (connections, doctor) = (crowd(&clinic).await, clinic.connect(&practice.doctor).await);
+    let booked = join_all(connections.iter().zip(0..).map(|(connection, number)| {
+        let booking = practice.booking(&at(&date(3 + number / 10), &format!("{:02}:00", 8 + number % 10)));
+        async move { connection.request("appointment.book", booking, Some(key())).await.expect("a free time").data }
+    }))
+    .await;
+    let cancelled = join_all(booked.iter().zip(&connections).flat_map(|(appointment, patient)| {
+        let cancel = json!({ "id": appointment["id"], "rev": 1 });
+        [patient, &doctor].map(|connection| connection.request("appointment.cancel", cancel.clone(), Some(key())))
+    }))
+    .await;
+    for both in cancelled.chunks(2) {
+        let (done, lost): (Vec<_>, Vec<_>) = both.iter().partition(|outcome| outcome.is_ok());
+        assert_eq!((done.len(), lost.len()), (1, 1));
+        assert_eq!(done[0].as_ref().unwrap().data["rev"], 2);
+        assert_eq!(lost[0].as_ref().unwrap_err().code(), Some(ErrorCode::StaleRev));
+    }
 }
 
 /// What was asked of the store, and what it came to.
