@@ -50,6 +50,15 @@ pub async fn start(world: &World, appointments_uri: &str) -> Server {
     Server::start(command(world, appointments_uri), "Cita serves at").await
 }
 
+/// The same with `/metrics`, and its address.
+pub async fn start_measured(world: &World, appointments_uri: &str) -> (Server, SocketAddr) {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let metrics = free.expect("a free port");
+    let mut command = command(world, appointments_uri);
+    command.arg("--metrics-listen").arg(metrics.to_string());
+    (Server::start(command, "Cita serves at").await, metrics)
+}
+
 /// One request of the REST interface.
 async fn rest(address: SocketAddr, method: &str, path: &str, token: &str, body: Value) -> Value {
     let mut wire = Wire::connect(address).await.expect("the server takes connections");

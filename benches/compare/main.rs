@@ -17,6 +17,7 @@ mod figures;
 mod limits;
 mod live;
 mod machine;
+mod measuring;
 mod parse;
 mod place;
 mod sections;
@@ -59,7 +60,7 @@ struct Options {
     /// Little of everything, in one round, to see that it works. The figures mean nothing.
     #[arg(long)]
     quick: bool,
-    /// Sections to run, with commas: bookings, storm, push, fairness, memory, search, resume, lag, start.
+    /// Sections to run, with commas: bookings, storm, push, fairness, memory, search, resume, lag, start, measuring.
     #[arg(long, value_delimiter = ',', value_parser = clap::builder::PossibleValuesParser::new(SECTIONS))]
     only: Vec<String>,
     /// Leave out Express and parse-server, and the ratios that need them.
@@ -163,7 +164,7 @@ async fn measure(options: &Options) -> Vec<String> {
 /// Who takes part in a section, beginning with another one in each round.
 fn in_turn(section: &str, peers: &[Kind], round: u32) -> Vec<Kind> {
     let mut kinds = vec![Kind::Cita];
-    if !matches!(section, "resume" | "lag" | "fairness") {
+    if !matches!(section, "resume" | "lag" | "fairness" | "measuring") {
         kinds.extend(peers);
     }
     match section {

@@ -144,8 +144,19 @@ impl World {
         self.stage_on(place, database).await
     }
 
+    /// Cita with its measurements on, and where these are read.
+    pub async fn stage_measured<'a>(&self, place: &'a mut Place) -> (Stage<'a>, SocketAddr) {
+        let database = self.copy(place, false).await;
+        let (server, metrics) = cita::start_measured(self, &uri(&self.appointments_uri, &database)).await;
+        (self.stage_with(place, database, server).await, metrics)
+    }
+
     async fn stage_on<'a>(&self, place: &'a mut Place, database: String) -> Stage<'a> {
         let server = self.start(place.kind, &database).await;
+        self.stage_with(place, database, server).await
+    }
+
+    async fn stage_with<'a>(&self, place: &'a mut Place, database: String, server: Server) -> Stage<'a> {
         if place.kind == Kind::Cita {
             cita::refresh(place, server.address).await;
             cita::warm(place, server.address).await;

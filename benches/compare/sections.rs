@@ -97,7 +97,8 @@ pub struct Bench {
 }
 
 /// The sections by name, in their order.
-pub const SECTIONS: [&str; 9] = ["bookings", "storm", "push", "fairness", "memory", "search", "resume", "lag", "start"];
+pub const SECTIONS: [&str; 10] =
+    ["bookings", "storm", "push", "fairness", "memory", "search", "resume", "lag", "start", "measuring"];
 
 impl Bench {
     pub async fn run(&mut self, section: &str, kind: Kind) {
@@ -108,6 +109,7 @@ impl Bench {
             "bookings" => self.bookings(kind).await,
             "storm" => self.storm(kind).await,
             "push" => self.push(kind).await,
+            "measuring" => self.measuring().await,
             "fairness" => self.fairness().await,
             "memory" => self.memory(kind).await,
             "search" => self.search(kind).await,

@@ -1,0 +1,55 @@
+//! What it costs that Cita measures itself: bookings at full speed with `/metrics`, read each second, and without.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::task::AbortOnDropHandle;
+
+use super::booking::{Client, Diary, Driven, drive};
+use super::place::{Kind, Stage};
+use super::sections::Bench;
+use super::wire::Wire;
+
+const CLIENTS: usize = 64;
+/// Runs of each in a round: what is looked for is smaller than how much one run differs from the next.
+const TURNS: u32 = 3;
+const READ_EVERY: Duration = Duration::from_secs(1);
+
+impl Bench {
+    pub(super) async fn measuring(&mut self) {
+        let mut place = self.take(Kind::Cita);
+        for turn in 0..TURNS * 2 {
+            // Without, with, with, without, and so on: whatever grows slowly is in both.
+            let (name, driven) = if matches!((turn + self.round) % 4, 1 | 2) {
+                let (stage, metrics) = self.world.stage_measured(&mut place).await;
+                let _reader = AbortOnDropHandle::new(tokio::spawn(read(metrics)));
+                ("with", self.at_full_speed(stage).await)
+            } else {
+                let stage = self.world.stage(&mut place).await;
+                ("without", self.at_full_speed(stage).await)
+            };
+            self.add(&format!("measuring.{name}.per_second"), driven.per_second);
+            self.add(&format!("measuring.{name}.server_cpu_s_per_1000"), driven.server_cpu);
+        }
+        self.put(place);
+    }
+
+    async fn at_full_speed(&self, stage: Stage<'_>) -> Driven {
+        let diary = Arc::new(Diary::new(self.scale.people));
+        let clients = Client::bookers(&stage, &diary, CLIENTS, false).await;
+        let driven = drive(clients, self.scale.length, Some(stage.server.pid), &stage.mongods).await;
+        stage.close(&self.world).await;
+        driven
+    }
+}
+
+async fn read(metrics: SocketAddr) {
+    let mut wire = Wire::connect(metrics).await.expect("the measurements can be read");
+    let mut every = tokio::time::interval(READ_EVERY);
+    loop {
+        every.tick().await;
+        let answer = wire.ask("GET", "/metrics", "", b"").await.expect("an answer");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+}
