@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio_util::task::AbortOnDropHandle;
 
-use super::booking::{Client, Diary, Driven, drive};
-use super::place::{Kind, Stage};
+use super::booking::{Client, Driven, drive};
+use super::place::{Diary, Kind, Stage};
 use super::sections::Bench;
 use super::wire::Wire;
 

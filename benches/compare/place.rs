@@ -1,5 +1,6 @@
 //! Where something is measured: who is compared, the clinic that each of them serves, and its databases.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
