@@ -246,7 +246,7 @@ pub struct Config {
     pub ring_mb: u32,
 
     /// Megabytes of doctors' calendars that a node keeps, about; the longest unused are dropped and read again when needed.
-    #[arg(long, env = "CITA_CALENDARS_MB", value_name = "MEGABYTES", default_value_t = 256, value_parser = clap::value_parser!(u32).range(8..=65_536))]
+    #[arg(long, env = "CITA_CALENDARS_MB", value_name = "MEGABYTES", default_value_t = 512, value_parser = clap::value_parser!(u32).range(8..=65_536))]
     pub calendars_mb: u32,
 
     /// WebSockets a second that a node lets in, all clients together; the others are told when to come.
