@@ -250,7 +250,7 @@ pub struct Config {
     pub calendars_mb: u32,
 
     /// WebSockets a second that a node lets in, all clients together; the others are told when to come.
-    #[arg(long, env = "CITA_WS_HANDSHAKES", value_name = "NUMBER", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, env = "CITA_WS_HANDSHAKES", value_name = "NUMBER", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub ws_handshakes: u32,
 
     /// Messages a second that one WebSocket may send, sustained; twice as many in a burst.
