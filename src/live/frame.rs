@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 /// Most bytes of the head of a WebSocket frame that a server sends.
 const HEAD: usize = 10;
+const CONTROL: &str = "control";
 
 /// A frame, serialised once and shared by everyone who gets it.
 #[derive(Clone, Debug)]
@@ -58,7 +59,13 @@ impl Frame {
     /// What the WebSocket says of itself: a pong, or its close.
     #[must_use]
     pub fn control(wire: Bytes) -> Self {
-        Self { kind: "control", text: 0, cursor: 0..0, data: 0..0, wire }
+        Self { kind: CONTROL, text: 0, cursor: 0..0, data: 0..0, wire }
+    }
+
+    /// Whether it is of the WebSocket itself.
+    #[must_use]
+    pub fn is_control(&self) -> bool {
+        self.kind == CONTROL
     }
 
     /// Bytes of the whole frame, as JSON.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
@@ -93,8 +93,9 @@ pub struct Outbox {
     emptied: Notify,
     broken_off: Notify,
     limit: usize,
-    /// Where frames can be written at once, without waking up whoever serves the connection.
-    socket: OnceLock<Arc<TcpStream>>,
+    /// Where frames can be written at once, without waking up whoever serves the connection. It ends with the connection, whoever
+    /// has something to answer later.
+    socket: OnceLock<Weak<TcpStream>>,
 }
 
 #[derive(Debug, Default)]
@@ -118,14 +119,18 @@ pub struct Batch {
 
 impl Batch {
     fn add(&mut self, frame: Frame, pushed: bool) {
-        let length = frame.wire().len();
-        self.bytes += length;
-        self.pushed += if pushed { length } else { 0 };
+        let cost = cost(&frame);
+        self.bytes += cost;
+        self.pushed += if pushed { cost } else { 0 };
         self.frames.push_back(frame);
     }
 
     /// Puts what came before in front again.
     fn prepend(&mut self, mut before: Self) {
+        // All was written: neither is its room kept.
+        if before.is_empty() {
+            return;
+        }
         self.bytes += before.bytes;
         self.pushed += before.pushed;
         self.written = before.written;
@@ -133,11 +138,13 @@ impl Batch {
         self.frames = before.frames;
     }
 
-    /// Keeps what has been written in part: whatever is sent next comes after the end of a frame.
+    /// Keeps what has been written in part: whatever is sent next comes after the end of a frame. So does what the WebSocket says
+    /// itself.
     fn drop_unwritten(&mut self) {
-        self.frames.truncate(usize::from(self.written > 0));
+        let mut begun = self.written > 0;
+        self.frames.retain(|frame| std::mem::take(&mut begun) || frame.is_control());
         self.pushed = 0;
-        self.bytes = self.frames.iter().map(|frame| frame.wire().len()).sum();
+        self.bytes = self.frames.iter().map(cost).sum();
     }
 
     /// Whether all of it has been written.
@@ -162,15 +169,19 @@ impl Batch {
     pub fn advance(&mut self, bytes: usize) -> bool {
         let before = self.frames.len();
         self.written += bytes;
-        while let Some(length) = self.frames.front().map(|frame| frame.wire().len()).filter(|len| *len <= self.written)
-        {
-            self.written -= length;
-            self.bytes -= length;
+        while let Some(frame) = self.frames.front().filter(|frame| frame.wire().len() <= self.written) {
+            self.written -= frame.wire().len();
+            self.bytes -= cost(frame);
             self.frames.pop_front();
         }
         self.pushed = self.pushed.min(self.bytes);
         self.frames.len() < before
     }
+}
+
+/// Bytes of memory that a frame takes in a queue: a flood of small ones is one too.
+fn cost(frame: &Frame) -> usize {
+    frame.wire().len() + size_of::<Frame>()
 }
 
 /// What waits, in the hands of whoever writes it. What is left of it goes back.
@@ -209,14 +220,14 @@ impl Outbox {
     }
 
     /// From now on frames go straight to a socket when nothing waits before them.
-    pub fn attach(&self, socket: Arc<TcpStream>) {
-        self.socket.get_or_init(|| socket);
+    pub fn attach(&self, socket: &Arc<TcpStream>) {
+        self.socket.get_or_init(|| Arc::downgrade(socket));
     }
 
     /// The socket that frames may be written to.
     #[must_use]
-    pub fn socket(&self) -> Option<&TcpStream> {
-        self.socket.get().map(Arc::as_ref)
+    pub fn socket(&self) -> Option<Arc<TcpStream>> {
+        self.socket.get().and_then(Weak::upgrade)
     }
 
     /// Queues what the client asked for.
@@ -261,7 +272,7 @@ impl Outbox {
         if queue.ending.is_some() {
             return false;
         }
-        if pushed && queue.waiting.pushed + frame.wire().len() > self.limit {
+        if pushed && queue.waiting.pushed + cost(&frame) > self.limit {
             queue.waiting.drop_unwritten();
             queue.ending = Some(Ending::SlowConsumer);
             drop(queue);
@@ -391,7 +402,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_ends_with_a_reason() {
-        let outbox = Outbox::new(100);
+        let outbox = Outbox::new(200);
         let frame = Frame::new("change", None, None, "{}");
         assert!(!outbox.push(frame.clone()), "there is no socket");
         assert_eq!(outbox.take().await.map(|frames| frames.len()), Ok(1));
@@ -403,7 +414,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_last_frame_takes_the_place_of_what_waits_and_comes_before_the_end() {
-        let outbox = Outbox::new(100);
+        let outbox = Outbox::new(200);
         assert!(!outbox.push(Frame::new("change", None, None, "{}")));
         outbox.end_with(Frame::new("reply", None, None, "{}"), Ending::SessionRevoked);
         outbox.end_with(Frame::new("error", None, None, "{}"), Ending::Drain);
@@ -415,15 +426,50 @@ mod tests {
     #[tokio::test]
     async fn what_was_queued_is_sent_before_the_end_unless_the_right_is_gone() {
         let frame = Frame::new("change", None, None, "{}");
-        let drained = Outbox::new(100);
+        let drained = Outbox::new(200);
         drained.send(frame.clone());
         drained.end(Ending::Drain);
         assert_eq!(drained.take().await.map(|frames| frames.len()), Ok(1));
         assert_eq!(drained.take().await.map(|frames| frames.len()), Err(Ending::Drain));
-        let revoked = Outbox::new(100);
+        let revoked = Outbox::new(200);
         revoked.send(frame);
         revoked.end(Ending::SessionRevoked);
         revoked.end(Ending::Drain);
         assert_eq!(revoked.take().await.map(|frames| frames.len()), Err(Ending::SessionRevoked));
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_small_frames_is_one_and_its_room_is_given_back() {
+        let outbox = Outbox::new(10_000);
+        let pong = Frame::control(bytes::Bytes::from_static(&[0x8a, 0]));
+        for _ in 0..100 {
+            outbox.control(pong.clone());
+        }
+        assert!(outbox.waiting() > 100 * size_of::<Frame>());
+        let mut room = std::pin::pin!(outbox.has_room());
+        for _ in 0..100 {
+            outbox.control(pong.clone());
+        }
+        assert!(futures::poll!(&mut room).is_pending(), "as much waits as may");
+        let mut lent = outbox.lend().await.expect("frames");
+        assert!(futures::poll!(&mut room).is_ready());
+        assert!(lent.batch.advance(200 * 2), "all are written");
+        drop(lent);
+        assert_eq!((outbox.waiting(), outbox.queue.lock().waiting.frames.capacity()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn what_is_cut_keeps_the_frame_that_was_begun_and_the_close() {
+        let outbox = Outbox::new(10_000);
+        let close = Frame::control(bytes::Bytes::from_static(&[0x88, 0]));
+        (0..3).for_each(|_| outbox.send(Frame::new("reply", None, None, "{}")));
+        let mut lent = outbox.lend().await.expect("frames");
+        assert!(!lent.batch.advance(1), "one is begun");
+        outbox.end(Ending::SessionRevoked);
+        outbox.control(close);
+        drop(lent);
+        let kinds = outbox.take().await.map(|frames| frames.iter().map(|frame| frame.kind).collect::<Vec<_>>());
+        assert_eq!(kinds, Ok(vec!["reply", "control"]));
+        assert_eq!(outbox.take().await.map(|frames| frames.len()), Err(Ending::SessionRevoked));
     }
 }

@@ -85,12 +85,13 @@ pub async fn write(sink: &mut (impl AsyncWrite + Unpin), outbox: &Outbox) -> End
     }
 }
 
-/// Sends what is left after the end.
+/// Sends what is left of a connection that has been ended.
 ///
 /// # Errors
 /// The client has gone.
 pub async fn write_rest(sink: &mut (impl AsyncWrite + Unpin), outbox: &Outbox) -> Result<(), Ending> {
-    while let Some(mut lent) = outbox.try_lend() {
+    // Somebody else may be writing still.
+    while let Ok(mut lent) = outbox.lend().await {
         send(sink, &mut lent.batch).await?;
     }
     Ok(())

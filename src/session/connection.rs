@@ -177,6 +177,7 @@ impl Session {
             let wait = wait.wait_time_from(DefaultClock::default().now());
             let retry_after_ms = Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1));
             let id = serde_json::from_str::<Incoming<'_>>(text).ok().and_then(|frame| frame.id);
+            let id = id.filter(|id| is_id(id));
             return self.violation(id.as_deref(), Problem { retry_after_ms, ..Problem::new(ErrorCode::RateLimited) });
         }
         let frame: Incoming<'_> = match input::read_frame(text) {
@@ -184,7 +185,7 @@ impl Session {
             Err(problem) => return self.violation(None, problem),
         };
         let id = frame.id.clone();
-        if id.as_ref().is_some_and(|id| id.is_empty() || id.chars().count() > ID_LIMIT) {
+        if id.as_ref().is_some_and(|id| !is_id(id)) {
             let detail = format!("`id` has 1 to {ID_LIMIT} characters");
             return self.violation(None, Problem::new(ErrorCode::MalformedMessage).with_detail(detail));
         }
@@ -416,6 +417,10 @@ impl Drop for Session {
         self.close();
         self.services.meters.closed(self.door, self.id, self.outbox.ending().unwrap_or(Ending::Gone));
     }
+}
+
+fn is_id(id: &str) -> bool {
+    (1..=ID_LIMIT).contains(&id.chars().count())
 }
 
 /// Waits until an instant of the wall clock, or for ever. At most a minute at a time: the clock may be set.

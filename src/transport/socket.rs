@@ -141,7 +141,7 @@ mod tests {
         const FRAMES: usize = 2_000;
         let (server, client) = narrow().await;
         let outbox = Arc::new(Outbox::new(16 * 1024 * 1024));
-        outbox.attach(server.clone());
+        outbox.attach(&server);
         let writing = tokio::spawn({
             let (outbox, mut sink) = (outbox.clone(), SharedSocket(server));
             async move { write(&mut sink, &outbox).await }
@@ -186,7 +186,7 @@ mod tests {
     async fn a_connection_that_is_cut_ends_with_a_whole_frame() {
         let (server, client) = narrow().await;
         let outbox = Arc::new(Outbox::new(3 * 1024 * 1024));
-        outbox.attach(server.clone());
+        outbox.attach(&server);
         let mut sink = SharedSocket(server);
         let large = |number| Frame::new("change", None, None, &format!(r#"[{number},"{}"]"#, "x".repeat(1024 * 1024)));
         // More than is taken on the way: the first is written in part.

@@ -186,6 +186,7 @@ async fn serve(
         Ok(viewer) => viewer,
         Err(ending) => {
             let outbox = Arc::new(Outbox::new(0));
+            outbox.end(ending);
             let (mut socket, mut sink) = line.socket(&outbox).await;
             return say_goodbye(&mut socket, &mut sink, &outbox, ending).await;
         }
@@ -194,7 +195,7 @@ async fn serve(
     let user = viewer.user();
     let session = Session::open(services, viewer, peer);
     let outbox = session.outbox();
-    if let Some(direct) = direct {
+    if let Some(direct) = &direct {
         outbox.attach(direct);
     }
     let (mut socket, mut sink) = line.socket(outbox).await;
@@ -241,10 +242,7 @@ async fn read<R: AsyncRead + Unpin>(socket: &mut Socket<R>, session: &Arc<Sessio
     let ending = loop {
         match socket.next().await {
             Some(Ok(Message::Text(text))) => session.receive(&text).await,
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
-                session.heard();
-                session.outbox().has_room().await;
-            }
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => session.heard(),
             Some(Ok(Message::Binary(_))) => break Ending::Binary,
             Some(Ok(Message::Close(_))) => return finish(socket).await,
             Some(Ok(Message::Frame(_))) => {}
@@ -254,6 +252,8 @@ async fn read<R: AsyncRead + Unpin>(socket: &mut Socket<R>, session: &Arc<Sessio
                 None => return,
             },
         }
+        // Whatever it was may have an answer: a flood waits until that is taken.
+        session.outbox().has_room().await;
     };
     session.outbox().end(ending);
     std::future::pending().await
