@@ -14,7 +14,7 @@ use crate::transport::State;
 /// Commits that wait for the hub before the feed reads on.
 const FEED_BUFFER: usize = 1_024;
 
-/// Runs the feed of a cluster and hands on what it tells. Returns once the feed is live.
+/// Runs the feed of a cluster and hands on what it tells. Returns once the feed is live, or has ended.
 pub async fn follow(
     cluster: &Cluster,
     state: &State,
@@ -24,13 +24,15 @@ pub async fn follow(
 ) {
     let (events, mut incoming) = mpsc::channel(FEED_BUFFER);
     let (live, mut is_live) = watch::channel(false);
-    let feed = Feed::new(cluster.clone(), events, live, mend);
+    let feed = Feed::new(cluster.clone(), events.clone(), live, mend);
     let (failed, complaint, name) = (beside.failed.clone(), beside.complaint.clone(), cluster.name);
     beside.spawn(async move {
         if let Err(reason) = feed.run().await {
             complaint.lock().get_or_insert(StartError::Cluster { cluster: name, reason });
             failed.cancel();
         }
+        // Whoever takes them in ends with this, and must not be the first to say why.
+        drop(events);
     });
     let (failed, stop) = (beside.failed.clone(), beside.stop.clone());
     beside.spawn(async move {
@@ -44,7 +46,9 @@ pub async fn follow(
             take(event).await;
         }
     });
-    drop(is_live.wait_for(|live| *live).await);
+    if is_live.wait_for(|live| *live).await.is_err() {
+        return;
+    }
     let readiness = state.readiness.clone();
     readiness.set_live(name, true);
     beside.spawn(async move {

@@ -27,6 +27,8 @@ struct State {
     told: Instant,
     /// What the database knew, and when this was heard, that is still to be told.
     owed: Option<(Position, Instant)>,
+    /// What was owed last was not told in time.
+    late: bool,
     /// The stream broke and has told nothing since.
     broken: bool,
 }
@@ -34,7 +36,7 @@ struct State {
 impl Fresh {
     /// A feed that has told nothing yet; `live` hears whether it is fresh.
     pub fn new(live: watch::Sender<bool>) -> Self {
-        Self { live, state: Mutex::new(State { told: Instant::now(), owed: None, broken: false }) }
+        Self { live, state: Mutex::new(State { told: Instant::now(), owed: None, late: false, broken: false }) }
     }
 
     /// The stream is open. One that was broken has to tell something first: it may be of no more use than the last one.
@@ -52,10 +54,17 @@ impl Fresh {
     fn told_at(&self, now: Instant, scanned: Position, known: Option<Position>) {
         let mut state = self.state.lock();
         (state.told, state.broken) = (now, false);
-        if state.owed.is_none_or(|(owed, _)| owed <= scanned) {
-            state.owed = known.filter(|known| *known > scanned).map(|known| (known, now));
+        let is_settled = state.owed.is_none_or(|(owed, _)| owed <= scanned);
+        let took_long = state.owed.is_some_and(|(_, heard)| now.saturating_duration_since(heard) > LATE);
+        if is_settled || took_long {
+            state.late = took_long;
         }
-        self.set(state.owed.is_none_or(|(_, heard)| now.saturating_duration_since(heard) <= LATE));
+        if is_settled {
+            state.owed = known.filter(|known| *known > scanned).map(|known| (known, now));
+            // Told late, but there is nothing more to tell.
+            state.late &= state.owed.is_some();
+        }
+        self.set(!state.late);
     }
 
     /// The stream broke.
@@ -106,7 +115,36 @@ mod tests {
         assert!(*is_live.borrow());
         fresh.told_at(at(16), Position(89_999 << 32), Some(Position(90_016 << 32)));
         assert!(!*is_live.borrow(), "what was known sixteen seconds ago is still not told");
-        fresh.told_at(at(17), Position(90_010 << 32), Some(Position(90_016 << 32)));
+        fresh.told_at(at(17), Position(90_010 << 32), Some(Position(90_017 << 32)));
+        assert!(!*is_live.borrow(), "it came seventeen seconds late, and what is known now may come as late");
+        fresh.told_at(at(19), Position(90_017 << 32), Some(Position(90_019 << 32)));
+        assert!(*is_live.borrow(), "this one came within two seconds");
+    }
+
+    #[test]
+    fn a_feed_that_stays_behind_does_not_become_live_now_and_then() {
+        let (fresh, is_live, at) = new();
+        let behind = |second: u64, lag: u64| {
+            let scanned = Position((1_000 + second - lag) << 32);
+            fresh.told_at(at(second), scanned, Some(Position((1_000 + second) << 32)));
+            *is_live.borrow()
+        };
+        for second in 0..100 {
+            assert_eq!(behind(second, 20), second <= 15, "at {second} s");
+        }
+        // It catches up: what was known when it still was behind comes late, what is known from then on does not.
+        assert!(!behind(100, 10));
+        assert!((101..112).any(|second| behind(second, 10)));
+        assert!((112..200).all(|second| behind(second, 10)));
+    }
+
+    #[test]
+    fn a_feed_that_was_late_is_live_once_it_owes_nothing() {
+        let (fresh, is_live, at) = new();
+        fresh.told_at(at(0), Position(1), Some(Position(5)));
+        fresh.told_at(at(20), Position(2), Some(Position(9)));
+        assert!(!*is_live.borrow());
+        fresh.told_at(at(21), Position(9), Some(Position(9)));
         assert!(*is_live.borrow());
     }
 

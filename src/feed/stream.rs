@@ -45,6 +45,11 @@ pub async fn open(cluster: &Cluster, start: Start) -> DriverResult<Batches> {
         collection::SESSIONS,
         collection::SIGNING_KEYS,
     ];
+    // Of these only what happens to the collection itself: documents change and go without the feed.
+    let guarded = doc! {
+        "ns.coll": collection::USERS,
+        "operationType": { "$in": ["drop", "rename", "dropIndexes"] },
+    };
     // What nobody reads from the stream does not travel, and secrets least of all.
     let unread = [
         "fullDocument.keys",
@@ -69,6 +74,8 @@ pub async fn open(cluster: &Cluster, start: Start) -> DriverResult<Batches> {
                 { "ns.coll": { "$in": watched.to_vec() } },
                 // Something else takes the place of a watched collection.
                 { "to.coll": { "$in": watched.to_vec() } },
+                guarded,
+                { "to.coll": collection::USERS },
                 { "operationType": { "$in": ["dropDatabase", "invalidate"] } },
             ] } },
             { "$unset": unread.to_vec() },

@@ -44,6 +44,8 @@ struct State {
     /// Of all that are kept.
     bytes: usize,
     limit: usize,
+    /// Up to so many bytes there is nothing to drop: the last look left more than the limit.
+    in_vain: usize,
 }
 
 /// Somebody who needs a doctor's calendar for as long as this lives: it is not dropped to make room.
@@ -55,10 +57,12 @@ pub struct Watched {
 impl Drop for Watched {
     fn drop(&mut self) {
         let mut state = self.calendars.state.lock();
+        let state = &mut *state;
         if let Entry::Occupied(mut count) = state.watched.entry(self.doctor) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
                 count.remove();
+                state.in_vain = 0;
             }
         }
     }
@@ -88,7 +92,7 @@ impl Calendars {
     #[must_use]
     pub fn new(loader: Loader, ring_bytes: usize, limit: usize) -> Self {
         let (kept, watched) = (HashMap::new(), HashMap::new());
-        let state = State { ring: Ring::new(ring_bytes), kept, uses: 0, watched, bytes: 0, limit };
+        let state = State { ring: Ring::new(ring_bytes), kept, uses: 0, watched, bytes: 0, limit, in_vain: 0 };
         Self { state: Mutex::new(state), loader, loading: DashMap::new(), meters: Meters::default() }
     }
 
@@ -167,7 +171,7 @@ impl Calendars {
     pub fn reset(&self, position: Position) {
         let mut state = self.state.lock();
         state.kept.clear();
-        state.bytes = 0;
+        (state.bytes, state.in_vain) = (0, 0);
         state.ring.reset(position);
     }
 
@@ -231,12 +235,14 @@ impl State {
     fn forget(&mut self, doctor: DoctorId) {
         if let Some(kept) = self.kept.remove(&doctor) {
             self.bytes -= kept.calendar.bytes();
+            self.in_vain = 0;
         }
     }
 
-    /// Drops the longest unused, but those that are watched and the one that was used last.
+    /// Drops the longest unused, but those that are watched and the one that was used last. Where that was not enough, it looks
+    /// again once there is as much more as it makes free at a time: every commit comes here.
     fn make_room(&mut self) {
-        if self.bytes <= self.limit {
+        if self.bytes <= self.limit.max(self.in_vain) {
             return;
         }
         let unwatched =
@@ -249,6 +255,9 @@ impl State {
                 break;
             }
             self.forget(doctor);
+        }
+        if self.bytes > self.limit {
+            self.in_vain = self.bytes + self.limit / SPARE;
         }
     }
 }

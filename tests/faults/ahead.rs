@@ -224,3 +224,30 @@ async fn what_many_ask_for_stays_within_its_bound_and_what_is_watched_stays() {
     }
     assert!(node.calendars.kept(node.doctor.id).is_none());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_those_that_are_watched_pass_the_bound_alone_it_is_not_looked_for_room_each_time() {
+    let (node, mut watched) = (Alone::new(), Vec::new());
+    let mut doctors = (100..).map(|doctor| UserId(Uuid::from_u128(doctor)));
+    while node.calendars.bytes() <= CALENDAR_BYTES {
+        let doctor = doctors.next().unwrap();
+        watched.push(node.calendars.watch(doctor));
+        node.calendars.get(doctor).await.unwrap().unwrap();
+    }
+    let of_watched = node.calendars.bytes();
+    let others: Vec<_> = doctors.by_ref().take(2).collect();
+    for other in &others {
+        node.calendars.get(*other).await.unwrap().unwrap();
+    }
+    let are_kept = || others.iter().all(|other| node.calendars.kept(*other).is_some());
+    assert!(are_kept(), "it was in vain a moment ago");
+    for other in doctors.by_ref().take(100) {
+        node.calendars.get(other).await.unwrap().unwrap();
+        assert!(node.calendars.bytes() <= of_watched + CALENDAR_BYTES / 4, "{}", node.calendars.bytes());
+    }
+    assert!(!are_kept());
+    // Once they are no longer watched, they make room at once.
+    watched.clear();
+    node.calendars.get(others[0]).await.unwrap().unwrap();
+    assert!(node.calendars.bytes() <= CALENDAR_BYTES, "{}", node.calendars.bytes());
+}

@@ -199,6 +199,27 @@ async fn what_is_renamed_or_dropped_is_mended_and_told_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn accounts_get_their_indexes_again_though_their_documents_are_not_watched() {
+    let spoilt = Spoilt::open().await;
+    let client = Client::with_uri_str(&spoilt.uris.0).await.unwrap();
+    let users = client.database(&spoilt.name).collection::<Document>("users");
+    let has_index = async || users.list_index_names().await.is_ok_and(|names| names.iter().any(|name| name == "email"));
+    let has_begun_anew = |times: usize| {
+        let output = spoilt.server.output();
+        let opened = output.lines().filter(|line| line.contains("change stream open") && line.contains("=users"));
+        spoilt.alarms() == times && opened.count() == times + 1
+    };
+    users.insert_one(doc! { "_id": 1, "email": "a" }).await.unwrap();
+    users.update_one(doc! { "_id": 1 }, doc! { "$set": { "email": "b" } }).await.unwrap();
+    users.delete_one(doc! { "_id": 1 }).await.unwrap();
+    users.drop_index("email").await.unwrap();
+    until(async || has_begun_anew(1) && has_index().await).await;
+    users.drop().await.unwrap();
+    until(async || has_begun_anew(2) && has_index().await).await;
+    until(async || spoilt.is_ready().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_mended_ends_the_node_and_is_said() {
     let mut spoilt = Spoilt::open().await;
     let watching = connect(&spoilt.url, Some(&spoilt.practice.doctor.token)).await;
