@@ -123,8 +123,7 @@ struct Item {
     /// The document or the statement, until it is sent.
     write: RawDocumentBuf,
     keys: Arc<[Key]>,
-    /// It waits for nobody any more.
-    is_impatient: bool,
+    came: Instant,
     answer: oneshot::Sender<Result<Landed>>,
 }
 
@@ -183,7 +182,7 @@ impl GroupCommit {
     }
 
     async fn write(&self, kind: Kind, keys: Vec<Key>, write: RawDocumentBuf, seems_taken: bool) -> Result<Landed> {
-        let keys: Arc<[Key]> = keys.into();
+        let (keys, came): (Arc<[Key]>, _) = (keys.into(), Instant::now());
         let (answer, mut landed) = oneshot::channel();
         let number = {
             let mut state = self.state.lock();
@@ -194,7 +193,7 @@ impl GroupCommit {
             let number = state.next_number();
             state.forget();
             let seems_taken = seems_taken || state.seems_taken(&keys);
-            state.place(Item { number, kind, write, keys, is_impatient: false, answer }, seems_taken);
+            state.place(Item { number, kind, write, keys, came, answer }, seems_taken);
             self.send_what_waits(&mut state);
             number
         };
@@ -335,16 +334,16 @@ impl State {
     }
 
     /// Puts an item behind whoever is about to have the same, among those that look whether it is taken, or among those that are
-    /// sent next.
+    /// sent next. Whoever has waited for [`BEHIND`] is behind nobody.
     fn place(&mut self, item: Item, seems_taken: bool) {
         let owners = item.keys.iter().filter_map(|key| self.wanted.get(key));
         let first = owners.filter(|owner| !owner.has_it).map(|owner| owner.number).next();
-        if let Some(first) = first.filter(|_| !item.is_impatient) {
+        if let Some(first) = first.filter(|_| item.came.elapsed() < BEHIND) {
             return self.behind.entry(first).or_default().push(item);
         }
         let next = match item.kind {
             _ if seems_taken => Next::Look,
-            _ if item.is_impatient => Next::Alone,
+            _ if first.is_some() => Next::Alone,
             Kind::Booking => Next::Bookings,
             Kind::Hold => Next::Holds,
             Kind::Change => Next::Changes,
@@ -369,7 +368,7 @@ impl State {
             Some(items.remove(place))
         });
         if let Some(item) = found.next() {
-            self.place(Item { is_impatient: true, ..item }, true);
+            self.place(item, true);
         }
     }
 
@@ -478,5 +477,30 @@ impl Found {
             Self::Written(until) => Verdict::Done { value: Written { at, until }, repeated },
             Self::Collided { collision: (index, value), .. } => Verdict::Duplicate { index, value, repeated },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One that wants the same as all the others, and came so long ago.
+    fn item(number: u64, ago: Duration) -> (Item, oneshot::Receiver<Result<Landed>>) {
+        let (answer, landed) = oneshot::channel();
+        let (write, keys) = (RawDocumentBuf::new(), [Key::Place("one".to_owned())].into());
+        (Item { number, kind: Kind::Booking, write, keys, came: Instant::now() - ago, answer }, landed)
+    }
+
+    #[test]
+    fn whoever_comes_from_a_long_look_waits_behind_nobody() {
+        let mut state = State::default();
+        let (first, _first) = item(1, Duration::ZERO);
+        state.place(first, false);
+        assert_eq!(state.take(Next::Bookings).map(|batch| batch.len()), Some(1));
+        let ((late, _late), (later, _later)) = (item(2, BEHIND), item(3, Duration::ZERO));
+        state.place(late, false);
+        state.place(later, false);
+        assert_eq!(state.take(Next::Alone).map(|batch| batch[0].number), Some(2));
+        assert_eq!(state.behind[&1].len(), 1, "the later one still waits");
     }
 }
