@@ -262,7 +262,8 @@ impl GroupCommit {
                     _ => Outcome::Unknown,
                 };
                 for item in batch {
-                    state.leave(&item).into_iter().for_each(|one| state.place(one, false));
+                    let behind = state.leave(&item);
+                    state.place_behind(behind, false);
                     item.answer(Err(self.unavailable(outcome)));
                 }
             }
@@ -414,11 +415,16 @@ impl State {
                 behind
             }
         };
+        self.place_behind(behind, true);
+    }
+
+    /// What is next for those who were behind one that is decided.
+    fn place_behind(&mut self, behind: Vec<Item>, seems_taken: bool) {
         for one in behind {
             match one.answer.is_closed() {
                 // Nobody waits for it any more, and it was never sent.
                 true => self.wait(-1),
-                false => self.place(one, true),
+                false => self.place(one, seems_taken),
             }
         }
     }
@@ -502,5 +508,14 @@ mod tests {
         state.place(later, false);
         assert_eq!(state.take(Next::Alone).map(|batch| batch[0].number), Some(2));
         assert_eq!(state.behind[&1].len(), 1, "the later one still waits");
+    }
+
+    #[test]
+    fn whoever_has_gone_is_not_sent() {
+        let mut state = State::default();
+        let ((gone, landed), (here, _here)) = (item(1, Duration::ZERO), item(2, Duration::ZERO));
+        drop(landed);
+        state.place_behind(vec![gone, here], false);
+        assert_eq!(state.take(Next::Bookings).map(|batch| batch[0].number), Some(2));
     }
 }
