@@ -50,7 +50,7 @@ const ALONE: usize = 8;
 const LARGEST_LOOK: usize = 256;
 /// Such reads that are under way at the same time.
 const LOOKS: usize = 2;
-/// Most that wait. Beyond that the database is further behind than anybody waits for.
+/// Most of a kind that wait. Beyond that the database is further behind than anybody waits for.
 const MOST_WAITING: usize = 8_192;
 /// The longest that somebody waits for what becomes of an earlier one. After that they try on their own: it may hang.
 const BEHIND: Duration = Duration::from_millis(250);
@@ -78,7 +78,8 @@ struct State {
     behind: HashMap<u64, Vec<Item>>,
     /// What seems taken, the oldest first.
     taken: VecDeque<(Instant, u64, Arc<[Key]>)>,
-    waiting: usize,
+    /// How many of each kind wait or are under way.
+    waiting: [usize; 3],
 }
 
 #[derive(Clone, Copy)]
@@ -186,10 +187,9 @@ impl GroupCommit {
         let (answer, mut landed) = oneshot::channel();
         let number = {
             let mut state = self.state.lock();
-            if state.waiting >= MOST_WAITING {
+            if !state.let_in(kind) {
                 return Err(self.unavailable(Outcome::NotApplied));
             }
-            state.wait(1);
             let number = state.next_number();
             state.forget();
             let seems_taken = seems_taken || state.seems_taken(&keys);
@@ -289,13 +289,13 @@ impl GroupCommit {
                 match met.cloned() {
                     Some(key) => {
                         meters::GroupCommit::meters().settled(1);
-                        state.wait(-1);
+                        state.let_out(item.kind);
                         let (index, value) = key.collision();
                         state.note_taken([key].into());
                         item.answer(Ok(Verdict::Duplicate { index, value, repeated: false }));
                     }
                     // Nobody waits for it any more, and it was never sent.
-                    None if item.answer.is_closed() => state.wait(-1),
+                    None if item.answer.is_closed() => state.let_out(item.kind),
                     None => state.place(item, false),
                 }
             }
@@ -325,9 +325,22 @@ impl State {
         self.numbers
     }
 
-    fn wait(&mut self, more: isize) {
-        self.waiting = self.waiting.saturating_add_signed(more);
-        meters::GroupCommit::meters().waiting(more as f64);
+    /// Counts one more, unless too many of its kind wait.
+    fn let_in(&mut self, kind: Kind) -> bool {
+        let waiting = &mut self.waiting[kind as usize];
+        if *waiting >= MOST_WAITING {
+            return false;
+        }
+        *waiting += 1;
+        meters::GroupCommit::meters().waiting(1.0);
+        true
+    }
+
+    /// Counts one less.
+    fn let_out(&mut self, kind: Kind) {
+        let waiting = &mut self.waiting[kind as usize];
+        *waiting = waiting.saturating_sub(1);
+        meters::GroupCommit::meters().waiting(-1.0);
     }
 
     fn seems_taken(&self, keys: &[Key]) -> bool {
@@ -394,7 +407,7 @@ impl State {
 
     /// What an item wants is not about to be its own any more. Returns who waits behind it.
     fn leave(&mut self, item: &Item) -> Vec<Item> {
-        self.wait(-1);
+        self.let_out(item.kind);
         for key in item.keys.iter() {
             // Whoever has stepped out may want what somebody else came for first.
             if self.wanted.get(key).is_some_and(|owner| owner.number == item.number) {
@@ -423,7 +436,7 @@ impl State {
         for one in behind {
             match one.answer.is_closed() {
                 // Nobody waits for it any more, and it was never sent.
-                true => self.wait(-1),
+                true => self.let_out(one.kind),
                 false => self.place(one, seems_taken),
             }
         }
@@ -517,5 +530,15 @@ mod tests {
         drop(landed);
         state.place_behind(vec![gone, here], false);
         assert_eq!(state.take(Next::Bookings).map(|batch| batch[0].number), Some(2));
+    }
+
+    #[test]
+    fn however_many_bookings_wait_a_change_is_let_in() {
+        let mut state = State::default();
+        assert!((0..MOST_WAITING).all(|_| state.let_in(Kind::Booking)));
+        assert!(!state.let_in(Kind::Booking));
+        assert!(state.let_in(Kind::Change));
+        state.let_out(Kind::Booking);
+        assert!(state.let_in(Kind::Booking));
     }
 }
