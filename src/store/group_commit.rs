@@ -253,7 +253,7 @@ impl GroupCommit {
             Ok(Verdict::Done { value: (found, at), repeated }) => {
                 for (item, found) in batch.into_iter().zip(found) {
                     state.settle(&item, &found);
-                    item.answer(Ok(found.landed(at, repeated)));
+                    item.answer(found.landed(at, repeated).ok_or_else(|| self.unavailable(Outcome::Unknown)));
                 }
             }
             failed => {
@@ -420,7 +420,7 @@ impl State {
     /// What an attempt has found out about an item. Those behind it look whether it concerns them.
     fn settle(&mut self, item: &Item, found: &Found) {
         let behind = match found {
-            Found::Written(_) => self.have(item),
+            Found::Written(_) | Found::Astray => self.have(item),
             Found::Collided { collision, tick } => {
                 let behind = self.leave(item);
                 let met = item.keys.iter().filter(|key| key.has_collided(collision, *tick));
@@ -491,10 +491,12 @@ impl Item {
 }
 
 impl Found {
-    fn landed(self, at: Position, repeated: bool) -> Landed {
+    /// Nothing where nobody can say what it amounts to.
+    fn landed(self, at: Position, repeated: bool) -> Option<Landed> {
         match self {
-            Self::Written(until) => Verdict::Done { value: Written { at, until }, repeated },
-            Self::Collided { collision: (index, value), .. } => Verdict::Duplicate { index, value, repeated },
+            Self::Written(until) => Some(Verdict::Done { value: Written { at, until }, repeated }),
+            Self::Collided { collision: (index, value), .. } => Some(Verdict::Duplicate { index, value, repeated }),
+            Self::Astray => None,
         }
     }
 }
