@@ -69,8 +69,8 @@ pub(super) struct GroupCommit {
 
 #[derive(Default)]
 struct State {
-    /// How many have come, and what has been found out.
-    numbers: u64,
+    /// The last number that was given, to somebody who came or to what was found out.
+    sequence: u64,
     queues: [Queue; 5],
     /// Who is the first to want something, or who has it.
     wanted: HashMap<Key, Owner>,
@@ -321,8 +321,8 @@ impl Next {
 
 impl State {
     fn next_number(&mut self) -> u64 {
-        self.numbers += 1;
-        self.numbers
+        self.sequence += 1;
+        self.sequence
     }
 
     /// Counts one more, unless too many of its kind wait.
@@ -420,7 +420,7 @@ impl State {
     /// What an attempt has found out about an item. Those behind it look whether it concerns them.
     fn settle(&mut self, item: &Item, found: &Found) {
         let behind = match found {
-            Found::Written(_) | Found::Astray => self.have(item),
+            Found::Written(_) | Found::Astray => self.settle_written(item),
             Found::Collided { collision, tick } => {
                 let behind = self.leave(item);
                 let met = item.keys.iter().filter(|key| key.has_collided(collision, *tick));
@@ -444,7 +444,7 @@ impl State {
 
     /// An item has what it wants, which seems taken for a while: all of it where somebody waits behind it, whom this returns. Otherwise
     /// its first tick will do, by which those after the same time know it.
-    fn have(&mut self, item: &Item) -> Vec<Item> {
+    fn settle_written(&mut self, item: &Item) -> Vec<Item> {
         let behind = self.leave(item);
         let keys = match behind.is_empty() {
             true => item.keys.iter().find(|key| matches!(key, Key::Claim(..))).cloned().into_iter().collect(),
