@@ -50,7 +50,7 @@ const ALONE: usize = 8;
 const LARGEST_LOOK: usize = 256;
 /// Such reads that are under way at the same time.
 const LOOKS: usize = 2;
-/// Most that wait. Beyond that the database is further behind than anybody waits for.
+/// Most of a kind that wait. Beyond that the database is further behind than anybody waits for.
 const MOST_WAITING: usize = 8_192;
 /// The longest that somebody waits for what becomes of an earlier one. After that they try on their own: it may hang.
 const BEHIND: Duration = Duration::from_millis(250);
@@ -69,8 +69,8 @@ pub(super) struct GroupCommit {
 
 #[derive(Default)]
 struct State {
-    /// How many have come, and what has been found out.
-    numbers: u64,
+    /// The last number that was given, to somebody who came or to what was found out.
+    sequence: u64,
     queues: [Queue; 5],
     /// Who is the first to want something, or who has it.
     wanted: HashMap<Key, Owner>,
@@ -78,7 +78,8 @@ struct State {
     behind: HashMap<u64, Vec<Item>>,
     /// What seems taken, the oldest first.
     taken: VecDeque<(Instant, u64, Arc<[Key]>)>,
-    waiting: usize,
+    /// How many of each kind wait or are under way.
+    waiting: [usize; 3],
 }
 
 #[derive(Clone, Copy)]
@@ -123,8 +124,7 @@ struct Item {
     /// The document or the statement, until it is sent.
     write: RawDocumentBuf,
     keys: Arc<[Key]>,
-    /// It waits for nobody any more.
-    is_impatient: bool,
+    came: Instant,
     answer: oneshot::Sender<Result<Landed>>,
 }
 
@@ -183,18 +183,17 @@ impl GroupCommit {
     }
 
     async fn write(&self, kind: Kind, keys: Vec<Key>, write: RawDocumentBuf, seems_taken: bool) -> Result<Landed> {
-        let keys: Arc<[Key]> = keys.into();
+        let (keys, came): (Arc<[Key]>, _) = (keys.into(), Instant::now());
         let (answer, mut landed) = oneshot::channel();
         let number = {
             let mut state = self.state.lock();
-            if state.waiting >= MOST_WAITING {
+            if !state.let_in(kind) {
                 return Err(self.unavailable(Outcome::NotApplied));
             }
-            state.wait(1);
             let number = state.next_number();
             state.forget();
             let seems_taken = seems_taken || state.seems_taken(&keys);
-            state.place(Item { number, kind, write, keys, is_impatient: false, answer }, seems_taken);
+            state.place(Item { number, kind, write, keys, came, answer }, seems_taken);
             self.send_what_waits(&mut state);
             number
         };
@@ -254,7 +253,7 @@ impl GroupCommit {
             Ok(Verdict::Done { value: (found, at), repeated }) => {
                 for (item, found) in batch.into_iter().zip(found) {
                     state.settle(&item, &found);
-                    item.answer(Ok(found.landed(at, repeated)));
+                    item.answer(found.landed(at, repeated).ok_or_else(|| self.unavailable(Outcome::Unknown)));
                 }
             }
             failed => {
@@ -263,7 +262,8 @@ impl GroupCommit {
                     _ => Outcome::Unknown,
                 };
                 for item in batch {
-                    state.leave(&item).into_iter().for_each(|one| state.place(one, false));
+                    let behind = state.leave(&item);
+                    state.place_behind(behind, false);
                     item.answer(Err(self.unavailable(outcome)));
                 }
             }
@@ -289,13 +289,13 @@ impl GroupCommit {
                 match met.cloned() {
                     Some(key) => {
                         meters::GroupCommit::meters().settled(1);
-                        state.wait(-1);
+                        state.let_out(item.kind);
                         let (index, value) = key.collision();
                         state.note_taken([key].into());
                         item.answer(Ok(Verdict::Duplicate { index, value, repeated: false }));
                     }
                     // Nobody waits for it any more, and it was never sent.
-                    None if item.answer.is_closed() => state.wait(-1),
+                    None if item.answer.is_closed() => state.let_out(item.kind),
                     None => state.place(item, false),
                 }
             }
@@ -321,13 +321,26 @@ impl Next {
 
 impl State {
     fn next_number(&mut self) -> u64 {
-        self.numbers += 1;
-        self.numbers
+        self.sequence += 1;
+        self.sequence
     }
 
-    fn wait(&mut self, more: isize) {
-        self.waiting = self.waiting.saturating_add_signed(more);
-        meters::GroupCommit::meters().waiting(more as f64);
+    /// Counts one more, unless too many of its kind wait.
+    fn let_in(&mut self, kind: Kind) -> bool {
+        let waiting = &mut self.waiting[kind as usize];
+        if *waiting >= MOST_WAITING {
+            return false;
+        }
+        *waiting += 1;
+        meters::GroupCommit::meters().waiting(1.0);
+        true
+    }
+
+    /// Counts one less.
+    fn let_out(&mut self, kind: Kind) {
+        let waiting = &mut self.waiting[kind as usize];
+        *waiting = waiting.saturating_sub(1);
+        meters::GroupCommit::meters().waiting(-1.0);
     }
 
     fn seems_taken(&self, keys: &[Key]) -> bool {
@@ -335,16 +348,16 @@ impl State {
     }
 
     /// Puts an item behind whoever is about to have the same, among those that look whether it is taken, or among those that are
-    /// sent next.
+    /// sent next. Whoever has waited for [`BEHIND`] is behind nobody.
     fn place(&mut self, item: Item, seems_taken: bool) {
         let owners = item.keys.iter().filter_map(|key| self.wanted.get(key));
         let first = owners.filter(|owner| !owner.has_it).map(|owner| owner.number).next();
-        if let Some(first) = first.filter(|_| !item.is_impatient) {
+        if let Some(first) = first.filter(|_| item.came.elapsed() < BEHIND) {
             return self.behind.entry(first).or_default().push(item);
         }
         let next = match item.kind {
             _ if seems_taken => Next::Look,
-            _ if item.is_impatient => Next::Alone,
+            _ if first.is_some() => Next::Alone,
             Kind::Booking => Next::Bookings,
             Kind::Hold => Next::Holds,
             Kind::Change => Next::Changes,
@@ -369,7 +382,7 @@ impl State {
             Some(items.remove(place))
         });
         if let Some(item) = found.next() {
-            self.place(Item { is_impatient: true, ..item }, true);
+            self.place(item, true);
         }
     }
 
@@ -394,7 +407,7 @@ impl State {
 
     /// What an item wants is not about to be its own any more. Returns who waits behind it.
     fn leave(&mut self, item: &Item) -> Vec<Item> {
-        self.wait(-1);
+        self.let_out(item.kind);
         for key in item.keys.iter() {
             // Whoever has stepped out may want what somebody else came for first.
             if self.wanted.get(key).is_some_and(|owner| owner.number == item.number) {
@@ -407,7 +420,7 @@ impl State {
     /// What an attempt has found out about an item. Those behind it look whether it concerns them.
     fn settle(&mut self, item: &Item, found: &Found) {
         let behind = match found {
-            Found::Written(_) => self.have(item),
+            Found::Written(_) | Found::Astray => self.settle_written(item),
             Found::Collided { collision, tick } => {
                 let behind = self.leave(item);
                 let met = item.keys.iter().filter(|key| key.has_collided(collision, *tick));
@@ -415,18 +428,23 @@ impl State {
                 behind
             }
         };
+        self.place_behind(behind, true);
+    }
+
+    /// What is next for those who were behind one that is decided.
+    fn place_behind(&mut self, behind: Vec<Item>, seems_taken: bool) {
         for one in behind {
             match one.answer.is_closed() {
                 // Nobody waits for it any more, and it was never sent.
-                true => self.wait(-1),
-                false => self.place(one, true),
+                true => self.let_out(one.kind),
+                false => self.place(one, seems_taken),
             }
         }
     }
 
     /// An item has what it wants, which seems taken for a while: all of it where somebody waits behind it, whom this returns. Otherwise
     /// its first tick will do, by which those after the same time know it.
-    fn have(&mut self, item: &Item) -> Vec<Item> {
+    fn settle_written(&mut self, item: &Item) -> Vec<Item> {
         let behind = self.leave(item);
         let keys = match behind.is_empty() {
             true => item.keys.iter().find(|key| matches!(key, Key::Claim(..))).cloned().into_iter().collect(),
@@ -473,10 +491,56 @@ impl Item {
 }
 
 impl Found {
-    fn landed(self, at: Position, repeated: bool) -> Landed {
+    /// Nothing where nobody can say what it amounts to.
+    fn landed(self, at: Position, repeated: bool) -> Option<Landed> {
         match self {
-            Self::Written(until) => Verdict::Done { value: Written { at, until }, repeated },
-            Self::Collided { collision: (index, value), .. } => Verdict::Duplicate { index, value, repeated },
+            Self::Written(until) => Some(Verdict::Done { value: Written { at, until }, repeated }),
+            Self::Collided { collision: (index, value), .. } => Some(Verdict::Duplicate { index, value, repeated }),
+            Self::Astray => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One that wants the same as all the others, and came so long ago.
+    fn item(number: u64, ago: Duration) -> (Item, oneshot::Receiver<Result<Landed>>) {
+        let (answer, landed) = oneshot::channel();
+        let (write, keys) = (RawDocumentBuf::new(), [Key::Place("one".to_owned())].into());
+        (Item { number, kind: Kind::Booking, write, keys, came: Instant::now() - ago, answer }, landed)
+    }
+
+    #[test]
+    fn whoever_comes_from_a_long_look_waits_behind_nobody() {
+        let mut state = State::default();
+        let (first, _first) = item(1, Duration::ZERO);
+        state.place(first, false);
+        assert_eq!(state.take(Next::Bookings).map(|batch| batch.len()), Some(1));
+        let ((late, _late), (later, _later)) = (item(2, BEHIND), item(3, Duration::ZERO));
+        state.place(late, false);
+        state.place(later, false);
+        assert_eq!(state.take(Next::Alone).map(|batch| batch[0].number), Some(2));
+        assert_eq!(state.behind[&1].len(), 1, "the later one still waits");
+    }
+
+    #[test]
+    fn whoever_has_gone_is_not_sent() {
+        let mut state = State::default();
+        let ((gone, landed), (here, _here)) = (item(1, Duration::ZERO), item(2, Duration::ZERO));
+        drop(landed);
+        state.place_behind(vec![gone, here], false);
+        assert_eq!(state.take(Next::Bookings).map(|batch| batch[0].number), Some(2));
+    }
+
+    #[test]
+    fn however_many_bookings_wait_a_change_is_let_in() {
+        let mut state = State::default();
+        assert!((0..MOST_WAITING).all(|_| state.let_in(Kind::Booking)));
+        assert!(!state.let_in(Kind::Booking));
+        assert!(state.let_in(Kind::Change));
+        state.let_out(Kind::Booking);
+        assert!(state.let_in(Kind::Booking));
     }
 }

@@ -6,9 +6,10 @@ use cita::domain::appointment::{Appointment, Booking, Held, HoldPlace};
 use cita::domain::ids::AppointmentId;
 use cita::domain::refusal::Refusal;
 use cita::domain::tick::Tick;
-use cita::error::ClusterName;
+use cita::error::{ClusterName, Error};
 use cita::store::appointments::{AppointmentStore, Holding, Inserted};
 use cita::store::cluster::Cluster;
+use cita::store::together::Changes;
 use cita_cli::{ClientError, Connection};
 use cita_protocol::ErrorCode;
 use futures::TryStreamExt as _;
@@ -164,6 +165,26 @@ async fn changes_that_are_sent_together_are_each_guarded() {
         assert_eq!(done[0].as_ref().unwrap().data["rev"], 2);
         assert_eq!(lost[0].as_ref().unwrap_err().code(), Some(ErrorCode::StaleRev));
     }
+}
+
+/// Its collection was dropped between the read and the write, and is made anew by the write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_of_what_is_gone_is_not_acknowledged() {
+    let clinic = Clinic::open().await;
+    let (practice, patient, desk) = (clinic.practice().await, clinic.patient().await, Desk::of(&clinic).await);
+    let booking = desk.booking(&practice, &patient, &at(&date(3), "09:00")).await;
+    let (appointment, by) = (booking.as_booking().into_appointment(), booking.as_booking().by);
+    let booked = desk.store.insert(&appointment, &request(&patient), false).await.unwrap();
+    assert!(matches!(booked, Inserted::Done(_)), "{booked:?}");
+    let (current, _) = desk.store.find(appointment.id).await.unwrap().expect("it is there");
+    let cluster = Cluster::new(ClusterName::Appointments, &clinic.appointments_uri).await.unwrap();
+    let stored: Collection<Document> = cluster.db.collection("appointments");
+    stored.delete_one(doc! { "_id": mongodb::bson::Uuid::from_bytes(*appointment.id.0.as_bytes()) }).await.unwrap();
+    let cancelled = current.appointment.cancelled(None, by, cita::clock::Clock.now()).unwrap();
+    let changes = Changes::default().appointment(&current, &cancelled, &request(&patient));
+    let outcome = desk.store.write_together(changes).await;
+    let unknown = Some(cita::error::Outcome::Unknown);
+    assert!(matches!(outcome, Err(Error::Unavailable { outcome, .. }) if outcome == unknown), "{outcome:?}");
 }
 
 /// What was asked of the store, and what it came to.

@@ -131,7 +131,7 @@ impl AppointmentStore {
         length: SignedDuration,
         request: &Request,
     ) -> Result<Holding> {
-        let Taking { filter, pipeline } = Taking::of(hold, length, request)?;
+        let (_, Taking { filter, pipeline }) = Taking::of(hold, length, request)?;
         let (store, exists) = (self.clone(), Arc::new(AtomicBool::new(false)));
         let told = exists.clone();
         let written = in_transaction(&self.cluster, move |session| {

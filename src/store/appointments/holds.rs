@@ -81,9 +81,11 @@ pub(super) struct Taking {
 }
 
 impl Taking {
-    pub(super) fn of(hold: &Appointment, length: SignedDuration, request: &Request) -> Result<Self> {
+    /// With the document as it is inserted, but for its end.
+    pub(super) fn of(hold: &Appointment, length: SignedDuration, request: &Request) -> Result<(AppointmentDoc, Self)> {
         let document = AppointmentDoc::from_domain(hold, request.remember(&[], Some(Outcome::of(hold))));
-        Self::of_document(&document, length).map_err(|error| Error::Internal(error.to_string()))
+        let taking = Self::of_document(&document, length).map_err(|error| Error::Internal(error.to_string()))?;
+        Ok((document, taking))
     }
 
     fn of_document(document: &AppointmentDoc, length: SignedDuration) -> Result<Self, mongodb::bson::error::Error> {
@@ -116,8 +118,7 @@ impl AppointmentStore {
         request: &Request,
         seems_taken: bool,
     ) -> Result<Holding> {
-        let document = AppointmentDoc::from_domain(hold, request.remember(&[], Some(Outcome::of(hold))));
-        let taking = Taking::of_document(&document, length).map_err(|error| Error::Internal(error.to_string()))?;
+        let (document, taking) = Taking::of(hold, length, request)?;
         Ok(match self.group_commit.hold(&document, &taking.statement(), seems_taken).await? {
             Verdict::Done { value: Written { at, until }, .. } => {
                 let document = AppointmentDoc { expires_at: until, ..document };

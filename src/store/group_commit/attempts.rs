@@ -28,6 +28,8 @@ pub(super) enum Found {
     Written(Option<DateTime>),
     /// `tick`: where that collided.
     Collided { collision: Collision, tick: Option<i32> },
+    /// A change, where nothing of its id was there: it stands in a collection from which its appointment is gone.
+    Astray,
 }
 
 /// What became of the documents of a command, in their order.
@@ -85,9 +87,7 @@ pub(super) async fn attempt(
     match kind {
         Kind::Booking => insert(&cluster, &collection, &writes).await,
         Kind::Hold => hold(&cluster, &collection, &writes).await,
-        Kind::Change => {
-            update(&cluster, &collection, &writes, Found::Written(None)).await.map(|(found, at, _)| (found, at))
-        }
+        Kind::Change => change(&cluster, &collection, &writes).await,
     }
 }
 
@@ -133,6 +133,20 @@ async fn hold(
     for Upserted { index, id } in upserted {
         let until = until.get(&id).ok_or_else(undecided)?;
         *found.get_mut(index).ok_or_else(undecided)? = Found::Written(Some(*until));
+    }
+    Ok((found, at))
+}
+
+/// A change that was inserted has changed nothing: whoever asked for it is not told that it has.
+async fn change(
+    cluster: &Cluster,
+    collection: &Collection<RawDocumentBuf>,
+    statements: &[RawDocumentBuf],
+) -> Result<Attempted, DriverError> {
+    let (mut found, at, upserted) = update(cluster, collection, statements, Found::Written(None)).await?;
+    for Upserted { index, id } in upserted {
+        tracing::error!(%id, "an appointment was gone when it was to be changed: is the collection another one?");
+        *found.get_mut(index).ok_or_else(undecided)? = Found::Astray;
     }
     Ok((found, at))
 }
