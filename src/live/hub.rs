@@ -4,6 +4,7 @@
 //! change, never both and never neither. What is done under it is computed from memory.
 
 mod doctors;
+mod groups;
 mod reviews;
 mod sessions;
 mod slots;
@@ -19,9 +20,10 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use parking_lot::Mutex;
 
+use self::groups::{Group, Member, enter, exit};
 use super::cursor::Cursor;
 use super::frame::Frame;
-use super::meters::{Counted, Meters};
+use super::meters::Meters;
 use super::outbox::{Ending, Outbox};
 use super::project::{self, Update};
 use super::subscriptions::Subscriptions;
@@ -37,7 +39,7 @@ use crate::domain::ids::{DoctorId, ServiceId, SessionId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::spans;
 use crate::views::calendar::Calendar;
-use crate::views::calendars::{Calendars, Watched};
+use crate::views::calendars::Calendars;
 use crate::views::committed::{Committed, Positions};
 use crate::views::revocations::Revocations;
 use crate::views::ring::Ring;
@@ -114,15 +116,6 @@ struct State {
     meters: Arc<Meters>,
 }
 
-/// The subscribers of one view of a topic: they all get the same bytes.
-struct Group {
-    topic: Topic,
-    name: String,
-    members: Vec<Member>,
-    /// The calendar that each change is computed from.
-    _needs: Option<Watched>,
-}
-
 /// What is known of a doctor's watched slots before a commit.
 enum Before {
     /// The calendar is not in memory.
@@ -135,16 +128,6 @@ enum Before {
 
 /// What is watched of a doctor's slots: those of a service on a date.
 type View = (ServiceId, Date);
-
-struct Member {
-    id: SubscriberId,
-    outbox: Arc<Outbox>,
-    subscriptions: Arc<Subscriptions>,
-    viewer: Arc<Viewer>,
-    /// What is up to here, they know.
-    floor: Position,
-    _counted: Counted,
-}
 
 /// Whether somebody may know of a doctor.
 fn sees(viewer: &Viewer, doctor: &Doctor) -> bool {
@@ -572,43 +555,5 @@ impl State {
         for groups in others {
             groups.drain().flat_map(|(_, views)| views.into_values()).for_each(|mut group| group.end_all(ending));
         }
-    }
-}
-
-impl Group {
-    /// Ends those who know less than what is up to `at`.
-    fn end_before(&mut self, at: Position) {
-        self.members.extract_if(.., |member| member.floor < at).for_each(|member| member.outbox.end(Ending::Lost));
-    }
-
-    fn end_all(&mut self, ending: Ending) {
-        self.members.drain(..).for_each(|member| member.outbox.end(ending));
-    }
-}
-
-fn enter<O: Eq + Hash, V: Eq + Hash>(
-    groups: &mut HashMap<O, HashMap<V, Group>>,
-    owner: O,
-    view: V,
-    topic: &Topic,
-    member: Member,
-    needs: impl FnOnce() -> Option<Watched>,
-) {
-    let new = || Group { topic: topic.clone(), name: topic.to_string(), members: Vec::new(), _needs: needs() };
-    let group = groups.entry(owner).or_default().entry(view).or_insert_with(new);
-    group.members.retain(|other| other.id != member.id);
-    group.members.push(member);
-}
-
-fn exit<O: Eq + Hash, V: Eq + Hash>(groups: &mut HashMap<O, HashMap<V, Group>>, owner: O, view: &V, id: SubscriberId) {
-    let Some(views) = groups.get_mut(&owner) else { return };
-    if let Some(group) = views.get_mut(view) {
-        group.members.retain(|member| member.id != id);
-        if group.members.is_empty() {
-            views.remove(view);
-        }
-    }
-    if views.is_empty() {
-        groups.remove(&owner);
     }
 }
