@@ -5,26 +5,24 @@
 //! each document. Rounds go through all ways in turn, and compare within a round.
 #![expect(clippy::unwrap_used, reason = "a measurement that fails, fails")]
 
+mod booked;
 #[path = "../tests/harness/mod.rs"]
 #[expect(dead_code, reason = "it is made for the tests")]
 mod harness;
 
+use booked::{BATCH, another, booked, insert, spread};
 use cita::error::ClusterName;
 use cita::store::appointments::AppointmentStore;
 use cita::store::cluster::Cluster;
 use cita::store::collection::APPOINTMENTS;
-use futures::future::join_all;
-use harness::clinic::{Clinic, at, database, date, key};
+use harness::clinic::{Clinic, database};
 use mongodb::Collection;
-use mongodb::bson::{Bson, DateTime, Document, RawDocumentBuf, Uuid, doc, spec::BinarySubtype};
+use mongodb::bson::{Bson, DateTime, Document, RawDocumentBuf, Uuid, doc};
 
 const ROUNDS: usize = 9;
 const TASKS: usize = 2;
 /// Batches of a round and task.
 const BATCHES: usize = 24;
-const BATCH: usize = 64;
-/// Half an hour.
-const TICKS: i32 = 6;
 
 /// What is left out or written differently, by name: indexes, and what becomes of a document.
 type Way = (&'static str, &'static [&'static str], fn(&mut Document));
@@ -101,7 +99,7 @@ async fn main() {
         for index in way.1 {
             collection.drop_index(*index).await.unwrap();
         }
-        let bytes = another(&model, way.2).as_bytes().len();
+        let bytes = changed(&model, way.2).as_bytes().len();
         places.push(Place { way, collection, micros: Vec::new(), bytes });
     }
     let cluster = Cluster::new(ClusterName::Appointments, &clinic.appointments_uri).await.unwrap();
@@ -111,7 +109,7 @@ async fn main() {
         for turn in 0..places.len() {
             let length = places.len();
             let place = &mut places[(turn + round) % length];
-            let micros = insert(place, &model, pid).await;
+            let micros = micros(place, &model, pid).await;
             // The first round warms up.
             if round > 0 {
                 place.micros.push(micros);
@@ -130,52 +128,18 @@ async fn main() {
     clinic.close().await;
 }
 
-async fn booked(clinic: &Clinic) -> Document {
-    let (practice, patient) = (clinic.practice().await, clinic.patient().await);
-    let booking = practice.booking(&at(&date(3), "09:00"));
-    clinic.connect(&patient).await.request("appointment.book", booking, Some(key())).await.expect("a free time");
-    let cluster = Cluster::new(ClusterName::Appointments, &clinic.appointments_uri).await.unwrap();
-    let booked = cluster.db.collection::<Document>(APPOINTMENTS).find_one(doc! {}).await;
-    booked.unwrap().unwrap()
-}
-
-/// The same of another doctor and patient, at another time, as it is sent.
-fn another(model: &Document, change: fn(&mut Document)) -> RawDocumentBuf {
-    let (mut next, patient) = (model.clone(), Uuid::new());
-    let first = 6_000_000 + i32::from(patient.bytes()[0]) * 12;
-    let minutes = |ticks: i32| DateTime::from_millis(i64::from(ticks) * 300_000);
-    let shared = (first..first + TICKS).map(|tick| {
-        let bytes = [&b"p"[..], &patient.bytes(), &tick.to_be_bytes()].concat();
-        Bson::Binary(mongodb::bson::Binary { subtype: BinarySubtype::Generic, bytes })
-    });
-    next.insert("_id", Uuid::new());
-    next.insert("doctorId", Uuid::new());
-    next.insert("patientId", patient);
-    next.insert("start", minutes(first));
-    next.insert("end", minutes(first + TICKS));
-    next.insert("claims", (first..first + TICKS).collect::<Vec<i32>>());
-    next.insert("shared", shared.collect::<Vec<_>>());
+fn changed(model: &Document, change: fn(&mut Document)) -> RawDocumentBuf {
+    let (mut next, ..) = another(model);
     change(&mut next);
     RawDocumentBuf::try_from(&next).unwrap()
 }
 
 /// Microseconds of mongod for each document.
-async fn insert(place: &Place, model: &Document, pid: i64) -> f64 {
-    let document = || another(model, place.way.2);
-    let work: Vec<Vec<RawDocumentBuf>> =
-        (0..TASKS).map(|_| (0..BATCHES * BATCH).map(|_| document()).collect()).collect();
+async fn micros(place: &Place, model: &Document, pid: i64) -> f64 {
+    let document = || changed(model, place.way.2);
+    let work = (0..TASKS).map(|_| (0..BATCHES * BATCH).map(|_| document()).collect()).collect();
     let before = cpu_ticks(pid);
-    join_all(work.into_iter().map(|documents| {
-        let collection = place.collection.clone();
-        tokio::spawn(async move {
-            for batch in documents.chunks(BATCH) {
-                collection.insert_many(batch).ordered(false).await.unwrap();
-            }
-        })
-    }))
-    .await
-    .into_iter()
-    .for_each(Result::unwrap);
+    insert(&place.collection, work).await;
     (cpu_ticks(pid) - before) * 1e4 / (TASKS * BATCHES * BATCH) as f64
 }
 
@@ -184,11 +148,4 @@ fn cpu_ticks(pid: i64) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()
-}
-
-/// Lower quartile, median, upper quartile.
-fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
-    values.sort_by(f64::total_cmp);
-    let at = |share: usize| values[(values.len() - 1) * share / 4];
-    (at(1), at(2), at(3))
 }

@@ -6,30 +6,29 @@
 //! anything.
 #![expect(clippy::unwrap_used, reason = "a measurement that fails, fails")]
 
+mod booked;
 #[path = "../tests/harness/mod.rs"]
 #[expect(dead_code, reason = "it is made for the tests")]
 mod harness;
 
 use std::time::Instant;
 
+use booked::{BATCH, another, booked, insert, spread, ticks};
 use cita::error::ClusterName;
 use cita::store::appointments::{AppointmentStore, SHARED_INDEX};
 use cita::store::cluster::Cluster;
 use cita::store::collection::APPOINTMENTS;
 use futures::future::join_all;
-use harness::clinic::{Clinic, at, database, date, key};
+use harness::clinic::{Clinic, database};
 use mongodb::Collection;
-use mongodb::bson::{Bson, DateTime, Document, RawDocumentBuf, Uuid, doc, spec::BinarySubtype};
+use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 
 const ROUNDS: usize = 15;
 /// Tasks that insert one document at a time.
 const SINGLY: usize = 16;
 const EACH: usize = 60;
-/// Batches of a round, one task each, and the documents in one.
+/// Tasks of a round that insert batches.
 const BATCHES: usize = 4;
-const BATCH: usize = 64;
-/// Half an hour.
-const TICKS: i32 = 6;
 
 #[derive(Clone, Copy)]
 enum Way {
@@ -39,25 +38,6 @@ enum Way {
 }
 
 const WAYS: [(Way, &str); 3] = [(Way::Nothing, "nothing"), (Way::Text, "text"), (Way::Binary, "binary")];
-
-impl Way {
-    fn write(self, patient: Uuid, first: i32) -> Option<Vec<Bson>> {
-        let ticks = first..first + TICKS;
-        match self {
-            Self::Nothing => None,
-            Self::Text => {
-                let patient = patient.to_string().replace('-', "");
-                Some(ticks.map(|tick| Bson::String(format!("p:{patient}:{tick}"))).collect())
-            }
-            Self::Binary => Some(ticks.map(|tick| binary(patient, tick)).collect()),
-        }
-    }
-}
-
-fn binary(patient: Uuid, tick: i32) -> Bson {
-    let bytes = [&b"p"[..], &patient.bytes(), &tick.to_be_bytes()].concat();
-    Bson::Binary(mongodb::bson::Binary { subtype: BinarySubtype::Generic, bytes })
-}
 
 struct Place {
     way: Way,
@@ -93,41 +73,23 @@ async fn main() {
     clinic.close().await;
 }
 
-async fn booked(clinic: &Clinic) -> Document {
-    let (practice, patient) = (clinic.practice().await, clinic.patient().await);
-    let booking = practice.booking(&at(&date(3), "09:00"));
-    clinic.connect(&patient).await.request("appointment.book", booking, Some(key())).await.expect("a free time");
-    let cluster = Cluster::new(ClusterName::Appointments, &clinic.appointments_uri).await.unwrap();
-    let booked = cluster.db.collection::<Document>(APPOINTMENTS).find_one(doc! {}).await;
-    let model = booked.unwrap().unwrap();
-    let patient = model.get("patientId").and_then(|id| mongodb::bson::deserialize_from_bson(id.clone()).ok()).unwrap();
-    let first = i32::try_from(model.get_datetime("start").unwrap().timestamp_millis() / 300_000).unwrap();
-    let as_stored = Bson::Array(Way::Binary.write(patient, first).unwrap());
-    assert_eq!(model.get("shared"), Some(&as_stored), "what is measured is what is done");
-    model
-}
-
-/// The same of another doctor and patient, at another time, as it is sent.
-fn another(model: &Document, way: Way) -> RawDocumentBuf {
-    let (mut next, patient) = (model.clone(), Uuid::new());
-    let first = 6_000_000 + i32::from(patient.bytes()[0]) * 12;
-    let minutes = |ticks: i32| DateTime::from_millis(i64::from(ticks) * 300_000);
-    next.insert("_id", Uuid::new());
-    next.insert("doctorId", Uuid::new());
-    next.insert("patientId", patient);
-    next.insert("start", minutes(first));
-    next.insert("end", minutes(first + TICKS));
-    next.insert("claims", (first..first + TICKS).collect::<Vec<i32>>());
-    match way.write(patient, first) {
-        Some(shared) => drop(next.insert("shared", shared)),
-        None => drop(next.remove("shared")),
+fn written(model: &Document, way: Way) -> RawDocumentBuf {
+    let (mut next, patient, first) = another(model);
+    match way {
+        Way::Nothing => drop(next.remove("shared")),
+        Way::Text => {
+            let patient = patient.to_string().replace('-', "");
+            let claims = ticks(first).map(|tick| format!("p:{patient}:{tick}"));
+            next.insert("shared", claims.collect::<Vec<_>>());
+        }
+        Way::Binary => {}
     }
     RawDocumentBuf::try_from(&next).unwrap()
 }
 
 async fn singly(place: &Place, model: &Document) -> f64 {
     let work: Vec<Vec<RawDocumentBuf>> =
-        (0..SINGLY).map(|_| (0..EACH).map(|_| another(model, place.way)).collect()).collect();
+        (0..SINGLY).map(|_| (0..EACH).map(|_| written(model, place.way)).collect()).collect();
     let begun = Instant::now();
     join_all(work.into_iter().map(|documents| {
         let collection = place.collection.clone();
@@ -144,20 +106,9 @@ async fn singly(place: &Place, model: &Document) -> f64 {
 }
 
 async fn batched(place: &Place, model: &Document) -> f64 {
-    let work: Vec<Vec<RawDocumentBuf>> =
-        (0..BATCHES).map(|_| (0..BATCH * 8).map(|_| another(model, place.way)).collect()).collect();
+    let work = (0..BATCHES).map(|_| (0..BATCH * 8).map(|_| written(model, place.way)).collect()).collect();
     let begun = Instant::now();
-    join_all(work.into_iter().map(|documents| {
-        let collection = place.collection.clone();
-        tokio::spawn(async move {
-            for batch in documents.chunks(BATCH) {
-                collection.insert_many(batch).ordered(false).await.unwrap();
-            }
-        })
-    }))
-    .await
-    .into_iter()
-    .for_each(Result::unwrap);
+    insert(&place.collection, work).await;
     (BATCHES * BATCH * 8) as f64 / begun.elapsed().as_secs_f64()
 }
 
@@ -192,11 +143,4 @@ async fn tell(places: &mut [Place]) {
         let index = bytes(storage.get_document("indexSizes").unwrap(), SHARED_INDEX);
         println!("         {:.0} bytes a document, {:.0} in the index", bytes(storage, "size") / count, index / count);
     }
-}
-
-/// Lower quartile, median, upper quartile.
-fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
-    values.sort_by(f64::total_cmp);
-    let at = |share: usize| values[(values.len() - 1) * share / 4];
-    (at(1), at(2), at(3))
 }

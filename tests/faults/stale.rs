@@ -63,29 +63,26 @@ async fn a_feed_that_nobody_listens_to_any_more_is_not_live() {
         FeedEvent::Commit(commit) => position = position.max(commit.at),
     };
     // Until it is live it is listened to.
-    let listened = async {
-        loop {
-            take().await
-        }
-    };
-    tokio::select! {
-        live = timeout(PATIENCE, is_live.wait_for(|live| *live)) => drop(live.expect("in time").expect("the feed runs")),
-        () = listened => {}
-    }
+    live_while_told(&mut is_live, &mut take).await;
     let documents = cluster.db.collection::<Document>("anything");
     for number in 0..20 {
         documents.insert_one(doc! { "number": number }).await.unwrap();
     }
     let stalled = timeout(PATIENCE, is_live.wait_for(|live| !*live)).await;
     drop(stalled.expect("it is noticed").expect("the feed runs"));
+    live_while_told(&mut is_live, &mut take).await;
+    feed.abort();
+}
+
+/// Waits until a feed is live, for which it has to be listened to.
+async fn live_while_told(is_live: &mut watch::Receiver<bool>, take: &mut impl AsyncFnMut()) {
     let listened = async {
         loop {
-            take().await
+            take().await;
         }
     };
     tokio::select! {
         live = timeout(PATIENCE, is_live.wait_for(|live| *live)) => drop(live.expect("in time").expect("the feed runs")),
         () = listened => {}
     }
-    feed.abort();
 }
