@@ -1,4 +1,5 @@
 // Instants, dates and zones, as people read them. Instants are RFC 3339 strings, dates `2026-12-01`, zones IANA names.
+import { decimals, fromMinor } from "../ui/minor";
 import { locale } from "./i18n.svelte";
 
 /** The viewer's own zone. */
@@ -100,8 +101,7 @@ export function minutes(count: number): string {
 
 /** `$ 180.000`. Minor units are those of ISO 4217. */
 export function money(price: { amountMinor: number; currency: string }): string {
-  const options = { style: "currency", currency: price.currency, currencyDisplay: "narrowSymbol" } as const;
-  const digits = new Intl.NumberFormat(locale.tag, options).resolvedOptions().maximumFractionDigits ?? 2;
-  const amount = price.amountMinor / 10 ** digits;
-  return new Intl.NumberFormat(locale.tag, { ...options, minimumFractionDigits: Number.isInteger(amount) ? 0 : digits }).format(amount);
+  const amount = fromMinor(price);
+  const digits = Number.isInteger(amount) ? 0 : decimals(price.currency);
+  return new Intl.NumberFormat(locale.tag, { style: "currency", currency: price.currency, currencyDisplay: "narrowSymbol", minimumFractionDigits: digits, maximumFractionDigits: digits }).format(amount);
 }
