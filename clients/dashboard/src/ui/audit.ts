@@ -56,12 +56,12 @@ export const auditText = (action: string): string => words[action] ?? action;
 
 const changes = messages<{ keys: Record<string, string>; values: Record<string, string>; people: (n: string) => string }>({
   es: {
-    keys: { role: "rol", disabled: "bloqueada", approval: "aprobación", staff: "personal", kind: "tipo", name: "nombre", archived: "archivado", password: "contraseña", "e-mail": "correo" },
+    keys: { role: "rol", disabled: "bloqueada", approval: "", staff: "personal", kind: "", name: "nombre", archived: "archivado", password: "contraseña", "e-mail": "correo" },
     values: { patient: "paciente", doctor: "profesional", staff: "personal", admin: "administración", true: "sí", false: "no", pending: "pendiente", approved: "aprobado", rejected: "rechazado", room: "sala", device: "equipo" },
     people: (n) => (n === "1" ? "1 persona" : `${n} personas`),
   },
   en: {
-    keys: { role: "role", disabled: "disabled", approval: "approval", staff: "staff", kind: "kind", name: "name", archived: "archived", password: "password", "e-mail": "e-mail address" },
+    keys: { role: "role", disabled: "disabled", approval: "", staff: "staff", kind: "", name: "name", archived: "archived", password: "password", "e-mail": "e-mail address" },
     values: { patient: "patient", doctor: "doctor", staff: "staff", admin: "admin", true: "yes", false: "no", pending: "pending", approved: "approved", rejected: "rejected", room: "room", device: "device" },
     people: (n) => (n === "1" ? "1 person" : `${n} people`),
   },

@@ -3,8 +3,8 @@ import { messages } from "../../app/i18n.svelte";
 import type { Link, Page } from "../../app/router.svelte";
 
 const t = messages({
-  es: { overview: "Administración", doctors: "Profesionales", users: "Cuentas", reviews: "Reseñas", audit: "Auditoría", resources: "Salas y equipos", health: "Estado del servicio" },
-  en: { overview: "Admin", doctors: "Doctors", users: "Accounts", reviews: "Reviews", audit: "Audit", resources: "Rooms and devices", health: "State of the service" },
+  es: { start: "Resumen", overview: "Administración", doctors: "Profesionales", users: "Cuentas", reviews: "Reseñas", audit: "Auditoría", resources: "Salas y equipos", health: "Estado del servicio" },
+  en: { start: "Overview", overview: "Admin", doctors: "Doctors", users: "Accounts", reviews: "Reviews", audit: "Audit", resources: "Rooms and devices", health: "State of the service" },
 });
 const ADMINS = ["admin"] as const;
 
@@ -18,7 +18,7 @@ export const pages: Page[] = [
   { path: "/admin/health", load: () => import("./Health.svelte"), title: () => t.health, roles: ADMINS },
 ];
 export const links: Link[] = [
-  { path: "/admin", label: () => t.overview, icon: "shield", roles: ADMINS },
+  { path: "/admin", label: () => t.start, icon: "shield", roles: ADMINS },
   { path: "/admin/doctors", label: () => t.doctors, icon: "users", roles: ADMINS },
   { path: "/admin/users", label: () => t.users, icon: "user", roles: ADMINS },
   { path: "/admin/reviews", label: () => t.reviews, icon: "star", roles: ADMINS },
