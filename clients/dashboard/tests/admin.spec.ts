@@ -27,7 +27,7 @@ test("a doctor who waits is approved, and both screens show it", async ({ stage 
   await expect(theirs.getByText(/Su perfil está en revisión/)).toBeVisible();
 
   await page.getByRole("button", { name: "Rechazar: Dra. Espera Aprobación" }).click();
-  await accessible(page);
+  await accessible(page, "dialog");
   await page.getByRole("dialog").getByRole("button", { name: "Rechazar" }).click();
   await expect(theirs.getByText(/La administración no aprobó su perfil/)).toBeVisible();
   await page.getByRole("link", { name: "Rechazados" }).click();
@@ -45,7 +45,7 @@ test("a role is changed: the other browser is logged out in words, and the audit
   await page.getByRole("button", { name: "Buscar", exact: true }).press("Enter");
   await page.getByLabel("Rol de Persona Recepción").selectOption("staff");
   await expect(page.getByRole("dialog").getByText("Todas sus sesiones se cierran de inmediato")).toBeVisible();
-  await accessible(page);
+  await accessible(page, "dialog");
   await page.getByRole("dialog").getByRole("button", { name: "Cambiar el rol" }).click();
   await expect(page.getByLabel("Rol de Persona Recepción")).toHaveValue("staff");
   await expect(theirs.getByText("Su sesión terminó. Entre de nuevo para continuar.")).toBeVisible();
@@ -61,7 +61,7 @@ test("a role is changed: the other browser is logged out in words, and the audit
   await page.goto("/admin/doctors");
   await page.getByRole("button", { name: `Personal (0): ${doctor.name}` }).click();
   await page.getByRole("dialog").getByLabel(/Persona Recepción/).check();
-  await accessible(page);
+  await accessible(page, "dialog");
   await page.getByRole("dialog").getByRole("button", { name: "Guardar" }).click();
   await expect(page.getByRole("button", { name: `Personal (1): ${doctor.name}` })).toBeVisible();
   expect(await rest("GET", `/v1/doctors/${doctor.id}`, undefined, admin.token)).toMatchObject({ staff: [person.id] });
@@ -74,7 +74,7 @@ test("an account is disabled and enabled again", async ({ stage }) => {
   const page = await stage.open(ADMIN);
   await page.goto(`/admin/users?email=${person.email}`);
   await page.getByRole("button", { name: "Bloquear: Persona Bloqueada" }).click();
-  await accessible(page);
+  await accessible(page, "dialog");
   await page.getByRole("dialog").getByRole("button", { name: "Bloquear" }).click();
   await expect(page.getByText("bloqueada", { exact: true })).toBeVisible();
   await expect(theirs.getByRole("link", { name: "Iniciar sesión" })).toBeVisible();
@@ -110,7 +110,7 @@ test("a reported review is hidden, and leaves the doctor's screen", async ({ sta
   const dialog = page.getByRole("dialog");
   await dialog.getByRole("button", { name: "Ocultar" }).click();
   await expect(dialog.getByText("Escriba el motivo.")).toBeVisible();
-  await accessible(page);
+  await accessible(page, "dialog");
   await dialog.getByLabel("Motivo").fill("Insultos");
   await dialog.getByRole("button", { name: "Ocultar" }).click();
   await expect(item).toBeHidden();
@@ -134,7 +134,7 @@ test("a room is made, renamed and archived; a name that is missing is told at it
   const dialog = page.getByRole("dialog");
   await dialog.getByRole("button", { name: "Guardar" }).click();
   await expect(dialog.getByLabel("Nombre")).toHaveAttribute("aria-invalid", "true");
-  await accessible(page);
+  await accessible(page, "dialog");
   await dialog.getByLabel("Nombre").fill(name);
   await dialog.getByRole("button", { name: "Guardar" }).click();
   await page.getByRole("button", { name: `Cambiar: ${name}` }).click();

@@ -49,7 +49,7 @@ test("hours change on every screen, and what no longer fits is moved by one pres
 
   const task = page.getByRole("group", { name: "Paciente Movido" });
   await expect(page.getByText("fuera del horario")).toBeVisible();
-  await accessible(page);
+  await accessible(page, ".rebook");
   await task.getByRole("button", { name: /^Mover la cita de Paciente Movido/ }).first().click();
   await expect(page.getByText(/La cita de Paciente Movido quedó para/)).toBeVisible();
   await expect(page.getByRole("heading", { name: "1 cita por mover" })).toBeHidden();
@@ -66,13 +66,13 @@ test("hours that make no sense are told at their field, and the keyboard is enou
   await expect(monday.getByLabel("Hasta")).toHaveAttribute("aria-invalid", "true");
   await page.getByRole("button", { name: "Guardar" }).click();
   await expect(monday.getByLabel("Desde")).toBeFocused();
-  await accessible(page);
+  await accessible(page, ".days");
   await monday.getByLabel("Hasta").fill("12:00");
   await page.getByRole("button", { name: "Agregar franja a lunes" }).press("Enter");
   await expect(page.getByRole("group", { name: "lunes, franja 2" }).getByLabel("Desde")).toHaveValue("13:00");
 
   await page.getByRole("button", { name: "Copiar el horario de lunes a otros días" }).press("Enter");
-  await accessible(page);
+  await accessible(page, "dialog");
   await page.getByRole("dialog").getByRole("button", { name: "Copiar" }).press("Enter");
   await expect(page.getByRole("dialog")).toBeHidden();
   await expect(page.getByRole("group", { name: "viernes, franja 2" }).getByLabel("Hasta")).toHaveValue("17:00");
@@ -81,6 +81,15 @@ test("hours that make no sense are told at their field, and the keyboard is enou
   const { weekly } = await rest<{ weekly: { weekday: string; from: string; to: string }[] }>("GET", `/v1/doctors/${clinic.doctor.id}/availability`);
   expect(weekly.filter(({ weekday: day }) => day === "friday").map(({ from, to }) => `${from}-${to}`)).toEqual(["06:00-12:00", "13:00-17:00"]);
   expect(weekly.filter(({ weekday: day }) => day === "sunday").map(({ from, to }) => `${from}-${to}`)).toEqual(["06:00-22:00"]);
+
+  // What is not saved is not lost by a slip.
+  await page.getByRole("checkbox", { name: "domingo" }).uncheck();
+  await page.getByRole("link", { name: "Ausencias" }).press("Enter");
+  await page.getByRole("dialog", { name: "Hay cambios sin guardar" }).getByRole("button", { name: "Volver" }).press("Enter");
+  await expect(page.getByRole("checkbox", { name: "domingo" })).not.toBeChecked();
+  await page.getByRole("button", { name: "Descartar" }).press("Enter");
+  await page.getByRole("link", { name: "Ausencias" }).press("Enter");
+  await expect(page.getByRole("heading", { name: "Ausencias", level: 1 })).toBeVisible();
 });
 
 test("special dates, seasons and public holidays are kept, and a change from elsewhere is not overwritten", async ({ stage }) => {
@@ -98,7 +107,7 @@ test("special dates, seasons and public holidays are kept, and a change from els
   await page.getByText(/festivos en los próximos doce meses/).click();
   await expect(page.getByText("Navidad")).toBeVisible();
   await page.getByRole("button", { name: "Agregar temporada" }).click();
-  await accessible(page);
+  await accessible(page, "details");
   await page.getByRole("button", { name: "Guardar" }).click();
   await expect(page.getByText("El horario se guardó.")).toBeVisible();
   const kept = await rest<{ overrides: { date: string; ranges: unknown[] }[]; seasons: unknown[]; holidayCalendars: string[] }>("GET", `/v1/doctors/${clinic.doctor.id}/availability`);
@@ -123,7 +132,7 @@ test("another zone asks what becomes of the appointments ahead", async ({ stage 
   await page.getByRole("button", { name: "Guardar" }).click();
   const dialog = page.getByRole("dialog", { name: "Hay citas por delante" });
   await expect(dialog).toBeVisible();
-  await accessible(page);
+  await accessible(page, "dialog");
   await dialog.getByLabel(/Dejarlas a la misma hora del reloj/).check();
   await dialog.getByRole("button", { name: "Guardar" }).click();
   await expect(page.getByText("El horario se guardó.")).toBeVisible();
@@ -162,11 +171,11 @@ test("time off says what lies in it; its appointments are moved or cancelled, an
 
   await page.getByRole("group", { name: "Paciente Dos" }).getByRole("button", { name: "Otra hora para Paciente Dos" }).click();
   await expect(page.getByRole("dialog").getByRole("region").first()).toBeVisible();
-  await accessible(page);
+  await accessible(page, "dialog");
   await page.keyboard.press("Escape");
   await page.getByRole("group", { name: "Paciente Dos" }).getByRole("button", { name: "Cancelar la cita de Paciente Dos" }).click();
   await page.getByLabel("Motivo, para el paciente (opcional)").fill("Estoy en un congreso");
-  await accessible(page);
+  await accessible(page, "dialog");
   await page.getByRole("dialog").getByRole("button", { name: "Cancelar la cita" }).click();
   await expect(other.getByRole("heading", { name: "1 cita por mover" })).toBeHidden();
   expect(await rest("GET", `/v1/appointments/${two.id}`, undefined, cancelled.token)).toMatchObject({ status: "cancelled", cancelReason: "Estoy en un congreso" });
@@ -223,7 +232,7 @@ test("a service is made, changed and archived, live", async ({ stage }) => {
   await dialog.getByLabel("Precio (COP)").fill("85000");
   await dialog.getByText("Cupos y pacientes").click();
   await dialog.getByLabel("Pacientes por sesión").fill("99");
-  await accessible(page);
+  await accessible(page, "dialog");
   await dialog.getByRole("button", { name: "Guardar" }).click();
   await expect(dialog.getByText("No es válido.")).toBeVisible();
   await expect(dialog.getByText("Está fuera de los límites.")).toBeVisible();
@@ -246,7 +255,7 @@ test("a service is made, changed and archived, live", async ({ stage }) => {
   expect(items.find(({ name }) => name === "Taller de respiración")?.minNoticeMinutes).toBe(2880);
 
   await page.getByRole("button", { name: "Archivar Taller de respiración" }).click();
-  await accessible(page);
+  await accessible(page, "dialog");
   await page.getByRole("dialog").getByRole("button", { name: "Archivar" }).click();
   await expect(other.getByText("Archivados (1)")).toBeVisible();
 });
@@ -300,7 +309,7 @@ test("an answer to a review is seen on another screen, and a report reaches the 
   const dialog = page.getByRole("dialog");
   await dialog.getByRole("button", { name: "Reportar" }).click();
   await expect(dialog.getByText("Escriba el motivo.")).toBeVisible();
-  await accessible(page);
+  await accessible(page, "dialog");
   await dialog.getByLabel("¿Qué tiene de malo?").fill("Habla de otra consulta.");
   await dialog.getByRole("button", { name: "Reportar" }).click();
   await expect(page.getByText("La administración la va a revisar.")).toBeVisible();
