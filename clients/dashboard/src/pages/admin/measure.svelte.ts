@@ -1,5 +1,5 @@
 // What this browser can find out about the server: whether it is ready, how long an answer takes, how far its clock is off.
-import { cita } from "../../app/session.svelte";
+import { cita, connection } from "../../app/session.svelte";
 
 type ClusterState = "up" | "catching_up" | "down";
 export interface Readiness {
@@ -24,6 +24,8 @@ export class Measure {
   /** To be made while a component is set up; measures until it goes. */
   constructor() {
     $effect(() => {
+      // At once when the connection comes back, too.
+      void connection.current.state;
       void this.check();
       const timer = setInterval(() => document.visibilityState === "visible" && void this.check(), EVERY_MS);
       return () => clearInterval(timer);
