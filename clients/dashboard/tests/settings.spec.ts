@@ -166,6 +166,8 @@ test("time off says what lies in it; its appointments are moved or cancelled, an
 
   await page.getByRole("group", { name: "Paciente Uno" }).getByRole("button", { name: /^Mover la cita/ }).first().click();
   await expect(page.getByText(/La cita de Paciente Uno quedó para/)).toBeVisible();
+  // The keyboard stays where the work is.
+  await expect(page.getByRole("heading", { name: "1 cita por mover" })).toBeFocused();
   expect(Date.parse(await startOf(one.id, moved.token))).toBeGreaterThanOrEqual(Date.parse(`${date(2)}T05:00:00Z`));
   // The other screen was told of the move, and asked what there is to do.
   await expect(other.getByRole("heading", { name: "1 cita por mover" })).toBeVisible();
