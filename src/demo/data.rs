@@ -16,6 +16,11 @@ pub(super) const LOCALE: &str = "es-CO";
 /// Name and mailbox of the admin.
 pub(super) const ADMIN: (&str, &str) = ("Camila Restrepo", "admin");
 
+/// Name and mailbox of the receptionist.
+pub(super) const RECEPTION: (&str, &str) = ("Yolanda Prieto", "recepcion");
+/// How many doctors, the first, she acts for.
+pub(super) const AT_THE_RECEPTION: usize = 4;
+
 /// A doctor of the clinic.
 pub(super) struct Physician {
     pub name: &'static str,

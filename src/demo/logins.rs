@@ -12,6 +12,7 @@ const PASSWORD: &str = "demo-clinica-2026";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DemoLogins {
     pub admin: Login,
+    pub reception: Login,
     pub doctors: [Login; 2],
     pub patients: [Login; 2],
     /// Of all demo accounts, these and the others.
@@ -39,15 +40,16 @@ impl DemoLogins {
         };
         Self {
             admin: Login::new(Role::Admin, data::ADMIN.0, data::ADMIN.1),
+            reception: Login::new(Role::Staff, data::RECEPTION.0, data::RECEPTION.1),
             doctors: [doctor(0), doctor(1)],
             patients: [patient(0), patient(1)],
             password: PASSWORD,
         }
     }
 
-    /// All of them: the admin, the doctors, the patients.
+    /// All of them: the admin, the reception, the doctors, the patients.
     pub fn iter(&self) -> impl Iterator<Item = &Login> {
-        [&self.admin].into_iter().chain(&self.doctors).chain(&self.patients)
+        [&self.admin, &self.reception].into_iter().chain(&self.doctors).chain(&self.patients)
     }
 }
 

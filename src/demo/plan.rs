@@ -88,9 +88,13 @@ fn resource_id(name: &str) -> ResourceId {
     ResourceId(derived_id(&request(NOBODY, format!("resource {name}"), Timestamp::UNIX_EPOCH), 0))
 }
 
-/// The doctors of the clinic, for the accounts of [`data::DOCTORS`] in their order.
-pub(super) fn doctors(accounts: &[User], now: Timestamp) -> Result<Vec<Doctor>> {
-    data::DOCTORS.iter().zip(accounts).map(|(physician, account)| doctor(physician, account, now)).collect()
+/// The doctors of the clinic, for the accounts of [`data::DOCTORS`] in their order, the first of them with a reception.
+pub(super) fn doctors(accounts: &[User], reception: &User, now: Timestamp) -> Result<Vec<Doctor>> {
+    let calendars = data::DOCTORS.iter().zip(accounts).enumerate().map(|(index, (physician, account))| {
+        let staff = if index < data::AT_THE_RECEPTION { vec![reception.id] } else { Vec::new() };
+        Ok(Doctor { staff, ..doctor(physician, account, now)? })
+    });
+    calendars.collect()
 }
 
 fn doctor(physician: &Physician, account: &User, now: Timestamp) -> Result<Doctor> {

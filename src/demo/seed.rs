@@ -60,7 +60,8 @@ pub async fn seed(
     for (resource, request) in plan::resources(first.created_at) {
         doctors.resources().insert(&resource, &request).await?;
     }
-    let calendars = plan::doctors(&physicians, first.created_at)?;
+    let reception = auth.create_user(account(Role::Staff, data::RECEPTION, data::ZONE), &password).await?;
+    let calendars = plan::doctors(&physicians, &reception, first.created_at)?;
     write_calendars(doctors, &calendars).await?;
     let planned = plan::appointments(&calendars, &patients, first.created_at);
     let groups = plan::group_sessions(&calendars, &patients, &planned, first.created_at);

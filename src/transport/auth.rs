@@ -7,9 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, SET_COOKIE};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use cita_protocol::{ErrorCode, Operation, Problem, WEBSOCKET_PATH};
 
 use super::cookies::{Found, REFRESH_PATH};
@@ -20,11 +20,13 @@ use crate::domain::access::{Tier, rule_of};
 use crate::domain::account::Viewer;
 use crate::domain::peer::Peer;
 use crate::domain::secret::RefreshToken;
-use crate::session::call;
+use crate::session::call::{self, CookieChange};
 
 /// Operations below this path open a session: an access cookie that is no longer good must not stand in their way. Those that
 /// need a token are the exception.
 const AUTH_PATH: &str = "/v1/auth/";
+/// Where a browser gets rid of its cookies, whatever has become of the session.
+const LOGOUT_PATH: &str = "/v1/auth/logout";
 
 /// What cookies have to do with a request.
 #[derive(Clone, Debug, Default)]
@@ -54,8 +56,13 @@ pub async fn authenticate(State(shared): State<Shared>, mut request: Request, ne
         Shown::Bearer(token) => (viewer(&shared, token, peer).await?, Cookies::default()),
         Shown::Cookies { access, refresh } => {
             let viewer = match access {
-                Some(token) => viewer(&shared, token, peer).await?,
-                None => Viewer::Anonymous,
+                Some(token) => viewer(&shared, token, peer).await,
+                None => Ok(Viewer::Anonymous),
+            };
+            let leaves = request.uri().path() == LOGOUT_PATH;
+            let viewer = match viewer {
+                Err(refused) if leaves && refused.is_unauthenticated() => return Ok(without_cookies(&shared, refused)),
+                viewer => viewer?,
             };
             (viewer, Cookies { known: access.is_some(), refresh: refresh.map(Into::into) })
         }
@@ -65,6 +72,16 @@ pub async fn authenticate(State(shared): State<Shared>, mut request: Request, ne
     extensions.insert(peer);
     extensions.insert(cookies);
     Ok(next.run(request).await)
+}
+
+/// The refusal, and the end of cookies that prove nothing any more: whoever logs out wants none. No script could remove them, and
+/// a WebSocket's handshake cannot be made without them.
+fn without_cookies(doors: &Doors, refused: Refused) -> Response {
+    let mut response = refused.into_response();
+    for cookie in doors.cookies.write(&CookieChange::Clear) {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    response
 }
 
 fn peer(doors: &Doors, request: &Request) -> Peer {

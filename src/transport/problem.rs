@@ -24,6 +24,12 @@ impl Refused {
     pub fn limited(problem: Problem, rate: Option<Rate>) -> Self {
         Self { problem: Box::new(problem), rate }
     }
+
+    /// Whether the credentials are what it is about.
+    #[must_use]
+    pub fn is_unauthenticated(&self) -> bool {
+        self.problem.status == ErrorCode::Unauthenticated.status()
+    }
 }
 
 impl From<Problem> for Refused {

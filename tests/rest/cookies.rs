@@ -105,6 +105,12 @@ async fn a_browser_keeps_its_session_in_cookies() {
     assert_eq!(set(&out).len(), 2);
     let ended = rest.send("GET", "/v1/doctors", &[("cookie", &shown)], None).await;
     assert_eq!(ended.code().as_deref(), Some("session_revoked"), "never anonymous");
+    // What has ended can still be got rid of: no script could remove the cookies, and no handshake be made without them.
+    let again = rest.send("POST", LOGOUT, &[("cookie", &shown), here], None).await;
+    assert_eq!((again.code().as_deref(), set(&again).len()), (Some("session_revoked"), 2), "{again:?}");
+    assert!(set(&again).iter().all(|(_, value, attributes)| value.is_empty() && attributes.contains("Max-Age=0;")));
+    let planted = rest.send("POST", LOGOUT, &[("cookie", &shown), ("origin", EVIL)], None).await;
+    assert_eq!((planted.code().as_deref(), set(&planted).len()), (Some("forbidden"), 0), "{planted:?}");
     assert_eq!(log_in(rest, &person).await.status, 200);
 
     let email = format!("{}@prueba.example", key());

@@ -34,7 +34,8 @@ fn accounts<'a>(role: Role, names: impl Iterator<Item = (&'a str, &'a str)>) -> 
 
 fn clinic(now: Timestamp) -> (Vec<Doctor>, Vec<User>) {
     let physicians = accounts(Role::Doctor, data::DOCTORS.iter().map(|doctor| (doctor.name, doctor.mailbox)));
-    (doctors(&physicians, now).expect("valid"), accounts(Role::Patient, data::PATIENTS.iter().copied()))
+    let reception = accounts(Role::Staff, [data::RECEPTION].into_iter()).remove(0);
+    (doctors(&physicians, &reception, now).expect("valid"), accounts(Role::Patient, data::PATIENTS.iter().copied()))
 }
 
 /// Every day of a year and more, at different times: each weekday, changes of the clock, holidays.

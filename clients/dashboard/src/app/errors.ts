@@ -1,0 +1,145 @@
+// What an error of the registry means to a person, in their language.
+import { CitaError } from "@cita/client";
+import { messages } from "./i18n.svelte";
+
+const t = messages({
+  es: {
+    codes: {
+      malformed_message: "La solicitud no se entendió.",
+      unknown_type: "El servidor no conoce esta operación.",
+      unauthenticated: "Inicie sesión para continuar.",
+      token_expired: "Su sesión caducó. Inicie sesión de nuevo.",
+      session_revoked: "Esta sesión fue cerrada. Inicie sesión de nuevo.",
+      forbidden: "No tiene permiso para hacer esto.",
+      not_found: "No existe, o no está a su disposición.",
+      slot_taken: "Otra persona acaba de tomar esta hora.",
+      slot_unavailable: "Esta hora no se ofrece.",
+      patient_busy: "El paciente ya tiene otra cita a esa hora.",
+      hold_expired: "Se acabó el tiempo de la reserva de esta hora.",
+      illegal_transition: "El estado de la cita ya no lo permite.",
+      already_reviewed: "Esta visita ya tiene una reseña.",
+      not_reviewable: "Solo se puede reseñar una visita que tuvo lugar, y cambiar la reseña durante 30 días.",
+      email_taken: "Ya existe una cuenta con este correo.",
+      stale_rev: "Alguien lo cambió mientras tanto. Revise y vuelva a intentarlo.",
+      message_too_large: "El texto es demasiado largo.",
+      validation_failed: "Revise los datos marcados.",
+      rate_limited: "Demasiados intentos. Espere un momento.",
+      too_many_subscriptions: "Hay demasiadas vistas abiertas.",
+      internal: "Algo falló de nuestro lado. Puede intentarlo de nuevo sin riesgo.",
+      unavailable: "El servicio no está disponible en este momento. Inténtelo de nuevo.",
+      timeout: "El servidor no respondió a tiempo. Inténtelo de nuevo.",
+      offline: "Sin conexión. Inténtelo cuando vuelva.",
+      aborted: "Cancelado.",
+    } as Record<string, string>,
+    rules: {
+      archived: "El servicio ya no se ofrece.",
+      not_approved: "El profesional aún no está aprobado.",
+      past: "La hora ya pasó.",
+      notice: "Falta muy poco para esta hora: el servicio pide más anticipación.",
+      horizon: "Aún no se puede reservar con tanta anticipación.",
+      holiday: "Es festivo.",
+      time_off: "El profesional está ausente.",
+      hours: "Está fuera del horario de atención.",
+      step: "Las citas no comienzan a esta hora.",
+      daily_limit: "Ese día ya no quedan cupos.",
+      weekly_limit: "Esa semana ya no quedan cupos.",
+      patients: "El servicio no es para este paciente.",
+      resource: "La sala o el equipo está ocupado.",
+      holds: "Ya tiene demasiadas horas apartadas. Suelte una primero.",
+      waitlist: "Ya está en demasiadas listas de espera.",
+      cutoff: "Ya es tarde para cambiarla aquí. Llame al consultorio.",
+    } as Record<string, string>,
+    fields: {
+      required: "Falta este dato.",
+      too_short: "Es demasiado corto.",
+      too_long: "Es demasiado largo.",
+      invalid: "No es válido.",
+      wrong: "No es correcta.",
+      breached: "Es una contraseña que todo el mundo adivina. Elija otra.",
+      guessable: "Es fácil de adivinar: no use su nombre ni su correo.",
+      conflict: "Se cruza con otra.",
+      too_many: "Son demasiados.",
+      out_of_range: "Está fuera de los límites.",
+      past: "Ya pasó.",
+    } as Record<string, string>,
+    seconds: (n: number) => `Espere ${n} s.`,
+  },
+  en: {
+    codes: {
+      malformed_message: "The request was not understood.",
+      unknown_type: "The server does not know this operation.",
+      unauthenticated: "Log in to go on.",
+      token_expired: "Your session has expired. Log in again.",
+      session_revoked: "This session was ended. Log in again.",
+      forbidden: "You may not do this.",
+      not_found: "There is no such thing, or it is not yours to see.",
+      slot_taken: "Somebody else has just taken this time.",
+      slot_unavailable: "This time is not offered.",
+      patient_busy: "The patient has another appointment at that time.",
+      hold_expired: "The time kept for you has run out.",
+      illegal_transition: "The state of the appointment no longer allows this.",
+      already_reviewed: "This visit has a review already.",
+      not_reviewable: "Only a visit that took place can be reviewed, and a review be changed for 30 days.",
+      email_taken: "There is an account with this e-mail address already.",
+      stale_rev: "Somebody changed it in the meantime. Have a look and try again.",
+      message_too_large: "The text is too long.",
+      validation_failed: "Check what is marked.",
+      rate_limited: "Too many attempts. Wait a moment.",
+      too_many_subscriptions: "Too many views are open.",
+      internal: "Something went wrong on our side. Trying again does no harm.",
+      unavailable: "The service is not available at the moment. Try again.",
+      timeout: "The server did not answer in time. Try again.",
+      offline: "No connection. Try again once it is back.",
+      aborted: "Cancelled.",
+    },
+    rules: {
+      archived: "The service is no longer offered.",
+      not_approved: "The doctor has not been approved yet.",
+      past: "The time is over.",
+      notice: "It is too close: the service wants more notice.",
+      horizon: "It cannot be booked that far ahead yet.",
+      holiday: "It is a public holiday.",
+      time_off: "The doctor is away.",
+      hours: "It is outside of the doctor's hours.",
+      step: "No appointment starts at this time.",
+      daily_limit: "There is no room left on that day.",
+      weekly_limit: "There is no room left in that week.",
+      patients: "The service is not for this patient.",
+      resource: "The room or device is in use.",
+      holds: "You keep too many times already. Release one first.",
+      waitlist: "You are on too many waitlists already.",
+      cutoff: "It is too late to change it here. Call the practice.",
+    },
+    fields: {
+      required: "This is missing.",
+      too_short: "It is too short.",
+      too_long: "It is too long.",
+      invalid: "It is not valid.",
+      wrong: "It is not right.",
+      breached: "Everybody guesses this password. Choose another one.",
+      guessable: "It is easy to guess: use neither your name nor your address.",
+      conflict: "It overlaps another one.",
+      too_many: "There are too many.",
+      out_of_range: "It is outside of the limits.",
+      past: "It is over.",
+    },
+    seconds: (n) => `Wait ${n} s.`,
+  },
+});
+
+/** A sentence for whatever was thrown. */
+export function explain(error: unknown): string {
+  if (!(error instanceof CitaError)) return t.codes.internal!;
+  const rule = error.rule && t.rules[error.rule];
+  if (rule) return rule;
+  const said = t.codes[error.code] ?? error.title;
+  return error.retryAfterMs ? `${said} ${t.seconds(Math.ceil(error.retryAfterMs / 1000))}` : said;
+}
+
+export const explainRule = (rule: string): string => t.rules[rule] ?? rule;
+
+/** The mistakes of a form by JSON pointer: `{ "/email": "…" }`; of an error that is not about fields, none. */
+export function mistakes(error: unknown): Record<string, string> {
+  const errors = error instanceof CitaError ? (error.errors ?? []) : [];
+  return Object.fromEntries(errors.map(({ pointer, code, detail }) => [pointer, t.fields[code] ?? detail ?? code]));
+}

@@ -1,0 +1,64 @@
+// What an agenda last was, for opening it without a network. It says when it was known, is shown as old, and is forgotten at the log-out.
+import type { LiveTopic } from "@cita/client";
+import { fromStore } from "svelte/store";
+import { keep, kept } from "./i18n.svelte";
+import { session } from "./session.svelte";
+
+/** `localStorage` has some 5 MB for everything; an agenda is some hundred items. */
+const MOST_ITEMS = 500;
+
+export interface Agenda<Item> {
+  readonly items: readonly Item[];
+  /** Whether the server tells every change right now. */
+  readonly fresh: boolean;
+  /** When the items were last known to be right, if they are not fresh: milliseconds. */
+  readonly knownAt: number | undefined;
+  readonly error: unknown;
+}
+
+/** A live topic that outlives the page under `name`; to be called while a component is set up. */
+export function remembered<Item>(name: string, topic: LiveTopic<Item>): Agenda<Item> {
+  const live = fromStore(topic);
+  const key = `cita.agenda.${session.user?.id}.${name}`;
+  const old = parse<Item>(kept(key));
+  let lastFresh = $state<number>();
+
+  $effect(() => {
+    const { fresh, items } = live.current;
+    if (!fresh) return;
+    lastFresh = Date.now();
+    keep(key, JSON.stringify({ at: lastFresh, items: items.slice(0, MOST_ITEMS) }));
+  });
+
+  return {
+    get items() {
+      return live.current.fresh || live.current.items.length > 0 || !old ? live.current.items : old.items;
+    },
+    get fresh() {
+      return live.current.fresh;
+    },
+    get knownAt() {
+      return live.current.fresh ? undefined : (lastFresh ?? old?.at);
+    },
+    get error() {
+      return live.current.error;
+    },
+  };
+}
+
+/** Forgets all that was kept, of whomever. */
+export function forget(): void {
+  try {
+    for (const name of Object.keys(localStorage)) if (name.startsWith("cita.agenda.")) localStorage.removeItem(name);
+  } catch {
+    // Nothing can have been kept.
+  }
+}
+
+function parse<Item>(text: string | null): { at: number; items: Item[] } | undefined {
+  try {
+    return text ? JSON.parse(text) : undefined;
+  } catch {
+    return undefined;
+  }
+}

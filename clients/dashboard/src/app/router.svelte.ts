@@ -1,0 +1,84 @@
+// Paths of the single page: which page is shown, and how links lead from one to the other without loading it anew.
+import type { Component } from "svelte";
+import type { Role } from "@cita/client";
+import type { IconName } from "../ui/Icon.svelte";
+
+export interface Page {
+  /** `/doctors/:id`; parameters are handed to the page as properties. */
+  path: string;
+  load: () => Promise<{ default: Component<any> }>;
+  /** Who may open it; absent: anybody. The server decides what is answered; this only spares people a dead end. */
+  roles?: readonly Role[];
+  title: () => string;
+}
+export interface Link {
+  path: string;
+  label: () => string;
+  icon: IconName;
+  roles?: readonly Role[];
+}
+
+class Router {
+  path = $state(location.pathname);
+  query = $state(new URLSearchParams(location.search));
+  hash = $state(location.hash);
+
+  constructor() {
+    addEventListener("popstate", () => this.#read());
+    document.addEventListener("click", (event) => this.#follow(event));
+  }
+
+  go(path: string, { replace = false }: { replace?: boolean } = {}): void {
+    if (replace) history.replaceState(null, "", path);
+    else history.pushState(null, "", path);
+    this.#read();
+    if (!replace) scrollTo(0, 0);
+  }
+
+  /** Changes the query of this page, in place: filters that a link or a reload brings back. */
+  setQuery(values: Record<string, string | undefined>): void {
+    const query = new URLSearchParams(location.search);
+    for (const [name, value] of Object.entries(values)) {
+      if (value) query.set(name, value);
+      else query.delete(name);
+    }
+    const text = query.toString();
+    this.go(text ? `${location.pathname}?${text}` : location.pathname, { replace: true });
+  }
+
+  #read(): void {
+    this.path = location.pathname;
+    this.query = new URLSearchParams(location.search);
+    this.hash = location.hash;
+  }
+
+  #follow(event: MouseEvent): void {
+    if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    const link = (event.target as Element).closest("a");
+    if (!link || link.target || link.hasAttribute("download") || link.origin !== location.origin) return;
+    if (link.pathname.startsWith("/docs") || link.getAttribute("href")?.startsWith("#")) return;
+    event.preventDefault();
+    this.go(link.pathname + link.search + link.hash);
+  }
+}
+
+export const router = new Router();
+
+/** The page of a path and its parameters. */
+export function match(pages: readonly Page[], path: string): { page: Page; params: Record<string, string> } | undefined {
+  const parts = split(path);
+  for (const page of pages) {
+    const pattern = split(page.path);
+    if (pattern.length !== parts.length) continue;
+    const params: Record<string, string> = {};
+    const fits = pattern.every((part, at) => {
+      if (!part.startsWith(":")) return part === parts[at];
+      params[part.slice(1)] = decodeURIComponent(parts[at]!);
+      return true;
+    });
+    if (fits) return { page, params };
+  }
+  return undefined;
+}
+
+const split = (path: string): string[] => path.split("/").filter(Boolean);

@@ -1,0 +1,157 @@
+// Who is logged in, and the connection to Cita. The refresh token is a cookie that no script can read; the access token lives in memory alone.
+import { CitaError, createClient, type Connection, type User } from "@cita/client";
+import { fromStore } from "svelte/store";
+import { keep, kept, locale } from "./i18n.svelte";
+import { forget } from "./remembered.svelte";
+
+/** Who has a session to go on with. Visitors are spared a request that would be refused, and an agenda opens without a network. */
+const KEPT = "cita.session";
+
+type Status = "starting" | "anonymous" | "user";
+interface Granted {
+  accessToken: string;
+  expiresAt: string;
+  user: User;
+}
+
+class Session {
+  status = $state<Status>("starting");
+  user = $state.raw<User>();
+  /** A log-in that ended without being asked to: the log-in page says so. */
+  ended = $state(false);
+  #token: string | undefined;
+
+  /** For the client: the token at hand, or a new one by the cookie. */
+  async token(rejected: boolean): Promise<string | null> {
+    if (this.#token && !rejected) return this.#token;
+    if (kept(KEPT) === null) return this.#become(undefined);
+    // One tab at a time, so that each finds the cookie of the one before.
+    const refreshed = await withLock(() => post<Granted>("/v1/auth/refresh", { session: "cookie" }).catch(orRefused));
+    if (!refreshed) {
+      this.ended = true;
+      // What proves nothing any more would be in the way of the next handshake.
+      await forgotten();
+    }
+    return this.#become(refreshed);
+  }
+
+  async login(email: string, password: string): Promise<User> {
+    return this.#enter(await post<Granted>("/v1/auth/login", { email, password, device: device(), session: "cookie" }));
+  }
+
+  async register(account: { email: string; password: string; name: string; role: "patient" | "doctor" }): Promise<User> {
+    const timeZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    return this.#enter(await post<Granted>("/v1/auth/register", { ...account, locale: locale.tag, timeZone, device: device(), session: "cookie" }));
+  }
+
+  /** Known by the cookies alone, so that the answer removes them. A session whose access token is over is renewed first: it must end. */
+  async logout(): Promise<void> {
+    if (!(await forgotten())) {
+      await withLock(() => post("/v1/auth/refresh", { session: "cookie" }).catch(orRefused));
+      await forgotten();
+    }
+    await this.left();
+  }
+
+  /** After the account was closed. */
+  async left(): Promise<void> {
+    this.#become(undefined);
+    await cita.reauthenticate();
+  }
+
+  /** Takes what `me.get` or `me.update` answered. */
+  took(user: User): void {
+    this.user = user;
+    keep(KEPT, JSON.stringify(user));
+  }
+
+  async #enter(granted: Granted): Promise<User> {
+    this.ended = false;
+    this.#become(granted);
+    await cita.reauthenticate();
+    return granted.user;
+  }
+
+  #become(granted: Granted | undefined): string | null {
+    this.#token = granted?.accessToken;
+    this.user = granted?.user;
+    this.status = granted ? "user" : "anonymous";
+    keep(KEPT, granted ? JSON.stringify(granted.user) : null);
+    if (granted) locale.follow(granted.user.locale);
+    else forget();
+    return this.#token ?? null;
+  }
+
+  constructor() {
+    // Until the server says otherwise, the last one who was here: pages show what they remember.
+    try {
+      this.user = JSON.parse(kept(KEPT) ?? "") as User;
+      this.status = "user";
+    } catch {
+      // Nobody.
+    }
+    // Another tab logged in or out.
+    addEventListener("storage", ({ key, newValue }) => {
+      if (key !== KEPT || identity(newValue) === this.user?.id) return;
+      this.#token = undefined;
+      void cita.reauthenticate();
+    });
+  }
+}
+
+export const session = new Session();
+export const cita = createClient("", { getToken: ({ rejected }) => session.token(rejected) });
+export { topics, CitaError } from "@cita/client";
+
+/** State of the connection, for components. */
+export const connection: { readonly current: Connection } = fromStore(cita.connection);
+
+export const can = (roles: readonly User["role"][] | undefined): boolean => !roles || (session.user !== undefined && roles.includes(session.user.role));
+
+const identity = (kept: string | null): string | undefined => (kept === null ? undefined : (JSON.parse(kept) as User).id);
+
+/** A request over REST, for what concerns cookies. */
+async function post<T>(path: string, body: object): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(path, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    });
+  } catch {
+    throw new CitaError({ code: "offline", status: 0, title: "offline", retryable: true });
+  }
+  const data = await response.json().catch(() => ({ code: "unavailable", status: 503, title: response.statusText, retryable: true }));
+  if (!response.ok) throw new CitaError(data);
+  return data as T;
+}
+
+/** Ends the session of the cookies and removes them; `false` when they prove nothing (any more). */
+async function forgotten(): Promise<boolean> {
+  try {
+    await post("/v1/auth/logout", {});
+    return true;
+  } catch (error) {
+    if (error instanceof CitaError && error.status === 401) return false;
+    throw error;
+  }
+}
+
+/** Refused is the end of a session; anything else is not known, and is tried again by the client. */
+function orRefused(error: unknown): undefined {
+  if (error instanceof CitaError && (error.status === 401 || error.status === 403)) return undefined;
+  throw error;
+}
+
+async function withLock<T>(run: () => Promise<T>): Promise<T> {
+  return navigator.locks ? navigator.locks.request("cita.refresh", run) : run();
+}
+
+/** What the list of devices calls this one. */
+function device(): string {
+  const agent = navigator.userAgent;
+  const browser = /Edg\//.test(agent) ? "Edge" : /Firefox\//.test(agent) ? "Firefox" : /Chrom(e|ium)\//.test(agent) ? "Chrome" : /Safari\//.test(agent) ? "Safari" : "Browser";
+  const system = /Android/.test(agent) ? "Android" : /iPhone|iPad/.test(agent) ? "iOS" : /Windows/.test(agent) ? "Windows" : /Mac OS/.test(agent) ? "macOS" : /Linux/.test(agent) ? "Linux" : "";
+  return system ? `${browser}, ${system}` : browser;
+}

@@ -1,0 +1,107 @@
+// Instants, dates and zones, as people read them. Instants are RFC 3339 strings, dates `2026-12-01`, zones IANA names.
+import { locale } from "./i18n.svelte";
+
+/** The viewer's own zone. */
+export const HERE = Intl.DateTimeFormat().resolvedOptions().timeZone;
+
+/** The present minute, for what shows how long something takes or took. */
+class Clock {
+  now = $state(Date.now());
+  constructor() {
+    setInterval(() => (this.now = Date.now()), 15_000);
+    addEventListener("focus", () => (this.now = Date.now()));
+  }
+}
+export const clock = new Clock();
+
+const formats = new Map<string, Intl.DateTimeFormat>();
+function format(options: Intl.DateTimeFormatOptions, tag = locale.tag): Intl.DateTimeFormat {
+  const name = tag + JSON.stringify(options);
+  let made = formats.get(name);
+  if (!made) formats.set(name, (made = new Intl.DateTimeFormat(tag, options)));
+  return made;
+}
+
+const at = (instant: string | number | Date): Date => new Date(instant);
+
+/** `14:30` */
+export const time = (instant: string | number, zone = HERE): string =>
+  format({ hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: zone }).format(at(instant));
+
+/** `mié, 2 dic` */
+export const day = (instant: string | number, zone = HERE): string =>
+  format({ weekday: "short", day: "numeric", month: "short", timeZone: zone }).format(at(instant));
+
+/** `miércoles, 2 de diciembre de 2026` */
+export const longDay = (instant: string | number, zone = HERE): string =>
+  format({ weekday: "long", day: "numeric", month: "long", year: "numeric", timeZone: zone }).format(at(instant));
+
+/** `mié, 2 dic, 14:30` */
+export const when = (instant: string | number, zone = HERE): string => `${day(instant, zone)}, ${time(instant, zone)}`;
+
+/** The local date of an instant, `2026-12-01`. */
+export const dateOf = (instant: string | number | Date, zone = HERE): string =>
+  format({ year: "numeric", month: "2-digit", day: "2-digit", timeZone: zone }, "en-CA").format(at(instant));
+
+/** A date by itself, which belongs to no zone: `mié, 2 dic`. */
+export const dateText = (date: string, options: Intl.DateTimeFormatOptions = { weekday: "short", day: "numeric", month: "short" }): string =>
+  format({ ...options, timeZone: "UTC" }).format(at(`${date}T00:00:00Z`));
+
+export function addDays(date: string, days: number): string {
+  const moved = at(`${date}T00:00:00Z`);
+  moved.setUTCDate(moved.getUTCDate() + days);
+  return moved.toISOString().slice(0, 10);
+}
+
+/** 0 is Monday. */
+export const weekdayOf = (date: string): number => (at(`${date}T00:00:00Z`).getUTCDay() + 6) % 7;
+
+export const mondayOf = (date: string): string => addDays(date, -weekdayOf(date));
+
+/** The instant of a local time in a zone; a time that the clock skips is taken as if it had not. */
+export function instantOf(date: string, hhmm: string, zone: string): string {
+  const asUtc = Date.parse(`${date}T${hhmm}:00Z`);
+  const first = asUtc - offset(asUtc, zone);
+  return new Date(asUtc - offset(first, zone)).toISOString().replace(".000Z", "Z");
+}
+
+/** Milliseconds that a zone is ahead of UTC at an instant. */
+function offset(instant: number, zone: string): number {
+  const parts = format({ timeZone: zone, year: "numeric", month: "numeric", day: "numeric", hour: "numeric", minute: "numeric", second: "numeric", hourCycle: "h23" }, "en-US").formatToParts(at(instant));
+  const get = (type: string): number => Number(parts.find((part) => part.type === type)!.value);
+  return Date.UTC(get("year"), get("month") - 1, get("day"), get("hour"), get("minute"), get("second")) - Math.floor(instant / 1000) * 1000;
+}
+
+/** Whether clocks in two zones show the same at an instant. */
+export const sameClock = (instant: string | number, one: string, other: string): boolean =>
+  one === other || offset(at(instant).getTime(), one) === offset(at(instant).getTime(), other);
+
+/** `Bogotá` of `America/Bogota`: the city as the language writes it, as far as `Intl` knows. */
+export function zoneName(zone: string): string {
+  const generic = format({ timeZone: zone, timeZoneName: "longGeneric" }).formatToParts(0).find((part) => part.type === "timeZoneName")?.value;
+  const city = zone.split("/").at(-1)!.replaceAll("_", " ");
+  return generic ? `${city} (${generic})` : city;
+}
+
+/** `en 3 horas`, `hace 2 días`. */
+export function ago(instant: string | number, now = clock.now): string {
+  const seconds = (at(instant).getTime() - now) / 1000;
+  const relative = new Intl.RelativeTimeFormat(locale.tag, { numeric: "auto" });
+  const steps: [Intl.RelativeTimeFormatUnit, number][] = [["day", 86_400], ["hour", 3_600], ["minute", 60]];
+  const [unit, size] = steps.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 1];
+  return relative.format(Math.round(seconds / size), unit);
+}
+
+/** `20 min`, `1 h 30 min`. */
+export function minutes(count: number): string {
+  const hours = Math.floor(count / 60);
+  return [hours && `${hours} h`, (count % 60 || !hours) && `${count % 60} min`].filter(Boolean).join(" ");
+}
+
+/** `$ 180.000`. Minor units are those of ISO 4217. */
+export function money(price: { amountMinor: number; currency: string }): string {
+  const options = { style: "currency", currency: price.currency, currencyDisplay: "narrowSymbol" } as const;
+  const digits = new Intl.NumberFormat(locale.tag, options).resolvedOptions().maximumFractionDigits ?? 2;
+  const amount = price.amountMinor / 10 ** digits;
+  return new Intl.NumberFormat(locale.tag, { ...options, minimumFractionDigits: Number.isInteger(amount) ? 0 : digits }).format(amount);
+}
