@@ -84,7 +84,7 @@ impl Dashboard {
         }
         let first = path.split('/').next().unwrap_or_default();
         let is_page = path.is_empty() || !NO_PAGES.contains(&first) && names(asked, ACCEPT, "text/html");
-        is_page.then(|| self.file(START, asked).unwrap_or_else(not_built))
+        is_page.then(|| self.file(START, asked).unwrap_or_else(|| self.not_built()))
     }
 
     /// A file, packed where the client takes that.
@@ -124,6 +124,11 @@ impl Dashboard {
         (headers, bytes).into_response()
     }
 
+    fn not_built(&self) -> Response {
+        (StatusCode::NOT_FOUND, self.headers(), [(CONTENT_TYPE, "text/plain; charset=utf-8")], NOT_BUILT)
+            .into_response()
+    }
+
     /// What the browser is told about every file: a worker has the policy that its script came with.
     fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::from_iter(
@@ -152,10 +157,6 @@ fn policy(origins: &Origins) -> String {
          connect-src 'self'{sockets}; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; \
          frame-ancestors 'none'"
     )
-}
-
-fn not_built() -> Response {
-    (StatusCode::NOT_FOUND, [(CONTENT_TYPE, "text/plain; charset=utf-8")], NOT_BUILT).into_response()
 }
 
 /// Whether a path can be that of a file: plain names, none of them hidden, and none of a packed file, which is no file
