@@ -62,7 +62,7 @@ pub async fn serve(
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     if matches!(method, Method::GET | Method::HEAD)
-        && let Some(found) = shared.dashboard.find(uri.path().trim_start_matches('/'), &headers)
+        && let Some(found) = shared.dashboard.find(uri.path().strip_prefix('/').unwrap_or_default(), &headers)
     {
         return Ok(found);
     }
