@@ -113,8 +113,8 @@ export class Calls {
   }
 
   /** There will be no connection. */
-  fail(detail: string): void {
-    for (const call of [...this.#sent.values(), ...this.#queue]) call.settle(ownError("offline", { detail, ...this.#outcome(call) }));
+  fail(error: CitaError): void {
+    for (const call of [...this.#sent.values(), ...this.#queue]) call.settle(new CitaError({ ...error.problem, ...this.#outcome(call) }));
   }
 
   reply(id: string | undefined, answer: Answer): void {
@@ -170,7 +170,7 @@ export class Calls {
   #pump(): void {
     for (const call of [...this.#queue]) {
       if (!this.#send || !this.#limits || this.#sent.size >= Math.max(1, this.#limits.maxInFlight - RESERVED)) return;
-      if (call.timer !== undefined) continue;
+      if (call.timer !== undefined || !this.#queue.has(call)) continue;
       this.#queue.delete(call);
       call.frame.id = this.#nextId();
       if (size(call.frame) > this.#limits.maxMessageBytes) {

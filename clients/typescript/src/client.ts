@@ -108,7 +108,7 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
       calls.down();
       for (const wire of wires.values()) wire.down();
     },
-    stopped: (reason) => calls.fail(reason),
+    stopped: (error) => calls.fail(error),
     frame,
     renew(accessToken, renewed, refused) {
       calls.internal(
@@ -130,6 +130,12 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
       return isUp;
     },
     internal: calls.internal.bind(calls),
+    released(wire: Wire): void {
+      wire.clear();
+      wire.viewers.clear();
+      wires.delete(wire.name);
+      for (const key of [...views.keys()]) if (key.startsWith(`${wire.name}|`)) views.delete(key);
+    },
   };
   const attachments = {
     attach(view: View<Item>, wire: Wire): Wire {
@@ -141,14 +147,6 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
       if (shared.error) shared.up();
       else shared.sync();
       return shared;
-    },
-    detach(wire: Wire): void {
-      wire.sync();
-      if ([...wire.viewers].some((viewer) => viewer.isWatched)) return;
-      wire.clear();
-      wire.viewers.clear();
-      wires.delete(wire.name);
-      for (const key of [...views.keys()]) if (key.startsWith(`${wire.name}|`)) views.delete(key);
     },
   };
 
@@ -176,12 +174,25 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
   const authenticate = async (type: keyof Operations, data: object, call: CallOptions): Promise<Answer> => {
     const needsToken = type === "auth.logout" || type === "auth.requestVerification";
     const token = needsToken ? await connector.token() : null;
-    const ended = AbortSignal.timeout(call.timeoutMs ?? timeoutMs);
-    const signal = call.signal ? AbortSignal.any([call.signal, ended]) : ended;
-    const [to, init] = restRequest(address(), routes[type].slice(1), token, { type, data });
-    return ask(fetch, [to, { ...init, signal }]).catch((error: unknown) => {
-      throw signal.aborted ? ownError(ended.aborted ? "timeout" : "aborted") : error;
-    });
+    const abort = new AbortController();
+    let given: "timeout" | "aborted" | undefined;
+    const giveUp = (why: typeof given): void => {
+      given = why;
+      abort.abort();
+    };
+    const onAbort = () => giveUp("aborted");
+    if (call.signal?.aborted) onAbort();
+    call.signal?.addEventListener("abort", onAbort);
+    const timer = setTimeout(giveUp, call.timeoutMs ?? timeoutMs, "timeout");
+    try {
+      const [to, init] = restRequest(address(), routes[type].slice(1), token, { type, data });
+      return await ask(fetch, [to, { ...init, signal: abort.signal }]);
+    } catch (error) {
+      throw given ? ownError(given) : error;
+    } finally {
+      clearTimeout(timer);
+      call.signal?.removeEventListener("abort", onAbort);
+    }
   };
 
   return {
@@ -190,8 +201,10 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
     disconnect: () => connector.stop(),
     ready: ({ signal, timeoutMs: ms = timeoutMs } = {}) => connected(signal, ms),
     async reauthenticate() {
+      const { state, code, access, transport: over } = connector.state.get();
+      // It was given up for want of a log-in; otherwise nobody wants a connection.
+      if (!connector.isWanted && code >= 4100 && code < 4200) connector.start();
       if (!connector.isWanted) return;
-      const { state, access, transport: over } = connector.state.get();
       const token = await connector.token();
       if (state === "connected" && access === "anonymous" && token !== null && over === "websocket") await connector.renewWith(token);
       else {

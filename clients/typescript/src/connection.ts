@@ -1,7 +1,7 @@
 // The connection as a state machine: disconnected, connecting, connected, and back until it is told to stop.
 
 import { pause } from "./backoff.js";
-import { CitaError } from "./error.js";
+import { CitaError, ownError } from "./error.js";
 import type { Link, OpenLink } from "./link.js";
 import type { ConnectedUser, Hello, RenewReply, ServerMessage } from "./protocol.js";
 import { Store } from "./readable.js";
@@ -34,7 +34,7 @@ export interface ConnectionOptions {
   /** The connection that was up is lost. */
   down(): void;
   /** There will be no other until `start`. */
-  stopped(reason: string): void;
+  stopped(error: CitaError): void;
   frame(frame: ServerMessage, topics?: ReadonlySet<string>): void;
   renew(accessToken: string, renewed: (reply: RenewReply) => void, refused: (error: CitaError) => void): void;
 }
@@ -66,6 +66,8 @@ export class Connector {
   #isRejected = false;
   #asking: Promise<string | null> | undefined;
   #goAwayMs: number | undefined;
+  /** Told when the link that there is comes to its end. */
+  #dropped: (() => void) | undefined;
   #heartbeatMs = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #silence: ReturnType<typeof setTimeout> | undefined;
@@ -89,13 +91,13 @@ export class Connector {
     void this.#open();
   }
 
-  stop(code = 1000, reason = "asked for by the client"): void {
+  stop(code = 1000, reason = "asked for by the client", error = ownError("offline", { detail: reason })): void {
     if (!this.#isWanted) return;
     this.#isWanted = false;
     globalThis.removeEventListener?.("online", this.#online);
     this.#drop();
     this.#become({ state: "disconnected", code, reason });
-    this.#options.stopped(reason);
+    this.#options.stopped(error);
   }
 
   /** Another connection, at once. */
@@ -119,10 +121,11 @@ export class Connector {
     return this.#asking;
   }
 
-  /** Hands a token over on the connection that there is. */
+  /** Hands a token over on the connection that there is. Resolves as well when that is lost meanwhile. */
   renewWith(token: string): Promise<void> {
     const turn = this.#turn;
     return new Promise((resolve) => {
+      this.#dropped = resolve;
       this.#options.renew(
         token,
         ({ access, user }) => {
@@ -150,7 +153,7 @@ export class Connector {
     } catch (error) {
       if (turn !== this.#turn) return;
       const reason = error instanceof Error ? error.message : String(error);
-      if (error instanceof CitaError && error.status === 401) this.stop(4100, reason);
+      if (error instanceof CitaError && error.status === 401) this.stop(4100, reason, error);
       else this.#later(0, `no token: ${reason}`);
       return;
     }
@@ -160,16 +163,21 @@ export class Connector {
 
   #connect(turn: number, token: string | null): void {
     const open = this.#options.links[this.#transport];
-    if (!open) return this.#transport === "websocket" && this.#options.transport === "auto" ? this.#fallBack() : this.stop(0, "there is no WebSocket");
+    if (!open) return this.#options.transport === "auto" ? this.#fallBack() : this.stop(0, "there is no WebSocket");
     this.#listen(HANDSHAKE_MS);
-    this.#link = open(token, {
-      frame: (frame, topics) => {
-        if (turn === this.#turn) this.#frame(frame, topics);
-      },
-      closed: (code, reason) => {
-        if (turn === this.#turn) this.#closed(code, reason);
-      },
-    });
+    try {
+      this.#link = open(token, {
+        frame: (frame, topics) => {
+          if (turn === this.#turn) this.#frame(frame, topics);
+        },
+        closed: (code, reason) => {
+          if (turn === this.#turn) this.#closed(code, reason);
+        },
+      });
+    } catch (error) {
+      // Of a token that fits into no header, for instance.
+      this.#closed(1006, String(error));
+    }
   }
 
   #frame(frame: ServerMessage, topics: ReadonlySet<string> | undefined): void {
@@ -177,7 +185,7 @@ export class Connector {
       this.#hello(frame.data);
     } else {
       // A connection that only greets may be closed at once, again and again: those are to wait longer each time.
-      if (frame.type !== "error" && frame.type !== "goAway") this.#attempts = 0;
+      if (frame.type !== "goAway" && (frame.type !== "error" || frame.id !== undefined)) this.#attempts = 0;
       if (frame.type === "ping") this.#link?.send({ type: "pong", data: {} });
       else if (frame.type === "authExpiring") void this.#renew(this.#turn);
       else if (frame.type === "goAway") this.#goAwayMs = frame.data.reconnectAfterMs;
@@ -221,7 +229,14 @@ export class Connector {
 
   #later(code: number, reason: string, delay = pause(this.#attempts++)): void {
     this.#become({ state: "connecting", code, reason, transport: this.#transport, retryAt: Date.now() + delay });
-    this.#retry = setTimeout(() => void this.#open(), delay);
+    this.#retry = setTimeout(() => this.#now(), delay);
+  }
+
+  /** Ends the wait for the next attempt. */
+  #now(): void {
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    void this.#open();
   }
 
   /** Ends what there is: link, attempt, timers. */
@@ -231,7 +246,8 @@ export class Connector {
     this.#retry = undefined;
     this.#probe?.close();
     this.#link?.close();
-    this.#probe = this.#link = this.#goAwayMs = undefined;
+    this.#dropped?.();
+    this.#probe = this.#link = this.#goAwayMs = this.#dropped = undefined;
     if (!this.#isUp) return;
     this.#isUp = false;
     this.#options.down();
@@ -253,11 +269,8 @@ export class Connector {
   }
 
   #online = (): void => {
-    if (this.#retry !== undefined) {
-      clearTimeout(this.#retry);
-      this.#retry = undefined;
-      void this.#open();
-    } else if (this.#isUp) {
+    if (this.#retry !== undefined) this.#now();
+    else if (this.#isUp) {
       // The network may be another one: a link that lives says so within a heartbeat.
       this.#listen(this.#heartbeatMs + SILENCE_MS);
     }

@@ -48,7 +48,6 @@ interface Layer<T> {
 /** Finds the wire of a name, which may be another one after a while without listeners. */
 export interface Wires {
   attach(view: Viewer, wire: Wire): Wire;
-  detach(wire: Wire): void;
 }
 
 export class View<T extends Item> implements LiveTopic<T>, Viewer {
@@ -124,7 +123,7 @@ export class View<T extends Item> implements LiveTopic<T>, Viewer {
     wire.lingers = true;
     this.#linger = setTimeout(() => {
       wire.lingers = false;
-      this.#wires.detach(wire);
+      wire.sync();
     }, LINGER_MS);
     unref(this.#linger);
   }

@@ -35,12 +35,11 @@ export async function problemOf(response: Response): Promise<Problem> {
 
 /** Asks once, without a connection. */
 export async function ask(fetch: Fetch, [url, init]: [string, RequestInit]): Promise<{ data: object; response: Response }> {
-  let response: Response;
   try {
-    response = await fetch(url, init);
+    const response = await fetch(url, init);
+    if (!response.ok) throw new CitaError(await problemOf(response));
+    return { data: (await response.json()) as object, response };
   } catch (error) {
-    throw init.signal?.aborted ? error : ownError("offline");
+    throw error instanceof CitaError ? error : ownError("offline", { detail: String(error) });
   }
-  if (!response.ok) throw new CitaError(await problemOf(response));
-  return { data: (await response.json()) as object, response };
 }

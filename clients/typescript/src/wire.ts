@@ -32,6 +32,8 @@ export interface Viewer {
 export interface Host {
   readonly isUp: boolean;
   internal(type: string, data: object, answered: (data: object) => void, refused: (error: CitaError) => void): void;
+  /** Nobody looks at the wire any more, and the server has been told. */
+  released(wire: Wire): void;
 }
 
 const DAY_MS = 86_400_000;
@@ -52,8 +54,8 @@ export class Wire {
   readonly #items = new Map<string, Map<string, Item>>();
   /** Snapshots of which the last part has not come. */
   readonly #parts = new Map<string, Item[]>();
-  /** Dates of a range whose snapshot has come. */
-  readonly #dates = new Set<string>();
+  /** Dates of a range whose snapshot has come, with its cursor. */
+  readonly #dates = new Map<string, string | undefined>();
   /** The snapshot has come, of all dates, and nothing has made it void. */
   #isWhole = false;
   /** From where it can be continued. Event streams tell it later than the snapshot. */
@@ -101,6 +103,7 @@ export class Wire {
   /** Brings the subscription to what is wanted, one step at a time: requests that are under way together have no order. */
   sync(): void {
     const wanted = this.#wanted();
+    if (!wanted && !this.#current && !this.#isBusy) return this.#host.released(this);
     if (!this.#host.isUp || this.#isBusy || this.#timer !== undefined || same(wanted, this.#current)) return;
     if (this.#current && (!wanted || (this.isSlots && !covers(wanted, this.#current)))) return this.#unsubscribe();
     if (wanted && !same(wanted, this.#refused)) this.#subscribe(wanted);
@@ -130,15 +133,15 @@ export class Wire {
 
   /** Whether a frame of this topic is for this wire. */
   has(topic: string): boolean {
-    if (!this.isSlots || !this.#current) return topic === this.name;
+    if (!this.#current) return false;
+    if (!this.isSlots) return topic === this.name;
     const date = topic.slice(this.name.length + 1);
     return topic.startsWith(`${this.name}/`) && date >= this.#current.from && date <= this.#current.to;
   }
 
   frame(frame: ServerMessage): void {
-    if (frame.type === "ping") {
-      if (this.isFresh) this.#cursor = frame.cursor;
-    } else if (frame.type === "snapshot") this.#snapshot(frame.data, frame.cursor);
+    if (frame.type === "ping") this.#ping(frame.cursor);
+    else if (frame.type === "snapshot") this.#snapshot(frame.data, frame.cursor);
     else if (frame.type === "change") this.#change(frame.data, frame.cursor);
     else if (frame.type === "reset") this.#reset(frame.data.topic);
   }
@@ -226,8 +229,10 @@ export class Wire {
     this.#items.set(topic, new Map(parts.map((item) => [itemKey(item), kept(before?.get(itemKey(item)), item)])));
     this.timeZone = timeZone;
     if (this.isSlots && this.#current) {
-      // All of them carry the same cursor, which is good once all of them have come.
-      if (this.#dates.add(topic).size < days(this.#current)) return this.#tell();
+      this.#dates.set(topic, cursor);
+      // All of them carry the same cursor, which is good once all of them have come. If others are of another time, because one
+      // date was reset by itself or others are still to be, only a ping tells how far all of them are.
+      if (!this.#hasAllDates() || [...this.#dates.values()].some((other) => other !== cursor)) return this.#tell();
       for (const old of this.#items.keys()) if (!this.has(old)) this.#items.delete(old);
     }
     this.#isWhole = true;
@@ -244,6 +249,18 @@ export class Wire {
     // A commit may concern several dates: one of them does not move the point of the range.
     if (!this.isSlots && this.#isWhole) this.#cursor = cursor ?? this.#cursor;
     this.#tell({ upserted: upserted.map(itemKey), removed });
+  }
+
+  #ping(cursor: string): void {
+    if (!this.#isAnswered) return;
+    const wasFresh = this.isFresh;
+    this.#isWhole ||= this.isSlots && this.#hasAllDates();
+    if (this.#isWhole) this.#cursor = cursor;
+    if (this.isFresh !== wasFresh) this.#tell();
+  }
+
+  #hasAllDates(): boolean {
+    return this.#current !== undefined && this.#dates.size >= days(this.#current);
   }
 
   #reset(topic: string): void {
