@@ -126,6 +126,7 @@ export class View<T extends Item> implements LiveTopic<T>, Viewer {
       wire.sync();
     }, LINGER_MS);
     unref(this.#linger);
+    this.#show();
   }
 
   /** What the topic has in this window. */

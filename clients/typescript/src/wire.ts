@@ -103,7 +103,7 @@ export class Wire {
   /** Brings the subscription to what is wanted, one step at a time: requests that are under way together have no order. */
   sync(): void {
     const wanted = this.#wanted();
-    if (!wanted && !this.#current && !this.#isBusy) return this.#host.released(this);
+    if (!wanted && !this.#current && !this.#isBusy && !this.lingers) return this.#host.released(this);
     if (!this.#host.isUp || this.#isBusy || this.#timer !== undefined || same(wanted, this.#current)) return;
     if (this.#current && (!wanted || (this.isSlots && !covers(wanted, this.#current)))) return this.#unsubscribe();
     if (wanted && !same(wanted, this.#refused)) this.#subscribe(wanted);

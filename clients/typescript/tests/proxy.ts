@@ -45,6 +45,8 @@ export interface Proxy {
   readonly requests: { method: string; url: string; headers: IncomingMessage["headers"] }[];
   /** Ends the event streams that are open. */
   cutStreams(): void;
+  /** How many are open. */
+  streams(): number;
 }
 
 export async function proxy(stage: Stage, rule: Rule = () => undefined): Promise<Proxy> {
@@ -61,19 +63,20 @@ export async function proxy(stage: Stage, rule: Rule = () => undefined): Promise
     cutStreams() {
       for (const socket of streams) socket.destroy();
     },
+    streams: () => streams.size,
   };
   const web = createServer((incoming, answer) => {
     self.requests.push({ method: incoming.method ?? "", url: incoming.url ?? "", headers: incoming.headers });
     if (self.refusesRequests) return incoming.socket.destroy();
-    if (incoming.url?.startsWith("/v1/events")) streams.add(incoming.socket);
+    if (incoming.url?.startsWith("/v1/events")) {
+      streams.add(incoming.socket);
+      answer.on("close", () => streams.delete(incoming.socket));
+    }
     forward(incoming, answer);
   });
   web.on("connection", (socket) => {
     sockets.add(socket);
-    socket.on("close", () => {
-      sockets.delete(socket);
-      streams.delete(socket);
-    });
+    socket.on("close", () => sockets.delete(socket));
   });
   const upgrades = new WebSocketServer({ noServer: true, handleProtocols: () => "cita.v1" });
   web.on("upgrade", (incoming, socket: Socket, head) => {
