@@ -115,8 +115,11 @@ function join(self: Proxy, near: WebSocket, socket: Socket, incoming: IncomingMe
   const line: Line = {
     cut() {
       isFrozen = true;
-      socket.destroy();
-      far.terminate();
+      // What came before is on its way already: it arrives.
+      setImmediate(() => {
+        socket.destroySoon();
+        far.terminate();
+      });
     },
     close(code, reason) {
       isFrozen = true;
@@ -142,9 +145,7 @@ function join(self: Proxy, near: WebSocket, socket: Socket, incoming: IncomingMe
       const verdict = self.rule(passing);
       if (isFrozen || verdict === "lose") return;
       const text = JSON.stringify(frame);
-      const pass = (): void => {
-        if (!isFrozen) send(text);
-      };
+      const pass = (): void => send(text);
       if (typeof verdict === "object") {
         setTimeout(pass, verdict.late);
         return;
@@ -157,8 +158,12 @@ function join(self: Proxy, near: WebSocket, socket: Socket, incoming: IncomingMe
       last = last.then(() => new Promise((resolve) => setTimeout(resolve, verdict))).then(pass);
     };
   };
-  near.on("message", carry("up", (text) => (far.readyState === WebSocket.OPEN ? far.send(text) : waiting.push(text))));
-  far.on("message", carry("down", (text) => near.send(text)));
+  const sendUp = (text: string): void => {
+    if (far.readyState === WebSocket.CONNECTING) waiting.push(text);
+    else far.send(text, () => {});
+  };
+  near.on("message", carry("up", sendUp));
+  far.on("message", carry("down", (text) => near.send(text, () => {})));
   near.on("close", () => far.close());
   far.on("close", (code, reason) => {
     if (isFrozen) return;
