@@ -173,7 +173,7 @@ export class Calls {
       if (call.timer !== undefined || !this.#queue.has(call)) continue;
       this.#queue.delete(call);
       call.frame.id = this.#nextId();
-      if (size(call.frame) > this.#limits.maxMessageBytes) {
+      if (bytes(JSON.stringify(call.frame)) > this.#limits.maxMessageBytes) {
         call.settle(new CitaError({ code: "message_too_large", status: 413, title: "The message is larger than allowed.", retryable: false }));
         continue;
       }
@@ -184,7 +184,8 @@ export class Calls {
   }
 }
 
-const size = (frame: ClientFrame): number => new TextEncoder().encode(JSON.stringify(frame)).length;
+/** In UTF-8; not every React Native has a `TextEncoder`. */
+const bytes = (text: string): number => encodeURIComponent(text).replace(/%../g, "_").length;
 
 /** A UUID where the platform makes one: pages without TLS and React Native do not have it. */
 export function uniqueKey(): string {

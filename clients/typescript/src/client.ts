@@ -133,6 +133,7 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
     released(wire: Wire): void {
       wire.clear();
       wire.viewers.clear();
+      if (wires.get(wire.name) !== wire) return;
       wires.delete(wire.name);
       for (const key of [...views.keys()]) if (key.startsWith(`${wire.name}|`)) views.delete(key);
     },

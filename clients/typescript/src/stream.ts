@@ -6,6 +6,7 @@
 import { CitaError } from "./error.js";
 import type { ClientFrame, Link, LinkEvents, OpenLink } from "./link.js";
 import { routes, type ServerMessage, type SubscribeRequest } from "./protocol.js";
+import { isOf } from "./topics.js";
 import { ask, authorization, problemOf, restRequest, type Fetch } from "./rest.js";
 
 const HEARTBEAT_MS = 20_000;
@@ -115,9 +116,10 @@ class StreamLink implements Link {
     if (this.#streams.size + 1 > MOST_STREAMS) {
       // All over again, in as few streams as there are windows: each topic begins with a snapshot.
       const topics = [...this.#streams].flatMap((stream) => [...stream.topics.values()]);
-      for (const { topic } of topics) this.#leave(topic);
       asked = [...topics, ...asked].map(({ after: _, ...subscription }) => subscription);
     }
+    // Who asks for another window of a topic gives up the one before.
+    for (const { topic } of asked) this.#leave(topic);
     const groups = new Map<string, Subscription[]>();
     for (const subscription of asked) {
       const { from, to, after } = subscription;
@@ -150,7 +152,9 @@ class StreamLink implements Link {
         if (id !== undefined) this.#tell({ type: "reply", id, data: { topic, resumed: after !== undefined } });
       }
       for await (const frame of events(response.body, () => stream.abort.abort())) {
-        this.#tell(frame, stream.topics.keys());
+        const topic = "topic" in frame.data ? String(frame.data.topic) : undefined;
+        // Of a topic that was left, the stream may go on to tell as long as it has others.
+        if (topic === undefined || [...stream.topics.keys()].some((name) => isOf(topic, name))) this.#tell(frame, stream.topics.keys());
         if (frame.type === "error" && frame.data.topic !== undefined) stream.topics.delete(frame.data.topic);
       }
     } catch {}

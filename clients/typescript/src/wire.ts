@@ -5,7 +5,7 @@
 import { pause } from "./backoff.js";
 import type { CitaError } from "./error.js";
 import type { Item, ServerMessage, Change, Snapshot } from "./protocol.js";
-import { itemKey } from "./topics.js";
+import { isOf, itemKey } from "./topics.js";
 
 export interface Window {
   readonly from: string;
@@ -118,13 +118,13 @@ export class Wire {
   down(): void {
     this.#isAnswered = this.#isBusy = false;
     this.#current = undefined;
-    this.#parts.clear();
     this.#stopWaiting();
     this.#tell();
   }
 
   /** Forgets everything: it was told to somebody else, or nobody looks any more. */
   clear(): void {
+    this.#stopWaiting();
     this.#void();
     this.timeZone = this.error = undefined;
     this.#items.clear();
@@ -133,10 +133,9 @@ export class Wire {
 
   /** Whether a frame of this topic is for this wire. */
   has(topic: string): boolean {
-    if (!this.#current) return false;
-    if (!this.isSlots) return topic === this.name;
+    if (!this.#current || !isOf(topic, this.name)) return false;
     const date = topic.slice(this.name.length + 1);
-    return topic.startsWith(`${this.name}/`) && date >= this.#current.from && date <= this.#current.to;
+    return !date || (date >= this.#current.from && date <= this.#current.to);
   }
 
   frame(frame: ServerMessage): void {

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { CitaError, createClient, itemKey, type Item, type Operations } from "../src/index.js";
 import { routes } from "../src/protocol.js";
 import { FakeServer } from "./fake.js";
@@ -85,6 +85,8 @@ describe("a request", () => {
 });
 
 describe("an answer", () => {
+  afterEach(() => void vi.restoreAllMocks());
+
   test.each(named(/\.reply$/))("%s is what the caller gets", async (name, { data, cursor }) => {
     const { type, data: input } = requestOf(name);
     const kind = routes[type as keyof Operations][0];
@@ -102,6 +104,8 @@ describe("an answer", () => {
 
   test.each(named(/^error\./))("%s is a CitaError that tells all of it", async (_, { id, data }) => {
     const { topic, ...told } = data;
+    // What may be tried again is, after a pause: here one that is longer than the time there is.
+    vi.spyOn(Math, "random").mockReturnValue(1);
     const server = new FakeServer();
     const client = createClient("http://cita.example", { WebSocket: server.Socket, transport: "websocket", timeoutMs: 60 });
     client.connect();
