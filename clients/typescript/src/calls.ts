@@ -61,11 +61,13 @@ export class Calls {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(ownError("aborted"));
       if (!this.#send && offline === "fail") return reject(ownError("offline"));
-      if (!this.#send && this.#queue.size >= this.#maxQueued) return reject(ownError("offline", { detail: "Too many requests wait for a connection." }));
+      if (!this.#send && this.#queue.size >= this.#maxQueued)
+        return reject(ownError("offline", { detail: "Too many requests wait for a connection." }));
       const frame: ClientFrame = { type, data };
       if (kind === "m") frame.key = key ?? uniqueKey();
       const onAbort = () => call.settle(ownError("aborted", this.#outcome(call)));
-      const onTimeout = () => call.settle((!this.#isSent(call) && call.refusal) || ownError("timeout", this.#outcome(call)));
+      const onTimeout = () =>
+        call.settle((!this.#isSent(call) && call.refusal) || ownError("timeout", this.#outcome(call)));
       const timer = setTimeout(onTimeout, timeoutMs);
       signal?.addEventListener("abort", onAbort);
       const call: Call = {
@@ -114,7 +116,8 @@ export class Calls {
 
   /** There will be no connection. */
   fail(error: CitaError): void {
-    for (const call of [...this.#sent.values(), ...this.#queue]) call.settle(new CitaError({ ...error.problem, ...this.#outcome(call) }));
+    for (const call of [...this.#sent.values(), ...this.#queue])
+      call.settle(new CitaError({ ...error.problem, ...this.#outcome(call) }));
   }
 
   reply(id: string | undefined, answer: Answer): void {
@@ -174,7 +177,14 @@ export class Calls {
       this.#queue.delete(call);
       call.frame.id = this.#nextId();
       if (bytes(JSON.stringify(call.frame)) > this.#limits.maxMessageBytes) {
-        call.settle(new CitaError({ code: "message_too_large", status: 413, title: "The message is larger than allowed.", retryable: false }));
+        call.settle(
+          new CitaError({
+            code: "message_too_large",
+            status: 413,
+            title: "The message is larger than allowed.",
+            retryable: false,
+          }),
+        );
         continue;
       }
       call.attempts++;

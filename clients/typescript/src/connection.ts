@@ -27,7 +27,8 @@ export type GetToken = (why: { rejected: boolean }) => Promise<string | null> | 
 export interface ConnectionOptions {
   getToken: GetToken;
   transport: Transport | "auto";
-  links: Record<Transport, OpenLink | undefined>;
+  /** How to open a link; nothing where the platform has none. */
+  open(transport: Transport): OpenLink | undefined;
   log: (line: string) => void;
   /** A connection that can be used. */
   up(hello: Hello, send: Link["send"]): void;
@@ -48,6 +49,7 @@ const AWAY_AFTER = 8;
 /** How often the fallback looks whether a WebSocket passes by now. */
 const PROBE_MS = 60_000;
 
+const needsToken = (code: number): boolean => code >= 4100 && code < 4200;
 const comesBack = (code: number): boolean => !(code >= 4200 && code < 4300) && ![1002, 1003, 1007, 1009].includes(code);
 
 export class Connector {
@@ -76,11 +78,13 @@ export class Connector {
   constructor(options: ConnectionOptions) {
     this.#options = options;
     this.#transport = options.transport === "sse" ? "sse" : "websocket";
-    this.state = new Store<Connection>({ state: "disconnected", code: 0, reason: "not asked for", transport: this.#transport, access: "anonymous" });
-  }
-
-  get isWanted(): boolean {
-    return this.#isWanted;
+    this.state = new Store<Connection>({
+      state: "disconnected",
+      code: 0,
+      reason: "not asked for",
+      transport: this.#transport,
+      access: "anonymous",
+    });
   }
 
   start(): void {
@@ -106,6 +110,50 @@ export class Connector {
     this.#drop();
     this.#become({ state: "connecting", code: 1000, reason });
     void this.#open();
+  }
+
+  /** Resolves once connected. */
+  ready(timeoutMs: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (error?: CitaError): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", onAbort);
+        // The first call comes before there is a function to leave with.
+        queueMicrotask(() => leave());
+        if (error) reject(error);
+        else resolve();
+      };
+      const onAbort = (): void => settle(ownError("aborted"));
+      const timer = setTimeout(() => settle(ownError("timeout")), timeoutMs);
+      signal?.addEventListener("abort", onAbort);
+      const leave = this.state.subscribe(({ state, reason }) => {
+        if (signal?.aborted) onAbort();
+        else if (state === "connected") settle();
+        else if (state === "disconnected") settle(ownError("offline", { detail: reason }));
+      });
+    });
+  }
+
+  /** Another user, perhaps: `forget` what the last one was told. Whether there is a connection to wait for. */
+  async reauthenticate(forget: () => void): Promise<boolean> {
+    const { state, code, access } = this.state.get();
+    // It was given up for want of a log-in; otherwise nobody wants a connection.
+    if (!this.#isWanted && needsToken(code)) this.start();
+    if (!this.#isWanted) return false;
+    if (state === "connected" && access === "anonymous" && this.#transport === "websocket") {
+      const turn = this.#turn;
+      const token = await this.token().catch(() => null);
+      if (token !== null && turn === this.#turn) {
+        await this.renewWith(token);
+        return this.#isWanted;
+      }
+    }
+    forget();
+    // Without a token there may be a cookie.
+    this.restart("another user");
+    // A log-in may be asked for now, which ends it.
+    await this.#asking?.catch(() => null);
+    return this.#isWanted;
   }
 
   /** The token to use now; asked for once, however many wait for it. */
@@ -162,10 +210,10 @@ export class Connector {
   }
 
   #connect(turn: number, token: string | null): void {
-    const open = this.#options.links[this.#transport];
-    if (!open) return this.#options.transport === "auto" ? this.#fallBack() : this.stop(0, "there is no WebSocket");
-    this.#listen(HANDSHAKE_MS);
     try {
+      const open = this.#options.open(this.#transport);
+      if (!open) return this.#options.transport === "auto" ? this.#fallBack() : this.stop(0, "there is no WebSocket");
+      this.#listen(HANDSHAKE_MS);
       this.#link = open(token, {
         frame: (frame, topics) => {
           if (turn === this.#turn) this.#frame(frame, topics);
@@ -202,8 +250,17 @@ export class Connector {
     const { user: _, retryAt: __, ...before } = this.state.get();
     this.#options.up(hello, (frame) => this.#link?.send(frame));
     if (!this.#isUp) return;
-    this.state.set({ ...before, state: "connected", code: 0, reason: "connected", transport: this.#transport, access, ...(user && { user }) });
-    if (this.#transport === "sse" && this.#options.transport === "auto") this.#probing = setTimeout(() => void this.#tryWebSocket(), PROBE_MS);
+    this.state.set({
+      ...before,
+      state: "connected",
+      code: 0,
+      reason: "connected",
+      transport: this.#transport,
+      access,
+      ...(user && { user }),
+    });
+    if (this.#transport === "sse" && this.#options.transport === "auto")
+      this.#probing = setTimeout(() => void this.#tryWebSocket(), PROBE_MS);
   }
 
   #closed(code: number, reason: string): void {
@@ -211,7 +268,7 @@ export class Connector {
     const goAwayMs = this.#goAwayMs;
     this.#drop();
     if (!comesBack(code)) return this.stop(code, reason);
-    if (code >= 4100 && code < 4200) this.#isRejected = true;
+    if (needsToken(code)) this.#isRejected = true;
     else if (!wasUp && this.#options.transport === "auto") {
       if (this.#transport === "sse") {
         this.#transport = "websocket";
@@ -285,9 +342,12 @@ export class Connector {
     } catch (error) {
       if (turn !== this.#turn) return;
       this.#options.log(`no token: ${String(error)}`);
-      setTimeout(() => {
-        if (turn === this.#turn) void this.#renew(turn);
-      }, 1_000 + pause(3));
+      setTimeout(
+        () => {
+          if (turn === this.#turn) void this.#renew(turn);
+        },
+        1_000 + pause(3),
+      );
     }
   }
 
@@ -301,7 +361,7 @@ export class Connector {
     const token = await this.token().catch(() => undefined);
     if (turn !== this.#turn) return;
     if (token === undefined) return again();
-    this.#probe = this.#options.links.websocket?.(token, {
+    this.#probe = this.#options.open("websocket")?.(token, {
       frame: () => {
         if (turn !== this.#turn) return;
         this.#transport = "websocket";

@@ -5,7 +5,7 @@
 
 import { CitaError } from "./error.js";
 import type { ClientFrame, Link, LinkEvents, OpenLink } from "./link.js";
-import { routes, type ServerMessage, type SubscribeRequest } from "./protocol.js";
+import { routes, type ServerMessage, type SubscribeRequest, type User } from "./protocol.js";
 import { isOf } from "./topics.js";
 import { ask, authorization, problemOf, restRequest, type Fetch } from "./rest.js";
 
@@ -70,12 +70,19 @@ class StreamLink implements Link {
 
   /** Who one is stands in the account. Nobody has none, which shows as well that the server is there. */
   async #hello(): Promise<void> {
-    const hello = { connectionId: "", heartbeatMs: 0, limits: { maxMessageBytes: 65_536, messagesPerSecond: 1_000, maxSubscriptions: 512, maxInFlight: 8 } };
+    const hello = {
+      connectionId: "",
+      heartbeatMs: 0,
+      limits: { maxMessageBytes: 65_536, messagesPerSecond: 1_000, maxSubscriptions: 512, maxInFlight: 8 },
+    };
     const serverTime = (response?: Response) => new Date(response?.headers.get("date") ?? Date.now()).toISOString();
     try {
       const { data, response } = await this.#ask({ type: "me.get", data: {} });
-      const { id, role, name } = data as { id: string; role: "patient"; name: string };
-      this.#tell({ type: "hello", data: { ...hello, access: "user", user: { id, role, name }, serverTime: serverTime(response) } });
+      const { id, role, name } = data as User;
+      this.#tell({
+        type: "hello",
+        data: { ...hello, access: "user", user: { id, role, name }, serverTime: serverTime(response) },
+      });
     } catch (error) {
       if (this.#token === null && error instanceof CitaError && error.code === "unauthenticated") {
         this.#tell({ type: "hello", data: { ...hello, access: "anonymous", serverTime: serverTime() } });
@@ -84,7 +91,12 @@ class StreamLink implements Link {
   }
 
   #ask(frame: ClientFrame) {
-    const [url, init] = restRequest(this.#address, routes[frame.type as keyof typeof routes].slice(1), this.#token, frame);
+    const [url, init] = restRequest(
+      this.#address,
+      routes[frame.type as keyof typeof routes].slice(1),
+      this.#token,
+      frame,
+    );
     return ask(this.#fetch, [url, { ...init, signal: this.#abort.signal }]);
   }
 
@@ -138,23 +150,37 @@ class StreamLink implements Link {
   }
 
   async #read(group: Subscription[]): Promise<void> {
-    const stream: Stream = { topics: new Map(group.map((subscription) => [subscription.topic, subscription])), abort: new AbortController() };
+    const stream: Stream = {
+      topics: new Map(group.map((subscription) => [subscription.topic, subscription])),
+      abort: new AbortController(),
+    };
     this.#streams.add(stream);
     const { from, to, after } = group[0] ?? { topic: "" };
     const query = new URLSearchParams(group.map(({ topic }) => ["topic", topic]));
     for (const [name, value] of Object.entries({ from, to })) if (value) query.set(name, value);
-    const headers = { ...authorization(this.#token), Accept: "text/event-stream", ...(after && { "Last-Event-ID": after }) };
+    const headers = {
+      ...authorization(this.#token),
+      Accept: "text/event-stream",
+      ...(after && { "Last-Event-ID": after }),
+    };
     try {
-      const response = await this.#fetch(`${this.#address}/v1/events?${query}`, { headers, signal: stream.abort.signal });
+      const response = await this.#fetch(`${this.#address}/v1/events?${query}`, {
+        headers,
+        signal: stream.abort.signal,
+      });
       if (!response.ok || !response.body) return this.#refused(stream, group, new CitaError(await problemOf(response)));
-      for (const { id, topic } of group) {
+      for (const subscription of group) {
+        const { id, topic } = subscription;
+        // What becomes of it later answers nobody.
+        delete subscription.id;
         // The server says no more than this; where it cannot continue, a reset follows.
         if (id !== undefined) this.#tell({ type: "reply", id, data: { topic, resumed: after !== undefined } });
       }
       for await (const frame of events(response.body, () => stream.abort.abort())) {
         const topic = "topic" in frame.data ? String(frame.data.topic) : undefined;
         // Of a topic that was left, the stream may go on to tell as long as it has others.
-        if (topic === undefined || [...stream.topics.keys()].some((name) => isOf(topic, name))) this.#tell(frame, stream.topics.keys());
+        if (topic === undefined || [...stream.topics.keys()].some((name) => isOf(topic, name)))
+          this.#tell(frame, stream.topics.keys());
         if (frame.type === "error" && frame.data.topic !== undefined) stream.topics.delete(frame.data.topic);
       }
     } catch {}
@@ -167,7 +193,9 @@ class StreamLink implements Link {
     if (!this.#streams.delete(stream)) return;
     if (this.#isAboutToken(error)) this.#failed(error);
     else if (group.length > 1) for (const subscription of group) void this.#read([subscription]);
-    else for (const { id, topic } of group) this.#tell({ type: "error", ...(id !== undefined && { id }), data: { ...error.problem, topic } });
+    else
+      for (const { id, topic } of group)
+        this.#tell({ type: "error", ...(id !== undefined && { id }), data: { ...error.problem, topic } });
   }
 }
 
@@ -183,7 +211,9 @@ async function* events(body: ReadableStream<Uint8Array>, onSilence: () => void):
     const blocks = (text + decoder.decode(value, { stream: true })).split("\n\n");
     text = blocks.pop() ?? "";
     for (const block of blocks) {
-      const fields = Object.fromEntries(block.split("\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]));
+      const fields = Object.fromEntries(
+        block.split("\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]),
+      );
       const { event, id, data } = fields;
       if (event && data) yield { type: event, data: JSON.parse(data), ...(id && { cursor: id }) } as ServerMessage;
     }

@@ -39,7 +39,8 @@ export interface Host {
 const DAY_MS = 86_400_000;
 const days = ({ from, to }: Window): number => (Date.parse(to) - Date.parse(from)) / DAY_MS + 1;
 const same = (a: Window | undefined, b: Window | undefined): boolean => a?.from === b?.from && a?.to === b?.to;
-export const covers = (a: Window | undefined, b: Window): boolean => a !== undefined && a.from <= b.from && a.to >= b.to;
+export const covers = (a: Window | undefined, b: Window): boolean =>
+  a !== undefined && a.from <= b.from && a.to >= b.to;
 
 export class Wire {
   readonly name: string;
@@ -151,10 +152,13 @@ export class Wire {
     this.#isAnswered = this.#isBusy = false;
     this.#void();
     if (error.retryable) {
-      this.#timer = setTimeout(() => {
-        this.#timer = undefined;
-        this.sync();
-      }, (error.retryAfterMs ?? 0) + pause(this.#failures++));
+      this.#timer = setTimeout(
+        () => {
+          this.#timer = undefined;
+          this.sync();
+        },
+        (error.retryAfterMs ?? 0) + pause(this.#failures++),
+      );
     } else {
       this.#refused = this.#window;
       this.#items.clear();

@@ -2,7 +2,18 @@
 
 import { inject, test as plain } from "vitest";
 import { WebSocket } from "ws";
-import { CitaError, createClient, type Client, type ClientOptions, type Item, type LiveTopic, type Readable, type Service, type Topic, type User } from "../src/index.js";
+import {
+  CitaError,
+  createClient,
+  type Client,
+  type ClientOptions,
+  type Item,
+  type LiveTopic,
+  type Readable,
+  type Service,
+  type Topic,
+  type User,
+} from "../src/index.js";
 
 export const server: string = inject("server");
 export const password = "una frase larga y tranquila";
@@ -101,7 +112,17 @@ export async function register(role: "patient" | "doctor"): Promise<Account> {
   const email = `${role}-${process.pid}-${Date.now()}-${people++}@example.com`;
   const asking = createClient(server, { WebSocket, timeoutMs: 30_000 });
   const ask = async (): Promise<Account> => {
-    const { user, accessToken, refreshToken = "" } = await asking.request("auth.register", { email, password, name: `Somebody ${people}`, role, timeZone: "America/Bogota" });
+    const {
+      user,
+      accessToken,
+      refreshToken = "",
+    } = await asking.request("auth.register", {
+      email,
+      password,
+      name: `Somebody ${people}`,
+      role,
+      timeZone: "America/Bogota",
+    });
     return { user, email, token: accessToken, refreshToken };
   };
   // Of many who register at once, some are told to wait.
@@ -128,4 +149,5 @@ const weekdays = ["monday", "tuesday", "wednesday", "thursday", "friday", "satur
 export const inDays = (days: number): string => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10);
 
 /** A start of the practice's hours: Bogotá is five hours behind, all year. */
-export const startAt = (days: number, half: number): string => `${inDays(days)}T${String(13 + Math.floor(half / 2)).padStart(2, "0")}:${half % 2 ? "30" : "00"}:00Z`;
+export const startAt = (days: number, half: number): string =>
+  `${inDays(days)}T${String(13 + Math.floor(half / 2)).padStart(2, "0")}:${half % 2 ? "30" : "00"}:00Z`;

@@ -7,7 +7,8 @@ import { proxy } from "./proxy.js";
 import { register, startAt, test, until, watch, type Stage } from "./cast.js";
 
 const is = (state: Connection["state"]) => (connection: Connection) => connection.state === state;
-const unauthenticated = () => new CitaError({ code: "unauthenticated", status: 401, title: "Log in.", retryable: false });
+const unauthenticated = () =>
+  new CitaError({ code: "unauthenticated", status: 401, title: "Log in.", retryable: false });
 
 /** Every state from now on, in short. */
 function history(connection: Readable<Connection>): string[] {
@@ -67,7 +68,9 @@ describe.concurrent("with the server", () => {
     const seen = history(client.connection);
     const mine = watch(client, topics.myAppointments());
     await until(mine, ({ fresh }) => fresh);
-    const elsewhere = await stage.client().request("auth.login", { email: account.email, password: "una frase larga y tranquila" });
+    const elsewhere = await stage
+      .client()
+      .request("auth.login", { email: account.email, password: "una frase larga y tranquila" });
     const other = await stage.connected({ getToken: () => elsewhere.accessToken });
     await other.request("session.revoke", { id: "others" });
     await until(client.connection, ({ state, access }) => state === "connected" && access === "anonymous");
@@ -114,18 +117,29 @@ describe.concurrent("with the server", () => {
     await until(mine, ({ error }) => error?.code === "unauthenticated");
     token = account.token;
     await client.reauthenticate();
-    expect(client.connection.get()).toMatchObject({ state: "connected", access: "user", user: { id: account.user.id } });
+    expect(client.connection.get()).toMatchObject({
+      state: "connected",
+      access: "user",
+      user: { id: account.user.id },
+    });
     await until(mine, ({ fresh, items, error }) => fresh && items.length === 1 && !error);
     expect(between.lines).toHaveLength(1);
   });
 
   test("what one user was shown is gone before the next is shown anything", async ({ stage }) => {
-    const [{ doctorId, service }, first, second] = await Promise.all([stage.practice(), register("patient"), register("patient")]);
+    const [{ doctorId, service }, first, second] = await Promise.all([
+      stage.practice(),
+      register("patient"),
+      register("patient"),
+    ]);
     let token: string | null = first.token;
     const client = await stage.connected({ getToken: () => token });
     await client.request("appointment.book", { doctorId, serviceId: service.id, start: startAt(2, 0) });
     const mine = watch(client, topics.myAppointments());
-    const slots = watch(client, topics.slots(doctorId, service.id, startAt(2, 0).slice(0, 10), startAt(2, 0).slice(0, 10)));
+    const slots = watch(
+      client,
+      topics.slots(doctorId, service.id, startAt(2, 0).slice(0, 10), startAt(2, 0).slice(0, 10)),
+    );
     await until(mine, ({ items }) => items.length === 1);
     await until(slots, ({ fresh }) => fresh);
     token = second.token;
@@ -191,52 +205,77 @@ describe.concurrent("with the server", () => {
     token = account.token;
     await client.reauthenticate();
     expect(client.connection.get()).toMatchObject({ state: "connected", user: { id: account.user.id } });
+    const mine = watch(client, topics.mySessions());
+    await until(mine, ({ items }) => items.length === 1);
+    token = undefined;
+    await client.reauthenticate();
+    expect(client.connection.get()).toMatchObject({ state: "disconnected", code: 4100 });
+    expect(mine.get().items).toEqual([]);
   });
 });
 
 describe("close codes", () => {
   const fake = (stage: Stage): { server: FakeServer; client: ReturnType<Stage["client"]> } => {
     const server = new FakeServer();
-    return { server, client: stage.client({ url: "http://cita.example", WebSocket: server.Socket, transport: "websocket" }) };
+    return {
+      server,
+      client: stage.client({ url: "http://cita.example", WebSocket: server.Socket, transport: "websocket" }),
+    };
   };
 
-  test.for([4200, 4242, 4299, 1002, 1003, 1007, 1009])("%i is the end, until connect is called", async (code, { stage }) => {
-    const { server, client } = fake(stage);
-    client.connect();
-    await until(client.connection, is("connected"));
-    const waiting = client.request("me.get", {});
-    server.closes(code, "do not come back");
-    expect(client.connection.get()).toMatchObject({ state: "disconnected", code, reason: "do not come back" });
-    await expect(waiting).rejects.toMatchObject({ code: "offline" });
-    expect(server.connections).toHaveLength(1);
-    client.connect();
-    await until(client.connection, is("connected"));
-    expect(server.connections).toHaveLength(2);
-  });
+  test.for([4200, 4242, 4299, 1002, 1003, 1007, 1009])(
+    "%i is the end, until connect is called",
+    async (code, { stage }) => {
+      const { server, client } = fake(stage);
+      client.connect();
+      await until(client.connection, is("connected"));
+      const waiting = client.request("me.get", {});
+      server.closes(code, "do not come back");
+      expect(client.connection.get()).toMatchObject({ state: "disconnected", code, reason: "do not come back" });
+      await expect(waiting).rejects.toMatchObject({ code: "offline" });
+      expect(server.connections).toHaveLength(1);
+      client.connect();
+      await until(client.connection, is("connected"));
+      expect(server.connections).toHaveLength(2);
+    },
+  );
 
-  test.for([4000, 4001, 4099, 4500, 1001, 1006, 1011, 1012])("%i comes back with the same token", async (code, { stage }) => {
-    const server = new FakeServer();
-    const asked: boolean[] = [];
-    const getToken = ({ rejected }: { rejected: boolean }): string => {
-      asked.push(rejected);
-      return "a.b.c";
-    };
-    const client = stage.client({ url: "http://cita.example", WebSocket: server.Socket, transport: "websocket", getToken });
-    client.connect();
-    await until(client.connection, is("connected"));
-    server.closes(code);
-    await until(client.connection, is("connecting"));
-    await until(client.connection, is("connected"));
-    expect(asked).toEqual([false, false]);
-    expect(server.connections.map(({ protocols }) => protocols)).toEqual([
-      ["cita.v1", "bearer.a.b.c"],
-      ["cita.v1", "bearer.a.b.c"],
-    ]);
-  });
+  test.for([4000, 4001, 4099, 4500, 1001, 1006, 1011, 1012])(
+    "%i comes back with the same token",
+    async (code, { stage }) => {
+      const server = new FakeServer();
+      const asked: boolean[] = [];
+      const getToken = ({ rejected }: { rejected: boolean }): string => {
+        asked.push(rejected);
+        return "a.b.c";
+      };
+      const client = stage.client({
+        url: "http://cita.example",
+        WebSocket: server.Socket,
+        transport: "websocket",
+        getToken,
+      });
+      client.connect();
+      await until(client.connection, is("connected"));
+      server.closes(code);
+      await until(client.connection, is("connecting"));
+      await until(client.connection, is("connected"));
+      expect(asked).toEqual([false, false]);
+      expect(server.connections.map(({ protocols }) => protocols)).toEqual([
+        ["cita.v1", "bearer.a.b.c"],
+        ["cita.v1", "bearer.a.b.c"],
+      ]);
+    },
+  );
 
   test.for([4100, 4101, 4199])("%i asks for another token first", async (code, { stage }) => {
     const server = new FakeServer();
-    const client = stage.client({ url: "http://cita.example", WebSocket: server.Socket, transport: "websocket", getToken: ({ rejected }) => (rejected ? null : "a.b.c") });
+    const client = stage.client({
+      url: "http://cita.example",
+      WebSocket: server.Socket,
+      transport: "websocket",
+      getToken: ({ rejected }) => (rejected ? null : "a.b.c"),
+    });
     client.connect();
     await until(client.connection, is("connected"));
     server.closes(code);
@@ -264,7 +303,8 @@ describe("the time until the next attempt", () => {
     client.connect();
     return client;
   };
-  const wait = (client: { connection: Readable<Connection> }): number => (client.connection.get().retryAt ?? 0) - Date.now();
+  const wait = (client: { connection: Readable<Connection> }): number =>
+    (client.connection.get().retryAt ?? 0) - Date.now();
 
   test("doubles from half a second to twenty while the server is away", async ({ stage }) => {
     server.isThere = false;

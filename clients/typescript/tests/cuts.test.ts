@@ -11,10 +11,19 @@ interface Outcome {
   counts: Record<Direction, number>;
 }
 
-async function equalsSnapshot<T extends Item>(stage: Stage, live: LiveTopic<T>, topic: Topic<T>, as: Account): Promise<void> {
+async function equalsSnapshot<T extends Item>(
+  stage: Stage,
+  live: LiveTopic<T>,
+  topic: Topic<T>,
+  as: Account,
+): Promise<void> {
   const other = watch(await stage.connected({ as }), topic);
   await until(other, ({ fresh }) => fresh, "a fresh snapshot");
-  await until(live, ({ items, fresh }) => fresh && isDeepStrictEqual(items, other.get().items), `what a snapshot has, ${JSON.stringify(other.get().items)}`);
+  await until(
+    live,
+    ({ items, fresh }) => fresh && isDeepStrictEqual(items, other.get().items),
+    `what a snapshot has, ${JSON.stringify(other.get().items)}`,
+  );
 }
 
 /** A patient who watches, books, moves, cancels and books again through the proxy, and a doctor who does things meanwhile. */
@@ -58,12 +67,15 @@ async function session(stage: Stage, rule: Rule): Promise<Outcome> {
 const FRAMES: Record<Direction, number> = { up: 7, down: 24 };
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index + 1);
 
-test.concurrent("without faults one connection is enough, and its frames are as many as are cut below", async ({ stage }) => {
-  const { proxy: between, counts } = await session(stage, () => undefined);
-  expect(between.lines).toHaveLength(1);
-  expect(counts.up).toBeLessThanOrEqual(FRAMES.up);
-  expect(counts.down).toBeLessThanOrEqual(FRAMES.down + 2);
-});
+test.concurrent(
+  "without faults one connection is enough, and its frames are as many as are cut below",
+  async ({ stage }) => {
+    const { proxy: between, counts } = await session(stage, () => undefined);
+    expect(between.lines).toHaveLength(1);
+    expect(counts.up).toBeLessThanOrEqual(FRAMES.up);
+    expect(counts.down).toBeLessThanOrEqual(FRAMES.down + 2);
+  },
+);
 
 for (const direction of ["up", "down"] as const) {
   describe.concurrent(`the line is cut once, ${direction === "up" ? "from the client" : "from the server"}`, () => {
@@ -83,25 +95,31 @@ for (const direction of ["up", "down"] as const) {
 }
 
 describe.concurrent("the line is cut again and again", () => {
-  test.for(numbers(12))("each of the first five connections ends after %i frames of the server", async (most, { stage }) => {
-    const seen = new Map<number, number>();
-    const { proxy: between } = await session(stage, ({ direction, connection, line }) => {
-      const count = (seen.get(connection) ?? 0) + (direction === "down" ? 1 : 0);
-      seen.set(connection, count);
-      if (connection <= 5 && count > most) line.cut();
-    });
-    expect(between.lines.length).toBeGreaterThan(1);
-  });
+  test.for(numbers(12))(
+    "each of the first five connections ends after %i frames of the server",
+    async (most, { stage }) => {
+      const seen = new Map<number, number>();
+      const { proxy: between } = await session(stage, ({ direction, connection, line }) => {
+        const count = (seen.get(connection) ?? 0) + (direction === "down" ? 1 : 0);
+        seen.set(connection, count);
+        if (connection <= 5 && count > most) line.cut();
+      });
+      expect(between.lines.length).toBeGreaterThan(1);
+    },
+  );
 
-  test.for(numbers(4))("each of the first four connections ends after %i frames of the client", async (most, { stage }) => {
-    const seen = new Map<number, number>();
-    const { proxy: between } = await session(stage, ({ direction, connection, line }) => {
-      const count = (seen.get(connection) ?? 0) + (direction === "up" ? 1 : 0);
-      seen.set(connection, count);
-      if (connection <= 4 && count > most) line.cut();
-    });
-    expect(between.lines.length).toBeGreaterThan(1);
-  });
+  test.for(numbers(4))(
+    "each of the first four connections ends after %i frames of the client",
+    async (most, { stage }) => {
+      const seen = new Map<number, number>();
+      const { proxy: between } = await session(stage, ({ direction, connection, line }) => {
+        const count = (seen.get(connection) ?? 0) + (direction === "up" ? 1 : 0);
+        seen.set(connection, count);
+        if (connection <= 4 && count > most) line.cut();
+      });
+      expect(between.lines.length).toBeGreaterThan(1);
+    },
+  );
 });
 
 describe.concurrent("the server closes", () => {
@@ -131,7 +149,9 @@ describe.concurrent("frames take their time", () => {
 
   test.for(numbers(4))("answers are overtaken by changes and by each other (%i)", async (seed, { stage }) => {
     const next = random(seed);
-    await session(stage, ({ frame }) => (frame.type === "reply" && !("resumed" in frame.data) ? { late: next() * 120 } : undefined));
+    await session(stage, ({ frame }) =>
+      frame.type === "reply" && !("resumed" in frame.data) ? { late: next() * 120 } : undefined,
+    );
   });
 
   test.for(numbers(6))("and the line is cut in between (%i)", async (seed, { stage }) => {

@@ -9,7 +9,10 @@ interface Frame {
   data: Record<string, unknown>;
 }
 
-type Handlers = { onmessage: ((event: { data: string }) => void) | null; onclose: ((event: { code: number; reason: string }) => void) | null };
+type Handlers = {
+  onmessage: ((event: { data: string }) => void) | null;
+  onclose: ((event: { code: number; reason: string }) => void) | null;
+};
 
 const hello = {
   connectionId: "1",

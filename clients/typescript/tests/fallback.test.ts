@@ -15,17 +15,31 @@ async function blocked(stage: Stage, getToken?: () => string | null): Promise<{ 
   return { between, client };
 }
 
+const noAccount: Fetch = async () =>
+  Response.json({ code: "unauthenticated", status: 401, title: "", retryable: false }, { status: 401 });
+
 describe.concurrent("where upgrades are refused", () => {
   test("the client comes over REST after three failures, and knows who it is", async ({ stage }) => {
     const account = await register("patient");
     const { client } = await blocked(stage, () => account.token);
-    expect(client.connection.get()).toMatchObject({ state: "connected", transport: "sse", access: "user", user: { id: account.user.id, role: "patient" } });
+    expect(client.connection.get()).toMatchObject({
+      state: "connected",
+      transport: "sse",
+      access: "user",
+      user: { id: account.user.id, role: "patient" },
+    });
     expect((await client.request("me.get", {})).id).toBe(account.user.id);
     const anybody = await blocked(stage);
-    expect(anybody.client.connection.get()).toMatchObject({ state: "connected", transport: "sse", access: "anonymous" });
+    expect(anybody.client.connection.get()).toMatchObject({
+      state: "connected",
+      transport: "sse",
+      access: "anonymous",
+    });
   });
 
-  test("topics are told, mutations carry their key, errors are the same, and the token stands in a header", async ({ stage }) => {
+  test("topics are told, mutations carry their key, errors are the same, and the token stands in a header", async ({
+    stage,
+  }) => {
     const [{ doctorId, service }, patient] = await Promise.all([stage.practice(), register("patient")]);
     const { between, client } = await blocked(stage, () => patient.token);
     const slots = watch(client, topics.slots(doctorId, service.id, inDays(2), inDays(4)));
@@ -37,7 +51,10 @@ describe.concurrent("where upgrades are refused", () => {
     expect(client.lastCursor).toMatch(/./);
     await until(slots, ({ items }) => items.length === 23);
     await until(mine, ({ items }) => items[0]?.id === id);
-    await expect(client.request("appointment.book", { doctorId, serviceId: service.id, start })).rejects.toMatchObject({ code: "slot_taken", status: 409 });
+    await expect(client.request("appointment.book", { doctorId, serviceId: service.id, start })).rejects.toMatchObject({
+      code: "slot_taken",
+      status: 409,
+    });
     await client.request("appointment.reschedule", { id, rev, start: startAt(3, 0) });
     await client.request("appointment.cancel", { id, reason: "ya no" });
     await until(slots, ({ items }) => items.length === 24);
@@ -45,7 +62,11 @@ describe.concurrent("where upgrades are refused", () => {
     const { items } = await client.request("appointment.list", { patientId: patient.user.id, status: "cancelled" });
     expect(items.map((item) => item.id)).toEqual([id]);
     const own = between.requests.filter(({ headers }) => headers.upgrade === undefined);
-    expect(own.every(({ headers, url }) => headers.authorization === `Bearer ${patient.token}` && !url.includes(patient.token))).toBe(true);
+    expect(
+      own.every(
+        ({ headers, url }) => headers.authorization === `Bearer ${patient.token}` && !url.includes(patient.token),
+      ),
+    ).toBe(true);
     const mutations = own.filter(({ method }) => method === "POST").map(({ headers }) => headers["idempotency-key"]);
     expect(new Set(mutations).size).toBe(4);
     expect(mutations.every(Boolean)).toBe(true);
@@ -63,7 +84,12 @@ describe.concurrent("where upgrades are refused", () => {
       await until(mine, ({ fresh }) => fresh);
       between.cutStreams();
       await Promise.all([
-        doctor.request("appointment.book", { doctorId, serviceId, start: startAt(2, round), walkIn: { name: "Alguien" } }),
+        doctor.request("appointment.book", {
+          doctorId,
+          serviceId,
+          start: startAt(2, round),
+          walkIn: { name: "Alguien" },
+        }),
         client.request("appointment.book", { doctorId, serviceId, start: startAt(3, round) }),
       ]);
     }
@@ -74,7 +100,9 @@ describe.concurrent("where upgrades are refused", () => {
     await until(slots, ({ fresh, items }) => fresh && isDeepStrictEqual(items, allSlots.get().items));
     await until(mine, ({ fresh, items }) => fresh && isDeepStrictEqual(items, allMine.get().items));
     expect(mine.get().items).toHaveLength(4);
-    expect(between.requests.some(({ url, headers }) => url.startsWith("/v1/events") && headers["last-event-id"])).toBe(true);
+    expect(between.requests.some(({ url, headers }) => url.startsWith("/v1/events") && headers["last-event-id"])).toBe(
+      true,
+    );
     expect(client.connection.get().transport).toBe("sse");
   });
 
@@ -96,7 +124,11 @@ describe.concurrent("where upgrades are refused", () => {
   test("one topic that is refused does not keep the others from being told", async ({ stage }) => {
     const [{ doctorId }, patient] = await Promise.all([stage.practice(), register("patient")]);
     const client = await stage.connected({ transport: "sse", as: patient });
-    const [waitlist, doctor, mine] = [watch(client, topics.waitlist(doctorId)), watch(client, topics.doctor(doctorId)), watch(client, topics.myAppointments())];
+    const [waitlist, doctor, mine] = [
+      watch(client, topics.waitlist(doctorId)),
+      watch(client, topics.doctor(doctorId)),
+      watch(client, topics.myAppointments()),
+    ];
     await until(doctor, ({ fresh, items }) => fresh && items.length === 1);
     await until(mine, ({ fresh }) => fresh);
     await until(waitlist, ({ error, state }) => error?.code === "forbidden" && state === "unsubscribed");
@@ -107,12 +139,21 @@ describe.concurrent("where upgrades are refused", () => {
     const between = await proxy(stage);
     const client = await stage.connected({ url: between.url, transport: "sse", as: patient });
     const stores = [];
-    for (const topic of [topics.doctor(doctorId), topics.reviews(doctorId), topics.myAppointments(), topics.myWaitlist(), topics.mySessions()]) {
+    for (const topic of [
+      topics.doctor(doctorId),
+      topics.reviews(doctorId),
+      topics.myAppointments(),
+      topics.myWaitlist(),
+      topics.mySessions(),
+    ]) {
       const live = watch<never>(client, topic as never);
       await until(live, ({ fresh }) => fresh);
       stores.push(live);
     }
-    await until(watch(client, topics.slots(doctorId, service.id, inDays(2), inDays(2))), ({ fresh, items }) => fresh && items.length === 8);
+    await until(
+      watch(client, topics.slots(doctorId, service.id, inDays(2), inDays(2))),
+      ({ fresh, items }) => fresh && items.length === 8,
+    );
     for (const live of stores) await until(live, ({ fresh }) => fresh);
     expect(between.streams()).toBeLessThanOrEqual(4);
     await doctor.request("doctor.update", { id: doctorId, bio: "Nueva" });
@@ -160,11 +201,75 @@ describe.concurrent("where upgrades are refused", () => {
   });
 });
 
+describe("streams", () => {
+  /** What a test has the streams say, in the order in which they were opened. */
+  function streams(): {
+    fetch: Fetch;
+    opened: { topics: string[]; after: string | null; say(frames: object[]): void; end(): void }[];
+  } {
+    const opened: ReturnType<typeof streams>["opened"] = [];
+    const fetch: Fetch = (url, init) => {
+      const { pathname, searchParams } = new URL(url);
+      if (pathname === "/v1/me") return noAccount(url, init);
+      const text = new TextEncoder();
+      const body = new ReadableStream<Uint8Array>({
+        start(controller) {
+          opened.push({
+            topics: searchParams.getAll("topic"),
+            after: new Headers(init.headers).get("Last-Event-ID"),
+            say: (frames) => {
+              for (const { type, cursor, data } of frames as { type: string; cursor?: string; data: object }[]) {
+                const id = cursor === undefined ? "" : `id: ${cursor}\n`;
+                // In pieces, as a network may have it.
+                for (const piece of `event: ${type}\n${id}data: ${JSON.stringify(data)}\n\n`.match(/.{1,7}/gs) ?? [])
+                  controller.enqueue(text.encode(piece));
+              }
+            },
+            end: () => controller.close(),
+          });
+        },
+      });
+      return Promise.resolve(new Response(body, { headers: { "Content-Type": "text/event-stream" } }));
+    };
+    return { fetch, opened };
+  }
+
+  test("what is asked for in one go shares one, and a ping moves only the topics of its own", async ({ stage }) => {
+    const { fetch, opened } = streams();
+    const client = stage.client({ url: "http://cita.example", fetch, transport: "sse" });
+    client.connect();
+    await client.ready();
+    const [doctor, reviews] = [watch(client, topics.doctor("d")), watch(client, topics.reviews("d"))];
+    await vi.waitFor(() => expect(opened.map((stream) => stream.topics)).toEqual([["doctors/d", "doctors/d/reviews"]]));
+    opened[0]?.say([
+      { type: "snapshot", data: { topic: "doctors/d", items: [{ id: "d", rev: 1, name: "Señora Muñoz" }] } },
+      { type: "snapshot", data: { topic: "doctors/d/reviews", items: [] } },
+      { type: "ping", cursor: "1", data: {} },
+    ]);
+    await until(reviews, ({ fresh }) => fresh);
+    expect(doctor.get().items[0]?.name).toBe("Señora Muñoz");
+    const waitlist = watch(client, topics.waitlist("d"));
+    await vi.waitFor(() => expect(opened).toHaveLength(2));
+    opened[1]?.say([{ type: "snapshot", cursor: "2", data: { topic: "doctors/d/waitlist", items: [] } }]);
+    await until(waitlist, ({ fresh }) => fresh);
+    opened[0]?.say([
+      { type: "ping", cursor: "3", data: {} },
+      { type: "change", data: { topic: "doctors/d/reviews", upserted: [{ id: "r", rev: 1 }], removed: [] } },
+    ]);
+    await until(reviews, ({ items }) => items.length === 1);
+    opened[1]?.end();
+    await vi.waitFor(() => expect(opened).toHaveLength(4));
+    expect(opened.slice(2).map(({ topics, after }) => [after, topics])).toEqual([
+      ["3", ["doctors/d", "doctors/d/reviews"]],
+      ["2", ["doctors/d/waitlist"]],
+    ]);
+    expect([doctor.get().fresh, reviews.get().items.length]).toEqual([true, 1]);
+  });
+});
+
 describe("the way back", () => {
   beforeEach(() => void vi.useFakeTimers());
   afterEach(() => void vi.useRealTimers());
-
-  const noAccount: Fetch = async () => Response.json({ code: "unauthenticated", status: 401, title: "", retryable: false }, { status: 401 });
 
   test("a minute later a WebSocket is tried, and used when it passes", async ({ stage }) => {
     const server = new FakeServer();
@@ -199,11 +304,15 @@ describe("the way back", () => {
     expect(requests).toBeGreaterThan(1);
     expect(server.connections.length).toBeGreaterThan(6);
     server.isThere = true;
-    await vi.advanceTimersByTimeAsync(60_000);
+    // The next attempt is at most twenty seconds away, and the one after it goes the other way.
+    for (let waited = 0; waited < 41_000 && client.connection.get().state !== "connected"; waited += 500)
+      await vi.advanceTimersByTimeAsync(500);
     expect(client.connection.get()).toMatchObject({ state: "connected", transport: "websocket" });
   });
 
-  test("a server that has been reached by WebSocket is away for longer before the other way is tried", async ({ stage }) => {
+  test("a server that has been reached by WebSocket is away for longer before the other way is tried", async ({
+    stage,
+  }) => {
     const server = new FakeServer();
     let requests = 0;
     const fetch: Fetch = (url, init) => {
@@ -223,7 +332,12 @@ describe("the way back", () => {
     const server = new FakeServer();
     server.isThere = false;
     const fetch = vi.fn(noAccount);
-    const client = stage.client({ url: "http://cita.example", WebSocket: server.Socket, fetch, transport: "websocket" });
+    const client = stage.client({
+      url: "http://cita.example",
+      WebSocket: server.Socket,
+      fetch,
+      transport: "websocket",
+    });
     client.connect();
     await vi.advanceTimersByTimeAsync(300_000);
     expect(fetch).not.toHaveBeenCalled();

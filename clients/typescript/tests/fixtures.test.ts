@@ -22,7 +22,10 @@ interface Frame {
 }
 
 const fixtures = new Map(
-  readdirSync(directory).map((file) => [file.replace(/\.json$/, ""), JSON.parse(readFileSync(join(directory, file), "utf8")) as Frame]),
+  readdirSync(directory).map((file) => [
+    file.replace(/\.json$/, ""),
+    JSON.parse(readFileSync(join(directory, file), "utf8")) as Frame,
+  ]),
 );
 const named = (pattern: RegExp): [string, Frame][] => [...fixtures].filter(([name]) => pattern.test(name));
 
@@ -49,13 +52,24 @@ test("every fixture fits the generated types, without a field too many", () => {
   });
   const file = join(here, "fixtures.generated.ts");
   const text = `import type { Empty, Operations, ReplyFrame, ServerMessage } from "../src/protocol.js";\n${lines.join("\n")}\n`;
-  const options: ts.CompilerOptions = { strict: true, noEmit: true, target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.NodeNext, types: [], exactOptionalPropertyTypes: true };
+  const options: ts.CompilerOptions = {
+    strict: true,
+    noEmit: true,
+    target: ts.ScriptTarget.ES2022,
+    module: ts.ModuleKind.NodeNext,
+    types: [],
+    exactOptionalPropertyTypes: true,
+  };
   const host = ts.createCompilerHost(options);
   const { getSourceFile, fileExists } = host;
   host.fileExists = (path) => path === file || fileExists(path);
-  host.getSourceFile = (path, ...rest) => (path === file ? ts.createSourceFile(path, text, ts.ScriptTarget.ES2022) : getSourceFile(path, ...rest));
+  host.getSourceFile = (path, ...rest) =>
+    path === file ? ts.createSourceFile(path, text, ts.ScriptTarget.ES2022) : getSourceFile(path, ...rest);
   const diagnostics = ts.getPreEmitDiagnostics(ts.createProgram([file], options, host));
-  const told = diagnostics.map(({ messageText, start, file: at }) => `${at?.text.slice(start, (start ?? 0) + 60)}: ${ts.flattenDiagnosticMessageText(messageText, "\n")}`);
+  const told = diagnostics.map(
+    ({ messageText, start, file: at }) =>
+      `${at?.text.slice(start, (start ?? 0) + 60)}: ${ts.flattenDiagnosticMessageText(messageText, "\n")}`,
+  );
   expect(told).toEqual([]);
   expect(lines.length).toBeGreaterThan(200);
 });
@@ -74,7 +88,11 @@ describe("a request", () => {
     const server = new FakeServer();
     const client = createClient("http://cita.example", { WebSocket: server.Socket, transport: "websocket" });
     client.connect();
-    const answer = client.request(type as "me.get", data as Operations["me.get"]["input"], key === undefined ? {} : { key });
+    const answer = client.request(
+      type as "me.get",
+      data as Operations["me.get"]["input"],
+      key === undefined ? {} : { key },
+    );
     const sent = await server.receives(type);
     const { id, ...rest } = sent;
     expect(rest).toEqual({ type, data, ...(key !== undefined && { key }) });
@@ -107,7 +125,11 @@ describe("an answer", () => {
     // What may be tried again is, after a pause: here one that is longer than the time there is.
     vi.spyOn(Math, "random").mockReturnValue(1);
     const server = new FakeServer();
-    const client = createClient("http://cita.example", { WebSocket: server.Socket, transport: "websocket", timeoutMs: 60 });
+    const client = createClient("http://cita.example", {
+      WebSocket: server.Socket,
+      transport: "websocket",
+      timeoutMs: 60,
+    });
     client.connect();
     if (id === undefined) {
       // About a subscription, or a message that could not be read: not the answer to a request.
@@ -121,7 +143,10 @@ describe("an answer", () => {
       const answer = client.request("me.get", {});
       const request = await server.receives("me.get");
       server.says({ type: "error", id: request.id, data });
-      const error: unknown = await answer.then(() => undefined, (reason: unknown) => reason);
+      const error: unknown = await answer.then(
+        () => undefined,
+        (reason: unknown) => reason,
+      );
       expect(error).toBeInstanceOf(CitaError);
       expect(error).toMatchObject(told);
     }
@@ -133,7 +158,12 @@ describe("a live topic", () => {
   const pushed = named(/^(snapshot|change|reset)\b/);
 
   test.each(pushed)("%s goes through the store", async (_, frame) => {
-    const { topic, items = [], upserted = [], timeZone } = frame.data as { topic: string; items?: Item[]; upserted?: Item[]; timeZone?: string };
+    const {
+      topic,
+      items = [],
+      upserted = [],
+      timeZone,
+    } = frame.data as { topic: string; items?: Item[]; upserted?: Item[]; timeZone?: string };
     const [, base = topic, date = ""] = /^(doctors\/[^/]+\/slots\/[^/]+)\/(.+)$/.exec(topic) ?? [];
     const server = new FakeServer();
     const client = createClient("http://cita.example", { WebSocket: server.Socket, transport: "websocket" });
@@ -150,7 +180,8 @@ describe("a live topic", () => {
     expect(fresh).toBe(frame.type !== "reset" && frame.data["more"] !== true);
     if (frame.type !== "reset" && fresh) expect(zone).toBe(timeZone);
     // What is removed was not there before.
-    if (frame.type === "change" && upserted.length > 0) expect(changed).toEqual({ upserted: upserted.map(itemKey), removed: [] });
+    if (frame.type === "change" && upserted.length > 0)
+      expect(changed).toEqual({ upserted: upserted.map(itemKey), removed: [] });
     client.disconnect();
   });
 });

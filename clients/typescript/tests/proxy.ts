@@ -96,11 +96,15 @@ const listening = (web: Server): Promise<void> => new Promise((resolve) => web.l
 
 function forward(incoming: IncomingMessage, answer: ServerResponse): void {
   const { method = "GET", url = "/", headers } = incoming;
-  const onward = request(`${server}${url}`, { method, headers: { ...headers, host: new URL(server).host } }, (reply) => {
-    answer.writeHead(reply.statusCode ?? 502, reply.headers);
-    reply.pipe(answer);
-    reply.on("error", () => answer.destroy());
-  });
+  const onward = request(
+    `${server}${url}`,
+    { method, headers: { ...headers, host: new URL(server).host } },
+    (reply) => {
+      answer.writeHead(reply.statusCode ?? 502, reply.headers);
+      reply.pipe(answer);
+      reply.on("error", () => answer.destroy());
+    },
+  );
   onward.on("error", () => answer.destroy());
   answer.on("close", () => onward.destroy());
   incoming.pipe(onward);
@@ -163,7 +167,10 @@ function join(self: Proxy, near: WebSocket, socket: Socket, incoming: IncomingMe
     else far.send(text, () => {});
   };
   near.on("message", carry("up", sendUp));
-  far.on("message", carry("down", (text) => near.send(text, () => {})));
+  far.on(
+    "message",
+    carry("down", (text) => near.send(text, () => {})),
+  );
   near.on("close", () => far.close());
   far.on("close", (code, reason) => {
     if (isFrozen) return;

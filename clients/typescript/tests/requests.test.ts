@@ -19,9 +19,14 @@ const failure = (promise: Promise<unknown>): Promise<CitaError> =>
 
 describe.concurrent("with the server", () => {
   test("of two who book one slot, one has it, and the other is told what else is free", async ({ stage }) => {
-    const [{ doctorId, service }, first, second] = await Promise.all([stage.practice(), register("patient"), register("patient")]);
+    const [{ doctorId, service }, first, second] = await Promise.all([
+      stage.practice(),
+      register("patient"),
+      register("patient"),
+    ]);
     const clients = await Promise.all([first, second].map((as) => stage.connected({ as })));
-    const book = (client: Client) => client.request("appointment.book", { doctorId, serviceId: service.id, start: startAt(2, 3) });
+    const book = (client: Client) =>
+      client.request("appointment.book", { doctorId, serviceId: service.id, start: startAt(2, 3) });
     const results = await Promise.allSettled(clients.map(book));
     const [won] = results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
     const [lost] = results.flatMap((result) => (result.status === "rejected" ? [result.reason as unknown] : []));
@@ -34,7 +39,11 @@ describe.concurrent("with the server", () => {
   test("a field that is wrong is named", async ({ stage }) => {
     const client = await stage.connected();
     const error = await failure(client.request("doctor.get", { id: "nobody" }));
-    expect(error).toMatchObject({ code: "validation_failed", status: 422, errors: [{ pointer: "/id", code: "invalid" }] });
+    expect(error).toMatchObject({
+      code: "validation_failed",
+      status: 422,
+      errors: [{ pointer: "/id", code: "invalid" }],
+    });
     expect(error.message).not.toBe("");
   });
 
@@ -56,9 +65,18 @@ describe.concurrent("with the server", () => {
   test("a key that the caller keeps makes a second call the same one", async ({ stage }) => {
     const [{ doctorId, service }, patient] = await Promise.all([stage.practice(), register("patient")]);
     const client = await stage.connected({ as: patient });
-    const book = () => client.request("appointment.book", { doctorId, serviceId: service.id, start: startAt(2, 0) }, { key: "the form of today" });
+    const book = () =>
+      client.request(
+        "appointment.book",
+        { doctorId, serviceId: service.id, start: startAt(2, 0) },
+        { key: "the form of today" },
+      );
     expect(await book()).toEqual(await book());
-    const other = client.request("appointment.book", { doctorId, serviceId: service.id, start: startAt(2, 1) }, { key: "the form of today" });
+    const other = client.request(
+      "appointment.book",
+      { doctorId, serviceId: service.id, start: startAt(2, 1) },
+      { key: "the form of today" },
+    );
     expect(await failure(other)).toMatchObject({ code: "idempotency_key_reused" });
   });
 
@@ -69,7 +87,10 @@ describe.concurrent("with the server", () => {
     const { id } = await client.request("appointment.book", { doctorId, serviceId: service.id, start: startAt(2, 0) });
     const after = client.lastCursor;
     expect(after).toMatch(/./);
-    const { items } = await client.request("appointment.list", { patientId: patient.user.id, ...(after !== undefined && { after }) });
+    const { items } = await client.request("appointment.list", {
+      patientId: patient.user.id,
+      ...(after !== undefined && { after }),
+    });
     expect(items.map((item) => item.id)).toEqual([id]);
   });
 
@@ -77,17 +98,27 @@ describe.concurrent("with the server", () => {
     const patient = await register("patient");
     const between = await proxy(stage);
     const client = stage.client({ url: between.url, getToken: () => patient.token });
-    const answers = Promise.all([client.request("me.get", {}), client.request("session.list", {}), client.request("appointment.list", {})]);
+    const answers = Promise.all([
+      client.request("me.get", {}),
+      client.request("session.list", {}),
+      client.request("appointment.list", {}),
+    ]);
     client.connect();
     const [me, sessions] = await answers;
     expect(me.id).toBe(patient.user.id);
     expect(sessions.items).toHaveLength(1);
-    expect(between.passed.filter(({ direction }) => direction === "up").map(({ frame }) => frame.type)).toEqual(["me.get", "session.list", "appointment.list"]);
+    expect(between.passed.filter(({ direction }) => direction === "up").map(({ frame }) => frame.type)).toEqual([
+      "me.get",
+      "session.list",
+      "appointment.list",
+    ]);
   });
 
   test("many at once are not refused: they take their turn", async ({ stage }) => {
     const client = await stage.connected({ maxQueued: 10 });
-    const answers = await Promise.all(Array.from({ length: 200 }, () => client.request("doctor.search", { pageSize: 1 })));
+    const answers = await Promise.all(
+      Array.from({ length: 200 }, () => client.request("doctor.search", { pageSize: 1 })),
+    );
     expect(answers).toHaveLength(200);
   });
 
@@ -101,13 +132,17 @@ describe.concurrent("with the server", () => {
     expect(await other.request("auth.logout", {})).toEqual({});
     const refused = await failure(client.request("auth.refresh", { refreshToken: next.refreshToken ?? "" }));
     expect(refused.status).toBe(401);
-    expect(await failure(client.request("auth.login", { email, password: "not the password" }))).toMatchObject({ code: "unauthenticated" });
+    expect(await failure(client.request("auth.login", { email, password: "not the password" }))).toMatchObject({
+      code: "unauthenticated",
+    });
   });
 });
 
 describe("without an answer", () => {
   test("a time-out says that a mutation may have been made, if it was sent", async ({ stage }) => {
-    const between = await proxy(stage, ({ direction, frame }) => (direction === "down" && frame.type !== "hello" ? "lose" : undefined));
+    const between = await proxy(stage, ({ direction, frame }) =>
+      direction === "down" && frame.type !== "hello" ? "lose" : undefined,
+    );
     const client = await stage.connected({ url: between.url });
     const sent = client.request("hold.release", { id: "0" }, { timeoutMs: 100 });
     expect(await failure(sent)).toMatchObject({ code: "timeout", outcome: "unknown", retryable: true });
@@ -164,7 +199,12 @@ describe("without an answer", () => {
 });
 
 describe("what may be tried again", () => {
-  const unavailable = { code: "unavailable", status: 503, title: "Not available at the moment: try again.", retryable: true };
+  const unavailable = {
+    code: "unavailable",
+    status: 503,
+    title: "Not available at the moment: try again.",
+    retryable: true,
+  };
 
   test("is, with the same key and another id, until it is answered", async ({ stage }) => {
     const server = new FakeServer();
@@ -174,7 +214,11 @@ describe("what may be tried again", () => {
     const first = await server.receives("hold.release");
     server.says({ type: "error", id: first.id, data: { ...unavailable, outcome: "unknown" } });
     const second = await server.receives("hold.release");
-    server.says({ type: "error", id: second.id, data: { code: "rate_limited", status: 429, title: "", retryable: true, retryAfterMs: 5 } });
+    server.says({
+      type: "error",
+      id: second.id,
+      data: { code: "rate_limited", status: 429, title: "", retryable: true, retryAfterMs: 5 },
+    });
     const third = await server.receives("hold.release");
     server.says({ type: "reply", id: third.id, data: { fine: true } });
     expect(await answer).toEqual({ fine: true });
@@ -188,7 +232,11 @@ describe("what may be tried again", () => {
     client.connect();
     const answer = failure(client.request("hold.release", { id: "0" }, { timeoutMs: 80 }));
     const first = await server.receives("hold.release");
-    server.says({ type: "error", id: first.id, data: { ...unavailable, outcome: "not_applied", retryAfterMs: 60_000 } });
+    server.says({
+      type: "error",
+      id: first.id,
+      data: { ...unavailable, outcome: "not_applied", retryAfterMs: 60_000 },
+    });
     expect(await answer).toMatchObject({ code: "unavailable", outcome: "not_applied" });
   });
 
@@ -200,7 +248,11 @@ describe("what may be tried again", () => {
     await server.receives("hold.release");
     server.closes(1006);
     const second = await server.receives("hold.release");
-    server.says({ type: "error", id: second.id, data: { ...unavailable, outcome: "not_applied", retryAfterMs: 60_000 } });
+    server.says({
+      type: "error",
+      id: second.id,
+      data: { ...unavailable, outcome: "not_applied", retryAfterMs: 60_000 },
+    });
     expect(await answer).toMatchObject({ code: "unavailable", outcome: "unknown" });
   });
 

@@ -16,10 +16,15 @@ declare module "vitest" {
 const STARTS_WITHIN_MS = 120_000;
 
 export default async function setup(project: TestProject): Promise<(() => Promise<void>) | void> {
-  const { CITA_TEST_SERVER: given, CITA_BIN: bin = fileURLToPath(new URL("../../../target/debug/cita", import.meta.url)) } = process.env;
+  const {
+    CITA_TEST_SERVER: given,
+    CITA_BIN: bin = fileURLToPath(new URL("../../../target/debug/cita", import.meta.url)),
+  } = process.env;
   if (given) return project.provide("server", given.replace(/\/$/, ""));
   const data = await mkdtemp(join(tmpdir(), "cita-client-"));
-  const server = spawn(bin, ["serve", "--listen", "127.0.0.1:0", "--data-dir", data, "--demo"], { stdio: ["ignore", "pipe", "pipe"] });
+  const server = spawn(bin, ["serve", "--listen", "127.0.0.1:0", "--data-dir", data, "--demo"], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   const ended = new Promise<void>((resolve) => server.once("close", () => resolve()));
   const stop = async (): Promise<void> => {
     server.kill("SIGTERM");

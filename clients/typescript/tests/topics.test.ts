@@ -6,7 +6,14 @@ import { topics, type Appointment, type Client, type Item, type LiveSlot } from 
 import { inDays, register, startAt, test, until, watch, type Stage } from "./cast.js";
 import { FakeServer } from "./fake.js";
 
-const slot = (start: string, more: Partial<LiveSlot> = {}): LiveSlot => ({ start, end: start, status: "free", bookableFrom: start, bookableUntil: start, ...more });
+const slot = (start: string, more: Partial<LiveSlot> = {}): LiveSlot => ({
+  start,
+  end: start,
+  status: "free",
+  bookableFrom: start,
+  bookableUntil: start,
+  ...more,
+});
 const appointment = (id: string, start: string, more: Partial<Appointment> = {}): Appointment => ({
   id,
   rev: 1,
@@ -34,8 +41,16 @@ async function fake(stage: Stage): Promise<{ server: FakeServer; client: Client 
   return { server, client };
 }
 
-const snapshot = (topic: string, items: Item[], cursor: string, more?: true) => ({ type: "snapshot", ...(more ? {} : { cursor }), data: { topic, items, ...(more && { more }) } });
-const change = (topic: string, upserted: Item[], removed: string[], cursor: string) => ({ type: "change", cursor, data: { topic, upserted, removed } });
+const snapshot = (topic: string, items: Item[], cursor: string, more?: true) => ({
+  type: "snapshot",
+  ...(more ? {} : { cursor }),
+  data: { topic, items, ...(more && { more }) },
+});
+const change = (topic: string, upserted: Item[], removed: string[], cursor: string) => ({
+  type: "change",
+  cursor,
+  data: { topic, upserted, removed },
+});
 const mine = "me/appointments";
 const [at9, at10, at11] = ["2026-12-01T14:00:00Z", "2026-12-01T15:00:00Z", "2026-12-01T16:00:00Z"] as const;
 
@@ -106,7 +121,11 @@ describe("a topic", () => {
     const { server, client } = await fake(stage);
     const live = watch(client, topics.appointments("d", "2026-12-01", "2026-12-07"));
     const { id } = await server.receives("subscribe");
-    server.says({ type: "error", id, data: { code: "forbidden", status: 403, title: "You may not do this.", retryable: false } });
+    server.says({
+      type: "error",
+      id,
+      data: { code: "forbidden", status: 403, title: "You may not do this.", retryable: false },
+    });
     expect(live.get()).toMatchObject({ state: "unsubscribed", fresh: false, items: [], error: { code: "forbidden" } });
     server.closes(4000);
     await server.subscribes("doctors/d/appointments");
@@ -131,7 +150,10 @@ describe("a topic", () => {
     const live = watch(client, topics.doctor("d"));
     await server.subscribes("doctors/d");
     server.says(snapshot("doctors/d", [{ id: "d", rev: 1 } as Item], "1"));
-    server.says({ type: "error", data: { code: "not_found", status: 404, title: "", retryable: false, topic: "doctors/d" } });
+    server.says({
+      type: "error",
+      data: { code: "not_found", status: 404, title: "", retryable: false, topic: "doctors/d" },
+    });
     expect(live.get()).toMatchObject({ state: "unsubscribed", fresh: false, items: [], error: { code: "not_found" } });
   });
 
@@ -307,12 +329,16 @@ describe("windows of one topic", () => {
     const before = one.get();
     server.says(change(calendar, [{ ...late, rev: 2 }], [], "3"));
     expect(one.get()).toBe(before);
-    server.says(change(calendar, [{ ...late, rev: 3, start: "2026-12-03T14:00:00Z", end: "2026-12-03T14:30:00Z" }], [], "4"));
+    server.says(
+      change(calendar, [{ ...late, rev: 3, start: "2026-12-03T14:00:00Z", end: "2026-12-03T14:30:00Z" }], [], "4"),
+    );
     expect([keys(one.get().items), keys(two.get().items)]).toEqual([["a", "b"], []]);
     expect(two.get().changed).toEqual({ upserted: [], removed: ["b"] });
   });
 
-  test("an appointment that reaches over midnight is in the windows of both days, one that ends with the day is not", async ({ stage }) => {
+  test("an appointment that reaches over midnight is in the windows of both days, one that ends with the day is not", async ({
+    stage,
+  }) => {
     const { server, client } = await fake(stage);
     const [one, two] = [watch(client, first), watch(client, second)];
     const { id } = await server.receives("subscribe");
@@ -444,7 +470,11 @@ describe("an overlay", () => {
     server.says(change(mine, [appointment("other", at10)], [], "2"));
     server.says(change(mine, [moved], [], "3"));
     server.says(change(mine, [appointment("a", at10, { rev: 3 })], [], "4"));
-    expect(seen).toEqual([["a 14"], ["a 16"], ["other 15", "a 16"], ["other 15", "a 16"], ["a 15", "other 15"]].map((line) => expect.arrayContaining(line)));
+    expect(seen).toEqual(
+      [["a 14"], ["a 16"], ["other 15", "a 16"], ["other 15", "a 16"], ["a 15", "other 15"]].map((line) =>
+        expect.arrayContaining(line),
+      ),
+    );
     expect(seen.slice(1, 4).every((line) => line.includes("a 16"))).toBe(true);
   });
 
@@ -500,8 +530,18 @@ describe.concurrent("with the server", () => {
     const own = await stage.connected({ as: patient });
     const window = [inDays(0), inDays(30)] as const;
     await own.request("appointment.book", { doctorId, serviceId: service.id, start: startAt(2, 0) });
-    await own.request("waitlist.join", { doctorId, serviceId: service.id, from: inDays(2), to: inDays(3), times: { from: "07:00", to: "08:00" } });
-    const full = <T extends Item>(of: Client, topic: { name: string; from: string; to: string; item?: T }, count: number) => until(watch(of, topic), ({ fresh, items }) => fresh && items.length === count, topic.name);
+    await own.request("waitlist.join", {
+      doctorId,
+      serviceId: service.id,
+      from: inDays(2),
+      to: inDays(3),
+      times: { from: "07:00", to: "08:00" },
+    });
+    const full = <T extends Item>(
+      of: Client,
+      topic: { name: string; from: string; to: string; item?: T },
+      count: number,
+    ) => until(watch(of, topic), ({ fresh, items }) => fresh && items.length === count, topic.name);
     await full(client, topics.appointments(doctorId, ...window), 1);
     await full(client, topics.waitlist(doctorId), 1);
     await full(client, topics.doctor(doctorId), 1);
@@ -526,37 +566,56 @@ describe.concurrent("with the server", () => {
     const { id } = await own.request("appointment.book", { doctorId, serviceId: service.id, start });
     const { changed } = await until(calendar, ({ items }) => items.length === 1);
     expect(changed).toEqual({ upserted: [id], removed: [] });
-    expect((await until(slots, ({ items }) => !keys(items).includes(start))).changed).toEqual({ upserted: [], removed: [start] });
+    expect((await until(slots, ({ items }) => !keys(items).includes(start))).changed).toEqual({
+      upserted: [],
+      removed: [start],
+    });
     await own.request("appointment.cancel", { id });
     await until(slots, ({ items }) => keys(items).includes(start));
-    expect((await until(calendar, ({ items }) => items[0]?.status === "cancelled")).changed).toEqual({ upserted: [id], removed: [] });
+    expect((await until(calendar, ({ items }) => items[0]?.status === "cancelled")).changed).toEqual({
+      upserted: [id],
+      removed: [],
+    });
   });
 
-  test.for(["websocket", "sse"] as const)("a window that is moved shows what is in it, whatever was shown before (%s)", async (transport, { stage }) => {
-    const { account, doctorId, service } = await stage.practice();
-    const client = await stage.connected({ as: account, transport });
-    // A topic that shares the stream of the first window, where there are streams.
-    watch(client, topics.mySessions());
-    const book = (day: number) => client.request("appointment.book", { doctorId, serviceId: service.id, start: startAt(day, 0), walkIn: { name: "Alguien" } });
-    const [near, far] = [await book(3), await book(13)];
-    const weeks = [topics.appointments(doctorId, inDays(1), inDays(7)), topics.appointments(doctorId, inDays(8), inDays(14)), topics.appointments(doctorId, inDays(15), inDays(21))] as const;
-    const expected = [[near.id], [far.id], []];
-    for (const index of [0, 1, 2, 1, 0]) {
-      const live = client.topic(weeks[index as 0]);
-      const leave = live.subscribe(() => {});
-      await until(live, ({ fresh, items }) => fresh && keys(items).join() === expected[index]?.join());
-      leave();
-    }
-    const { id } = await client.request("appointment.reschedule", { id: near.id, start: startAt(13, 1) });
-    await until(watch(client, weeks[0]), ({ fresh, items }) => fresh && items.length === 0);
-    await until(watch(client, weeks[1]), ({ fresh, items }) => fresh && keys(items).includes(id));
-    for (const days of [2, 5, 3]) {
-      const live = client.topic(topics.slots(doctorId, service.id, inDays(days), inDays(days + 1)));
-      const leave = live.subscribe(() => {});
-      await until(live, ({ fresh, items }) => fresh && items.length === 16);
-      leave();
-    }
-  });
+  test.for(["websocket", "sse"] as const)(
+    "a window that is moved shows what is in it, whatever was shown before (%s)",
+    async (transport, { stage }) => {
+      const { account, doctorId, service } = await stage.practice();
+      const client = await stage.connected({ as: account, transport });
+      // A topic that shares the stream of the first window, where there are streams.
+      watch(client, topics.mySessions());
+      const book = (day: number) =>
+        client.request("appointment.book", {
+          doctorId,
+          serviceId: service.id,
+          start: startAt(day, 0),
+          walkIn: { name: "Alguien" },
+        });
+      const [near, far] = [await book(3), await book(13)];
+      const weeks = [
+        topics.appointments(doctorId, inDays(1), inDays(7)),
+        topics.appointments(doctorId, inDays(8), inDays(14)),
+        topics.appointments(doctorId, inDays(15), inDays(21)),
+      ] as const;
+      const expected = [[near.id], [far.id], []];
+      for (const index of [0, 1, 2, 1, 0]) {
+        const live = client.topic(weeks[index as 0]);
+        const leave = live.subscribe(() => {});
+        await until(live, ({ fresh, items }) => fresh && keys(items).join() === expected[index]?.join());
+        leave();
+      }
+      const { id } = await client.request("appointment.reschedule", { id: near.id, start: startAt(13, 1) });
+      await until(watch(client, weeks[0]), ({ fresh, items }) => fresh && items.length === 0);
+      await until(watch(client, weeks[1]), ({ fresh, items }) => fresh && keys(items).includes(id));
+      for (const days of [2, 5, 3]) {
+        const live = client.topic(topics.slots(doctorId, service.id, inDays(days), inDays(days + 1)));
+        const leave = live.subscribe(() => {});
+        await until(live, ({ fresh, items }) => fresh && items.length === 16);
+        leave();
+      }
+    },
+  );
 });
 
 test("the hooks for React watch a topic while it is shown", async ({ stage }) => {
