@@ -265,6 +265,47 @@ describe("streams", () => {
     ]);
     expect([doctor.get().fresh, reviews.get().items.length]).toEqual([true, 1]);
   });
+
+  test("a stream that tells of a topic that was left is not listened to", async ({ stage }) => {
+    vi.useFakeTimers();
+    stage.onEnd(() => vi.useRealTimers());
+    const { fetch, opened } = streams();
+    const client = stage.client({ url: "http://cita.example", fetch, transport: "sse" });
+    client.connect();
+    await client.ready();
+    const doctor = watch(client, topics.doctor("d"));
+    const reviews = client.topic(topics.reviews("d"));
+    const leave = reviews.subscribe(() => {});
+    await vi.waitFor(() => expect(opened).toHaveLength(1));
+    const told = (rev: number) => ({
+      type: "change",
+      data: { topic: "doctors/d/reviews", upserted: [{ id: "r", rev }], removed: [] },
+    });
+    const name = (rev: number) => ({
+      type: "change",
+      data: { topic: "doctors/d", upserted: [{ id: "d", rev }], removed: [] },
+    });
+    opened[0]?.say([
+      { type: "snapshot", data: { topic: "doctors/d", items: [] } },
+      { type: "snapshot", data: { topic: "doctors/d/reviews", items: [] } },
+      told(1),
+      name(1),
+    ]);
+    await vi.waitFor(() => expect(doctor.get().items[0]?.rev).toBe(1));
+    expect(reviews.get().items[0]?.rev).toBe(1);
+    leave();
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(reviews.get()).toEqual({ state: "unsubscribed", items: [], fresh: false });
+    reviews.subscribe(() => {});
+    await vi.waitFor(() => expect(opened).toHaveLength(2));
+    opened[1]?.say([
+      { type: "snapshot", cursor: "2", data: { topic: "doctors/d/reviews", items: [{ id: "r", rev: 3 }] } },
+    ]);
+    await vi.waitFor(() => expect(reviews.get().items[0]?.rev).toBe(3));
+    opened[0]?.say([told(2), name(2)]);
+    await vi.waitFor(() => expect(doctor.get().items[0]?.rev).toBe(2));
+    expect(reviews.get().items[0]?.rev).toBe(3);
+  });
 });
 
 describe("the way back", () => {

@@ -411,6 +411,28 @@ describe("when nobody listens any more", () => {
     expect((await server.subscribes(mine)).data["after"]).toBe("1");
   });
 
+  test("a log-in meanwhile does not end it", async ({ stage }) => {
+    const server = new FakeServer();
+    let token: string | null = null;
+    const client = stage.client({ url: "http://cita.example", WebSocket: server.Socket, getToken: () => token });
+    client.connect();
+    await client.ready();
+    client.topic(topics.doctor("d")).subscribe(() => {})();
+    await server.subscribes("doctors/d");
+    token = "a.b.c";
+    const known = client.reauthenticate();
+    const { id } = await server.receives("auth.renew");
+    server.says({
+      type: "reply",
+      id,
+      data: { access: "user", user: { id: "u", role: "patient", name: "" }, expiresAt: at9 },
+    });
+    await known;
+    expect(server.received).toEqual([]);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(server.received.map(({ type }) => type)).toEqual(["unsubscribe"]);
+  });
+
   test("what was shown is forgotten with the subscription", async ({ stage }) => {
     const { server, client } = await fake(stage);
     const live = client.topic(topics.myAppointments());
