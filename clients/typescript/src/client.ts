@@ -74,7 +74,10 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
       calls.down();
       registry.down();
     },
-    stopped: (error) => calls.fail(error),
+    stopped(error) {
+      if (error.status === 401) registry.becomes(undefined);
+      calls.fail(error);
+    },
     frame(frame, topics) {
       if (frame.type === "reply") {
         if (frame.cursor !== undefined) lastCursor = frame.cursor;

@@ -100,15 +100,16 @@ export class Connector {
     this.#isWanted = false;
     globalThis.removeEventListener?.("online", this.#online);
     this.#drop();
-    this.#become({ state: "disconnected", code, reason });
+    // Who has to log in is nobody.
+    this.#become({ state: "disconnected", code, reason, ...(error.status === 401 && { access: "anonymous" }) });
     this.#options.stopped(error);
   }
 
   /** Another connection, at once. */
-  restart(reason: string): void {
+  restart(reason: string, change: Partial<Connection> = {}): void {
     if (!this.#isWanted) return;
     this.#drop();
-    this.#become({ state: "connecting", code: 1000, reason });
+    this.#become({ state: "connecting", code: 1000, reason, ...change });
     void this.#open();
   }
 
@@ -150,7 +151,7 @@ export class Connector {
     }
     forget();
     // Without a token there may be a cookie.
-    this.restart("another user");
+    this.restart("another user", { access: "anonymous" });
     // A log-in may be asked for now, which ends it.
     await this.#asking?.catch(() => null);
     return this.#isWanted;
@@ -311,8 +312,8 @@ export class Connector {
   }
 
   #become(change: Partial<Connection>): void {
-    const { retryAt: _, ...before } = this.state.get();
-    const next = { ...before, ...change };
+    const { retryAt: _, user, ...before } = this.state.get();
+    const next = { ...before, ...(user && change.access !== "anonymous" && { user }), ...change };
     this.#options.log(`${next.state}: ${next.code} ${next.reason}`);
     this.state.set(next);
   }

@@ -32,11 +32,14 @@ class StreamLink implements Link {
   readonly #abort = new AbortController();
   readonly #streams = new Set<Stream>();
   #asked: Subscription[] = [];
+  /** By a token, or by a cookie. */
+  #isKnown: boolean;
 
   constructor(address: string, fetch: Fetch, token: string | null, events: LinkEvents) {
     this.#address = address;
     this.#fetch = fetch;
     this.#token = token;
+    this.#isKnown = token !== null;
     this.#events = events;
     void this.#hello();
   }
@@ -79,12 +82,13 @@ class StreamLink implements Link {
     try {
       const { data, response } = await this.#ask({ type: "me.get", data: {} });
       const { id, role, name } = data as User;
+      this.#isKnown = true;
       this.#tell({
         type: "hello",
         data: { ...hello, access: "user", user: { id, role, name }, serverTime: serverTime(response) },
       });
     } catch (error) {
-      if (this.#token === null && error instanceof CitaError && error.code === "unauthenticated") {
+      if (error instanceof CitaError && error.status === 401 && !this.#isAboutToken(error)) {
         this.#tell({ type: "hello", data: { ...hello, access: "anonymous", serverTime: serverTime() } });
       } else this.#failed(error);
     }
@@ -113,7 +117,7 @@ class StreamLink implements Link {
   }
 
   #isAboutToken(error: CitaError): boolean {
-    return this.#token !== null && error.status === 401;
+    return error.status === 401 && (this.#isKnown || error.code !== "unauthenticated");
   }
 
   #failed(error: unknown): void {

@@ -188,6 +188,25 @@ describe.concurrent("with the server", () => {
     expect(client.connection.get().user?.id).toBe(account.user.id);
   });
 
+  test("a session that is ended elsewhere leaves nothing of its user, where a log-in is needed to go on", async ({
+    stage,
+  }) => {
+    const account = await register("patient");
+    const client = await stage.connected({
+      getToken({ rejected }) {
+        if (rejected) throw unauthenticated();
+        return account.token;
+      },
+    });
+    const mine = watch(client, topics.mySessions());
+    await until(mine, ({ items }) => items.length === 1);
+    await stage.client({ getToken: () => account.token }).request("auth.logout", {});
+    await until(client.connection, is("disconnected"));
+    expect(client.connection.get()).toMatchObject({ code: 4100, access: "anonymous" });
+    expect(client.connection.get().user).toBeUndefined();
+    expect(mine.get()).toMatchObject({ items: [], fresh: false });
+  });
+
   test("where a log-in is needed it ends, and begins again after it", async ({ stage }) => {
     const account = await register("patient");
     let token: string | undefined;
@@ -209,7 +228,8 @@ describe.concurrent("with the server", () => {
     await until(mine, ({ items }) => items.length === 1);
     token = undefined;
     await client.reauthenticate();
-    expect(client.connection.get()).toMatchObject({ state: "disconnected", code: 4100 });
+    expect(client.connection.get()).toMatchObject({ state: "disconnected", code: 4100, access: "anonymous" });
+    expect(client.connection.get().user).toBeUndefined();
     expect(mine.get().items).toEqual([]);
   });
 });

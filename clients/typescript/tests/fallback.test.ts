@@ -266,6 +266,30 @@ describe("streams", () => {
     expect([doctor.get().fresh, reviews.get().items.length]).toEqual([true, 1]);
   });
 
+  test("a cookie that has ended is noticed as a token is", async ({ stage }) => {
+    const user = { id: "u", rev: 1, role: "patient", name: "Laura" };
+    const ended = { code: "token_expired", status: 401, title: "", retryable: false };
+    let isGood = false;
+    const asked: boolean[] = [];
+    const client = stage.client({
+      url: "http://cita.example",
+      transport: "sse",
+      fetch: async () => (isGood ? Response.json(user) : Response.json(ended, { status: 401 })),
+      // The cookie is set by a refresh, and sent by the browser.
+      getToken({ rejected }) {
+        asked.push(rejected);
+        if (rejected) isGood = true;
+        return null;
+      },
+    });
+    client.connect();
+    await client.ready();
+    expect(client.connection.get()).toMatchObject({ access: "user", user: { id: "u" } });
+    isGood = false;
+    expect(await client.request("me.get", {})).toEqual(user);
+    expect(asked).toEqual([false, true, true]);
+  });
+
   test("a stream that tells of a topic that was left is not listened to", async ({ stage }) => {
     vi.useFakeTimers();
     stage.onEnd(() => vi.useRealTimers());
