@@ -114,9 +114,11 @@ export class Calls {
     this.#sent.clear();
   }
 
-  /** There will be no connection. */
+  /** There will be no connection, or it will be somebody else's. */
   fail(error: CitaError): void {
-    for (const call of [...this.#sent.values(), ...this.#queue])
+    const waiting = [...this.#queue];
+    this.#queue.clear();
+    for (const call of [...this.#sent.values(), ...waiting])
       call.settle(new CitaError({ ...error.problem, ...this.#outcome(call) }));
   }
 

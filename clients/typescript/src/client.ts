@@ -1,6 +1,7 @@
 // The client: requests and live topics over one connection that comes back by itself.
 
 import { Calls, type Answer, type CallOptions } from "./calls.js";
+import { ownError } from "./error.js";
 import { Connector, type Connection, type GetToken, type Transport } from "./connection.js";
 import type { LiveTopic } from "./live.js";
 import { routes, type Item, type Operations, type RenewReply } from "./protocol.js";
@@ -54,7 +55,16 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
   const registry = new Registry(calls);
   let clockOffsetMs = 0;
   let lastCursor: string | undefined;
+  let userId: string | undefined;
 
+  /** What one user was told is not shown to another, and what one has asked for is not done in the name of another. */
+  const becomes = (id: string | undefined): void => {
+    if (id === userId) return;
+    const error = ownError("aborted", { detail: "Another user has logged in, or nobody." });
+    if (userId !== undefined) calls.fail(error);
+    userId = id;
+    registry.forget();
+  };
   const connector = new Connector({
     getToken,
     transport,
@@ -66,7 +76,7 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
     },
     up({ serverTime, user, limits }, send) {
       clockOffsetMs = Date.parse(serverTime) - Date.now();
-      registry.becomes(user?.id);
+      becomes(user?.id);
       calls.up(send, limits);
       registry.up();
     },
@@ -75,7 +85,7 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
       registry.down();
     },
     stopped(error) {
-      if (error.status === 401) registry.becomes(undefined);
+      if (error.status === 401) becomes(undefined);
       calls.fail(error);
     },
     frame(frame, topics) {
@@ -88,7 +98,7 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
     renew(accessToken, renewed, refused) {
       const answered = (reply: object): void => {
         const renewal = reply as RenewReply;
-        registry.becomes(renewal.user?.id);
+        becomes(renewal.user?.id);
         renewed(renewal);
         registry.up();
       };
@@ -110,7 +120,7 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
     disconnect: () => connector.stop(),
     ready: (within = {}) => connector.ready(within.timeoutMs ?? timeoutMs, within.signal),
     async reauthenticate() {
-      if (await connector.reauthenticate(() => registry.becomes(undefined))) await connector.ready(timeoutMs);
+      if (await connector.reauthenticate(() => becomes(undefined))) await connector.ready(timeoutMs);
     },
     now: () => Date.now() + clockOffsetMs,
     async request<K extends Requestable>(type: K, input: Input<K>, call: CallOptions = {}) {

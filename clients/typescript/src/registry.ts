@@ -13,7 +13,6 @@ export class Registry implements Host {
   readonly #wires = new Map<string, Wire>();
   /** By name and window. The type of a view's items is that of its name. */
   readonly #views = new Map<string, unknown>();
-  #userId: string | undefined;
 
   constructor(calls: Calls) {
     this.#calls = calls;
@@ -60,10 +59,8 @@ export class Registry implements Host {
     for (const wire of this.#wires.values()) wire.down();
   }
 
-  /** What another user was told is not shown to this one. */
-  becomes(userId: string | undefined): void {
-    if (userId === this.#userId) return;
-    this.#userId = userId;
+  /** What one user was told is not shown to another. */
+  forget(): void {
     for (const wire of this.#wires.values()) if (wire.isPrivate) wire.clear();
   }
 

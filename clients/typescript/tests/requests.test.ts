@@ -198,6 +198,65 @@ describe("without an answer", () => {
   });
 });
 
+describe("what one user has asked for", () => {
+  const named = (id: string) => ({ access: "user", user: { id, role: "patient", name: "" } });
+
+  test("is not done in the name of the next", async ({ stage }) => {
+    const server = new FakeServer();
+    const client = stage.client({ url: "http://cita.example", WebSocket: server.Socket });
+    server.hello = {
+      ...server.hello,
+      ...named("one"),
+      limits: { ...(server.hello["limits"] as object), maxInFlight: 5 },
+    };
+    client.connect();
+    await client.ready();
+    const sent = failure(client.request("hold.release", { id: "0" }));
+    const waiting = failure(client.request("hold.release", { id: "1" }));
+    await server.receives("hold.release");
+    server.hello = { ...server.hello, ...named("two") };
+    const changing = client.reauthenticate();
+    const next = client.request("me.get", {});
+    expect(await sent).toMatchObject({ code: "aborted", outcome: "unknown" });
+    expect(await waiting).toMatchObject({ code: "aborted", outcome: "not_applied" });
+    await changing;
+    const { id } = await server.receives("me.get");
+    server.says({ type: "reply", id, data: { id: "two" } });
+    expect(await next).toEqual({ id: "two" });
+    expect(server.received).toEqual([]);
+  });
+
+  test("is not done by nobody, once the session has ended", async ({ stage }) => {
+    const server = new FakeServer();
+    const greeting = server.hello;
+    const client = stage.client({ url: "http://cita.example", WebSocket: server.Socket });
+    server.hello = { ...greeting, ...named("one") };
+    client.connect();
+    await client.ready();
+    const sent = failure(client.request("hold.release", { id: "0" }));
+    await server.receives("hold.release");
+    server.hello = greeting;
+    server.closes(4101);
+    expect(await sent).toMatchObject({ code: "aborted", outcome: "unknown" });
+    await until(client.connection, ({ state }) => state === "connected");
+    expect(server.received).toEqual([]);
+  });
+
+  test("goes on when the same user comes back with another token", async ({ stage }) => {
+    const server = new FakeServer();
+    const client = stage.client({ url: "http://cita.example", WebSocket: server.Socket });
+    server.hello = { ...server.hello, ...named("one") };
+    client.connect();
+    const answer = client.request("hold.release", { id: "0" });
+    const { key } = await server.receives("hold.release");
+    server.closes(4100);
+    const again = await server.receives("hold.release");
+    expect(again.key).toBe(key);
+    server.says({ type: "reply", id: again.id, data: {} });
+    expect(await answer).toEqual({});
+  });
+});
+
 describe("what may be tried again", () => {
   const unavailable = {
     code: "unavailable",
