@@ -1,4 +1,5 @@
-// Starts a Cita server with the demo clinic for the whole run, and stops it: its address is in CITA_TEST_SERVER. One that is named there already is used as it is.
+// Starts a Cita server with the demo clinic for the whole run, and stops it: its address is in CITA_TEST_SERVER, and the
+// directory of the mails that it sends in CITA_TEST_MAILS. A server that is named there already is used as it is.
 import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -23,6 +24,7 @@ export default async function start(): Promise<(() => Promise<void>) | undefined
     server.once("error", failed);
     void ended.then(() => failed(new Error(`${BINARY} ended:\n${printed}`)));
   });
+  process.env.CITA_TEST_MAILS = join(data, "mail");
   return async () => {
     server.kill("SIGTERM");
     await ended;

@@ -1,0 +1,165 @@
+// Registering, logging in and out on several devices, the links of e-mails, languages, and leaving.
+import { readFile, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { PASSWORD, PHONE, accessible, enter, expect, register, test } from "./clinic";
+
+/** The token of the newest mail of a kind to an address. */
+async function mailed(address: string, page: string): Promise<string> {
+  let token: string | undefined;
+  await expect
+    .poll(async () => {
+      const directory = process.env.CITA_TEST_MAILS!;
+      const names = (await readdir(directory).catch(() => [])).filter((name) => name.endsWith(".eml"));
+      const mails = await Promise.all(names.map((name) => readFile(join(directory, name), "utf8")));
+      const found = mails.filter((mail) => mail.includes(address)).map((mail) => new RegExp(`${page}#token=([\\w-]+)`).exec(mail.replaceAll("=\r\n", "").replaceAll("=3D", "="))?.[1]);
+      return (token = found.findLast(Boolean));
+    })
+    .toBeTruthy();
+  return token!;
+}
+
+test("somebody registers, leaves, and comes back", async ({ stage }) => {
+  const page = await stage.open();
+  const email = `${crypto.randomUUID()}@prueba.example`;
+  stage.expected.push(/status of (401|409|422)/);
+  await page.goto("/register");
+  await page.getByLabel("Nombre y apellidos").fill("Ana Prueba");
+  await page.getByLabel("Correo electrónico").fill(email);
+  await page.getByLabel("Contraseña", { exact: true }).fill("corta");
+  await page.getByRole("button", { name: "Crear cuenta" }).click();
+  await expect(page.getByText("Es demasiado corto.")).toBeVisible();
+  await accessible(page);
+  await page.getByLabel("Contraseña", { exact: true }).fill(PASSWORD);
+  await page.getByRole("button", { name: "Crear cuenta" }).click();
+  await expect(page.getByRole("link", { name: "Ana Prueba" })).toBeVisible();
+
+  // The session outlives the page: its token is a cookie that no script can read.
+  await page.reload();
+  await expect(page.getByRole("link", { name: "Ana Prueba" })).toBeVisible();
+  expect(await page.evaluate(() => document.cookie)).toBe("");
+  await page.getByRole("button", { name: "Cerrar sesión" }).click();
+  await expect(page.getByRole("link", { name: "Iniciar sesión" })).toBeVisible();
+  expect(await page.context().cookies()).toEqual([]);
+
+  await page.goto("/account");
+  await expect(page).toHaveURL(/\/login\?next=%2Faccount/);
+  await page.getByLabel("Correo electrónico").fill(email);
+  await page.getByLabel("Contraseña", { exact: true }).fill("otra cosa muy distinta");
+  await page.getByRole("button", { name: "Entrar" }).click();
+  await expect(page.getByRole("alert")).toHaveText("El correo o la contraseña no son correctos.");
+  await accessible(page);
+  await page.getByLabel("Contraseña", { exact: true }).fill(PASSWORD);
+  await page.getByRole("button", { name: "Entrar" }).click();
+  await expect(page.getByRole("heading", { name: "Mi cuenta" })).toBeVisible();
+});
+
+test("a device logs another one out, which is told at once", async ({ stage }) => {
+  const person = await register("patient");
+  stage.expected.push(/status of 401/);
+  const one = await stage.open(person);
+  const other = await stage.open(person);
+  await one.goto("/account");
+  await other.goto("/account");
+  const devices = one.locator("section", { has: one.getByRole("heading", { name: "Dispositivos" }) });
+  // That of the registration over REST, and two browsers.
+  await expect(devices.getByRole("listitem")).toHaveCount(3);
+  await accessible(one);
+  await devices.getByRole("button", { name: "Cerrar las demás sesiones" }).click();
+  await expect(devices.getByRole("listitem")).toHaveCount(1);
+  await expect(other.getByText("Su sesión terminó. Entre de nuevo para continuar.")).toBeVisible();
+  await expect(one.getByRole("heading", { name: "Mi cuenta" })).toBeVisible();
+  // Nothing that was refused is in the way of the next log-in.
+  await enter(other, person.email, PASSWORD);
+});
+
+test("an expired token is replaced without a word", async ({ stage }) => {
+  const person = await register("patient");
+  const page = await stage.open();
+  let handshakes = 0;
+  // The first two connections find their token too old.
+  await page.routeWebSocket(/\/v1\/ws/, async (socket) => {
+    handshakes += 1;
+    if (handshakes <= 2) await socket.close({ code: 4100, reason: "token expired or invalid" });
+    else socket.connectToServer();
+  });
+  await enter(page, person.email, PASSWORD);
+  await page.goto("/account");
+  await expect(page.getByText("En vivo")).toBeVisible();
+  await expect(page.getByText("este dispositivo")).toBeVisible();
+  expect(handshakes).toBeGreaterThan(2);
+});
+
+test("a name and a language are changed, on a phone in the dark", async ({ stage }) => {
+  const person = await register("patient");
+  const page = await stage.open(person, { ...PHONE, colorScheme: "dark" });
+  await page.goto("/account");
+  await page.getByLabel("Nombre y apellidos").fill("Nombre Nuevo");
+  await page.getByLabel("Idioma de los correos").selectOption({ label: "English" });
+  await page.getByRole("button", { name: "Guardar" }).click();
+  await expect(page.getByRole("heading", { name: "My account" })).toBeVisible();
+  await accessible(page);
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(360);
+  await page.reload();
+  await expect(page.getByLabel("Full name")).toHaveValue("Nombre Nuevo");
+  await expect(page.locator("html")).toHaveAttribute("lang", "en");
+});
+
+test("a forgotten password is replaced by the link of a mail, an address confirmed by another", async ({ stage }) => {
+  const person = await register("patient");
+  const page = await stage.open();
+  stage.expected.push(/status of 422/);
+  await page.goto(`/verify-email#token=${await mailed(person.email, "verify-email")}`);
+  await page.getByRole("button", { name: "Confirmar" }).click();
+  await expect(page.getByText("Gracias: la dirección está confirmada.")).toBeVisible();
+  expect(page.url()).not.toContain("token");
+
+  await page.goto("/forgot-password");
+  await accessible(page);
+  await page.getByLabel("Correo electrónico").fill(person.email);
+  await page.getByRole("button", { name: "Enviar el enlace" }).click();
+  await expect(page.getByRole("status").filter({ hasText: "está en camino" })).toBeVisible();
+  await page.goto(`/reset-password#token=${await mailed(person.email, "reset-password")}`);
+  await accessible(page);
+  await page.getByLabel("Contraseña nueva").fill("otra frase muy larga 8");
+  await page.getByRole("button", { name: "Guardar" }).click();
+  await expect(page.getByText("La contraseña se cambió.")).toBeVisible();
+  await enter(page, person.email, "otra frase muy larga 8");
+  await page.goto("/reset-password#token=gastado");
+  await page.getByLabel("Contraseña nueva").fill("otra frase muy larga 9");
+  await page.getByRole("button", { name: "Guardar" }).click();
+  await expect(page.getByRole("alert")).toHaveText("El enlace ya no sirve. Pida uno nuevo.");
+});
+
+test("somebody takes their data and leaves for good", async ({ stage }) => {
+  const person = await register("patient");
+  const page = await stage.open(person);
+  stage.expected.push(/status of 401/);
+  await page.goto("/account");
+  const download = page.waitForEvent("download");
+  await page.getByRole("button", { name: "Descargar mis datos" }).click();
+  const file = JSON.parse(await readFile((await (await download).path())!, "utf8"));
+  expect(file.user.email).toBe(person.email);
+  await page.getByRole("button", { name: "Cerrar mi cuenta" }).click();
+  const dialog = page.getByRole("dialog");
+  await accessible(page);
+  await dialog.getByRole("button", { name: "Cerrar la cuenta para siempre" }).click();
+  await expect(dialog.locator(".error")).toBeVisible();
+  await dialog.getByLabel("Para confirmar, escriba su correo").fill(person.email);
+  await dialog.getByRole("button", { name: "Cerrar la cuenta para siempre" }).click();
+  await expect(page.getByRole("link", { name: "Iniciar sesión" })).toBeVisible();
+  await page.goto("/login");
+  await page.getByLabel("Correo electrónico").fill(person.email);
+  await page.getByLabel("Contraseña", { exact: true }).fill(PASSWORD);
+  await page.getByRole("button", { name: "Entrar" }).click();
+  await expect(page.getByRole("alert")).toBeVisible();
+});
+
+test("a page that does not exist, and one for somebody else, say so", async ({ stage }) => {
+  const person = await register("patient");
+  const page = await stage.open(person);
+  await page.goto("/nothing/here");
+  await expect(page.getByText("Esta página no existe")).toBeVisible();
+  await accessible(page);
+  await page.goto("/admin");
+  await expect(page.getByText("Esta página es para otro tipo de cuenta")).toBeVisible();
+});

@@ -1,0 +1,300 @@
+// The connection as a state machine: disconnected, connecting, connected, and back until it is told to stop.
+
+import { pause } from "./backoff.js";
+import { CitaError } from "./error.js";
+import type { Link, OpenLink } from "./link.js";
+import type { ConnectedUser, Hello, RenewReply, ServerMessage } from "./protocol.js";
+import { Store } from "./readable.js";
+
+export type Transport = "websocket" | "sse";
+
+export interface Connection {
+  state: "disconnected" | "connecting" | "connected";
+  /** Why the state is what it is: a close code of the server, 1000 when it was asked for, 0 before the first attempt. */
+  code: number;
+  reason: string;
+  transport: Transport;
+  /** Of the last `hello`. */
+  access: "anonymous" | "user";
+  user?: ConnectedUser;
+  /** When the next attempt begins, in milliseconds since the epoch by this clock. */
+  retryAt?: number;
+}
+
+/** `rejected`: the last token was refused, or is about to end. `null`: nobody is logged in. */
+export type GetToken = (why: { rejected: boolean }) => Promise<string | null> | string | null;
+
+export interface ConnectionOptions {
+  getToken: GetToken;
+  transport: Transport | "auto";
+  links: Record<Transport, OpenLink | undefined>;
+  log: (line: string) => void;
+  /** A connection that can be used. */
+  up(hello: Hello, send: Link["send"]): void;
+  /** The connection that was up is lost. */
+  down(): void;
+  /** There will be no other until `start`. */
+  stopped(reason: string): void;
+  frame(frame: ServerMessage, topics?: ReadonlySet<string>): void;
+  renew(accessToken: string, renewed: (reply: RenewReply) => void, refused: (error: CitaError) => void): void;
+}
+
+const HANDSHAKE_MS = 10_000;
+/** Beside two heartbeats. */
+const SILENCE_MS = 3_000;
+/** Handshakes that fail in a row before the fallback is tried: few where none has ever succeeded. */
+const BLOCKED_AFTER = 3;
+const AWAY_AFTER = 8;
+/** How often the fallback looks whether a WebSocket passes by now. */
+const PROBE_MS = 60_000;
+
+const comesBack = (code: number): boolean => !(code >= 4200 && code < 4300) && ![1002, 1003, 1007, 1009].includes(code);
+
+export class Connector {
+  readonly state: Store<Connection>;
+  readonly #options: ConnectionOptions;
+  #transport: Transport;
+  #link: Link | undefined;
+  #probe: Link | undefined;
+  /** Counts links and attempts: what comes from an earlier one is not listened to. */
+  #turn = 0;
+  #isWanted = false;
+  #isUp = false;
+  #attempts = 0;
+  #failedHandshakes = 0;
+  #everUp = false;
+  #isRejected = false;
+  #asking: Promise<string | null> | undefined;
+  #goAwayMs: number | undefined;
+  #heartbeatMs = 0;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  #silence: ReturnType<typeof setTimeout> | undefined;
+  #probing: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    this.#transport = options.transport === "sse" ? "sse" : "websocket";
+    this.state = new Store<Connection>({ state: "disconnected", code: 0, reason: "not asked for", transport: this.#transport, access: "anonymous" });
+  }
+
+  get isWanted(): boolean {
+    return this.#isWanted;
+  }
+
+  start(): void {
+    if (this.#isWanted) return;
+    this.#isWanted = true;
+    this.#attempts = 0;
+    globalThis.addEventListener?.("online", this.#online);
+    void this.#open();
+  }
+
+  stop(code = 1000, reason = "asked for by the client"): void {
+    if (!this.#isWanted) return;
+    this.#isWanted = false;
+    globalThis.removeEventListener?.("online", this.#online);
+    this.#drop();
+    this.#become({ state: "disconnected", code, reason });
+    this.#options.stopped(reason);
+  }
+
+  /** Another connection, at once. */
+  restart(reason: string): void {
+    if (!this.#isWanted) return;
+    this.#drop();
+    this.#become({ state: "connecting", code: 1000, reason });
+    void this.#open();
+  }
+
+  /** The token to use now; asked for once, however many wait for it. */
+  token(): Promise<string | null> {
+    this.#asking ??= (async () => this.#options.getToken({ rejected: this.#isRejected }))()
+      .then((token) => {
+        this.#isRejected = false;
+        return token;
+      })
+      .finally(() => {
+        this.#asking = undefined;
+      });
+    return this.#asking;
+  }
+
+  /** Hands a token over on the connection that there is. */
+  renewWith(token: string): Promise<void> {
+    const turn = this.#turn;
+    return new Promise((resolve) => {
+      this.#options.renew(
+        token,
+        ({ access, user }) => {
+          this.#become({ access, ...(user && { user }) });
+          resolve();
+        },
+        (error) => {
+          resolve();
+          if (turn !== this.#turn) return;
+          this.#isRejected = error.status === 401;
+          this.restart(error.message);
+        },
+      );
+    });
+  }
+
+  async #open(): Promise<void> {
+    const turn = ++this.#turn;
+    const { retryAt: _, ...before } = this.state.get();
+    if (this.state.get().state === "disconnected") this.#become({ state: "connecting", code: 0, reason: "connecting" });
+    else this.state.set({ ...before, state: "connecting" });
+    let token: string | null;
+    try {
+      token = await this.token();
+    } catch (error) {
+      if (turn !== this.#turn) return;
+      const reason = error instanceof Error ? error.message : String(error);
+      if (error instanceof CitaError && error.status === 401) this.stop(4100, reason);
+      else this.#later(0, `no token: ${reason}`);
+      return;
+    }
+    if (turn !== this.#turn) return;
+    this.#connect(turn, token);
+  }
+
+  #connect(turn: number, token: string | null): void {
+    const open = this.#options.links[this.#transport];
+    if (!open) return this.#transport === "websocket" && this.#options.transport === "auto" ? this.#fallBack() : this.stop(0, "there is no WebSocket");
+    this.#listen(HANDSHAKE_MS);
+    this.#link = open(token, {
+      frame: (frame, topics) => {
+        if (turn === this.#turn) this.#frame(frame, topics);
+      },
+      closed: (code, reason) => {
+        if (turn === this.#turn) this.#closed(code, reason);
+      },
+    });
+  }
+
+  #frame(frame: ServerMessage, topics: ReadonlySet<string> | undefined): void {
+    if (frame.type === "hello") {
+      this.#hello(frame.data);
+    } else {
+      // A connection that only greets may be closed at once, again and again: those are to wait longer each time.
+      if (frame.type !== "error" && frame.type !== "goAway") this.#attempts = 0;
+      if (frame.type === "ping") this.#link?.send({ type: "pong", data: {} });
+      else if (frame.type === "authExpiring") void this.#renew(this.#turn);
+      else if (frame.type === "goAway") this.#goAwayMs = frame.data.reconnectAfterMs;
+      this.#options.frame(frame, topics);
+    }
+    if (this.#isUp) this.#listen(2 * this.#heartbeatMs + SILENCE_MS);
+  }
+
+  #hello(hello: Hello): void {
+    const { access, user, heartbeatMs } = hello;
+    this.#isUp = this.#everUp = true;
+    this.#failedHandshakes = 0;
+    this.#heartbeatMs = heartbeatMs;
+    const { user: _, retryAt: __, ...before } = this.state.get();
+    this.#options.up(hello, (frame) => this.#link?.send(frame));
+    if (!this.#isUp) return;
+    this.state.set({ ...before, state: "connected", code: 0, reason: "connected", transport: this.#transport, access, ...(user && { user }) });
+    if (this.#transport === "sse" && this.#options.transport === "auto") this.#probing = setTimeout(() => void this.#tryWebSocket(), PROBE_MS);
+  }
+
+  #closed(code: number, reason: string): void {
+    const wasUp = this.#isUp;
+    const goAwayMs = this.#goAwayMs;
+    this.#drop();
+    if (!comesBack(code)) return this.stop(code, reason);
+    if (code >= 4100 && code < 4200) this.#isRejected = true;
+    else if (!wasUp && this.#options.transport === "auto") {
+      if (this.#transport === "sse") {
+        this.#transport = "websocket";
+        this.#failedHandshakes = 0;
+      } else if (++this.#failedHandshakes >= (this.#everUp ? AWAY_AFTER : BLOCKED_AFTER)) return this.#fallBack();
+    }
+    this.#later(code, reason, goAwayMs);
+  }
+
+  #fallBack(): void {
+    this.#options.log("no WebSocket: falling back to event streams");
+    this.#transport = "sse";
+    void this.#open();
+  }
+
+  #later(code: number, reason: string, delay = pause(this.#attempts++)): void {
+    this.#become({ state: "connecting", code, reason, transport: this.#transport, retryAt: Date.now() + delay });
+    this.#retry = setTimeout(() => void this.#open(), delay);
+  }
+
+  /** Ends what there is: link, attempt, timers. */
+  #drop(): void {
+    this.#turn++;
+    for (const timer of [this.#retry, this.#silence, this.#probing]) clearTimeout(timer);
+    this.#retry = undefined;
+    this.#probe?.close();
+    this.#link?.close();
+    this.#probe = this.#link = this.#goAwayMs = undefined;
+    if (!this.#isUp) return;
+    this.#isUp = false;
+    this.#options.down();
+  }
+
+  #become(change: Partial<Connection>): void {
+    const { retryAt: _, ...before } = this.state.get();
+    const next = { ...before, ...change };
+    this.#options.log(`${next.state}: ${next.code} ${next.reason}`);
+    this.state.set(next);
+  }
+
+  /** Nothing heard for so long is the end. */
+  #listen(ms: number): void {
+    clearTimeout(this.#silence);
+    // An event stream watches itself: there is nothing to hear without topics.
+    if (this.#isUp && this.#heartbeatMs === 0) return;
+    this.#silence = setTimeout(() => this.#closed(1006, "nothing heard"), ms);
+  }
+
+  #online = (): void => {
+    if (this.#retry !== undefined) {
+      clearTimeout(this.#retry);
+      this.#retry = undefined;
+      void this.#open();
+    } else if (this.#isUp) {
+      // The network may be another one: a link that lives says so within a heartbeat.
+      this.#listen(this.#heartbeatMs + SILENCE_MS);
+    }
+  };
+
+  async #renew(turn: number): Promise<void> {
+    this.#isRejected = true;
+    try {
+      const token = await this.token();
+      // Without a token the server will close, and the next connection is nobody's.
+      if (turn === this.#turn && token !== null) await this.renewWith(token);
+    } catch (error) {
+      if (turn !== this.#turn) return;
+      this.#options.log(`no token: ${String(error)}`);
+      setTimeout(() => {
+        if (turn === this.#turn) void this.#renew(turn);
+      }, 1_000 + pause(3));
+    }
+  }
+
+  /** The fallback works; a WebSocket is better. */
+  async #tryWebSocket(): Promise<void> {
+    const turn = this.#turn;
+    const again = () => {
+      this.#probe = undefined;
+      if (turn === this.#turn) this.#probing = setTimeout(() => void this.#tryWebSocket(), PROBE_MS);
+    };
+    const token = await this.token().catch(() => undefined);
+    if (turn !== this.#turn) return;
+    if (token === undefined) return again();
+    this.#probe = this.#options.links.websocket?.(token, {
+      frame: () => {
+        if (turn !== this.#turn) return;
+        this.#transport = "websocket";
+        this.restart("a WebSocket passes again");
+      },
+      closed: again,
+    });
+  }
+}

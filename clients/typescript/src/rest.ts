@@ -1,0 +1,46 @@
+// One operation as a REST request.
+
+import { CitaError, ownError } from "./error.js";
+import type { ClientFrame } from "./link.js";
+import type { Problem } from "./protocol.js";
+
+export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
+
+/** The request of a frame, by the operation's route: `POST /appointments`. */
+export function restRequest(address: string, route: string, token: string | null, frame: ClientFrame): [string, RequestInit] {
+  const [method = "GET", template = ""] = route.split(" ");
+  const fields: Record<string, unknown> = { ...frame.data };
+  const path = template.replace(/\{(\w+)\}/g, (_, name: string) => {
+    const value = String(fields[name]);
+    delete fields[name];
+    return encodeURIComponent(value);
+  });
+  const headers = authorization(token);
+  if (frame.key !== undefined) headers["Idempotency-Key"] = frame.key;
+  const isInQuery = method === "GET" || method === "DELETE";
+  if (!isInQuery) headers["Content-Type"] = "application/json";
+  const given = Object.entries(fields).filter(([, value]) => value !== undefined);
+  const query = isInQuery && given.length > 0 ? `?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}` : "";
+  return [`${address}/v1${path}${query}`, { method, headers, ...(!isInQuery && { body: JSON.stringify(fields) }) }];
+}
+
+export const authorization = (token: string | null): Record<string, string> => (token === null ? {} : { Authorization: `Bearer ${token}` });
+
+/** The problem of an answer that is none. What is not of this server, a proxy's page say, means that it cannot be reached. */
+export async function problemOf(response: Response): Promise<Problem> {
+  const body: unknown = await response.json().catch(() => undefined);
+  if (typeof body === "object" && body !== null && "code" in body) return body as Problem;
+  return { code: "unavailable", status: response.status, title: "Not available at the moment: try again.", retryable: true, outcome: "unknown" };
+}
+
+/** Asks once, without a connection. */
+export async function ask(fetch: Fetch, [url, init]: [string, RequestInit]): Promise<{ data: object; response: Response }> {
+  let response: Response;
+  try {
+    response = await fetch(url, init);
+  } catch (error) {
+    throw init.signal?.aborted ? error : ownError("offline");
+  }
+  if (!response.ok) throw new CitaError(await problemOf(response));
+  return { data: (await response.json()) as object, response };
+}

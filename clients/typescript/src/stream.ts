@@ -1,0 +1,187 @@
+// REST requests and event streams as a link, for networks that let no WebSocket through.
+//
+// Topics that are subscribed to in one go share a stream, since browsers keep few connections to a server. `EventSource`
+// cannot send a token, so the streams are read with `fetch`.
+
+import { CitaError } from "./error.js";
+import type { ClientFrame, Link, LinkEvents, OpenLink } from "./link.js";
+import { routes, type ServerMessage, type SubscribeRequest } from "./protocol.js";
+import { ask, authorization, problemOf, restRequest, type Fetch } from "./rest.js";
+
+const HEARTBEAT_MS = 20_000;
+/** Of the six connections that a browser keeps to a server, some stay free for requests. */
+const MOST_STREAMS = 4;
+
+type Subscription = SubscribeRequest & { id?: string };
+
+interface Stream {
+  topics: Map<string, Subscription>;
+  abort: AbortController;
+}
+
+export function streamLink(address: string, fetch: Fetch): OpenLink {
+  return (token, events) => new StreamLink(address, fetch, token, events);
+}
+
+class StreamLink implements Link {
+  readonly #address: string;
+  readonly #fetch: Fetch;
+  readonly #token: string | null;
+  readonly #events: LinkEvents;
+  readonly #abort = new AbortController();
+  readonly #streams = new Set<Stream>();
+  #asked: Subscription[] = [];
+
+  constructor(address: string, fetch: Fetch, token: string | null, events: LinkEvents) {
+    this.#address = address;
+    this.#fetch = fetch;
+    this.#token = token;
+    this.#events = events;
+    void this.#hello();
+  }
+
+  send(frame: ClientFrame): void {
+    const { type, id } = frame;
+    if (type === "subscribe") {
+      if (this.#asked.length === 0) queueMicrotask(() => this.#open());
+      this.#asked.push({ ...(frame.data as SubscribeRequest), ...(id !== undefined && { id }) });
+    } else if (type === "unsubscribe") {
+      const { topic } = frame.data as { topic: string };
+      this.#leave(topic);
+      this.#tell({ type: "reply", ...(id !== undefined && { id }), data: { topic } });
+    } else if (type !== "pong") void this.#request(frame);
+  }
+
+  close(): void {
+    this.#abort.abort();
+    for (const stream of this.#streams) stream.abort.abort();
+  }
+
+  #tell(frame: ServerMessage, topics?: Iterable<string>): void {
+    if (!this.#abort.signal.aborted) this.#events.frame(frame, topics && new Set(topics));
+  }
+
+  #closed(code: number, reason: string): void {
+    if (this.#abort.signal.aborted) return;
+    this.close();
+    this.#events.closed(code, reason);
+  }
+
+  /** Who one is stands in the account. Nobody has none, which shows as well that the server is there. */
+  async #hello(): Promise<void> {
+    const hello = { connectionId: "", heartbeatMs: 0, limits: { maxMessageBytes: 65_536, messagesPerSecond: 1_000, maxSubscriptions: 512, maxInFlight: 8 } };
+    const serverTime = (response?: Response) => new Date(response?.headers.get("date") ?? Date.now()).toISOString();
+    try {
+      const { data, response } = await this.#ask({ type: "me.get", data: {} });
+      const { id, role, name } = data as { id: string; role: "patient"; name: string };
+      this.#tell({ type: "hello", data: { ...hello, access: "user", user: { id, role, name }, serverTime: serverTime(response) } });
+    } catch (error) {
+      if (this.#token === null && error instanceof CitaError && error.code === "unauthenticated") {
+        this.#tell({ type: "hello", data: { ...hello, access: "anonymous", serverTime: serverTime() } });
+      } else this.#failed(error);
+    }
+  }
+
+  #ask(frame: ClientFrame) {
+    const [url, init] = restRequest(this.#address, routes[frame.type as keyof typeof routes].slice(1), this.#token, frame);
+    return ask(this.#fetch, [url, { ...init, signal: this.#abort.signal }]);
+  }
+
+  async #request(frame: ClientFrame): Promise<void> {
+    const id = frame.id === undefined ? {} : { id: frame.id };
+    try {
+      const { data, response } = await this.#ask(frame);
+      const cursor = response.headers.get("cita-cursor");
+      this.#tell({ type: "reply", ...id, data: data as Record<string, unknown>, ...(cursor !== null && { cursor }) });
+    } catch (error) {
+      if (!(error instanceof CitaError) || error.code === "offline" || this.#isAboutToken(error)) this.#failed(error);
+      else this.#tell({ type: "error", ...id, data: error.problem });
+    }
+  }
+
+  #isAboutToken(error: CitaError): boolean {
+    return this.#token !== null && error.status === 401;
+  }
+
+  #failed(error: unknown): void {
+    const [code, reason] = error instanceof CitaError ? [error.code, error.message] : ["", String(error)];
+    const isAboutToken = error instanceof CitaError && this.#isAboutToken(error);
+    this.#closed(isAboutToken ? (code === "session_revoked" ? 4101 : 4100) : 1006, reason);
+  }
+
+  #open(): void {
+    let asked = this.#asked;
+    this.#asked = [];
+    if (this.#streams.size + 1 > MOST_STREAMS) {
+      // All over again, in as few streams as there are windows: each topic begins with a snapshot.
+      const topics = [...this.#streams].flatMap((stream) => [...stream.topics.values()]);
+      for (const { topic } of topics) this.#leave(topic);
+      asked = [...topics, ...asked].map(({ after: _, ...subscription }) => subscription);
+    }
+    const groups = new Map<string, Subscription[]>();
+    for (const subscription of asked) {
+      const { from, to, after } = subscription;
+      const group = [from, to, after].join();
+      groups.set(group, [...(groups.get(group) ?? []), subscription]);
+    }
+    for (const group of groups.values()) void this.#read(group);
+  }
+
+  #leave(topic: string): void {
+    for (const stream of this.#streams) {
+      if (!stream.topics.delete(topic) || stream.topics.size > 0) continue;
+      this.#streams.delete(stream);
+      stream.abort.abort();
+    }
+  }
+
+  async #read(group: Subscription[]): Promise<void> {
+    const stream: Stream = { topics: new Map(group.map((subscription) => [subscription.topic, subscription])), abort: new AbortController() };
+    this.#streams.add(stream);
+    const { from, to, after } = group[0] ?? { topic: "" };
+    const query = new URLSearchParams(group.map(({ topic }) => ["topic", topic]));
+    for (const [name, value] of Object.entries({ from, to })) if (value) query.set(name, value);
+    const headers = { ...authorization(this.#token), Accept: "text/event-stream", ...(after && { "Last-Event-ID": after }) };
+    try {
+      const response = await this.#fetch(`${this.#address}/v1/events?${query}`, { headers, signal: stream.abort.signal });
+      if (!response.ok || !response.body) return this.#refused(stream, group, new CitaError(await problemOf(response)));
+      for (const { id, topic } of group) {
+        // The server says no more than this; where it cannot continue, a reset follows.
+        if (id !== undefined) this.#tell({ type: "reply", id, data: { topic, resumed: after !== undefined } });
+      }
+      for await (const frame of events(response.body, () => stream.abort.abort())) {
+        this.#tell(frame, stream.topics.keys());
+        if (frame.type === "error" && frame.data.topic !== undefined) stream.topics.delete(frame.data.topic);
+      }
+    } catch {}
+    if (!this.#streams.delete(stream)) return;
+    if (stream.topics.size > 0) this.#closed(1006, "the event stream has ended");
+  }
+
+  /** One topic that is refused keeps all of a stream from being opened: each is asked for by itself then. */
+  #refused(stream: Stream, group: Subscription[], error: CitaError): void {
+    if (!this.#streams.delete(stream)) return;
+    if (this.#isAboutToken(error)) this.#failed(error);
+    else if (group.length > 1) for (const subscription of group) void this.#read([subscription]);
+    else for (const { id, topic } of group) this.#tell({ type: "error", ...(id !== undefined && { id }), data: { ...error.problem, topic } });
+  }
+}
+
+/** The frames of an event stream: each has `event:`, `data:` and perhaps `id:`, its cursor. */
+async function* events(body: ReadableStream<Uint8Array>, onSilence: () => void): AsyncGenerator<ServerMessage> {
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  for (;;) {
+    const silence = setTimeout(onSilence, 2 * HEARTBEAT_MS + 3_000);
+    const { done, value } = await reader.read().finally(() => clearTimeout(silence));
+    if (done) return;
+    const blocks = (text + decoder.decode(value, { stream: true })).split("\n\n");
+    text = blocks.pop() ?? "";
+    for (const block of blocks) {
+      const fields = Object.fromEntries(block.split("\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]));
+      const { event, id, data } = fields;
+      if (event && data) yield { type: event, data: JSON.parse(data), ...(id && { cursor: id }) } as ServerMessage;
+    }
+  }
+}
