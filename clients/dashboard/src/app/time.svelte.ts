@@ -53,6 +53,10 @@ export function addDays(date: string, days: number): string {
   return moved.toISOString().slice(0, 10);
 }
 
+/** The first of the month so many months on. */
+export const addMonths = (date: string, months: number): string =>
+  new Date(Date.UTC(Number(date.slice(0, 4)), Number(date.slice(5, 7)) - 1 + months, 1)).toISOString().slice(0, 10);
+
 /** 0 is Monday. */
 export const weekdayOf = (date: string): number => (at(`${date}T00:00:00Z`).getUTCDay() + 6) % 7;
 

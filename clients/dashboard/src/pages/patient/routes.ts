@@ -1,4 +1,4 @@
-// One's own appointments, as a patient. Doctors and staff find them through their account: their bar is for their work.
+// One's own appointments, as a patient. Doctors, staff and admins find them by way of the search: their bar is for their work.
 import { messages } from "../../app/i18n.svelte";
 import type { Link, Page } from "../../app/router.svelte";
 

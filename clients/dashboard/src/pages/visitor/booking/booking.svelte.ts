@@ -104,6 +104,8 @@ export class Booking {
   private release(): void {
     const hold = this.hold;
     this.hold = undefined;
+    // What the waitlist offers stays offered.
+    if (hold?.waitlistId) return;
     // Refused is as good: then it has ended by itself, and otherwise it does so within minutes.
     if (hold) void cita.request("hold.release", { id: hold.id }).catch(() => {});
   }
