@@ -80,8 +80,14 @@ function offset(instant: number, zone: string): number {
 export const sameClock = (instant: string | number, one: string, other: string): boolean =>
   one === other || offset(at(instant).getTime(), one) === offset(at(instant).getTime(), other);
 
+/** Names of zones are ASCII: how these cities are written, in both languages. */
+const WRITTEN: Record<string, string> = { Asuncion: "Asunción", Bogota: "Bogotá", Cancun: "Cancún", Merida: "Mérida", Sao_Paulo: "São Paulo" };
+
 /** `Madrid` of `Europe/Madrid`, where there is little room. */
-export const zoneCity = (zone: string): string => zone.split("/").at(-1)!.replaceAll("_", " ");
+export function zoneCity(zone: string): string {
+  const city = zone.split("/").at(-1)!;
+  return WRITTEN[city] ?? city.replaceAll("_", " ");
+}
 
 /** `Madrid (hora de Europa central)`: the city as the language writes it, as far as `Intl` knows. */
 export function zoneName(zone: string): string {
