@@ -8,9 +8,9 @@ const dialog = (page: Page) => page.getByRole("dialog");
 const clock = (start: string): string => new Intl.DateTimeFormat("es-CO", { hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: "America/Bogota" }).format(new Date(start));
 const item = (page: Page, start: string) => page.locator("li.item", { hasText: clock(start) });
 
-/** A visit of the last hour that took place: the practice may book a little into the past. */
-async function visited({ doctor, serviceId }: Practice, patient: Person): Promise<{ id: string }> {
-  const start = new Date(Math.floor((Date.now() - 3_600_000) / 300_000) * 300_000).toISOString().replace(".000Z", "Z");
+/** A visit of some hours ago that took place: the practice may book a little into the past. */
+async function visited({ doctor, serviceId }: Practice, patient: Person, hours = 1): Promise<{ id: string }> {
+  const start = new Date(Math.floor((Date.now() - hours * 3_600_000) / 300_000) * 300_000).toISOString().replace(".000Z", "Z");
   const { id } = await rest<{ id: string }>("POST", "/v1/appointments", { doctorId: doctor.id, serviceId, start, patientId: patient.id, override: { reason: "Llegó sin cita" } }, doctor.token);
   await rest("POST", `/v1/appointments/${id}/check-in`, {}, doctor.token);
   await rest("POST", `/v1/appointments/${id}/complete`, {}, doctor.token);
@@ -180,6 +180,22 @@ test("a visit is reviewed, changed and answered; the doctor's page tells it at o
   await accessible(reader);
   await dialog(reader).getByRole("button", { name: "Reportar" }).click();
   await expect(reader.getByText("La administración la revisará", { exact: false })).toBeVisible();
+});
+
+test("older reviews are shown when somebody reads on", async ({ stage }) => {
+  const place = await practice();
+  const patient = await register("patient");
+  for (let hours = 1; hours <= 6; hours++) {
+    const { id } = await visited(place, patient, hours);
+    await rest("POST", `/v1/doctors/${place.doctor.id}/reviews`, { appointmentId: id, rating: 5, text: `Visita ${hours}` }, patient.token);
+  }
+  const page = await stage.open();
+  await page.goto(`/doctors/${place.doctor.id}`);
+  const reviews = page.locator("#reviews li");
+  await expect(reviews).toHaveCount(5);
+  await page.getByRole("button", { name: "Ver más reseñas" }).click();
+  await expect(reviews).toHaveCount(6);
+  await expect(page.getByRole("button", { name: "Ver más reseñas" })).toHaveCount(0);
 });
 
 test("in English", async ({ stage }) => {

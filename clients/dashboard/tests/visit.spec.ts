@@ -46,7 +46,7 @@ test("a search stands in the address, and comes back with it", async ({ stage })
 });
 
 test("one books, and the other sees the time being booked, and go", async ({ stage }) => {
-  const place = await practice();
+  const place = await practice({ name: "Control, con examen; breve" });
   const [start, other] = (await starts(place)) as [string, string];
   const patient = await register("patient");
   const [mine, theirs] = await Promise.all([stage.open(patient), stage.open()]);
@@ -59,6 +59,8 @@ test("one books, and the other sees the time being booked, and go", async ({ sta
   // To change one's mind gives the time back.
   await dialog(mine).getByRole("button", { name: "Cambiar la hora" }).click();
   await expect(slot(theirs, start)).toHaveAttribute("aria-disabled", "false");
+  // Whoever goes by keyboard is where they were.
+  await expect(slot(mine, start)).toBeFocused();
 
   await slot(mine, other).click();
   await dialog(mine).getByLabel("Motivo de la consulta").fill("Dolor de espalda");
@@ -72,6 +74,7 @@ test("one books, and the other sees the time being booked, and go", async ({ sta
   await dialog(mine).getByRole("button", { name: "Agregar a mi calendario" }).click();
   const file = await readFile((await (await downloading).path())!, "utf8");
   expect(file).toContain(`DTSTART:${other.replaceAll(/[-:]/g, "")}\r\n`);
+  expect(file.replaceAll("\r\n ", "")).toContain(`SUMMARY:Control\\, con examen\\; breve con ${place.doctor.name}\r\n`);
   expect(file.split("\r\n").every((line) => Buffer.byteLength(line) <= 75 && !line.includes("\n"))).toBe(true);
   expect((await agenda(patient)).map(({ start, status }) => [start, status])).toEqual([[other, "booked"]]);
 });
@@ -200,6 +203,25 @@ test("the same time every week is booked at once, without those that are taken",
   await dialog(page).getByRole("button", { name: "Confirmar 2 citas" }).click();
   await expect(dialog(page).getByRole("heading", { name: "Cita reservada" })).toBeVisible();
   expect((await agenda(patient)).map((one) => one.start)).toEqual([start, week(2)]);
+});
+
+test("a month shows its free days, live, and leads to their times", async ({ stage }) => {
+  const place = await practice({ stepMinutes: 480 });
+  const start = (await starts(place, 40)).at(-1)!;
+  const date = new Date(Date.parse(start) - 5 * 3_600_000).toISOString().slice(0, 10);
+  const page = await stage.open();
+  await page.goto(address(place));
+  await page.getByRole("button", { name: "Ver el mes" }).click();
+  const name = new Intl.DateTimeFormat("es-CO", { month: "long", year: "numeric", timeZone: "UTC" }).format(new Date(date));
+  while (!(await page.locator(".range").getByText(name, { exact: false }).isVisible())) await page.getByRole("button", { name: "Mes siguiente" }).click();
+  const day = page.getByRole("button", { name: new RegExp(`, ${new Intl.DateTimeFormat("es-CO", { day: "numeric", month: "long", timeZone: "UTC" }).format(new Date(date))}, `) });
+  await expect(day).toHaveAccessibleName(/2 horas libres$/);
+  await accessible(page);
+  await book(place, await register("patient"), start);
+  await expect(day).toHaveAccessibleName(/1 hora libre$/);
+  await day.click();
+  await expect(page.locator("button.time").first()).toBeVisible();
+  await expect(slot(page, start)).toHaveCount(0);
 });
 
 test("a viewer in Madrid sees both clocks", async ({ stage }) => {
