@@ -120,17 +120,19 @@ export function closedBetween(rules: Rules, from: string, to: string): Stretch[]
   return closed;
 }
 
-/** Full hours of the day between which anything is open, with an hour of room; office hours where nothing is known. */
-export function spanOf(all: readonly Rules[], from: string, to: string): { from: number; to: number } {
+/** Full hours of the day between which anything is open, with an hour of room, or anything is drawn; office hours where nothing is known. */
+export function spanOf(all: readonly Rules[], drawn: readonly { start: unknown; end: unknown }[], from: string, to: string): { from: number; to: number } {
   let [first, last] = [24, 0];
-  for (const rules of all) {
-    for (const { start, end } of openBetween(rules, from, to)) {
-      if (start.slice(0, 10) < from || start.slice(0, 10) > to) continue;
-      first = Math.min(first, Number(start.slice(11, 13)));
-      last = Math.max(last, end.slice(0, 10) > start.slice(0, 10) ? 24 : Math.ceil(Number(end.slice(11, 13)) + Number(end.slice(14, 16)) / 60));
-    }
-  }
-  return last > first ? { from: Math.max(0, first - 1), to: Math.min(24, last + 1) } : { from: 7, to: 19 };
+  const reach = (start: string, end: string, room: number): void => {
+    if (start.slice(0, 10) > to || end.slice(0, 10) < from) return;
+    const [begins, ends] = [start.slice(0, 10) < from ? 0 : Number(start.slice(11, 13)), Number(end.slice(11, 13)) + Number(end.slice(14, 16)) / 60];
+    first = Math.min(first, begins - room);
+    last = Math.max(last, (end.slice(0, 10) > start.slice(0, 10) ? 24 : Math.ceil(ends)) + room);
+  };
+  for (const rules of all) for (const { start, end } of openBetween(rules, from, to)) reach(start, end, 1);
+  if (last === 0) [first, last] = [7, 19];
+  for (const { start, end } of drawn) reach(String(start), String(end), 0);
+  return { from: Math.max(0, first), to: Math.min(24, last) };
 }
 
 /** Whether a service is offered at that time of the viewer's clock as far as hours and steps go; outside of hours any quarter of an hour will do. */

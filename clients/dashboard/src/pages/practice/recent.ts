@@ -1,5 +1,6 @@
 // What others just changed: marked for a moment, and said once for screen readers.
 import type { Appointment } from "@cita/client";
+import { announce } from "../../app/announce.svelte";
 import { messages } from "../../app/i18n.svelte";
 import { when } from "../../app/time.svelte";
 import { statusText } from "../../ui/status";
@@ -15,7 +16,6 @@ const MARKED_MS = 2_000;
 const TOGETHER_MS = 400;
 
 export class Recent {
-  spoken = $state("");
   readonly #marked = new Map<string, number>();
   #waiting: string[] = [];
 
@@ -36,7 +36,7 @@ export class Recent {
   }
 
   #say(): void {
-    this.spoken = this.#waiting.length > 2 ? t.many(this.#waiting.length) : this.#waiting.join(". ");
+    announce(this.#waiting.length > 2 ? t.many(this.#waiting.length) : this.#waiting.join(". "));
     this.#waiting = [];
   }
 }
