@@ -22,7 +22,7 @@ const REMEMBERED_CALENDARS = 4;
 const REMEMBER_MS = 1_000;
 /** So much later a burst of changes is shown as one, the larger the calendar. */
 const BURST_MS = 16;
-const LARGE_BURST_MS = 80;
+const LARGE_BURST_MS = 120;
 const LARGE = 400;
 /** How long after its answer a change still counts as one's own. */
 const OWN_MS = 3_000;

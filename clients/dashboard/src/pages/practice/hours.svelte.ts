@@ -87,8 +87,19 @@ export function openOn({ availability, holidays }: Rules, date: string): readonl
   return (season?.weekly ?? availability.weekly).filter((range) => range.weekday === weekday);
 }
 
-/** The open stretches that reach into dates of the viewer's clock, by start. */
-function openBetween(rules: Rules, from: string, to: string): Stretch[] {
+const known = new WeakMap<Rules, Map<string, readonly Stretch[]>>();
+
+/** The open stretches that reach into dates of the viewer's clock, by start. Asked for with every change of many calendars, so it is worked out once. */
+function openBetween(rules: Rules, from: string, to: string): readonly Stretch[] {
+  const ofRules = known.get(rules) ?? new Map<string, readonly Stretch[]>();
+  known.set(rules, ofRules);
+  const key = `${from} ${to}`;
+  const found = ofRules.get(key) ?? work(rules, from, to);
+  ofRules.set(key, found);
+  return found;
+}
+
+function work(rules: Rules, from: string, to: string): Stretch[] {
   const { timeZone } = rules.availability;
   const open: Stretch[] = [];
   // A doctor elsewhere may have another date by now.
