@@ -22,9 +22,10 @@ const AFTER: Record<Exclude<Verb, "undo">, AppointmentStatus> = { approve: "book
 const UNDO_MS = 10 * 60_000;
 
 /** What can be done in a state, the usual first. */
-export function verbs({ status, updatedAt }: Appointment, now: number): readonly Verb[] {
+export function verbs({ status, start, updatedAt }: Appointment, now: number): readonly Verb[] {
   if (status === "pending") return ["approve", "decline"];
-  if (status === "booked") return ["checkIn", "noShow", "cancel"];
+  // Not to come is only said once the time has begun.
+  if (status === "booked") return Date.parse(start) < now ? ["checkIn", "noShow", "cancel"] : ["checkIn", "cancel"];
   const undo: Verb[] = now - Date.parse(updatedAt) < UNDO_MS && status in BEFORE ? ["undo"] : [];
   return status === "arrived" ? ["complete", ...undo, "cancel"] : undo;
 }
