@@ -54,6 +54,10 @@ export function addDays(date: string, days: number): string {
   return moved.toISOString().slice(0, 10);
 }
 
+/** The first of the month so many months on. */
+export const addMonths = (date: string, months: number): string =>
+  new Date(Date.UTC(Number(date.slice(0, 4)), Number(date.slice(5, 7)) - 1 + months, 1)).toISOString().slice(0, 10);
+
 /** 0 is Monday. */
 export const weekdayOf = (date: string): number => (at(`${date}T00:00:00Z`).getUTCDay() + 6) % 7;
 
@@ -77,11 +81,19 @@ function offset(instant: number, zone: string): number {
 export const sameClock = (instant: string | number, one: string, other: string): boolean =>
   one === other || offset(at(instant).getTime(), one) === offset(at(instant).getTime(), other);
 
-/** `Bogotá` of `America/Bogota`: the city as the language writes it, as far as `Intl` knows. */
+/** Names of zones are ASCII: how these cities are written, in both languages. */
+const WRITTEN: Record<string, string> = { Asuncion: "Asunción", Bogota: "Bogotá", Cancun: "Cancún", Merida: "Mérida", Sao_Paulo: "São Paulo" };
+
+/** `Madrid` of `Europe/Madrid`, where there is little room. */
+export function zoneCity(zone: string): string {
+  const city = zone.split("/").at(-1)!;
+  return WRITTEN[city] ?? city.replaceAll("_", " ");
+}
+
+/** `Madrid (hora de Europa central)`: the city as the language writes it, as far as `Intl` knows. */
 export function zoneName(zone: string): string {
   const generic = format({ timeZone: zone, timeZoneName: "longGeneric" }).formatToParts(0).find((part) => part.type === "timeZoneName")?.value;
-  const city = zone.split("/").at(-1)!.replaceAll("_", " ");
-  return generic ? `${city} (${generic})` : city;
+  return generic ? `${zoneCity(zone)} (${generic})` : zoneCity(zone);
 }
 
 /** `en 3 horas`, `hace 2 días`. */
@@ -99,7 +111,7 @@ export function minutes(count: number): string {
   return [hours && `${hours} h`, (count % 60 || !hours) && `${count % 60} min`].filter(Boolean).join(" ");
 }
 
-/** `$ 180.000`. Minor units are those of ISO 4217. */
+/** `$ 180.000` */
 export function money(price: { amountMinor: number; currency: string }): string {
   const amount = fromMinor(price);
   const digits = Number.isInteger(amount) ? 0 : decimals(price.currency);

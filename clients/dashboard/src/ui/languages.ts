@@ -1,15 +1,16 @@
-// Names of languages, as the language of the page writes them.
+// Names of languages, in the language of the page.
 import { locale } from "../app/i18n.svelte";
 
-const names = new Map<string, Intl.DisplayNames>();
-
-/** `español` of `es`; a tag that means nothing is shown as it is. */
-export function languageText(tag: string): string {
-  let known = names.get(locale.tag);
-  if (!known) names.set(locale.tag, (known = new Intl.DisplayNames(locale.tag, { type: "language" })));
+/** `español` of `es-CO`, as a visitor thinks of it: the country does not matter to being understood. */
+export function languageName(tag: string): string {
+  const language = tag.split("-")[0]!;
   try {
-    return known.of(tag) ?? tag;
+    return new Intl.DisplayNames(locale.tag, { type: "language" }).of(language) ?? tag;
   } catch {
+    // Not a tag that the platform knows: shown as it is.
     return tag;
   }
 }
+
+/** `español, inglés`, each once. */
+export const languageNames = (tags: readonly string[]): string => [...new Set(tags.map(languageName))].join(", ");

@@ -1,9 +1,9 @@
-// The days of the week in words.
+// Days of the week, as the wire names them and as people do.
 import type { Weekday } from "@cita/client";
-import { messages } from "../app/i18n.svelte";
+import { dateText } from "../app/time.svelte";
 
-const words = messages<Record<Weekday, string>>({
-  es: { monday: "lunes", tuesday: "martes", wednesday: "miércoles", thursday: "jueves", friday: "viernes", saturday: "sábado", sunday: "domingo" },
-  en: { monday: "Monday", tuesday: "Tuesday", wednesday: "Wednesday", thursday: "Thursday", friday: "Friday", saturday: "Saturday", sunday: "Sunday" },
-});
-export const weekdayText = (weekday: Weekday): string => words[weekday];
+export const WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] as const satisfies Weekday[];
+
+/** `lunes`, `lun`. 2024 began with a Monday. */
+export const weekdayText = (weekday: Weekday, width: "long" | "short" = "long"): string =>
+  dateText(`2024-01-0${WEEKDAYS.indexOf(weekday) + 1}`, { weekday: width });
