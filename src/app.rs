@@ -129,7 +129,7 @@ impl App {
         let local_port = (config.mode == Mode::Development)
             .then(|| listener.local_addr().map_or(address.port(), |address| address.port()));
         let tls = check::tls(&config).map_err(StartError::Configuration)?.map(Arc::new);
-        let origins = Origins::new(&config.allowed_origins, local_port, tls.is_some());
+        let origins = Origins::new(&config.allowed_origins, config.public_url.as_deref(), local_port, tls.is_some());
         let proxies = TrustedProxies(config.trusted_proxies.clone());
         let cookies = CookieNames::new(config.mode == Mode::Production || tls.is_some());
         let mut state = State::new(Clock, cookies, origins, proxies);

@@ -171,7 +171,7 @@ pub struct Config {
     #[arg(long, env = "CITA_MODE", value_name = "MODE", default_value = "development")]
     pub mode: Mode,
 
-    /// Address of Cita for people, for the links in mails; default: `http://` and the address that it listens on, which
+    /// Address of Cita for people: the dashboard is there, and links in mails begin with it; default: `http://` and the address that it listens on, which
     /// production refuses: there it begins with `https://`.
     #[arg(long, env = "CITA_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     pub public_url: Option<String>,
@@ -197,7 +197,8 @@ pub struct Config {
     #[arg(long, env = "CITA_ISSUER", value_name = "TEXT", default_value = "cita")]
     pub issuer: String,
 
-    /// Origins of the pages that may use cookies and read answers, such as https://app.example.com; several with commas.
+    /// Origins of other pages that may use cookies and read answers, such as https://app.example.com; several with commas.
+    /// That of --public-url need not be named.
     #[arg(long, env = "CITA_ALLOWED_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
     pub allowed_origins: Vec<Origin>,
 

@@ -128,6 +128,7 @@ fn announce(serving: &Serving) {
     let logins = serving.logins.as_ref().map(|logins| format!("{logins}\n")).unwrap_or_default();
     print(&format!(
         "Cita serves at http{s}://{address}\n  \
+           Dashboard           http{s}://{address}/\n  \
            API documentation   http{s}://{address}/docs\n  \
            WebSocket           ws{s}://{address}/v1/ws\n\
          {logins}Ctrl-C stops it."

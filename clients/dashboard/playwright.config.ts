@@ -3,6 +3,8 @@ import { defineConfig } from "@playwright/test";
 
 export default defineConfig({
   testDir: "tests",
+  // What is measured by hand, see tests/large.ts.
+  testMatch: process.env.CITA_LARGE ? "large.ts" : "*.spec.ts",
   globalSetup: "./tests/server.ts",
   fullyParallel: true,
   workers: 2,

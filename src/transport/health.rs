@@ -31,10 +31,16 @@ pub async fn readyz(State(shared): State<Shared>) -> (StatusCode, Json<Report>) 
 /// # Errors
 /// `unavailable` until then.
 pub async fn gate(State(shared): State<Shared>, request: Request, next: Next) -> Result<Response, Refused> {
-    if let Err(problem) = shared.services() {
-        // What changes nothing is a GET; of everything else it is known that it has changed nothing.
-        let outcome = (request.method() != Method::GET).then_some(Outcome::NotApplied);
-        return Err(Problem { outcome, ..problem }.into());
-    }
+    check(&shared, request.method())?;
     Ok(next.run(request).await)
+}
+
+/// Whether the gate is open.
+///
+/// # Errors
+/// `unavailable` until then.
+pub fn check(shared: &Shared, method: &Method) -> Result<(), Problem> {
+    // What changes nothing is a GET; of everything else it is known that it has changed nothing.
+    let outcome = (method != Method::GET).then_some(Outcome::NotApplied);
+    shared.services().map(|_| ()).map_err(|problem| Problem { outcome, ..problem })
 }

@@ -5,6 +5,7 @@
 pub mod auth;
 pub mod cookies;
 pub mod cors;
+pub mod dashboard;
 pub mod descriptors;
 pub mod docs;
 pub mod forwarded;
@@ -38,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::cookies::CookieNames;
+use self::dashboard::Dashboard;
 use self::forwarded::TrustedProxies;
 use self::origins::Origins;
 use crate::clock::Clock;
@@ -54,6 +56,7 @@ pub struct State {
     pub cookies: CookieNames,
     /// The pages whose cookies count.
     pub origins: Origins,
+    pub dashboard: Dashboard,
     /// Who is believed about the address of a client.
     pub proxies: TrustedProxies,
     /// Cancelled when the node stops: no new connections, streams end.
@@ -74,6 +77,7 @@ impl State {
             clock,
             limits: limits::Limits::default(),
             cookies,
+            dashboard: Dashboard::new(&origins),
             origins,
             proxies,
             shutdown: CancellationToken::new(),

@@ -36,21 +36,38 @@ enum Source {
     Foreign,
 }
 
+impl Origin {
+    fn of(url: &str) -> Option<Self> {
+        Some(Self(Url::parse(url).ok()?.origin().ascii_serialization()))
+    }
+}
+
 /// The origins that are allowed.
 #[derive(Clone, Debug, Default)]
-pub struct Origins(Vec<Origin>);
+pub struct Origins {
+    /// Those of pages that are served here.
+    own: Vec<Origin>,
+    others: Vec<Origin>,
+}
 
 impl Origins {
-    /// Those of the configuration; at a desk also the pages that a browser there opens from this `local_port`.
+    /// Those of the configuration, and Cita's own pages: those at its `public_url`; at a desk also those that a browser there
+    /// opens from this `local_port`.
     #[must_use]
-    pub fn new(configured: &[Origin], local_port: Option<u16>, encrypted: bool) -> Self {
+    pub fn new(configured: &[Origin], public_url: Option<&str>, local_port: Option<u16>, encrypted: bool) -> Self {
         let (scheme, its_port) = if encrypted { ("https", 443) } else { ("http", 80) };
         let local = local_port.into_iter().flat_map(|port| {
             // A browser leaves out the port of the scheme.
             let port = if port == its_port { String::new() } else { format!(":{port}") };
             ["localhost", "127.0.0.1"].map(|host| Origin(format!("{scheme}://{host}{port}")))
         });
-        Self(configured.iter().cloned().chain(local).collect())
+        let own = public_url.and_then(Origin::of).into_iter().chain(local).collect();
+        Self { own, others: configured.to_vec() }
+    }
+
+    /// Where the WebSockets of Cita's own pages lead: what begins with `http` begins with `ws` there.
+    pub fn own_sockets(&self) -> impl Iterator<Item = String> {
+        self.own.iter().map(|origin| origin.0.replacen("http", "ws", 1))
     }
 
     /// Whether the cookies of a request count: it changes nothing and no other site is behind it, or its origin is allowed.
@@ -80,11 +97,15 @@ impl Origins {
         self.source(headers) == Source::Foreign
     }
 
+    fn all(&self) -> impl Iterator<Item = &Origin> {
+        self.own.iter().chain(&self.others)
+    }
+
     fn source(&self, headers: &HeaderMap) -> Source {
         let mut origins = headers.get_all(ORIGIN).iter();
         match (origins.next(), origins.next()) {
             (None, _) => Source::Unknown,
-            (Some(only), None) if self.0.iter().any(|origin| origin.0.as_bytes() == only.as_bytes()) => Source::Allowed,
+            (Some(only), None) if self.all().any(|origin| origin.0.as_bytes() == only.as_bytes()) => Source::Allowed,
             _ => Source::Foreign,
         }
     }
@@ -107,7 +128,7 @@ mod tests {
     }
 
     fn origins() -> Origins {
-        Origins::new(&[HERE.parse().expect("an origin")], None, true)
+        Origins::new(&[HERE.parse().expect("an origin")], None, None, true)
     }
 
     #[test]
@@ -191,8 +212,22 @@ mod tests {
 
     #[test]
     fn a_desk_trusts_its_own_pages() {
-        let at = |port| Origins::new(&[], Some(port), false).0.into_iter().map(|origin| origin.0).collect::<Vec<_>>();
-        assert_eq!(at(8080), ["http://localhost:8080", "http://127.0.0.1:8080"]);
-        assert_eq!(at(80), ["http://localhost", "http://127.0.0.1"]);
+        let at = |port| Origins::new(&[], None, Some(port), false).own.into_iter().map(|origin| origin.0);
+        assert_eq!(at(8080).collect::<Vec<_>>(), ["http://localhost:8080", "http://127.0.0.1:8080"]);
+        assert_eq!(at(80).collect::<Vec<_>>(), ["http://localhost", "http://127.0.0.1"]);
+    }
+
+    #[test]
+    fn the_public_address_is_allowed_by_itself() {
+        for (url, origin, socket) in [
+            ("https://citas.example", "https://citas.example", "wss://citas.example"),
+            ("https://Citas.example:443/panel", "https://citas.example", "wss://citas.example"),
+            ("http://192.0.2.7:8080", "http://192.0.2.7:8080", "ws://192.0.2.7:8080"),
+        ] {
+            let origins = Origins::new(&[HERE.parse().expect("an origin")], Some(url), None, true);
+            assert!(origins.allow(&headers(&[("origin", origin)])), "{url}");
+            assert!(origins.allow(&headers(&[("origin", HERE)])) && !origins.allow(&headers(&[("origin", "null")])));
+            assert_eq!(origins.own_sockets().collect::<Vec<_>>(), [socket], "{url}: not those of other pages");
+        }
     }
 }

@@ -84,11 +84,6 @@ pub fn field(name: &str, code: &str, detail: impl Into<String>) -> FieldError {
     FieldError { pointer: format!("/{escaped}"), code: code.to_owned(), detail: detail.into() }
 }
 
-/// Answers any path that is not in the table.
-pub async fn not_found() -> Refused {
-    ErrorCode::NotFound.into()
-}
-
 /// Answers a method that the path does not take; axum adds `Allow`.
 pub async fn method_not_allowed() -> Refused {
     ErrorCode::MethodNotAllowed.into()

@@ -4,7 +4,6 @@ use axum::Router;
 use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::from_fn_with_state;
-use axum::response::Redirect;
 use axum::routing::get;
 use cita_protocol::{EVENTS_PATH, WEBSOCKET_PATH};
 use tower::ServiceBuilder;
@@ -12,7 +11,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::shape::Door;
-use super::{Shared, auth, cors, docs, health, jwks, log, problem, rest, sse, ws};
+use super::{Shared, auth, cors, dashboard, docs, health, jwks, log, problem, rest, sse, ws};
 
 /// The whole server.
 pub fn router(shared: Shared) -> Router {
@@ -22,10 +21,11 @@ pub fn router(shared: Shared) -> Router {
         .layer(from_fn_with_state(shared.clone(), auth::authenticate))
         .route(jwks::JWKS_PATH, get(jwks::keys))
         .merge(docs::routes())
-        .route("/", get(|| async { Redirect::temporary(docs::DOCS_PATH) }))
-        .fallback(problem::not_found)
         .layer(from_fn_with_state(shared.clone(), health::gate))
-        // Below the gate: these two answer from the first moment.
+        // Below the gate: these answer from the first moment.
+        .route("/", get(dashboard::serve))
+        .route("/assets/{*file}", get(dashboard::serve))
+        .fallback(dashboard::serve)
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .method_not_allowed_fallback(problem::method_not_allowed)

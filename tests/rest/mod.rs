@@ -1,7 +1,8 @@
-//! REST and server-sent events from outside: every operation's route, every refusal, and what hostile input does.
+//! REST, server-sent events and the dashboard from outside: every operation's route, every refusal, and what hostile input does.
 
 mod conditional;
 mod cookies;
+mod dashboard;
 mod documents;
 mod hostile;
 mod operations;

@@ -5,13 +5,15 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Failure, cargo, complete, root};
+use super::{Failure, cargo, clients, complete, failed, root};
 
 /// Directories that hold generated files and nothing else.
 const GENERATED: [&str; 1] = ["protocol/schema"];
+/// Generated files among others.
+const GENERATED_FILES: [&str; 1] = ["clients/typescript/src/protocol.ts"];
 /// Files that are written by hand but for the parts between marks.
 const GENERATED_IN_PART: [&str; 2] = ["protocol/PROTOCOL.md", "docs/ACCESS.md"];
-/// What writes them: package and example.
+/// What writes them: package and example. Then come the types of the TypeScript client, from the schemas.
 const GENERATORS: [(&str, &str); 2] = [("cita-protocol", "generate"), ("cita", "access")];
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;
@@ -24,6 +26,9 @@ pub fn run(check: bool) -> Result<(), Failure> {
         complete(build)?;
     }
 
+    // What else is needed, before anything is removed.
+    clients::install()?;
+
     let before = contents()?;
     // Removed first, so that a file that nothing generates any more does not stay.
     for file in before.keys().filter(|file| is_whole(file)) {
@@ -34,6 +39,7 @@ pub fn run(check: bool) -> Result<(), Failure> {
         generate.args(["--quiet", "--package", package, "--example", example]);
         complete(generate)?;
     }
+    clients::generate()?;
 
     let after = contents()?;
     let stale = differences(&before, &after);
@@ -54,6 +60,9 @@ fn contents() -> Result<Files, Failure> {
     let mut files = Files::new();
     for dir in GENERATED {
         collect(Path::new(dir), &mut files)?;
+    }
+    for file in GENERATED_FILES.map(Path::new).into_iter().filter(|file| root().join(file).exists()) {
+        files.insert(file.to_owned(), fs::read(root().join(file)).map_err(failed(file))?);
     }
     for file in GENERATED_IN_PART.map(Path::new) {
         files.insert(file.to_owned(), fs::read(root().join(file)).map_err(failed(file))?);
@@ -82,9 +91,4 @@ fn collect(dir: &Path, files: &mut Files) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-fn failed(path: &Path) -> impl FnOnce(io::Error) -> Failure {
-    let path = path.display().to_string();
-    move |error| Failure::File(path, error)
 }

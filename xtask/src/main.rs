@@ -1,16 +1,20 @@
 //! The commands of a Cita checkout: start everything, run every test, regenerate what is generated.
 //! It is compiled before anything else can happen, so it knows clap and the standard library only.
 
+mod chromium;
+mod clients;
 mod generate;
 
 use std::env;
 use std::fmt;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use clap::{Args, Parser, Subcommand};
+
+use self::clients::Client;
 
 /// The commands of a Cita checkout.
 #[derive(Parser)]
@@ -22,16 +26,22 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Build Cita and start everything: its two databases, a demo clinic, the server.
+    /// Build Cita and start everything: its two databases, a demo clinic, the server, the dashboard in the browser.
+    ///
+    /// The dashboard and the TypeScript client that it is made with are built first, when they have changed. Without Node 20
+    /// and npm the server starts all the same, and its start page says so.
     ///
     /// MongoDB is looked for in CITA_MONGOD, on PATH and in the cache, and fetched once when it is nowhere. Data is kept
     /// in .cita of this checkout unless CITA_DATA_DIR says otherwise. Ctrl-C stops all of it.
     Up(Up),
     /// Run every test there is.
     ///
-    /// Tests use databases of their own, started for the run and removed after it.
+    /// First those in Rust, then those of the clients in TypeScript and in the browser, which need Node 20 with npm, and
+    /// Chromium: the one that CHROMIUM names, one on PATH, or Debian's, which is installed where that can be done without a
+    /// password. Tests use databases of their own, started for the run and removed after it.
     Test(Test),
-    /// Write anew what is generated from the source: the JSON Schemas of the wire protocol and the tables of its page.
+    /// Write anew what is generated from the source: the JSON Schemas of the wire protocol, the tables of its page, and the
+    /// types of the TypeScript client, for which it needs Node 20 with npm.
     Generate(Generate),
 }
 
@@ -40,6 +50,9 @@ struct Up {
     /// Build with optimisation: slower to build, faster to run.
     #[arg(long)]
     release: bool,
+    /// Do not build the dashboard: what was built before is served, if anything was.
+    #[arg(long)]
+    no_dashboard: bool,
     /// Options for `cita serve`, after `--`; `cargo xtask up -- --help` lists them.
     #[arg(last = true, value_name = "OPTION")]
     serve: Vec<String>,
@@ -47,7 +60,8 @@ struct Up {
 
 #[derive(Args)]
 struct Test {
-    /// Run only tests whose name contains one of these.
+    /// Run only Rust tests whose name contains one of these; `typescript`, `dashboard` and `clients` (both) are the tests of
+    /// those clients.
     filter: Vec<String>,
 }
 
@@ -76,6 +90,14 @@ fn main() -> ExitCode {
 /// Becomes `cargo run`, which becomes `cita`: one process from here on, so that every signal reaches the server and its
 /// exit status is the one that is seen.
 fn up(options: &Up) -> Result<(), Failure> {
+    if !options.no_dashboard {
+        match clients::build() {
+            Err(Failure::Missing(what)) => {
+                eprintln!("cargo xtask: {what}\ncargo xtask: going on without the dashboard")
+            }
+            built => built?,
+        }
+    }
     let mut cargo = cargo("run");
     cargo.args(["--package", "cita", "--bin", "cita"]);
     if options.release {
@@ -89,9 +111,28 @@ fn up(options: &Up) -> Result<(), Failure> {
 }
 
 fn test(options: &Test) -> Result<(), Failure> {
-    let mut cargo = cargo("test");
-    cargo.args(["--workspace", "--"]).args(&options.filter);
-    complete(cargo)
+    let all = options.filter.is_empty();
+    let (of_clients, of_rust): (Vec<&String>, Vec<&String>) =
+        options.filter.iter().partition(|filter| Client::ALL.iter().any(|client| client.is_meant_by(filter)));
+    if all || !of_rust.is_empty() {
+        let mut cargo = cargo("test");
+        cargo.args(["--workspace", "--"]).args(of_rust);
+        complete(cargo)?;
+    }
+    let clients: Vec<Client> = Client::ALL
+        .into_iter()
+        .filter(|client| all || of_clients.iter().any(|filter| client.is_meant_by(filter)))
+        .collect();
+    if clients.is_empty() {
+        return Ok(());
+    }
+    // The tests in Rust have built it, if they were run.
+    if !all {
+        let mut cargo = cargo("build");
+        cargo.args(["--package", "cita", "--bin", "cita"]);
+        complete(cargo)?;
+    }
+    clients::test(&clients, &beside("cita")?)
 }
 
 /// The cargo that runs this, in the root of the checkout.
@@ -110,6 +151,17 @@ fn complete(mut command: Command) -> Result<(), Failure> {
     }
 }
 
+/// A file of this name where cargo has put this program, which is where it puts `cita` too.
+fn beside(name: &str) -> Result<PathBuf, Failure> {
+    let program = env::current_exe().map_err(failed(Path::new("the path of this program")))?;
+    Ok(program.with_file_name(name))
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> Failure {
+    let path = path.display().to_string();
+    move |error| Failure::File(path, error)
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies inside the checkout")
 }
@@ -119,6 +171,8 @@ enum Failure {
     Start(String, io::Error),
     Failed(String, String),
     File(String, io::Error),
+    /// Something that has to be installed.
+    Missing(String),
     Stale(Vec<String>),
 }
 
@@ -128,6 +182,7 @@ impl fmt::Display for Failure {
             Self::Start(command, error) => write!(f, "{command} cannot be started: {error}"),
             Self::Failed(command, status) => write!(f, "{command} failed ({status})"),
             Self::File(path, error) => write!(f, "{path} cannot be read or written: {error}"),
+            Self::Missing(what) => f.write_str(what),
             Self::Stale(files) => {
                 writeln!(f, "generated files were stale; they are right now, commit them:")?;
                 write!(f, "  {}", files.join("\n  "))

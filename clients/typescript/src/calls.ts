@@ -61,11 +61,13 @@ export class Calls {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(ownError("aborted"));
       if (!this.#send && offline === "fail") return reject(ownError("offline"));
-      if (!this.#send && this.#queue.size >= this.#maxQueued) return reject(ownError("offline", { detail: "Too many requests wait for a connection." }));
+      if (!this.#send && this.#queue.size >= this.#maxQueued)
+        return reject(ownError("offline", { detail: "Too many requests wait for a connection." }));
       const frame: ClientFrame = { type, data };
       if (kind === "m") frame.key = key ?? uniqueKey();
       const onAbort = () => call.settle(ownError("aborted", this.#outcome(call)));
-      const onTimeout = () => call.settle((!this.#isSent(call) && call.refusal) || ownError("timeout", this.#outcome(call)));
+      const onTimeout = () =>
+        call.settle((!this.#isSent(call) && call.refusal) || ownError("timeout", this.#outcome(call)));
       const timer = setTimeout(onTimeout, timeoutMs);
       signal?.addEventListener("abort", onAbort);
       const call: Call = {
@@ -112,9 +114,12 @@ export class Calls {
     this.#sent.clear();
   }
 
-  /** There will be no connection. */
-  fail(detail: string): void {
-    for (const call of [...this.#sent.values(), ...this.#queue]) call.settle(ownError("offline", { detail, ...this.#outcome(call) }));
+  /** There will be no connection, or it will be somebody else's. */
+  fail(error: CitaError): void {
+    const waiting = [...this.#queue];
+    this.#queue.clear();
+    for (const call of [...this.#sent.values(), ...waiting])
+      call.settle(new CitaError({ ...error.problem, ...this.#outcome(call) }));
   }
 
   reply(id: string | undefined, answer: Answer): void {
@@ -170,11 +175,18 @@ export class Calls {
   #pump(): void {
     for (const call of [...this.#queue]) {
       if (!this.#send || !this.#limits || this.#sent.size >= Math.max(1, this.#limits.maxInFlight - RESERVED)) return;
-      if (call.timer !== undefined) continue;
+      if (call.timer !== undefined || !this.#queue.has(call)) continue;
       this.#queue.delete(call);
       call.frame.id = this.#nextId();
-      if (size(call.frame) > this.#limits.maxMessageBytes) {
-        call.settle(new CitaError({ code: "message_too_large", status: 413, title: "The message is larger than allowed.", retryable: false }));
+      if (bytes(JSON.stringify(call.frame)) > this.#limits.maxMessageBytes) {
+        call.settle(
+          new CitaError({
+            code: "message_too_large",
+            status: 413,
+            title: "The message is larger than allowed.",
+            retryable: false,
+          }),
+        );
         continue;
       }
       call.attempts++;
@@ -184,7 +196,8 @@ export class Calls {
   }
 }
 
-const size = (frame: ClientFrame): number => new TextEncoder().encode(JSON.stringify(frame)).length;
+/** In UTF-8; not every React Native has a `TextEncoder`. */
+const bytes = (text: string): number => encodeURIComponent(text).replace(/%../g, "_").length;
 
 /** A UUID where the platform makes one: pages without TLS and React Native do not have it. */
 export function uniqueKey(): string {

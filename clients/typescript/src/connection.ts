@@ -1,7 +1,7 @@
 // The connection as a state machine: disconnected, connecting, connected, and back until it is told to stop.
 
 import { pause } from "./backoff.js";
-import { CitaError } from "./error.js";
+import { CitaError, ownError } from "./error.js";
 import type { Link, OpenLink } from "./link.js";
 import type { ConnectedUser, Hello, RenewReply, ServerMessage } from "./protocol.js";
 import { Store } from "./readable.js";
@@ -27,14 +27,15 @@ export type GetToken = (why: { rejected: boolean }) => Promise<string | null> | 
 export interface ConnectionOptions {
   getToken: GetToken;
   transport: Transport | "auto";
-  links: Record<Transport, OpenLink | undefined>;
+  /** How to open a link; nothing where the platform has none. */
+  open(transport: Transport): OpenLink | undefined;
   log: (line: string) => void;
   /** A connection that can be used. */
   up(hello: Hello, send: Link["send"]): void;
   /** The connection that was up is lost. */
   down(): void;
   /** There will be no other until `start`. */
-  stopped(reason: string): void;
+  stopped(error: CitaError): void;
   frame(frame: ServerMessage, topics?: ReadonlySet<string>): void;
   renew(accessToken: string, renewed: (reply: RenewReply) => void, refused: (error: CitaError) => void): void;
 }
@@ -48,6 +49,7 @@ const AWAY_AFTER = 8;
 /** How often the fallback looks whether a WebSocket passes by now. */
 const PROBE_MS = 60_000;
 
+const needsToken = (code: number): boolean => code >= 4100 && code < 4200;
 const comesBack = (code: number): boolean => !(code >= 4200 && code < 4300) && ![1002, 1003, 1007, 1009].includes(code);
 
 export class Connector {
@@ -66,6 +68,8 @@ export class Connector {
   #isRejected = false;
   #asking: Promise<string | null> | undefined;
   #goAwayMs: number | undefined;
+  /** Told when the link that there is comes to its end. */
+  #dropped: (() => void) | undefined;
   #heartbeatMs = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #silence: ReturnType<typeof setTimeout> | undefined;
@@ -74,11 +78,13 @@ export class Connector {
   constructor(options: ConnectionOptions) {
     this.#options = options;
     this.#transport = options.transport === "sse" ? "sse" : "websocket";
-    this.state = new Store<Connection>({ state: "disconnected", code: 0, reason: "not asked for", transport: this.#transport, access: "anonymous" });
-  }
-
-  get isWanted(): boolean {
-    return this.#isWanted;
+    this.state = new Store<Connection>({
+      state: "disconnected",
+      code: 0,
+      reason: "not asked for",
+      transport: this.#transport,
+      access: "anonymous",
+    });
   }
 
   start(): void {
@@ -89,21 +95,66 @@ export class Connector {
     void this.#open();
   }
 
-  stop(code = 1000, reason = "asked for by the client"): void {
+  stop(code = 1000, reason = "asked for by the client", error = ownError("offline", { detail: reason })): void {
     if (!this.#isWanted) return;
     this.#isWanted = false;
     globalThis.removeEventListener?.("online", this.#online);
     this.#drop();
-    this.#become({ state: "disconnected", code, reason });
-    this.#options.stopped(reason);
+    // Who has to log in is nobody.
+    this.#become({ state: "disconnected", code, reason, ...(error.status === 401 && { access: "anonymous" }) });
+    this.#options.stopped(error);
   }
 
   /** Another connection, at once. */
-  restart(reason: string): void {
+  restart(reason: string, change: Partial<Connection> = {}): void {
     if (!this.#isWanted) return;
     this.#drop();
-    this.#become({ state: "connecting", code: 1000, reason });
+    this.#become({ state: "connecting", code: 1000, reason, ...change });
     void this.#open();
+  }
+
+  /** Resolves once connected. */
+  ready(timeoutMs: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (error?: CitaError): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", onAbort);
+        // The first call comes before there is a function to leave with.
+        queueMicrotask(() => leave());
+        if (error) reject(error);
+        else resolve();
+      };
+      const onAbort = (): void => settle(ownError("aborted"));
+      const timer = setTimeout(() => settle(ownError("timeout")), timeoutMs);
+      signal?.addEventListener("abort", onAbort);
+      const leave = this.state.subscribe(({ state, reason }) => {
+        if (signal?.aborted) onAbort();
+        else if (state === "connected") settle();
+        else if (state === "disconnected") settle(ownError("offline", { detail: reason }));
+      });
+    });
+  }
+
+  /** Another user, perhaps: `forget` what the last one was told. Whether there is a connection to wait for. */
+  async reauthenticate(forget: () => void): Promise<boolean> {
+    const { state, code, access } = this.state.get();
+    // It was given up for want of a log-in; otherwise nobody wants a connection.
+    if (!this.#isWanted && needsToken(code)) this.start();
+    if (!this.#isWanted) return false;
+    if (state === "connected" && access === "anonymous" && this.#transport === "websocket") {
+      const turn = this.#turn;
+      const token = await this.token().catch(() => null);
+      if (token !== null && turn === this.#turn) {
+        await this.renewWith(token);
+        return this.#isWanted;
+      }
+    }
+    forget();
+    // Without a token there may be a cookie.
+    this.restart("another user", { access: "anonymous" });
+    // A log-in may be asked for now, which ends it.
+    await this.#asking?.catch(() => null);
+    return this.#isWanted;
   }
 
   /** The token to use now; asked for once, however many wait for it. */
@@ -119,10 +170,11 @@ export class Connector {
     return this.#asking;
   }
 
-  /** Hands a token over on the connection that there is. */
+  /** Hands a token over on the connection that there is. Resolves as well when that is lost meanwhile. */
   renewWith(token: string): Promise<void> {
     const turn = this.#turn;
     return new Promise((resolve) => {
+      this.#dropped = resolve;
       this.#options.renew(
         token,
         ({ access, user }) => {
@@ -150,7 +202,7 @@ export class Connector {
     } catch (error) {
       if (turn !== this.#turn) return;
       const reason = error instanceof Error ? error.message : String(error);
-      if (error instanceof CitaError && error.status === 401) this.stop(4100, reason);
+      if (error instanceof CitaError && error.status === 401) this.stop(4100, reason, error);
       else this.#later(0, `no token: ${reason}`);
       return;
     }
@@ -159,17 +211,22 @@ export class Connector {
   }
 
   #connect(turn: number, token: string | null): void {
-    const open = this.#options.links[this.#transport];
-    if (!open) return this.#transport === "websocket" && this.#options.transport === "auto" ? this.#fallBack() : this.stop(0, "there is no WebSocket");
-    this.#listen(HANDSHAKE_MS);
-    this.#link = open(token, {
-      frame: (frame, topics) => {
-        if (turn === this.#turn) this.#frame(frame, topics);
-      },
-      closed: (code, reason) => {
-        if (turn === this.#turn) this.#closed(code, reason);
-      },
-    });
+    try {
+      const open = this.#options.open(this.#transport);
+      if (!open) return this.#options.transport === "auto" ? this.#fallBack() : this.stop(0, "there is no WebSocket");
+      this.#listen(HANDSHAKE_MS);
+      this.#link = open(token, {
+        frame: (frame, topics) => {
+          if (turn === this.#turn) this.#frame(frame, topics);
+        },
+        closed: (code, reason) => {
+          if (turn === this.#turn) this.#closed(code, reason);
+        },
+      });
+    } catch (error) {
+      // Of a token that fits into no header, for instance.
+      this.#closed(1006, String(error));
+    }
   }
 
   #frame(frame: ServerMessage, topics: ReadonlySet<string> | undefined): void {
@@ -177,7 +234,7 @@ export class Connector {
       this.#hello(frame.data);
     } else {
       // A connection that only greets may be closed at once, again and again: those are to wait longer each time.
-      if (frame.type !== "error" && frame.type !== "goAway") this.#attempts = 0;
+      if (frame.type !== "goAway" && (frame.type !== "error" || frame.id !== undefined)) this.#attempts = 0;
       if (frame.type === "ping") this.#link?.send({ type: "pong", data: {} });
       else if (frame.type === "authExpiring") void this.#renew(this.#turn);
       else if (frame.type === "goAway") this.#goAwayMs = frame.data.reconnectAfterMs;
@@ -194,8 +251,17 @@ export class Connector {
     const { user: _, retryAt: __, ...before } = this.state.get();
     this.#options.up(hello, (frame) => this.#link?.send(frame));
     if (!this.#isUp) return;
-    this.state.set({ ...before, state: "connected", code: 0, reason: "connected", transport: this.#transport, access, ...(user && { user }) });
-    if (this.#transport === "sse" && this.#options.transport === "auto") this.#probing = setTimeout(() => void this.#tryWebSocket(), PROBE_MS);
+    this.state.set({
+      ...before,
+      state: "connected",
+      code: 0,
+      reason: "connected",
+      transport: this.#transport,
+      access,
+      ...(user && { user }),
+    });
+    if (this.#transport === "sse" && this.#options.transport === "auto")
+      this.#probing = setTimeout(() => void this.#tryWebSocket(), PROBE_MS);
   }
 
   #closed(code: number, reason: string): void {
@@ -203,7 +269,7 @@ export class Connector {
     const goAwayMs = this.#goAwayMs;
     this.#drop();
     if (!comesBack(code)) return this.stop(code, reason);
-    if (code >= 4100 && code < 4200) this.#isRejected = true;
+    if (needsToken(code)) this.#isRejected = true;
     else if (!wasUp && this.#options.transport === "auto") {
       if (this.#transport === "sse") {
         this.#transport = "websocket";
@@ -221,7 +287,14 @@ export class Connector {
 
   #later(code: number, reason: string, delay = pause(this.#attempts++)): void {
     this.#become({ state: "connecting", code, reason, transport: this.#transport, retryAt: Date.now() + delay });
-    this.#retry = setTimeout(() => void this.#open(), delay);
+    this.#retry = setTimeout(() => this.#now(), delay);
+  }
+
+  /** Ends the wait for the next attempt. */
+  #now(): void {
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    void this.#open();
   }
 
   /** Ends what there is: link, attempt, timers. */
@@ -231,15 +304,16 @@ export class Connector {
     this.#retry = undefined;
     this.#probe?.close();
     this.#link?.close();
-    this.#probe = this.#link = this.#goAwayMs = undefined;
+    this.#dropped?.();
+    this.#probe = this.#link = this.#goAwayMs = this.#dropped = undefined;
     if (!this.#isUp) return;
     this.#isUp = false;
     this.#options.down();
   }
 
   #become(change: Partial<Connection>): void {
-    const { retryAt: _, ...before } = this.state.get();
-    const next = { ...before, ...change };
+    const { retryAt: _, user, ...before } = this.state.get();
+    const next = { ...before, ...(user && change.access !== "anonymous" && { user }), ...change };
     this.#options.log(`${next.state}: ${next.code} ${next.reason}`);
     this.state.set(next);
   }
@@ -253,11 +327,8 @@ export class Connector {
   }
 
   #online = (): void => {
-    if (this.#retry !== undefined) {
-      clearTimeout(this.#retry);
-      this.#retry = undefined;
-      void this.#open();
-    } else if (this.#isUp) {
+    if (this.#retry !== undefined) this.#now();
+    else if (this.#isUp) {
       // The network may be another one: a link that lives says so within a heartbeat.
       this.#listen(this.#heartbeatMs + SILENCE_MS);
     }
@@ -272,9 +343,12 @@ export class Connector {
     } catch (error) {
       if (turn !== this.#turn) return;
       this.#options.log(`no token: ${String(error)}`);
-      setTimeout(() => {
-        if (turn === this.#turn) void this.#renew(turn);
-      }, 1_000 + pause(3));
+      setTimeout(
+        () => {
+          if (turn === this.#turn) void this.#renew(turn);
+        },
+        1_000 + pause(3),
+      );
     }
   }
 
@@ -288,7 +362,7 @@ export class Connector {
     const token = await this.token().catch(() => undefined);
     if (turn !== this.#turn) return;
     if (token === undefined) return again();
-    this.#probe = this.#options.links.websocket?.(token, {
+    this.#probe = this.#options.open("websocket")?.(token, {
       frame: () => {
         if (turn !== this.#turn) return;
         this.#transport = "websocket";

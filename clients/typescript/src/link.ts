@@ -29,7 +29,8 @@ export type OpenLink = (token: string | null, events: LinkEvents) => Link;
 export function parse(text: unknown): ServerMessage | undefined {
   try {
     const frame: unknown = JSON.parse(String(text));
-    if (frame !== null && typeof frame === "object" && "type" in frame && "data" in frame) return frame as ServerMessage;
+    if (frame !== null && typeof frame === "object" && "type" in frame && "data" in frame)
+      return frame as ServerMessage;
   } catch {}
   return undefined;
 }

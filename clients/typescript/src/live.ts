@@ -45,10 +45,9 @@ interface Layer<T> {
   base: Map<string, T | undefined>;
 }
 
-/** Finds the wire of a name, which may be another one after a while without listeners. */
+/** Where the wires are kept. That of a name may be another one after a while without listeners. */
 export interface Wires {
-  attach(view: Viewer, wire: Wire): Wire;
-  detach(wire: Wire): void;
+  attach(view: Viewer, own: Wire): Wire;
 }
 
 export class View<T extends Item> implements LiveTopic<T>, Viewer {
@@ -124,9 +123,10 @@ export class View<T extends Item> implements LiveTopic<T>, Viewer {
     wire.lingers = true;
     this.#linger = setTimeout(() => {
       wire.lingers = false;
-      this.#wires.detach(wire);
+      wire.sync();
     }, LINGER_MS);
     unref(this.#linger);
+    this.#show();
   }
 
   /** What the topic has in this window. */
@@ -147,12 +147,20 @@ export class View<T extends Item> implements LiveTopic<T>, Viewer {
     const shown = new Map(known);
     for (const layer of this.#layers) apply(layer, known, shown);
     let items: readonly T[] = [...shown.values()];
-    if ("start" in (items[0] ?? {})) items = (items as (T & { start: string })[]).sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : 0));
-    if (items.length === before.items.length && items.every((item, at) => item === before.items[at])) items = before.items;
+    if ("start" in (items[0] ?? {}))
+      items = (items as (T & { start: string })[]).sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : 0));
+    if (items.length === before.items.length && items.every((item, at) => item === before.items[at]))
+      items = before.items;
     const isCovered = covers(wire.window, this.window);
     const error = this.isLeftOut ? tooWide() : wire.error;
     const next: TopicState<T> = {
-      state: !isCovered ? (this.isWatched && !error ? "subscribing" : "unsubscribed") : wire.isAnswered ? "subscribed" : "subscribing",
+      state: !isCovered
+        ? this.isWatched && !error
+          ? "subscribing"
+          : "unsubscribed"
+        : wire.isAnswered
+          ? "subscribed"
+          : "subscribing",
       items,
       fresh: isCovered && wire.isFresh,
       ...(error && { error }),
@@ -216,9 +224,16 @@ function localDate(at: Date, timeZone: string): string {
 }
 
 const tooWide = (): CitaError =>
-  new CitaError({ code: "validation_failed", status: 422, title: "Too many dates at once.", detail: "With the newer windows of this topic these are too many dates.", retryable: false });
+  new CitaError({
+    code: "validation_failed",
+    status: 422,
+    title: "Too many dates at once.",
+    detail: "With the newer windows of this topic these are too many dates.",
+    retryable: false,
+  });
 
 /** Lets Node end while nothing but this timer is left. */
 function unref(timer: unknown): void {
-  if (typeof timer === "object" && timer !== null && "unref" in timer && typeof timer.unref === "function") timer.unref();
+  if (typeof timer === "object" && timer !== null && "unref" in timer && typeof timer.unref === "function")
+    timer.unref();
 }

@@ -6,8 +6,9 @@ import { parse, type OpenLink } from "./link.js";
 export interface SocketLike {
   send(text: string): void;
   close(code?: number, reason?: string): void;
-  onmessage: ((event: { data: unknown }) => void) | null;
-  onclose: ((event: { code: number; reason: string }) => void) | null;
+  // Each platform has types of its own for the events; of these only what the listeners below name is read.
+  onmessage: ((event: never) => void) | null;
+  onclose: ((event: never) => void) | null;
   onerror: ((event: never) => void) | null;
 }
 
@@ -17,11 +18,11 @@ export function socketLink(address: string, Socket: SocketClass): OpenLink {
   return (token, events) => {
     const protocols = token === null ? ["cita.v1"] : ["cita.v1", `bearer.${token}`];
     const socket = new Socket(`${address.replace(/^http/, "ws")}/v1/ws`, protocols);
-    socket.onmessage = ({ data }) => {
+    socket.onmessage = ({ data }: { data: unknown }) => {
       const frame = parse(data);
       if (frame) events.frame(frame);
     };
-    socket.onclose = ({ code, reason }) => events.closed(code, reason);
+    socket.onclose = ({ code, reason }: { code: number; reason: string }) => events.closed(code, reason);
     // Without a listener, ws throws; the close that follows says what there is to know.
     socket.onerror = () => {};
     return {

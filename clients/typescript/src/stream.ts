@@ -5,7 +5,8 @@
 
 import { CitaError } from "./error.js";
 import type { ClientFrame, Link, LinkEvents, OpenLink } from "./link.js";
-import { routes, type ServerMessage, type SubscribeRequest } from "./protocol.js";
+import { routes, type ServerMessage, type SubscribeRequest, type User } from "./protocol.js";
+import { isOf } from "./topics.js";
 import { ask, authorization, problemOf, restRequest, type Fetch } from "./rest.js";
 
 const HEARTBEAT_MS = 20_000;
@@ -31,11 +32,14 @@ class StreamLink implements Link {
   readonly #abort = new AbortController();
   readonly #streams = new Set<Stream>();
   #asked: Subscription[] = [];
+  /** By a token, or by a cookie. */
+  #isKnown: boolean;
 
   constructor(address: string, fetch: Fetch, token: string | null, events: LinkEvents) {
     this.#address = address;
     this.#fetch = fetch;
     this.#token = token;
+    this.#isKnown = token !== null;
     this.#events = events;
     void this.#hello();
   }
@@ -69,21 +73,34 @@ class StreamLink implements Link {
 
   /** Who one is stands in the account. Nobody has none, which shows as well that the server is there. */
   async #hello(): Promise<void> {
-    const hello = { connectionId: "", heartbeatMs: 0, limits: { maxMessageBytes: 65_536, messagesPerSecond: 1_000, maxSubscriptions: 512, maxInFlight: 8 } };
+    const hello = {
+      connectionId: "",
+      heartbeatMs: 0,
+      limits: { maxMessageBytes: 65_536, messagesPerSecond: 1_000, maxSubscriptions: 512, maxInFlight: 8 },
+    };
     const serverTime = (response?: Response) => new Date(response?.headers.get("date") ?? Date.now()).toISOString();
     try {
       const { data, response } = await this.#ask({ type: "me.get", data: {} });
-      const { id, role, name } = data as { id: string; role: "patient"; name: string };
-      this.#tell({ type: "hello", data: { ...hello, access: "user", user: { id, role, name }, serverTime: serverTime(response) } });
+      const { id, role, name } = data as User;
+      this.#isKnown = true;
+      this.#tell({
+        type: "hello",
+        data: { ...hello, access: "user", user: { id, role, name }, serverTime: serverTime(response) },
+      });
     } catch (error) {
-      if (this.#token === null && error instanceof CitaError && error.code === "unauthenticated") {
+      if (error instanceof CitaError && error.status === 401 && !this.#isAboutToken(error)) {
         this.#tell({ type: "hello", data: { ...hello, access: "anonymous", serverTime: serverTime() } });
       } else this.#failed(error);
     }
   }
 
   #ask(frame: ClientFrame) {
-    const [url, init] = restRequest(this.#address, routes[frame.type as keyof typeof routes].slice(1), this.#token, frame);
+    const [url, init] = restRequest(
+      this.#address,
+      routes[frame.type as keyof typeof routes].slice(1),
+      this.#token,
+      frame,
+    );
     return ask(this.#fetch, [url, { ...init, signal: this.#abort.signal }]);
   }
 
@@ -100,7 +117,7 @@ class StreamLink implements Link {
   }
 
   #isAboutToken(error: CitaError): boolean {
-    return this.#token !== null && error.status === 401;
+    return error.status === 401 && (this.#isKnown || error.code !== "unauthenticated");
   }
 
   #failed(error: unknown): void {
@@ -115,9 +132,10 @@ class StreamLink implements Link {
     if (this.#streams.size + 1 > MOST_STREAMS) {
       // All over again, in as few streams as there are windows: each topic begins with a snapshot.
       const topics = [...this.#streams].flatMap((stream) => [...stream.topics.values()]);
-      for (const { topic } of topics) this.#leave(topic);
       asked = [...topics, ...asked].map(({ after: _, ...subscription }) => subscription);
     }
+    // Who asks for another window of a topic gives up the one before.
+    for (const { topic } of asked) this.#leave(topic);
     const groups = new Map<string, Subscription[]>();
     for (const subscription of asked) {
       const { from, to, after } = subscription;
@@ -136,21 +154,37 @@ class StreamLink implements Link {
   }
 
   async #read(group: Subscription[]): Promise<void> {
-    const stream: Stream = { topics: new Map(group.map((subscription) => [subscription.topic, subscription])), abort: new AbortController() };
+    const stream: Stream = {
+      topics: new Map(group.map((subscription) => [subscription.topic, subscription])),
+      abort: new AbortController(),
+    };
     this.#streams.add(stream);
     const { from, to, after } = group[0] ?? { topic: "" };
     const query = new URLSearchParams(group.map(({ topic }) => ["topic", topic]));
     for (const [name, value] of Object.entries({ from, to })) if (value) query.set(name, value);
-    const headers = { ...authorization(this.#token), Accept: "text/event-stream", ...(after && { "Last-Event-ID": after }) };
+    const headers = {
+      ...authorization(this.#token),
+      Accept: "text/event-stream",
+      ...(after && { "Last-Event-ID": after }),
+    };
     try {
-      const response = await this.#fetch(`${this.#address}/v1/events?${query}`, { headers, signal: stream.abort.signal });
+      const response = await this.#fetch(`${this.#address}/v1/events?${query}`, {
+        headers,
+        signal: stream.abort.signal,
+      });
       if (!response.ok || !response.body) return this.#refused(stream, group, new CitaError(await problemOf(response)));
-      for (const { id, topic } of group) {
+      for (const subscription of group) {
+        const { id, topic } = subscription;
+        // What becomes of it later answers nobody.
+        delete subscription.id;
         // The server says no more than this; where it cannot continue, a reset follows.
         if (id !== undefined) this.#tell({ type: "reply", id, data: { topic, resumed: after !== undefined } });
       }
       for await (const frame of events(response.body, () => stream.abort.abort())) {
-        this.#tell(frame, stream.topics.keys());
+        const topic = "topic" in frame.data ? String(frame.data.topic) : undefined;
+        // Of a topic that was left, the stream may go on to tell as long as it has others.
+        if (topic === undefined || [...stream.topics.keys()].some((name) => isOf(topic, name)))
+          this.#tell(frame, stream.topics.keys());
         if (frame.type === "error" && frame.data.topic !== undefined) stream.topics.delete(frame.data.topic);
       }
     } catch {}
@@ -163,7 +197,9 @@ class StreamLink implements Link {
     if (!this.#streams.delete(stream)) return;
     if (this.#isAboutToken(error)) this.#failed(error);
     else if (group.length > 1) for (const subscription of group) void this.#read([subscription]);
-    else for (const { id, topic } of group) this.#tell({ type: "error", ...(id !== undefined && { id }), data: { ...error.problem, topic } });
+    else
+      for (const { id, topic } of group)
+        this.#tell({ type: "error", ...(id !== undefined && { id }), data: { ...error.problem, topic } });
   }
 }
 
@@ -179,7 +215,9 @@ async function* events(body: ReadableStream<Uint8Array>, onSilence: () => void):
     const blocks = (text + decoder.decode(value, { stream: true })).split("\n\n");
     text = blocks.pop() ?? "";
     for (const block of blocks) {
-      const fields = Object.fromEntries(block.split("\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]));
+      const fields = Object.fromEntries(
+        block.split("\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]),
+      );
       const { event, id, data } = fields;
       if (event && data) yield { type: event, data: JSON.parse(data), ...(id && { cursor: id }) } as ServerMessage;
     }

@@ -32,5 +32,9 @@ export const topics = {
   mySessions: () => topic<Session>("me/sessions"),
 };
 
+/** Whether frames of `topic` belong to what was subscribed to as `name`: a range of slots is a topic for each of its dates. */
+export const isOf = (topic: string, name: string): boolean =>
+  topic === name || (name.includes("/slots/") && topic.startsWith(`${name}/`));
+
 /** What names an item within its topic: its id, or the start of a slot. */
 export const itemKey = (item: Item): string => ("id" in item ? item.id : item.start);

@@ -5,7 +5,7 @@
 import { pause } from "./backoff.js";
 import type { CitaError } from "./error.js";
 import type { Item, ServerMessage, Change, Snapshot } from "./protocol.js";
-import { itemKey } from "./topics.js";
+import { isOf, itemKey } from "./topics.js";
 
 export interface Window {
   readonly from: string;
@@ -32,12 +32,15 @@ export interface Viewer {
 export interface Host {
   readonly isUp: boolean;
   internal(type: string, data: object, answered: (data: object) => void, refused: (error: CitaError) => void): void;
+  /** Nobody looks at the wire any more, and the server has been told. */
+  released(wire: Wire): void;
 }
 
 const DAY_MS = 86_400_000;
 const days = ({ from, to }: Window): number => (Date.parse(to) - Date.parse(from)) / DAY_MS + 1;
 const same = (a: Window | undefined, b: Window | undefined): boolean => a?.from === b?.from && a?.to === b?.to;
-export const covers = (a: Window | undefined, b: Window): boolean => a !== undefined && a.from <= b.from && a.to >= b.to;
+export const covers = (a: Window | undefined, b: Window): boolean =>
+  a !== undefined && a.from <= b.from && a.to >= b.to;
 
 export class Wire {
   readonly name: string;
@@ -52,8 +55,8 @@ export class Wire {
   readonly #items = new Map<string, Map<string, Item>>();
   /** Snapshots of which the last part has not come. */
   readonly #parts = new Map<string, Item[]>();
-  /** Dates of a range whose snapshot has come. */
-  readonly #dates = new Set<string>();
+  /** Dates of a range whose snapshot has come, with its cursor. */
+  readonly #dates = new Map<string, string | undefined>();
   /** The snapshot has come, of all dates, and nothing has made it void. */
   #isWhole = false;
   /** From where it can be continued. Event streams tell it later than the snapshot. */
@@ -101,6 +104,7 @@ export class Wire {
   /** Brings the subscription to what is wanted, one step at a time: requests that are under way together have no order. */
   sync(): void {
     const wanted = this.#wanted();
+    if (!wanted && !this.#current && !this.#isBusy && !this.lingers) return this.#host.released(this);
     if (!this.#host.isUp || this.#isBusy || this.#timer !== undefined || same(wanted, this.#current)) return;
     if (this.#current && (!wanted || (this.isSlots && !covers(wanted, this.#current)))) return this.#unsubscribe();
     if (wanted && !same(wanted, this.#refused)) this.#subscribe(wanted);
@@ -115,13 +119,13 @@ export class Wire {
   down(): void {
     this.#isAnswered = this.#isBusy = false;
     this.#current = undefined;
-    this.#parts.clear();
     this.#stopWaiting();
     this.#tell();
   }
 
   /** Forgets everything: it was told to somebody else, or nobody looks any more. */
   clear(): void {
+    this.#stopWaiting();
     this.#void();
     this.timeZone = this.error = undefined;
     this.#items.clear();
@@ -130,15 +134,14 @@ export class Wire {
 
   /** Whether a frame of this topic is for this wire. */
   has(topic: string): boolean {
-    if (!this.isSlots || !this.#current) return topic === this.name;
+    if (!this.#current || !isOf(topic, this.name)) return false;
     const date = topic.slice(this.name.length + 1);
-    return topic.startsWith(`${this.name}/`) && date >= this.#current.from && date <= this.#current.to;
+    return !date || (date >= this.#current.from && date <= this.#current.to);
   }
 
   frame(frame: ServerMessage): void {
-    if (frame.type === "ping") {
-      if (this.isFresh) this.#cursor = frame.cursor;
-    } else if (frame.type === "snapshot") this.#snapshot(frame.data, frame.cursor);
+    if (frame.type === "ping") this.#ping(frame.cursor);
+    else if (frame.type === "snapshot") this.#snapshot(frame.data, frame.cursor);
     else if (frame.type === "change") this.#change(frame.data, frame.cursor);
     else if (frame.type === "reset") this.#reset(frame.data.topic);
   }
@@ -149,10 +152,13 @@ export class Wire {
     this.#isAnswered = this.#isBusy = false;
     this.#void();
     if (error.retryable) {
-      this.#timer = setTimeout(() => {
-        this.#timer = undefined;
-        this.sync();
-      }, (error.retryAfterMs ?? 0) + pause(this.#failures++));
+      this.#timer = setTimeout(
+        () => {
+          this.#timer = undefined;
+          this.sync();
+        },
+        (error.retryAfterMs ?? 0) + pause(this.#failures++),
+      );
     } else {
       this.#refused = this.#window;
       this.#items.clear();
@@ -226,8 +232,10 @@ export class Wire {
     this.#items.set(topic, new Map(parts.map((item) => [itemKey(item), kept(before?.get(itemKey(item)), item)])));
     this.timeZone = timeZone;
     if (this.isSlots && this.#current) {
-      // All of them carry the same cursor, which is good once all of them have come.
-      if (this.#dates.add(topic).size < days(this.#current)) return this.#tell();
+      this.#dates.set(topic, cursor);
+      // All of them carry the same cursor, which is good once all of them have come. If others are of another time, because one
+      // date was reset by itself or others are still to be, only a ping tells how far all of them are.
+      if (!this.#hasAllDates() || [...this.#dates.values()].some((other) => other !== cursor)) return this.#tell();
       for (const old of this.#items.keys()) if (!this.has(old)) this.#items.delete(old);
     }
     this.#isWhole = true;
@@ -244,6 +252,18 @@ export class Wire {
     // A commit may concern several dates: one of them does not move the point of the range.
     if (!this.isSlots && this.#isWhole) this.#cursor = cursor ?? this.#cursor;
     this.#tell({ upserted: upserted.map(itemKey), removed });
+  }
+
+  #ping(cursor: string): void {
+    if (!this.#isAnswered) return;
+    const wasFresh = this.isFresh;
+    this.#isWhole ||= this.isSlots && this.#hasAllDates();
+    if (this.#isWhole) this.#cursor = cursor;
+    if (this.isFresh !== wasFresh) this.#tell();
+  }
+
+  #hasAllDates(): boolean {
+    return this.#current !== undefined && this.#dates.size >= days(this.#current);
   }
 
   #reset(topic: string): void {

@@ -19,15 +19,14 @@ export interface Agenda<Item> {
 /** A live topic that outlives the page under `name`; to be called while a component is set up. */
 export function remembered<Item>(name: string, topic: LiveTopic<Item>): Agenda<Item> {
   const live = fromStore(topic);
-  const key = `cita.agenda.${session.user?.id}.${name}`;
-  const old = parse<Item>(kept(key));
+  const old = recall<Item>(name);
   let lastFresh = $state<number>();
 
   $effect(() => {
     const { fresh, items } = live.current;
     if (!fresh) return;
     lastFresh = Date.now();
-    keep(key, JSON.stringify({ at: lastFresh, items: items.slice(0, MOST_ITEMS) }));
+    retain(name, items);
   });
 
   return {
@@ -45,6 +44,16 @@ export function remembered<Item>(name: string, topic: LiveTopic<Item>): Agenda<I
     },
   };
 }
+
+/** Keeps what was known just now, for `recall`. */
+export function retain<Item>(name: string, items: readonly Item[]): void {
+  keep(keyOf(name), JSON.stringify({ at: Date.now(), items: items.slice(0, MOST_ITEMS) }));
+}
+
+/** What was kept of this user under that name, and when it was known. */
+export const recall = <Item>(name: string): { at: number; items: Item[] } | undefined => parse<Item>(kept(keyOf(name)));
+
+const keyOf = (name: string): string => `cita.agenda.${session.user?.id}.${name}`;
 
 /** Forgets all that was kept, of whomever. */
 export function forget(): void {
