@@ -5,11 +5,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::http::request::Parts;
 use cita_protocol::{ErrorCode, Operation, Problem, WEBSOCKET_PATH};
 
 use super::cookies::{Found, REFRESH_PATH};
@@ -43,35 +42,39 @@ enum Shown<'a> {
     Cookies { access: Option<&'a str>, refresh: Option<&'a str> },
 }
 
-/// Finds the viewer and the peer and leaves them in the request's extensions.
-///
-/// # Errors
-/// A token that is not good: it never makes the caller anonymous. `forbidden` for cookies that another page has sent.
-pub async fn authenticate(State(shared): State<Shared>, mut request: Request, next: Next) -> Result<Response, Refused> {
-    let peer = peer(&shared, &request);
-    let (viewer, cookies) = match shown(&shared, &request)? {
-        Shown::Nothing => (Viewer::Anonymous, Cookies::default()),
-        Shown::Bearer(token) => (viewer(&shared, token, peer).await?, Cookies::default()),
-        Shown::Cookies { access, refresh } => {
-            let viewer = match access {
-                Some(token) => viewer(&shared, token, peer).await?,
-                None => Viewer::Anonymous,
-            };
-            (viewer, Cookies { known: access.is_some(), refresh: refresh.map(Into::into) })
-        }
-    };
-    let extensions = request.extensions_mut();
-    extensions.insert(viewer);
-    extensions.insert(peer);
-    extensions.insert(cookies);
-    Ok(next.run(request).await)
+/// Who calls, from where, and how they are known. A token that is not good never makes the caller anonymous, and cookies that
+/// another page has sent are `forbidden`.
+pub struct Caller {
+    pub viewer: Viewer,
+    pub peer: Peer,
+    pub cookies: Cookies,
 }
 
-fn peer(doors: &Doors, request: &Request) -> Peer {
-    let connection = request.extensions().get::<ConnectInfo<SocketAddr>>();
+impl FromRequestParts<Shared> for Caller {
+    type Rejection = Refused;
+
+    async fn from_request_parts(request: &mut Parts, shared: &Shared) -> Result<Self, Refused> {
+        let peer = peer(shared, request);
+        let (viewer, cookies) = match shown(shared, request)? {
+            Shown::Nothing => (Viewer::Anonymous, Cookies::default()),
+            Shown::Bearer(token) => (viewer(shared, token, peer).await?, Cookies::default()),
+            Shown::Cookies { access, refresh } => {
+                let viewer = match access {
+                    Some(token) => viewer(shared, token, peer).await?,
+                    None => Viewer::Anonymous,
+                };
+                (viewer, Cookies { known: access.is_some(), refresh: refresh.map(Into::into) })
+            }
+        };
+        Ok(Self { viewer, peer, cookies })
+    }
+}
+
+fn peer(doors: &Doors, request: &Parts) -> Peer {
+    let connection = request.extensions.get::<ConnectInfo<SocketAddr>>();
     // The accept loop tells it of every connection.
     let connection = connection.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip());
-    doors.proxies.peer(connection, request.headers())
+    doors.proxies.peer(connection, &request.headers)
 }
 
 async fn viewer(doors: &Doors, token: &str, peer: Peer) -> Result<Viewer, Refused> {
@@ -79,8 +82,8 @@ async fn viewer(doors: &Doors, token: &str, peer: Peer) -> Result<Viewer, Refuse
     viewer.map_err(|problem| Refused::limited(problem, rate))
 }
 
-fn shown<'a>(doors: &Doors, request: &'a Request) -> Result<Shown<'a>, Problem> {
-    let (headers, path) = (request.headers(), request.uri().path());
+fn shown<'a>(doors: &Doors, request: &'a Parts) -> Result<Shown<'a>, Problem> {
+    let (headers, path) = (&request.headers, request.uri.path());
     if let Some(token) = bearer(headers)? {
         return Ok(Shown::Bearer(token));
     }
@@ -93,7 +96,7 @@ fn shown<'a>(doors: &Doors, request: &'a Request) -> Result<Shown<'a>, Problem> 
     if (access, refresh) == (Found::Nothing, Found::Nothing) {
         return Ok(Shown::Nothing);
     }
-    if !doors.origins.trust_cookies(request.method(), headers) {
+    if !doors.origins.trust_cookies(&request.method, headers) {
         return Err(untrusted());
     }
     Ok(Shown::Cookies { access: only(access)?, refresh: only(refresh)? })

@@ -8,6 +8,7 @@ pub mod cors;
 pub mod descriptors;
 pub mod docs;
 pub mod forwarded;
+pub mod front;
 pub mod health;
 pub mod input;
 pub mod json;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State as Extract};
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -22,6 +21,7 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 
+use super::auth::Caller;
 use super::cookies::Found;
 use super::problem::Refused;
 use super::socket::{Ear, SharedSocket};
@@ -59,8 +59,7 @@ type Credentials = Result<Viewer, Ending>;
 /// Answers the handshake.
 pub async fn upgrade(
     Extract(state): Extract<Shared>,
-    Extension(viewer): Extension<Viewer>,
-    Extension(peer): Extension<Peer>,
+    Caller { viewer, peer, .. }: Caller,
     mut request: Request,
 ) -> Result<Response, Refused> {
     let upgrade = hyper::upgrade::on(&mut request);
