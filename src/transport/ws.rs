@@ -169,7 +169,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Line<R, W> {
     async fn socket(self, outbox: &Arc<Outbox>) -> (Socket<R>, W) {
         let ear = Ear { read: self.read, outbox: outbox.clone() };
         let config = Some(self.config);
-        (WebSocketStream::from_partially_read(ear, self.early.into(), Role::Server, config).await, self.write)
+        // A copy: it is a piece of the buffer that HTTP was read into, all 8 KiB of which would stay with the connection.
+        let early = self.early.to_vec();
+        (WebSocketStream::from_partially_read(ear, early, Role::Server, config).await, self.write)
     }
 }
 
