@@ -1,5 +1,5 @@
-//! The way out of the log. Lines are gathered, and a thread of their own writes them: a write for each would be a fifth of what a
-//! small request costs. Warnings and errors go out at once, with everything before them.
+//! The way out of the log. Lines are gathered, and a thread of their own writes them: a write for each is a system call in every
+//! request, and a wake-up of whoever reads the log. Warnings and errors go out at once, with everything before them.
 
 use std::io::{self, Write};
 use std::thread;
