@@ -243,21 +243,46 @@ async fn start(
     let appointments =
         Cluster::new(ClusterName::Appointments, &appointments).await.map_err(StartError::Configuration)?;
     let (store, doctors) = (AppointmentStore::new(appointments.clone()), DoctorStore::new(appointments.clone()));
-    let (_, epoch) = tokio::try_join!(
-        connect(&users, state, beside, || users::ensure_indexes(&users).boxed()),
-        connect(&appointments, state, beside, || prepare(&appointments).boxed()),
-    )?;
-    let parts = Parts { users, appointments, store, doctors, epoch, mails };
+    let revocations = Arc::new(Revocations::default());
+    let open = async {
+        connect(&users, state, beside, || users::ensure_indexes(&users).boxed()).await?;
+        open_auth(config, &users, &revocations, state.clock).await
+    };
+    let (auth, epoch) =
+        tokio::try_join!(open, connect(&appointments, state, beside, || prepare(&appointments).boxed()))?;
+    let parts = Parts { users, appointments, store, doctors, auth, revocations, epoch, mails };
     serve(config, state, beside, parts).await
+}
+
+/// What knows who somebody is, unless the accounts are not fit for it.
+async fn open_auth(
+    config: &Config,
+    users: &Cluster,
+    revocations: &Arc<Revocations>,
+    clock: Clock,
+) -> Result<Arc<Auth>, StartError> {
+    let external = check::external_issuer(config).map_err(StartError::Configuration)?;
+    let trust = Trust { issuer: config.issuer.clone(), secret: config.secret.clone(), external };
+    let open = || Auth::open(users.clone(), &trust, revocations.clone(), clock).boxed();
+    let auth = until_available(open).await?;
+    auth.check_keys().map_err(StartError::Configuration)?;
+    tokio::try_join!(check_protection(config, users), check_demo(config, &auth))?;
+    Ok(Arc::new(auth))
 }
 
 /// Makes the indexes of the appointments cluster, or sees that they are there. Returns which history it holds.
 async fn prepare(appointments: &Cluster) -> Result<u32, mongodb::error::Error> {
-    AppointmentStore::new(appointments.clone()).ensure_indexes().await?;
-    DoctorStore::new(appointments.clone()).ensure_indexes().await?;
-    ReviewStore::new(appointments.clone()).ensure_indexes().await?;
-    WaitlistStore::new(appointments.clone()).ensure_indexes().await?;
-    history::epoch(appointments).await
+    let (visits, doctors) = (AppointmentStore::new(appointments.clone()), DoctorStore::new(appointments.clone()));
+    let (reviews, waitlist) = (ReviewStore::new(appointments.clone()), WaitlistStore::new(appointments.clone()));
+    // At once: these are round trips of a starting node, and the connections are needed soon.
+    let (.., epoch) = tokio::try_join!(
+        visits.ensure_indexes(),
+        doctors.ensure_indexes(),
+        reviews.ensure_indexes(),
+        waitlist.ensure_indexes(),
+        history::epoch(appointments),
+    )?;
+    Ok(epoch)
 }
 
 /// What the services stand on.
@@ -266,6 +291,8 @@ struct Parts {
     appointments: Cluster,
     store: AppointmentStore,
     doctors: DoctorStore,
+    auth: Arc<Auth>,
+    revocations: Arc<Revocations>,
     /// Which history cursors belong to.
     epoch: u32,
     /// Where mails go.
@@ -279,16 +306,10 @@ async fn serve(
     parts: Parts,
 ) -> Result<Option<DemoLogins>, StartError> {
     let clock = state.clock;
-    let (committed, revocations) = (Arc::new(Committed::default()), Arc::new(Revocations::default()));
+    let (committed, auth, revocations) = (Arc::new(Committed::default()), parts.auth, parts.revocations);
     let megabytes = |number: u32| usize::try_from(number).unwrap_or(usize::MAX).saturating_mul(1024 * 1024);
     let (ring_bytes, calendar_bytes) = (megabytes(config.ring_mb), megabytes(config.calendars_mb));
     let calendars = Arc::new(Calendars::new(loader(parts.store.clone(), clock), ring_bytes, calendar_bytes));
-    let external = check::external_issuer(config).map_err(StartError::Configuration)?;
-    let trust = Trust { issuer: config.issuer.clone(), secret: config.secret.clone(), external };
-    let open = || Auth::open(parts.users.clone(), &trust, revocations.clone(), clock).boxed();
-    let auth = Arc::new(until_available(open).await?);
-    auth.check_keys().map_err(StartError::Configuration)?;
-    check_protection(config, &parts.users).await?;
     let slots = Arc::new(Slots::new(parts.store.clone(), calendars.clone(), committed.clone(), clock));
     let approve_at_once = config.mode == Mode::Development;
     let hub = Arc::new(Hub::new(
@@ -300,10 +321,6 @@ async fn serve(
         parts.epoch,
     ));
     beside.spawn(keep_reading_keys(auth.clone(), hub.clone()));
-    if config.mode == Mode::Production && until_available(|| demo::is_there(&auth).boxed()).await? {
-        let complaint = "the databases hold the demo clinic, whose passwords everybody knows: give production its own";
-        return Err(StartError::Configuration(complaint.to_owned()));
-    }
     let demo_reviews = ReviewStore::new(parts.appointments.clone());
     let waitlist = WaitlistStore::new(parts.appointments.clone());
     let seed = || demo::seed(&auth, &parts.doctors, &parts.store, &demo_reviews, &waitlist).boxed();
@@ -460,9 +477,19 @@ async fn check_protection(config: &Config, users: &Cluster) -> Result<(), StartE
     }
 }
 
+/// Everybody knows the passwords of the demo clinic.
+async fn check_demo(config: &Config, auth: &Auth) -> Result<(), StartError> {
+    if config.mode == Mode::Production && until_available(|| demo::is_there(auth).boxed()).await? {
+        let complaint = "the databases hold the demo clinic, whose passwords everybody knows: give production its own";
+        return Err(StartError::Configuration(complaint.to_owned()));
+    }
+    Ok(())
+}
+
 /// Reads the signing keys now and then.
 async fn keep_reading_keys(auth: Arc<Auth>, hub: Arc<Hub>) {
-    let mut every = tokio::time::interval(READ_KEYS_EVERY);
+    // They have just been read, and the feed of a starting node tells of each that is newer.
+    let mut every = tokio::time::interval_at(tokio::time::Instant::now() + READ_KEYS_EVERY, READ_KEYS_EVERY);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         every.tick().await;

@@ -99,14 +99,12 @@ fn health(options: &Health) -> Result<(), String> {
 }
 
 fn serve(config: Config) -> Result<(), String> {
-    telemetry::start(&config)?;
+    let _telling = telemetry::start(&config)?;
     runtime()?.block_on(async {
         let stop = CancellationToken::new();
         stop_on_signal(stop.clone())?;
         let app = App::bind(config).await.map_err(|error| chain(&error))?;
-        let ended = app.run(stop, announce).await.map_err(|error| chain(&error));
-        telemetry::stop();
-        ended
+        app.run(stop, announce).await.map_err(|error| chain(&error))
     })
 }
 

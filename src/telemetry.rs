@@ -1,6 +1,7 @@
 //! What the process tells of itself: the log, one line a request and a connection, with ids, without secrets or personal
 //! data; measurements, in Prometheus' text format; and spans, where they are compiled in.
 
+mod lines;
 #[cfg(feature = "otel")]
 mod traces;
 
@@ -39,20 +40,28 @@ const COUNTS: [f64; 7] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
 /// How often gauges are set, and what was measured is put into its buckets.
 pub const EVERY: Duration = Duration::from_secs(5);
 
+/// The log and the traces of this process. Dropped at the very end, it sends what still waits to be sent.
+#[must_use]
+pub struct Telling(());
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        #[cfg(feature = "otel")]
+        traces::stop();
+        lines::write_out();
+    }
+}
+
 /// Starts logging to standard error.
 ///
 /// # Errors
 /// A sentence for the person who configured the filter.
-pub fn start(config: &Config) -> Result<(), String> {
+pub fn start(config: &Config) -> Result<Telling, String> {
     let filter = EnvFilter::try_new(&config.log)
         .map_err(|error| format!("CITA_LOG is no filter: {error}. Try `info` or `warn,cita::feed=debug`."))?;
-    begin(config, filter)
-}
-
-/// Sends what waits to be sent, at the very end.
-pub fn stop() {
-    #[cfg(feature = "otel")]
-    traces::stop();
+    lines::start().map_err(|error| format!("no thread for the log: {error}"))?;
+    begin(config, filter)?;
+    Ok(Telling(()))
 }
 
 #[cfg(feature = "otel")]
@@ -62,7 +71,7 @@ fn begin(config: &Config, filter: EnvFilter) -> Result<(), String> {
 
 #[cfg(not(feature = "otel"))]
 fn begin(config: &Config, filter: EnvFilter) -> Result<(), String> {
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines::Lines);
     let started = match config.log_format {
         LogFormat::Text => log.with_target(false).with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => log.json().flatten_event(true).try_init(),

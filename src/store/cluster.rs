@@ -80,9 +80,12 @@ impl Cluster {
     /// # Errors
     /// What the driver said; for the log only.
     pub async fn ping(&self) -> Result<(), String> {
-        let ping = tokio::time::timeout(PING_TIMEOUT, self.db.run_command(doc! { "ping": 1 }).into_future()).await;
-        match ping {
-            Ok(Ok(_)) => Ok(()),
+        self.ask("ping").await.map(drop)
+    }
+
+    async fn ask(&self, question: &str) -> Result<Document, String> {
+        match tokio::time::timeout(PING_TIMEOUT, self.db.run_command(doc! { question: 1 }).into_future()).await {
+            Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(brief(&error)),
             Err(_) => Err(format!("no answer within {} s", PING_TIMEOUT.as_secs())),
         }
@@ -110,7 +113,6 @@ impl Cluster {
     where
         F: Future<Output = Result<T, DriverError>>,
     {
-        self.ping().await.map_err(ConnectError::Away)?;
         self.check_kind().await?;
         prepare().await.map_err(|error| match error.kind.as_ref() {
             // The server's own message quotes the values.
@@ -133,10 +135,9 @@ impl Cluster {
         })
     }
 
-    /// A server on its own has neither change streams nor transactions.
+    /// Whether it answers, and is more than a server on its own, which has neither change streams nor transactions.
     async fn check_kind(&self) -> Result<(), ConnectError> {
-        let hello =
-            self.db.run_command(doc! { "hello": 1 }).await.map_err(|error| ConnectError::Away(brief(&error)))?;
+        let hello = self.ask("hello").await.map_err(ConnectError::Away)?;
         let is_shard_router = hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid");
         if hello.contains_key("setName") || is_shard_router {
             return Ok(());

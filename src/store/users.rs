@@ -196,10 +196,14 @@ pub async fn ensure_indexes(cluster: &Cluster) -> Result<(), DriverError> {
         ("role", doc! { "role": 1, "_id": 1 }, IndexOptions::default()),
         ("external", doc! { "external.issuer": 1, "external.subject": 1 }, linked),
     ];
-    cluster.ensure_indexes(collection::USERS, indexes).await?;
-    sessions::ensure_indexes(cluster).await?;
-    audit::ensure_indexes(cluster).await?;
-    signing_keys::ensure_indexes(cluster).await
+    // At once: these are round trips of a starting node, and the connections are needed soon.
+    tokio::try_join!(
+        cluster.ensure_indexes(collection::USERS, indexes),
+        sessions::ensure_indexes(cluster),
+        audit::ensure_indexes(cluster),
+        signing_keys::ensure_indexes(cluster),
+    )?;
+    Ok(())
 }
 
 /// Adds an account.

@@ -34,7 +34,7 @@ static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
 /// A sentence for the person who configured the endpoint.
 pub fn start(format: LogFormat, filter: EnvFilter) -> Result<(), String> {
     let spans = if ENDPOINTS.into_iter().any(|name| env::var_os(name).is_some()) { Some(layer()?) } else { None };
-    let log = fmt::layer().with_writer(std::io::stderr);
+    let log = fmt::layer().with_writer(super::lines::Lines);
     let registry = tracing_subscriber::registry().with(spans);
     let started = match format {
         LogFormat::Text => {

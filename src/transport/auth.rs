@@ -5,10 +5,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, SET_COOKIE};
-use axum::middleware::Next;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use cita_protocol::{ErrorCode, Operation, Problem, WEBSOCKET_PATH};
 
@@ -45,33 +45,41 @@ enum Shown<'a> {
     Cookies { access: Option<&'a str>, refresh: Option<&'a str> },
 }
 
-/// Finds the viewer and the peer and leaves them in the request's extensions.
-///
-/// # Errors
-/// A token that is not good: it never makes the caller anonymous. `forbidden` for cookies that another page has sent.
-pub async fn authenticate(State(shared): State<Shared>, mut request: Request, next: Next) -> Result<Response, Refused> {
-    let peer = peer(&shared, &request);
-    let (viewer, cookies) = match shown(&shared, &request)? {
+/// Who calls, from where, and how they are known. A token that is not good never makes the caller anonymous, and cookies that
+/// another page has sent are `forbidden`.
+pub struct Caller {
+    pub viewer: Viewer,
+    pub peer: Peer,
+    pub cookies: Cookies,
+}
+
+impl FromRequestParts<Shared> for Caller {
+    type Rejection = Response;
+
+    async fn from_request_parts(request: &mut Parts, shared: &Shared) -> Result<Self, Response> {
+        let by_cookie = !request.headers.contains_key(AUTHORIZATION);
+        let leaves = by_cookie && request.uri.path() == LOGOUT_PATH;
+        known(request, shared).await.map_err(|refused| match leaves && refused.is_unauthenticated() {
+            true => without_cookies(shared, refused),
+            false => refused.into_response(),
+        })
+    }
+}
+
+async fn known(request: &Parts, shared: &Shared) -> Result<Caller, Refused> {
+    let peer = peer(shared, request);
+    let (viewer, cookies) = match shown(shared, request)? {
         Shown::Nothing => (Viewer::Anonymous, Cookies::default()),
-        Shown::Bearer(token) => (viewer(&shared, token, peer).await?, Cookies::default()),
+        Shown::Bearer(token) => (viewer(shared, token, peer).await?, Cookies::default()),
         Shown::Cookies { access, refresh } => {
             let viewer = match access {
-                Some(token) => viewer(&shared, token, peer).await,
-                None => Ok(Viewer::Anonymous),
-            };
-            let leaves = request.uri().path() == LOGOUT_PATH;
-            let viewer = match viewer {
-                Err(refused) if leaves && refused.is_unauthenticated() => return Ok(without_cookies(&shared, refused)),
-                viewer => viewer?,
+                Some(token) => viewer(shared, token, peer).await?,
+                None => Viewer::Anonymous,
             };
             (viewer, Cookies { known: access.is_some(), refresh: refresh.map(Into::into) })
         }
     };
-    let extensions = request.extensions_mut();
-    extensions.insert(viewer);
-    extensions.insert(peer);
-    extensions.insert(cookies);
-    Ok(next.run(request).await)
+    Ok(Caller { viewer, peer, cookies })
 }
 
 /// The refusal, and the end of cookies that prove nothing any more: whoever logs out wants none. No script could remove them, and
@@ -84,11 +92,11 @@ fn without_cookies(doors: &Doors, refused: Refused) -> Response {
     response
 }
 
-fn peer(doors: &Doors, request: &Request) -> Peer {
-    let connection = request.extensions().get::<ConnectInfo<SocketAddr>>();
+fn peer(doors: &Doors, request: &Parts) -> Peer {
+    let connection = request.extensions.get::<ConnectInfo<SocketAddr>>();
     // The accept loop tells it of every connection.
     let connection = connection.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip());
-    doors.proxies.peer(connection, request.headers())
+    doors.proxies.peer(connection, &request.headers)
 }
 
 async fn viewer(doors: &Doors, token: &str, peer: Peer) -> Result<Viewer, Refused> {
@@ -96,8 +104,8 @@ async fn viewer(doors: &Doors, token: &str, peer: Peer) -> Result<Viewer, Refuse
     viewer.map_err(|problem| Refused::limited(problem, rate))
 }
 
-fn shown<'a>(doors: &Doors, request: &'a Request) -> Result<Shown<'a>, Problem> {
-    let (headers, path) = (request.headers(), request.uri().path());
+fn shown<'a>(doors: &Doors, request: &'a Parts) -> Result<Shown<'a>, Problem> {
+    let (headers, path) = (&request.headers, request.uri.path());
     if let Some(token) = bearer(headers)? {
         return Ok(Shown::Bearer(token));
     }
@@ -110,7 +118,7 @@ fn shown<'a>(doors: &Doors, request: &'a Request) -> Result<Shown<'a>, Problem> 
     if (access, refresh) == (Found::Nothing, Found::Nothing) {
         return Ok(Shown::Nothing);
     }
-    if !doors.origins.trust_cookies(request.method(), headers) {
+    if !doors.origins.trust_cookies(&request.method, headers) {
         return Err(untrusted());
     }
     Ok(Shown::Cookies { access: only(access)?, refresh: only(refresh)? })

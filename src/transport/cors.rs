@@ -1,18 +1,19 @@
 //! What browsers let the pages of allowed origins do. Other pages are told nothing, as if there were no CORS here.
 
+use std::convert::Infallible;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::Method;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH, LOCATION, RETRY_AFTER};
-use axum::middleware::Next;
 use axum::response::Response;
 use cita_protocol::{AFTER_HEADER, CURSOR_HEADER, IDEMPOTENCY_KEY_HEADER};
-use tower::{Layer as _, Service as _};
+use tower::{Layer as _, Service};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::{Shared, log, rate, sse};
+use super::origins::Origins;
+use super::{log, rate, sse};
 
 /// How long a browser remembers what it may do.
 const MAX_AGE: Duration = Duration::from_secs(600);
@@ -20,8 +21,11 @@ const MAX_AGE: Duration = Duration::from_secs(600);
 static LAYER: LazyLock<CorsLayer> = LazyLock::new(layer);
 
 /// Answers preflights of allowed origins, and lets them read what they are answered.
-pub async fn share(State(shared): State<Shared>, request: Request, mut next: Next) -> Response {
-    let answered = match shared.origins.allow(request.headers()) {
+pub async fn share<S>(origins: &Origins, request: Request, mut next: S) -> Response
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+{
+    let answered = match origins.allow(request.headers()) {
         true => LAYER.layer(next).call(request).await,
         false => next.call(request).await,
     };

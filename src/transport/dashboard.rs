@@ -20,6 +20,10 @@ use super::origins::Origins;
 use super::problem::Refused;
 use super::{Shared, health};
 
+/// Where it begins.
+pub const START_PATH: &str = "/";
+/// Its files with hashed names.
+pub const ASSETS_PATH: &str = "/assets/{*file}";
 /// The page of every path that the dashboard may know.
 const START: &str = "index.html";
 /// Files whose names tell their contents.

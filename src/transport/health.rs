@@ -1,15 +1,21 @@
 //! `/livez` and `/readyz`, and the gate that holds everything else back until the node has been ready once.
 
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State as Extract};
 use axum::http::{Method, StatusCode};
-use axum::middleware::Next;
-use axum::response::Response;
 use cita_protocol::{Outcome, Problem};
 
-use super::Shared;
+use super::dashboard::{ASSETS_PATH, START_PATH};
 use super::problem::Refused;
+use super::{Shared, State};
 use crate::health::{Report, Status};
+
+/// Path of the first question.
+pub const LIVEZ_PATH: &str = "/livez";
+/// Path of the second.
+pub const READYZ_PATH: &str = "/readyz";
+/// What needs no database.
+const UNGATED: [&str; 4] = [LIVEZ_PATH, READYZ_PATH, START_PATH, ASSETS_PATH];
 
 /// The process runs.
 pub async fn livez() -> StatusCode {
@@ -17,7 +23,7 @@ pub async fn livez() -> StatusCode {
 }
 
 /// Whether requests should be sent here, and which part is away.
-pub async fn readyz(State(shared): State<Shared>) -> (StatusCode, Json<Report>) {
+pub async fn readyz(Extract(shared): Extract<Shared>) -> (StatusCode, Json<Report>) {
     let report = shared.readiness.report();
     let status = match report.status {
         Status::Ready => StatusCode::OK,
@@ -26,21 +32,25 @@ pub async fn readyz(State(shared): State<Shared>) -> (StatusCode, Json<Report>) 
     (status, Json(report))
 }
 
-/// Lets requests through once both clusters have been ready.
+/// Lets requests through once both clusters have been ready, and from the first moment what needs none.
 ///
 /// # Errors
 /// `unavailable` until then.
-pub async fn gate(State(shared): State<Shared>, request: Request, next: Next) -> Result<Response, Refused> {
-    check(&shared, request.method())?;
-    Ok(next.run(request).await)
+pub fn gate(state: &State, request: &Request) -> Result<(), Refused> {
+    // What no route takes is the dashboard's, which asks by itself.
+    let is_open = |path: &MatchedPath| UNGATED.contains(&path.as_str());
+    match check(state, request.method()) {
+        Err(closed) if !request.extensions().get::<MatchedPath>().is_none_or(is_open) => Err(closed.into()),
+        _ => Ok(()),
+    }
 }
 
-/// Whether the gate is open.
+/// Whether both clusters have been ready.
 ///
 /// # Errors
 /// `unavailable` until then.
-pub fn check(shared: &Shared, method: &Method) -> Result<(), Problem> {
+pub fn check(state: &State, method: &Method) -> Result<(), Problem> {
     // What changes nothing is a GET; of everything else it is known that it has changed nothing.
     let outcome = (method != Method::GET).then_some(Outcome::NotApplied);
-    shared.services().map(|_| ()).map_err(|problem| Problem { outcome, ..problem })
+    state.services().map(|_| ()).map_err(|problem| Problem { outcome, ..problem })
 }

@@ -2,38 +2,35 @@
 //!
 //! A line holds the template of the route, never the path, the query, a header or a body: they hold personal data.
 
-use std::time::Duration;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::header::HeaderName;
 use axum::http::{HeaderValue, Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::Response;
 use tokio::time::Instant;
-use tracing::Instrument;
-use uuid::{NoContext, Timestamp, Uuid};
+use tracing::Span;
+use uuid::Uuid;
 
-use super::{Shared, meters};
+use super::health::{LIVEZ_PATH, READYZ_PATH};
+use super::meters;
 use crate::clock::Clock;
 
 /// Names a request in the log and in its answer.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Gives the request its id and logs how it ended. An id that the client brought is not trusted.
-pub async fn log(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    let id = request_id(shared.clock);
-    let mut line = Line { id, method: method(&request), route: route(&request), started: Instant::now(), status: None };
-    let mut response = next.run(request).instrument(tracing::info_span!("request", %id)).await;
-    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
-        response.headers_mut().insert(REQUEST_ID, value);
-    }
-    line.status = Some(response.status());
-    response
-}
-
+/// It names a request and is no secret: the system is not asked for randomness each time.
 fn request_id(clock: Clock) -> Uuid {
-    let since_epoch = Duration::try_from(clock.now().as_duration()).unwrap_or_default();
-    Uuid::new_v7(Timestamp::from_unix(NoContext, since_epoch.as_secs(), since_epoch.subsec_nanos()))
+    static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let mut random = [0; 10];
+    let hashes = [SEED.hash_one((count, false)), SEED.hash_one((count, true))];
+    random.iter_mut().zip(hashes.into_iter().flat_map(u64::to_ne_bytes)).for_each(|(to, from)| *to = from);
+    let ms = u64::try_from(clock.now().as_millisecond()).unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(ms, &random).into_uuid()
 }
 
 /// The method, as long as it is one that HTTP defines: a client may send any word.
@@ -50,18 +47,38 @@ fn method(request: &Request) -> &'static str {
     }
 }
 
-fn route(request: &Request) -> Option<MatchedPath> {
-    request.extensions().get().cloned()
-}
-
 /// The line, written when the request ends in whatever way.
-struct Line {
+pub struct Line {
     id: Uuid,
     method: &'static str,
     route: Option<MatchedPath>,
     started: Instant,
     /// `None`: the client left before it was answered.
     status: Option<StatusCode>,
+}
+
+impl Line {
+    /// Gives a request its id. One that the client brought is not trusted.
+    #[must_use]
+    pub fn begin(request: &Request, clock: Clock) -> Self {
+        let (id, route) = (request_id(clock), request.extensions().get().cloned());
+        Self { id, method: method(request), route, started: Instant::now(), status: None }
+    }
+
+    /// What is logged meanwhile tells the id, too.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        tracing::info_span!("request", id = %self.id)
+    }
+
+    /// Tells the client the id, and logs how the request ended.
+    pub fn end(mut self, response: &mut Response) {
+        let mut text = Uuid::encode_buffer();
+        if let Ok(value) = HeaderValue::from_str(self.id.hyphenated().encode_lower(&mut text)) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        self.status = Some(response.status());
+    }
 }
 
 impl Drop for Line {
@@ -75,7 +92,7 @@ impl Drop for Line {
             return;
         };
         let status_code = status.as_u16();
-        let is_probe = matches!(route, "/livez" | "/readyz");
+        let is_probe = [LIVEZ_PATH, READYZ_PATH].contains(&route);
         match status {
             StatusCode::INTERNAL_SERVER_ERROR => {
                 tracing::error!(method, route, status = status_code, ms, request = %id, "request");

@@ -9,6 +9,7 @@ pub mod dashboard;
 pub mod descriptors;
 pub mod docs;
 pub mod forwarded;
+pub mod front;
 pub mod health;
 pub mod input;
 pub mod json;

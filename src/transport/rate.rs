@@ -16,7 +16,7 @@ pub fn tell(rate: &Rate, headers: &mut HeaderMap) {
     let policy = format!(r#""{name}";q={};w={WINDOW_SECONDS}"#, rate.burst());
     let left = format!(r#""{name}";r={};t={}"#, rate.remaining, rate.seconds_to_full());
     for (header, value) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, left)] {
-        if let Ok(value) = HeaderValue::from_str(&value) {
+        if let Ok(value) = HeaderValue::try_from(value) {
             headers.insert(header, value);
         }
     }

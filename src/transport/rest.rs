@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::path::RawPathParams;
 use axum::extract::rejection::RawPathParamsRejection;
@@ -20,17 +19,18 @@ use serde_json::{Map, Value};
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
-use super::auth::Cookies;
+use super::auth::Caller;
 use super::input::{self, Pairs, Unreadable};
 use super::limits::Limits;
 use super::problem::Refused;
 use super::shape::Door;
 use super::{Shared, json, rate};
-use crate::domain::account::Viewer;
-use crate::domain::peer::Peer;
 use crate::session::call::{self, Answer, SessionCookies};
 use crate::session::meters;
 use crate::spans;
+
+/// Headers that an answer may have by the time that it is sent, so that their table does not have to grow.
+const ANSWER_HEADERS: usize = 12;
 
 /// The route of an operation.
 pub fn route(door: Door) -> MethodRouter<Shared> {
@@ -42,16 +42,7 @@ pub fn route(door: Door) -> MethodRouter<Shared> {
         Method::Delete => MethodFilter::DELETE,
     };
     let door = Arc::new(door);
-    on(filter, move |State(shared), Extension(viewer), Extension(peer), Extension(cookies), path, request| {
-        answer(door, shared, Caller { viewer, peer, cookies }, path, request)
-    })
-}
-
-/// Who calls, from where, and how they are known.
-struct Caller {
-    viewer: Viewer,
-    peer: Peer,
-    cookies: Cookies,
+    on(filter, move |State(shared), caller, path, request| answer(door, shared, caller, path, request))
 }
 
 async fn answer(
@@ -171,7 +162,7 @@ fn is_json(media_type: &str) -> bool {
 
 fn reply(door: &Door, uri: &Uri, answer: Answer) -> Response {
     let status = StatusCode::from_u16(door.route.status).unwrap_or(StatusCode::OK);
-    let mut headers = HeaderMap::new();
+    let mut headers = HeaderMap::with_capacity(ANSWER_HEADERS);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(cursor) = answer.cursor {
         set(&mut headers, HeaderName::from_static(CURSOR_HEADER), &cursor);

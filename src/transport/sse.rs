@@ -7,7 +7,6 @@ use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, HeaderName};
@@ -19,13 +18,12 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, stream};
 use tokio::time::{sleep, timeout};
 
+use super::auth::Caller;
 use super::input::{Pairs, Unreadable, single};
 use super::limits::Limits;
 use super::problem::{Refused, field, invalid};
 use super::rest::query;
 use super::{Shared, rate};
-use crate::domain::account::Viewer;
-use crate::domain::peer::Peer;
 use crate::session::connection::Session;
 
 /// The cursor that a browser sends when it reconnects.
@@ -37,8 +35,7 @@ pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// What the first subscription that failed says; nothing is opened then.
 pub async fn events(
     State(shared): State<Shared>,
-    Extension(viewer): Extension<Viewer>,
-    Extension(peer): Extension<Peer>,
+    Caller { viewer, peer, .. }: Caller,
     request: Request,
 ) -> Result<Response, Refused> {
     let requests = requests(query(request.uri())?, request.headers(), &shared.limits)?;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State as Extract};
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -22,6 +21,7 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 
+use super::auth::Caller;
 use super::cookies::Found;
 use super::problem::Refused;
 use super::socket::{Ear, SharedSocket};
@@ -59,8 +59,7 @@ type Credentials = Result<Viewer, Ending>;
 /// Answers the handshake.
 pub async fn upgrade(
     Extract(state): Extract<Shared>,
-    Extension(viewer): Extension<Viewer>,
-    Extension(peer): Extension<Peer>,
+    Caller { viewer, peer, .. }: Caller,
     mut request: Request,
 ) -> Result<Response, Refused> {
     let upgrade = hyper::upgrade::on(&mut request);
@@ -170,7 +169,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Line<R, W> {
     async fn socket(self, outbox: &Arc<Outbox>) -> (Socket<R>, W) {
         let ear = Ear { read: self.read, outbox: outbox.clone() };
         let config = Some(self.config);
-        (WebSocketStream::from_partially_read(ear, self.early.into(), Role::Server, config).await, self.write)
+        // A copy: it is a piece of the buffer that HTTP was read into, all 8 KiB of which would stay with the connection.
+        let early = self.early.to_vec();
+        (WebSocketStream::from_partially_read(ear, early, Role::Server, config).await, self.write)
     }
 }
 

@@ -160,6 +160,9 @@ async fn an_interrupted_server_takes_its_database_along_and_finds_its_data_again
     assert_eq!(server.ended().await.code(), Some(0), "{}", server.output());
     assert!(began.elapsed() < MARGIN * 2, "{:?}", began.elapsed());
     assert_eq!(processes_on(&dir), Vec::<String>::new());
+    let log = server.output();
+    let told = |words: &str| log.lines().any(|line| line.contains(" INFO ") && line.contains(words));
+    assert!(told(r#"route="/v1/doctors" status=200"#) && told("stopping"), "the log has everything: {log}");
 
     let began = Instant::now();
     let mut server = Process::start(&arguments).await;

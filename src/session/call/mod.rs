@@ -19,11 +19,14 @@ mod waitlist;
 
 pub use auth::public_keys;
 
+use std::future::ready;
 use std::time::Instant;
 
 use bytes::Bytes;
 use cita_protocol::value::Page;
 use cita_protocol::{ErrorCode, Operation, Problem};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use serde::Serialize;
 
 use super::limiter::Rate;
@@ -152,96 +155,12 @@ pub async fn call(
 }
 
 async fn carry_out(services: &Services, viewer: &Viewer, request: Request<'_>) -> std::result::Result<Answer, Problem> {
-    let answer = async {
-        access::admit(request.operation.name(), viewer)?;
-        let call = Call { services, viewer, request };
-        match request.operation {
-            Operation::AuthRegister => call.register().await,
-            Operation::AuthLogin => call.login().await,
-            Operation::AuthRefresh => call.refresh().await,
-            Operation::AuthLogout => call.logout().await,
-            Operation::AuthRequestReset => call.request_reset().await,
-            Operation::AuthResetPassword => call.reset_password().await,
-            Operation::AuthVerifyEmail => call.verify_email().await,
-            Operation::AuthRequestVerification => call.request_verification().await,
-            Operation::SessionList => call.session_list().await,
-            Operation::SessionRevoke => call.session_revoke().await,
-            Operation::MeGet => call.me().await,
-            Operation::MeUpdate => call.me_update().await,
-            Operation::MeExport => call.me_export().await,
-            Operation::MeDelete => call.me_delete().await,
-            Operation::DoctorSearch => call.doctor_search().await,
-            Operation::DoctorGet => call.doctor_get().await,
-            Operation::DoctorUpdate => call.doctor_update().await,
-            Operation::ServiceList => call.service_list().await,
-            Operation::ServiceCreate => call.service_create().await,
-            Operation::ServiceUpdate => call.service_update().await,
-            Operation::ServiceArchive => call.service_archive().await,
-            Operation::AvailabilityGet => call.availability_get().await,
-            Operation::AvailabilitySet => call.availability_set().await,
-            Operation::TimeOffList => call.time_off_list().await,
-            Operation::TimeOffCreate => call.time_off_create().await,
-            Operation::TimeOffDelete => call.time_off_delete().await,
-            Operation::AppointmentListOutside => call.outside().await,
-            Operation::HolidayCalendarList => call.holiday_calendars().await,
-            Operation::HolidayCalendarGet => call.holidays().await,
-            Operation::SlotSearch => call.slot_search().await,
-            Operation::SlotSearchDoctors => call.slot_search_doctors().await,
-            Operation::SlotExplain => call.slot_explain().await,
-            Operation::SlotHold => call.hold().await,
-            Operation::HoldRelease => call.release().await,
-            Operation::AppointmentBook => call.book().await,
-            Operation::AppointmentGet => call.appointment_get().await,
-            Operation::AppointmentList => call.appointment_list().await,
-            Operation::AppointmentReschedule => call.reschedule().await,
-            Operation::AppointmentCancel => call.cancel().await,
-            Operation::AppointmentApprove => call.advance(Move::Approve).await,
-            Operation::AppointmentDecline => call.decline().await,
-            Operation::AppointmentCheckIn => call.advance(Move::CheckIn).await,
-            Operation::AppointmentComplete => call.advance(Move::Complete).await,
-            Operation::AppointmentNoShow => call.advance(Move::NoShow).await,
-            Operation::AppointmentUndo => call.advance(Move::Undo).await,
-            Operation::AppointmentSetNotes => call.set_notes().await,
-            Operation::SeriesPreview => call.series_preview().await,
-            Operation::SeriesBook => call.series_book().await,
-            Operation::SeriesGet => call.series_get().await,
-            Operation::SeriesReschedule => call.series_reschedule().await,
-            Operation::SeriesCancel => call.series_cancel().await,
-            Operation::WaitlistJoin => call.waitlist_join().await,
-            Operation::WaitlistList => call.waitlist_list().await,
-            Operation::WaitlistLeave => call.waitlist_leave().await,
-            Operation::WaitlistAccept => call.waitlist_accept().await,
-            Operation::WaitlistPass => call.waitlist_pass().await,
-            Operation::AppointmentHistory => call.appointment_history().await,
-            Operation::DoctorHistory => call.doctor_history().await,
-            Operation::PatientFind => call.find_patient().await,
-            Operation::StaffListDoctors => call.staff_list_doctors().await,
-            Operation::MeListAudit => call.my_audit().await,
-            Operation::AdminListUsers => call.admin_list_users().await,
-            Operation::AdminUpdateUser => call.admin_update_user().await,
-            Operation::AdminListDoctors => call.admin_list_doctors().await,
-            Operation::AdminApproveDoctor => call.admin_approve_doctor().await,
-            Operation::AdminSetStaff => call.admin_set_staff().await,
-            Operation::ResourceList => call.resource_list().await,
-            Operation::AdminCreateResource => call.admin_create_resource().await,
-            Operation::AdminUpdateResource => call.admin_update_resource().await,
-            Operation::AdminArchiveResource => call.admin_archive_resource().await,
-            Operation::AdminListAudit => call.admin_list_audit().await,
-            Operation::ReviewList => call.review_list().await,
-            Operation::ReviewCreate => call.review_create().await,
-            Operation::ReviewUpdate => call.review_update().await,
-            Operation::ReviewReply => call.review_reply().await,
-            Operation::ReviewReport => call.review_report().await,
-            Operation::AdminListReviews => call.admin_list_reviews().await,
-            Operation::AdminHideReview => call.admin_moderate_review(Moderation::Hide).await,
-            Operation::AdminRestoreReview => call.admin_moderate_review(Moderation::Restore).await,
-            // They need an open connection, which answers them itself.
-            Operation::AuthRenew | Operation::Subscribe | Operation::Unsubscribe => {
-                Err(Problem::new(ErrorCode::UnknownType).into())
-            }
-        }
+    let call = Call { services, viewer, request };
+    let answered = match access::admit(request.operation.name(), viewer) {
+        Ok(()) => call.operation().await,
+        Err(refusal) => Err(refusal.into()),
     };
-    answer.await.map_err(|failed| match failed {
+    answered.map_err(|failed| match failed {
         Failed::Error(error) => convert::problem(error),
         Failed::Problem(problem) => problem,
     })
@@ -255,6 +174,95 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// Each operation is as large as it has to be: without the boxes, all of them would be copied about as the largest.
+    fn operation(&self) -> BoxFuture<'_, Answered> {
+        match self.request.operation {
+            Operation::AuthRegister => self.register().boxed(),
+            Operation::AuthLogin => self.login().boxed(),
+            Operation::AuthRefresh => self.refresh().boxed(),
+            Operation::AuthLogout => self.logout().boxed(),
+            Operation::AuthRequestReset => self.request_reset().boxed(),
+            Operation::AuthResetPassword => self.reset_password().boxed(),
+            Operation::AuthVerifyEmail => self.verify_email().boxed(),
+            Operation::AuthRequestVerification => self.request_verification().boxed(),
+            Operation::SessionList => self.session_list().boxed(),
+            Operation::SessionRevoke => self.session_revoke().boxed(),
+            Operation::MeGet => self.me().boxed(),
+            Operation::MeUpdate => self.me_update().boxed(),
+            Operation::MeExport => self.me_export().boxed(),
+            Operation::MeDelete => self.me_delete().boxed(),
+            Operation::DoctorSearch => self.doctor_search().boxed(),
+            Operation::DoctorGet => self.doctor_get().boxed(),
+            Operation::DoctorUpdate => self.doctor_update().boxed(),
+            Operation::ServiceList => self.service_list().boxed(),
+            Operation::ServiceCreate => self.service_create().boxed(),
+            Operation::ServiceUpdate => self.service_update().boxed(),
+            Operation::ServiceArchive => self.service_archive().boxed(),
+            Operation::AvailabilityGet => self.availability_get().boxed(),
+            Operation::AvailabilitySet => self.availability_set().boxed(),
+            Operation::TimeOffList => self.time_off_list().boxed(),
+            Operation::TimeOffCreate => self.time_off_create().boxed(),
+            Operation::TimeOffDelete => self.time_off_delete().boxed(),
+            Operation::AppointmentListOutside => self.outside().boxed(),
+            Operation::HolidayCalendarList => self.holiday_calendars().boxed(),
+            Operation::HolidayCalendarGet => self.holidays().boxed(),
+            Operation::SlotSearch => self.slot_search().boxed(),
+            Operation::SlotSearchDoctors => self.slot_search_doctors().boxed(),
+            Operation::SlotExplain => self.slot_explain().boxed(),
+            Operation::SlotHold => self.hold().boxed(),
+            Operation::HoldRelease => self.release().boxed(),
+            Operation::AppointmentBook => self.book().boxed(),
+            Operation::AppointmentGet => self.appointment_get().boxed(),
+            Operation::AppointmentList => self.appointment_list().boxed(),
+            Operation::AppointmentReschedule => self.reschedule().boxed(),
+            Operation::AppointmentCancel => self.cancel().boxed(),
+            Operation::AppointmentApprove => self.advance(Move::Approve).boxed(),
+            Operation::AppointmentDecline => self.decline().boxed(),
+            Operation::AppointmentCheckIn => self.advance(Move::CheckIn).boxed(),
+            Operation::AppointmentComplete => self.advance(Move::Complete).boxed(),
+            Operation::AppointmentNoShow => self.advance(Move::NoShow).boxed(),
+            Operation::AppointmentUndo => self.advance(Move::Undo).boxed(),
+            Operation::AppointmentSetNotes => self.set_notes().boxed(),
+            Operation::SeriesPreview => self.series_preview().boxed(),
+            Operation::SeriesBook => self.series_book().boxed(),
+            Operation::SeriesGet => self.series_get().boxed(),
+            Operation::SeriesReschedule => self.series_reschedule().boxed(),
+            Operation::SeriesCancel => self.series_cancel().boxed(),
+            Operation::WaitlistJoin => self.waitlist_join().boxed(),
+            Operation::WaitlistList => self.waitlist_list().boxed(),
+            Operation::WaitlistLeave => self.waitlist_leave().boxed(),
+            Operation::WaitlistAccept => self.waitlist_accept().boxed(),
+            Operation::WaitlistPass => self.waitlist_pass().boxed(),
+            Operation::AppointmentHistory => self.appointment_history().boxed(),
+            Operation::DoctorHistory => self.doctor_history().boxed(),
+            Operation::PatientFind => self.find_patient().boxed(),
+            Operation::StaffListDoctors => self.staff_list_doctors().boxed(),
+            Operation::MeListAudit => self.my_audit().boxed(),
+            Operation::AdminListUsers => self.admin_list_users().boxed(),
+            Operation::AdminUpdateUser => self.admin_update_user().boxed(),
+            Operation::AdminListDoctors => self.admin_list_doctors().boxed(),
+            Operation::AdminApproveDoctor => self.admin_approve_doctor().boxed(),
+            Operation::AdminSetStaff => self.admin_set_staff().boxed(),
+            Operation::ResourceList => self.resource_list().boxed(),
+            Operation::AdminCreateResource => self.admin_create_resource().boxed(),
+            Operation::AdminUpdateResource => self.admin_update_resource().boxed(),
+            Operation::AdminArchiveResource => self.admin_archive_resource().boxed(),
+            Operation::AdminListAudit => self.admin_list_audit().boxed(),
+            Operation::ReviewList => self.review_list().boxed(),
+            Operation::ReviewCreate => self.review_create().boxed(),
+            Operation::ReviewUpdate => self.review_update().boxed(),
+            Operation::ReviewReply => self.review_reply().boxed(),
+            Operation::ReviewReport => self.review_report().boxed(),
+            Operation::AdminListReviews => self.admin_list_reviews().boxed(),
+            Operation::AdminHideReview => self.admin_moderate_review(Moderation::Hide).boxed(),
+            Operation::AdminRestoreReview => self.admin_moderate_review(Moderation::Restore).boxed(),
+            // They need an open connection, which answers them itself.
+            Operation::AuthRenew | Operation::Subscribe | Operation::Unsubscribe => {
+                ready(Err(Problem::new(ErrorCode::UnknownType).into())).boxed()
+            }
+        }
+    }
+
     fn input<T: serde::de::DeserializeOwned>(&self) -> std::result::Result<T, Problem> {
         input::read(self.request.data)
     }
