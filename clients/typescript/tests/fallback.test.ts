@@ -285,9 +285,12 @@ describe("streams", () => {
     client.connect();
     await client.ready();
     expect(client.connection.get()).toMatchObject({ access: "user", user: { id: "u" } });
-    isGood = false;
-    expect(await client.request("me.get", {})).toEqual(user);
-    expect(asked).toEqual([false, true, true]);
+    for (const code of ["token_expired", "unauthenticated"]) {
+      ended.code = code;
+      isGood = false;
+      expect(await client.request("me.get", {})).toEqual(user);
+    }
+    expect(asked).toEqual([false, true, true, true]);
   });
 
   test("a stream that tells of a topic that was left is not listened to", async ({ stage }) => {

@@ -182,6 +182,30 @@ describe("when nobody listens any more", () => {
     expect(server.received.map(({ type }) => type)).toEqual(["unsubscribe"]);
   });
 
+  test("one that has ended leaves the next of its name alone", async ({ stage }) => {
+    const { server, client } = await fake(stage);
+    const calendar = "doctors/d/appointments";
+    const window = topics.appointments("d", "2026-12-01", "2026-12-07");
+    const [one, two] = [window, topics.appointments("d", "2026-12-02", "2026-12-06")].map((topic) =>
+      client.topic(topic).subscribe(() => {}),
+    );
+    await server.subscribes(calendar);
+    one?.();
+    await vi.advanceTimersByTimeAsync(3_000);
+    two?.();
+    await vi.advanceTimersByTimeAsync(2_000);
+    const { id, data } = await server.receives("unsubscribe");
+    server.says({ type: "reply", id, data });
+    const next = watch(client, window);
+    await server.subscribes(calendar);
+    server.says(snapshot(calendar, [appointment("a", at9)], "1"));
+    // The second window's five seconds are over now.
+    await vi.advanceTimersByTimeAsync(3_000);
+    server.says(change(calendar, [appointment("b", at10)], [], "2"));
+    expect([keys(next.get().items), next.get().fresh]).toEqual([["a", "b"], true]);
+    expect(server.received).toEqual([]);
+  });
+
   test("what was shown is forgotten with the subscription", async ({ stage }) => {
     const { server, client } = await fake(stage);
     const live = client.topic(topics.myAppointments());
