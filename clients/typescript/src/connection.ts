@@ -339,7 +339,10 @@ export class Connector {
     try {
       const token = await this.token();
       // Without a token the server will close, and the next connection is nobody's.
-      if (turn === this.#turn && token !== null) await this.renewWith(token);
+      if (turn !== this.#turn || token === null) return;
+      // A stream ends with the token that it was opened with.
+      if (this.#transport === "sse") this.restart("a new token");
+      else await this.renewWith(token);
     } catch (error) {
       if (turn !== this.#turn) return;
       this.#options.log(`no token: ${String(error)}`);

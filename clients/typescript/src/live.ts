@@ -146,21 +146,14 @@ export class View<T extends Item> implements LiveTopic<T>, Viewer {
     const known = new Map(this.#known());
     const shown = new Map(known);
     for (const layer of this.#layers) apply(layer, known, shown);
-    let items: readonly T[] = [...shown.values()];
-    if ("start" in (items[0] ?? {}))
-      items = (items as (T & { start: string })[]).sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : 0));
-    if (items.length === before.items.length && items.every((item, at) => item === before.items[at]))
-      items = before.items;
+    const sorted = [...shown.values()].sort(byStart);
+    const isAsBefore = sorted.length === before.items.length && sorted.every((item, at) => item === before.items[at]);
+    const items = isAsBefore ? before.items : sorted;
     const isCovered = covers(wire.window, this.window);
     const error = this.isLeftOut ? tooWide() : wire.error;
+    const isWaiting = this.isWatched && !error;
     const next: TopicState<T> = {
-      state: !isCovered
-        ? this.isWatched && !error
-          ? "subscribing"
-          : "unsubscribed"
-        : wire.isAnswered
-          ? "subscribed"
-          : "subscribing",
+      state: isCovered && wire.isAnswered ? "subscribed" : isCovered || isWaiting ? "subscribing" : "unsubscribed",
       items,
       fresh: isCovered && wire.isFresh,
       ...(error && { error }),
@@ -171,6 +164,12 @@ export class View<T extends Item> implements LiveTopic<T>, Viewer {
     if (isSame && next.error?.code === before.error?.code && next.timeZone === before.timeZone) return;
     this.#store.set(next);
   }
+}
+
+/** Items without a start keep the order in which they were told. */
+function byStart(a: Item, b: Item): number {
+  if (!("start" in a && "start" in b) || a.start === b.start) return 0;
+  return a.start < b.start ? -1 : 1;
 }
 
 /** Lays a change over the items, but for the names of which the topic has something newer. */

@@ -94,6 +94,21 @@ for (const direction of ["up", "down"] as const) {
   });
 }
 
+describe.concurrent("a commit that concerns two dates of a range", () => {
+  test.for([1, 2])("is told whole, whatever is cut between its frames (move %i)", async (move, { stage }) => {
+    const told = new Map<string, number>();
+    let moves = 0;
+    const { proxy: between } = await session(stage, ({ direction, frame, connection, line }) => {
+      const { topic } = frame.data;
+      if (direction !== "down" || frame.type !== "change" || !String(topic).includes("/slots/")) return;
+      const commit = `${connection} ${frame.cursor}`;
+      told.set(commit, (told.get(commit) ?? 0) + 1);
+      if (told.get(commit) === 2 && ++moves === move) line.cut();
+    });
+    expect(between.lines).toHaveLength(2);
+  });
+});
+
 describe.concurrent("the line is cut again and again", () => {
   test.for(numbers(12))(
     "each of the first five connections ends after %i frames of the server",

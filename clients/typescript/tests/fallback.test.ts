@@ -266,6 +266,41 @@ describe("streams", () => {
     expect([doctor.get().fresh, reviews.get().items.length]).toEqual([true, 1]);
   });
 
+  test("a token that is about to end is replaced, and the streams are continued with the new one", async ({
+    stage,
+  }) => {
+    const { fetch, opened } = streams();
+    const seen: (string | null)[] = [];
+    const asked: boolean[] = [];
+    const client = stage.client({
+      url: "http://cita.example",
+      transport: "sse",
+      fetch(url, init) {
+        seen.push(new Headers(init.headers).get("Authorization"));
+        return url.endsWith("/me")
+          ? Promise.resolve(Response.json({ id: "u", role: "patient", name: "" }))
+          : fetch(url, init);
+      },
+      getToken({ rejected }) {
+        asked.push(rejected);
+        return asked.includes(true) ? "new" : "old";
+      },
+    });
+    client.connect();
+    const mine = watch(client, topics.myAppointments());
+    await vi.waitFor(() => expect(opened).toHaveLength(1));
+    opened[0]?.say([
+      { type: "snapshot", cursor: "1", data: { topic: "me/appointments", items: [] } },
+      { type: "authExpiring", data: { expiresAt: "2026-11-24T16:15:02Z" } },
+    ]);
+    await vi.waitFor(() => expect(opened).toHaveLength(2));
+    expect(opened[1]?.after).toBe("1");
+    await until(mine, ({ fresh }) => fresh);
+    expect(asked).toEqual([false, true, false]);
+    expect(seen).toEqual(["Bearer old", "Bearer old", "Bearer new", "Bearer new"]);
+    expect(client.connection.get()).toMatchObject({ state: "connected", user: { id: "u" } });
+  });
+
   test("a cookie that has ended is noticed as a token is", async ({ stage }) => {
     const user = { id: "u", rev: 1, role: "patient", name: "Laura" };
     const ended = { code: "token_expired", status: 401, title: "", retryable: false };
@@ -285,9 +320,12 @@ describe("streams", () => {
     client.connect();
     await client.ready();
     expect(client.connection.get()).toMatchObject({ access: "user", user: { id: "u" } });
-    isGood = false;
-    expect(await client.request("me.get", {})).toEqual(user);
-    expect(asked).toEqual([false, true, true]);
+    for (const code of ["token_expired", "unauthenticated"]) {
+      ended.code = code;
+      isGood = false;
+      expect(await client.request("me.get", {})).toEqual(user);
+    }
+    expect(asked).toEqual([false, true, true, true]);
   });
 
   test("a stream that tells of a topic that was left is not listened to", async ({ stage }) => {
