@@ -61,6 +61,10 @@ const t = messages({
       too_many: "Son demasiados.",
       out_of_range: "Está fuera de los límites.",
       past: "Ya pasó.",
+      overlap: "Se cruza con otra.",
+      duplicate: "Está repetido.",
+      order: "El final debe ser después del comienzo.",
+      tick: "Los minutos van de cinco en cinco.",
     } as Record<string, string>,
     seconds: (n: number) => `Espere ${n} s.`,
   },
@@ -122,6 +126,10 @@ const t = messages({
       too_many: "There are too many.",
       out_of_range: "It is outside of the limits.",
       past: "It is over.",
+      overlap: "It overlaps another one.",
+      duplicate: "It is there already.",
+      order: "The end must be after the beginning.",
+      tick: "Minutes go in steps of five.",
     },
     seconds: (n) => `Wait ${n} s.`,
   },
@@ -137,6 +145,9 @@ export function explain(error: unknown): string {
 }
 
 export const explainRule = (rule: string): string => t.rules[rule] ?? rule;
+
+/** The sentence for the code of a field's mistake. */
+export const explainField = (code: string): string => t.fields[code] ?? code;
 
 /** The mistakes of a form by JSON pointer: `{ "/email": "…" }`; of an error that is not about fields, none. */
 export function mistakes(error: unknown): Record<string, string> {

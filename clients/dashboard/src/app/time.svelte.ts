@@ -1,4 +1,5 @@
 // Instants, dates and zones, as people read them. Instants are RFC 3339 strings, dates `2026-12-01`, zones IANA names.
+import { decimals, fromMinor } from "../ui/minor";
 import { locale } from "./i18n.svelte";
 
 /** The viewer's own zone. */
@@ -110,16 +111,9 @@ export function minutes(count: number): string {
   return [hours && `${hours} h`, (count % 60 || !hours) && `${count % 60} min`].filter(Boolean).join(" ");
 }
 
-/** Minor units by ISO 4217, where they are not two. `Intl` would go by what is in use: it gives pesos no cents. */
-const MINOR_DIGITS: Record<string, number> = {
-  ...Object.fromEntries(["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"].map((code) => [code, 0])),
-  ...Object.fromEntries(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"].map((code) => [code, 3])),
-};
-
 /** `$ 180.000` */
 export function money(price: { amountMinor: number; currency: string }): string {
-  const digits = MINOR_DIGITS[price.currency] ?? 2;
-  const amount = price.amountMinor / 10 ** digits;
-  const shown = Number.isInteger(amount) ? 0 : digits;
-  return new Intl.NumberFormat(locale.tag, { style: "currency", currency: price.currency, currencyDisplay: "narrowSymbol", minimumFractionDigits: shown, maximumFractionDigits: shown }).format(amount);
+  const amount = fromMinor(price);
+  const digits = Number.isInteger(amount) ? 0 : decimals(price.currency);
+  return new Intl.NumberFormat(locale.tag, { style: "currency", currency: price.currency, currencyDisplay: "narrowSymbol", minimumFractionDigits: digits, maximumFractionDigits: digits }).format(amount);
 }

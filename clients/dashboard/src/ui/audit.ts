@@ -53,3 +53,28 @@ const words = messages<Record<string, string>>({
 });
 
 export const auditText = (action: string): string => words[action] ?? action;
+
+const changes = messages<{ keys: Record<string, string>; values: Record<string, string>; people: (n: string) => string }>({
+  es: {
+    keys: { role: "rol", disabled: "bloqueada", approval: "", staff: "personal", kind: "", name: "nombre", archived: "archivado", password: "contraseña", "e-mail": "correo" },
+    values: { patient: "paciente", doctor: "profesional", staff: "personal", admin: "administración", true: "sí", false: "no", pending: "pendiente", approved: "aprobado", rejected: "rechazado", room: "sala", device: "equipo" },
+    people: (n) => (n === "1" ? "1 persona" : `${n} personas`),
+  },
+  en: {
+    keys: { role: "role", disabled: "disabled", approval: "", staff: "staff", kind: "", name: "name", archived: "archived", password: "password", "e-mail": "e-mail address" },
+    values: { patient: "patient", doctor: "doctor", staff: "staff", admin: "admin", true: "yes", false: "no", pending: "pending", approved: "approved", rejected: "rejected", room: "room", device: "device" },
+    people: (n) => (n === "1" ? "1 person" : `${n} people`),
+  },
+});
+
+/** `rol: personal` of `role: staff`. What has no words here is shown as it was written. */
+export const changeText = (change: string): string =>
+  change
+    .split(", ")
+    .map((part) => {
+      const [key = "", value] = part.split(": ");
+      const people = /^(\d+) people$/.exec(value ?? "");
+      const said = people ? changes.people(people[1]!) : (changes.values[value ?? ""] ?? value);
+      return [changes.keys[key] ?? key, said].filter(Boolean).join(": ");
+    })
+    .join(", ");
