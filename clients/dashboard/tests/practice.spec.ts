@@ -28,6 +28,9 @@ async function morning(at: Practice, hhmm = "10:00", days = 2): Promise<string> 
 
 /** Drags an event by minutes, as a hand does: down, a few moves, up. */
 async function drag(page: Page, id: string, minutes: number, columns = 0): Promise<void> {
+  // Once the doctor's hours are there the grid stays as it is; a hover waits until nothing moves.
+  await expect(page.locator(".is-closed").first()).toBeAttached();
+  await event(page, id).hover({ position: { x: 20, y: 6 } });
   const box = (await event(page, id).boundingBox())!;
   const slot = await page.locator(".ec-body").first().evaluate((body) => Number.parseFloat(getComputedStyle(body).getPropertyValue("--ec-slot-height")));
   const width = (await page.locator(".ec-body .ec-day").first().boundingBox())!.width;
