@@ -57,7 +57,7 @@ test("one books, and the other sees the time being booked, and go", async ({ sta
   await expect(slot(theirs, start)).toHaveAttribute("aria-disabled", "true");
 
   // To change one's mind gives the time back.
-  await dialog(mine).getByRole("button", { name: "Cambiar la hora" }).click();
+  await dialog(mine).getByRole("button", { name: "Otra hora" }).click();
   await expect(slot(theirs, start)).toHaveAttribute("aria-disabled", "false");
   // Whoever goes by keyboard is where they were.
   await expect(slot(mine, start)).toBeFocused();

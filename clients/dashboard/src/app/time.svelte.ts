@@ -1,5 +1,5 @@
 // Instants, dates and zones, as people read them. Instants are RFC 3339 strings, dates `2026-12-01`, zones IANA names.
-import { decimals, fromMinor } from "../ui/minor";
+import { decimals, fromMinor } from "./minor";
 import { locale } from "./i18n.svelte";
 
 /** The viewer's own zone. */

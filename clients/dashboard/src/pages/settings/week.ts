@@ -1,7 +1,7 @@
 // The hours of a doctor while they are edited: by day of the week, and what is wrong with them.
 import type { Availability, AvailabilitySetRequest, DayRange, Override, Weekday, WeeklyRange } from "@cita/client";
+import { WEEKDAYS } from "../../ui/weekdays";
 
-export const WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] as const satisfies readonly Weekday[];
 export type Week = Record<Weekday, DayRange[]>;
 export interface SeasonDraft {
   from: string;
