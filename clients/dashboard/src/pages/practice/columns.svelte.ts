@@ -59,7 +59,8 @@ export class ColumnsInView {
     const to = (this.#to = Math.min(count - 1, Math.ceil((main.scrollLeft + main.clientWidth - side) / width) - 1));
     const [least, most] = [Math.max(0, from - MARGIN), Math.min(count - 1, to + MARGIN)];
     const isElsewhere = to < this.first || from > this.last;
-    let [first, last] = isElsewhere ? [from, to] : [Math.max(this.first, least), Math.min(this.last, most)];
+    // What was drawn stays until the days are others: taking events away costs the calendar more than keeping them.
+    let [first, last] = isElsewhere ? [from, to] : [this.first, Math.min(this.last, count - 1)];
     if (!isElsewhere) {
       if (last < to) last++;
       else if (first > from) first--;
