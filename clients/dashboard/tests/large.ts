@@ -90,9 +90,10 @@ async function watched(page: Page, run: () => Promise<void>): Promise<string> {
   });
   await run();
   const frames = await page.evaluate(() => {
-    const { seen } = window as unknown as { seen: { frames: number[]; on: boolean } };
-    seen.on = false;
-    return seen.frames.slice(1);
+    // A page that was loaded anew has none.
+    const { seen } = window as unknown as { seen?: { frames: number[]; on: boolean } };
+    if (seen) seen.on = false;
+    return seen?.frames.slice(1) ?? [];
   });
   const { traceEvents } = JSON.parse((await browser.stopTracing()).toString()) as { traceEvents: Traced[] };
   const main = new Set(traceEvents.filter(({ name, args }) => name === "thread_name" && args?.name === "CrRendererMain").map(({ pid, tid }) => `${pid} ${tid}`));

@@ -2,9 +2,9 @@
 import type { Availability, DayRange, Service, TimeOff } from "@cita/client";
 import { cita } from "../../app/session.svelte";
 import { addDays, dateOf, instantOf, weekdayOf } from "../../app/time.svelte";
+import { WEEKDAYS } from "../../ui/weekdays";
 import { wallOf } from "./wall";
 
-const WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] as const;
 /** What is older is asked for again when the page comes to the front. */
 const OLD_MS = 60_000;
 
