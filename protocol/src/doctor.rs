@@ -304,7 +304,7 @@ pub struct ServiceCreateRequest {
     /// 1 to 366; default 90.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub horizon_days: Option<u32>,
-    /// Only 1 so far.
+    /// Patients of one session, 1 to 50; default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u32>,
     /// 1 to 288; default: none.
@@ -361,7 +361,7 @@ pub struct ServiceUpdateRequest {
     pub min_notice_minutes: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub horizon_days: Option<u32>,
-    /// Only 1 so far.
+    /// Patients of one session, 1 to 50.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u32>,
     /// 1 to 288; default: none.

@@ -42,11 +42,11 @@ const TODAY: Range<i64> = 0..1;
 /// Days to come that have appointments.
 const COMING: Range<i64> = 1..21;
 /// Appointments of a doctor in the past: at least, and as many more at most.
-const PAST_COUNT: (usize, usize) = (2, 2);
+const PAST_COUNT: (usize, usize) = (6, 3);
 /// Appointments of a doctor today.
-const TODAY_COUNT: (usize, usize) = (0, 1);
+const TODAY_COUNT: (usize, usize) = (3, 3);
 /// Appointments of a doctor to come.
-const COMING_COUNT: (usize, usize) = (8, 1);
+const COMING_COUNT: (usize, usize) = (20, 8);
 /// How often a time is drawn until one is free; a doctor who works one day a week needs many.
 const DRAWS: usize = 100;
 /// The patient booked this many days ahead: at least, and as many more at most. Longer than any notice, shorter than
