@@ -117,7 +117,8 @@ pub struct Serving {
 }
 
 impl App {
-    /// Checks the configuration and opens the listener. Until [`App::run`] has both clusters, everything but `/livez` and `/readyz` answers 503.
+    /// Checks the configuration and opens the listener. Until [`App::run`] has both clusters, everything but `/livez`, `/readyz`
+    /// and the dashboard's files answers 503.
     ///
     /// # Errors
     /// When the address cannot be used, or options contradict each other.
@@ -488,8 +489,8 @@ async fn check_demo(config: &Config, auth: &Auth) -> Result<(), StartError> {
 
 /// Reads the signing keys now and then.
 async fn keep_reading_keys(auth: Arc<Auth>, hub: Arc<Hub>) {
-    // They have just been read, and the feed of a starting node tells of each that is newer.
-    let mut every = tokio::time::interval_at(tokio::time::Instant::now() + READ_KEYS_EVERY, READ_KEYS_EVERY);
+    // At once: since they were read the node may have waited long for its other cluster.
+    let mut every = tokio::time::interval(READ_KEYS_EVERY);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         every.tick().await;

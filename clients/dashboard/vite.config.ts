@@ -13,7 +13,8 @@ const COMPRESSIBLE = /\.(html|js|css|svg|webmanifest|json)$/;
 export default defineConfig({
   plugins: [svelte(), serviceWorker(), compress()],
   build: { target: "es2022", assetsInlineLimit: 0, modulePreload: { polyfill: false }, reportCompressedSize: false },
-  server: { proxy: { "/v1": { target: SERVER, ws: true }, "/readyz": SERVER, "/livez": SERVER } },
+  // The server takes cookies from pages of its own origin: `npm run dev` passes for one.
+  server: { proxy: { "/v1": { target: SERVER, ws: true, changeOrigin: true, headers: { Origin: SERVER } }, "/readyz": SERVER, "/livez": SERVER } },
 });
 
 /** Writes the names of all files into `sw.js`, and a version that changes with any of them. */

@@ -59,7 +59,7 @@ impl FromRequestParts<Shared> for Caller {
     async fn from_request_parts(request: &mut Parts, shared: &Shared) -> Result<Self, Response> {
         let by_cookie = !request.headers.contains_key(AUTHORIZATION);
         let leaves = by_cookie && request.uri.path() == LOGOUT_PATH;
-        known(request, shared).await.map_err(|refused| match leaves && refused.is_unauthenticated() {
+        known(request, shared).await.map_err(|refused| match leaves && refused.is_final() {
             true => without_cookies(shared, refused),
             false => refused.into_response(),
         })

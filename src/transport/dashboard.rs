@@ -34,10 +34,10 @@ const NO_PAGES: [&str; 7] = ["assets", "v1", "docs", "openapi.json", ".well-know
 const CODINGS: [(&str, &str); 2] = [("br", ".br"), ("gzip", ".gz")];
 
 const NOT_BUILT: &str = "\
-El panel de Cita no está en este programa. «cargo xtask up» lo construye; para eso hace falta Node 20 con npm.
+El panel de Cita no está en este programa. «cargo xtask up» lo construye; para eso hace falta Node 20.19 con npm.
 La API se puede probar en /docs/.
 
-The dashboard of Cita is not in this program. `cargo xtask up` builds it, for which it needs Node 20 with npm.
+The dashboard of Cita is not in this program. `cargo xtask up` builds it, for which it needs Node 20.19 with npm.
 The API can be tried at /docs/.
 ";
 

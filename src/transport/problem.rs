@@ -25,10 +25,10 @@ impl Refused {
         Self { problem: Box::new(problem), rate }
     }
 
-    /// Whether the credentials are what it is about.
+    /// Whether the credentials prove nothing, and will not: another matter than a token that has expired.
     #[must_use]
-    pub fn is_unauthenticated(&self) -> bool {
-        self.problem.status == ErrorCode::Unauthenticated.status()
+    pub fn is_final(&self) -> bool {
+        matches!(self.problem.code, ErrorCode::Unauthenticated | ErrorCode::SessionRevoked)
     }
 }
 

@@ -11,8 +11,8 @@ use std::time::UNIX_EPOCH;
 use super::chromium;
 use super::{Failure, beside, complete, failed, root};
 
-/// Oldest Node that they take.
-const NODE: u32 = 20;
+/// Versions of Node that the packages take: what `engines` of the lock file says.
+const NODE: &str = "20.19, 22.12, 24 or newer";
 /// Where the workspace of npm begins.
 const WORKSPACE: &str = "clients";
 /// What is neither a source nor worth looking at.
@@ -37,6 +37,14 @@ impl Client {
         }
     }
 
+    /// The file of its build that the others hang on.
+    fn first(self) -> &'static str {
+        match self {
+            Self::Typescript => "index.js",
+            Self::Dashboard => "index.html",
+        }
+    }
+
     /// Whether a filter of tests names it.
     pub fn is_meant_by(self, filter: &str) -> bool {
         filter == self.name() || filter == WORKSPACE
@@ -46,7 +54,7 @@ impl Client {
 /// Builds both, if anything that they are made of has changed.
 pub fn build() -> Result<(), Failure> {
     let (made_of, stamp) = (sources()?, beside("clients.built")?);
-    let is_there = |client: Client| workspace().join(client.name()).join("dist").is_dir();
+    let is_there = |client: Client| workspace().join(client.name()).join("dist").join(client.first()).is_file();
     if Client::ALL.into_iter().all(is_there) && fs::read_to_string(&stamp).is_ok_and(|built| built == made_of) {
         return Ok(());
     }
@@ -58,13 +66,18 @@ pub fn build() -> Result<(), Failure> {
     fs::write(&stamp, made_of).map_err(failed(&stamp))
 }
 
-/// Runs their tests against this `cita`.
-pub fn test(clients: &[Client], cita: &Path) -> Result<(), Failure> {
+/// Finds what their tests need beside themselves: nobody should wait for minutes to be told that it is missing. The browser, where
+/// one is needed.
+pub fn prepare(clients: &[Client]) -> Result<Option<PathBuf>, Failure> {
+    check_node()?;
+    clients.contains(&Client::Dashboard).then(chromium::find).transpose()
+}
+
+/// Runs their tests against this `cita`, in this browser.
+pub fn test(clients: &[Client], cita: &Path, browser: Option<&Path>) -> Result<(), Failure> {
     build()?;
-    // Found first: nobody should wait for minutes to be told that it is missing.
-    let browser = clients.contains(&Client::Dashboard).then(chromium::find).transpose()?;
     let mut environment = vec![("CITA_BIN", cita)];
-    environment.extend(browser.as_deref().map(|browser| ("CHROMIUM", browser)));
+    environment.extend(browser.map(|browser| ("CHROMIUM", browser)));
     clients.iter().try_for_each(|&client| run("test", client, &environment))
 }
 
@@ -82,7 +95,11 @@ pub fn install() -> Result<(), Failure> {
     if is_there && fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
-    println!("cargo xtask: npm ci in {WORKSPACE}");
+    // What breaks off leaves nothing that could be taken for whole.
+    match fs::remove_file(&stamp) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&stamp)(error)),
+        _ => println!("cargo xtask: npm ci in {WORKSPACE}"),
+    }
     let mut npm = npm();
     npm.args(["ci", "--prefer-offline", "--no-audit", "--no-fund"]);
     // Of a machine that reaches no registry, for one: it is as if they were missing.
@@ -113,14 +130,14 @@ fn workspace() -> PathBuf {
 
 fn check_node() -> Result<(), Failure> {
     let found = match (version("node"), version("npm")) {
-        (Some(node), Some(_)) if major(&node).is_some_and(|major| major >= NODE) => return Ok(()),
+        (Some(node), Some(_)) if suits(&node) => return Ok(()),
         (Some(node), Some(_)) => format!("what is on PATH is {node}"),
         (Some(_), None) => "npm is not on PATH".to_owned(),
         (None, _) => "node is not on PATH".to_owned(),
     };
     Err(Failure::Missing(format!(
-        "the dashboard and the TypeScript client need Node {NODE} or newer with npm, and {found}; your system's packages are \
-         called nodejs and npm"
+        "the dashboard and the TypeScript client need Node {NODE} with npm, and {found}; https://nodejs.org has it for every \
+         system"
     )))
 }
 
@@ -130,8 +147,9 @@ fn version(program: &str) -> Option<String> {
 }
 
 /// Of a version as Node writes it: `v20.20.2`.
-fn major(version: &str) -> Option<u32> {
-    version.trim_start_matches('v').split('.').next()?.parse().ok()
+fn suits(version: &str) -> bool {
+    let mut parts = version.trim_start_matches('v').split('.').map_while(|part| part.parse().ok());
+    matches!((parts.next(), parts.next()), (Some(20), Some(19..)) | (Some(22), Some(12..)) | (Some(24..), Some(0..)))
 }
 
 /// Every file that a build reads, with its size and when it was written.

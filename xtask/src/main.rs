@@ -28,7 +28,7 @@ struct Cli {
 enum Task {
     /// Build Cita and start everything: its two databases, a demo clinic, the server, the dashboard in the browser.
     ///
-    /// The dashboard and the TypeScript client that it is made with are built first, when they have changed. Without Node 20
+    /// The dashboard and the TypeScript client that it is made with are built first, when they have changed. Without Node 20.19
     /// and npm the server starts all the same, and its start page says so.
     ///
     /// MongoDB is looked for in CITA_MONGOD, on PATH and in the cache, and fetched once when it is nowhere. Data is kept
@@ -36,12 +36,12 @@ enum Task {
     Up(Up),
     /// Run every test there is.
     ///
-    /// First those in Rust, then those of the clients in TypeScript and in the browser, which need Node 20 with npm, and
+    /// First those in Rust, then those of the clients in TypeScript and in the browser, which need Node 20.19 with npm, and
     /// Chromium: the one that CHROMIUM names, one on PATH, or Debian's, which is installed where that can be done without a
     /// password. Tests use databases of their own, started for the run and removed after it.
     Test(Test),
     /// Write anew what is generated from the source: the JSON Schemas of the wire protocol, the tables of its page, and the
-    /// types of the TypeScript client, for which it needs Node 20 with npm.
+    /// types of the TypeScript client, for which it needs Node 20.19 with npm.
     Generate(Generate),
 }
 
@@ -114,15 +114,16 @@ fn test(options: &Test) -> Result<(), Failure> {
     let all = options.filter.is_empty();
     let (of_clients, of_rust): (Vec<&String>, Vec<&String>) =
         options.filter.iter().partition(|filter| Client::ALL.iter().any(|client| client.is_meant_by(filter)));
+    let clients: Vec<Client> = Client::ALL
+        .into_iter()
+        .filter(|client| all || of_clients.iter().any(|filter| client.is_meant_by(filter)))
+        .collect();
+    let browser = if clients.is_empty() { None } else { clients::prepare(&clients)? };
     if all || !of_rust.is_empty() {
         let mut cargo = cargo("test");
         cargo.args(["--workspace", "--"]).args(of_rust);
         complete(cargo)?;
     }
-    let clients: Vec<Client> = Client::ALL
-        .into_iter()
-        .filter(|client| all || of_clients.iter().any(|filter| client.is_meant_by(filter)))
-        .collect();
     if clients.is_empty() {
         return Ok(());
     }
@@ -132,7 +133,7 @@ fn test(options: &Test) -> Result<(), Failure> {
         cargo.args(["--package", "cita", "--bin", "cita"]);
         complete(cargo)?;
     }
-    clients::test(&clients, &beside("cita")?)
+    clients::test(&clients, &beside("cita")?, browser.as_deref())
 }
 
 /// The cargo that runs this, in the root of the checkout.

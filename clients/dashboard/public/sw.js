@@ -2,16 +2,18 @@
 // and says how old it is. The build writes the names of the files and a version of them all.
 const CACHE = `cita-${"__VERSION__"}`;
 const FILES = "__FILES__";
+/** How long a network may seem to be there. */
+const PATIENCE_MS = 4_000;
 
 self.addEventListener("install", (event) => {
   event.waitUntil(
     caches
       .open(CACHE)
-      .then((cache) => cache.addAll(["/", ...FILES]))
-      .then(() => self.skipWaiting()),
+      .then((cache) => cache.addAll(["/", ...FILES])),
   );
 });
 
+// A new version waits until no page of the old one is open: it still needs the old files, which the server has no more.
 self.addEventListener("activate", (event) => {
   event.waitUntil(
     caches
@@ -27,8 +29,18 @@ self.addEventListener("fetch", (event) => {
   if (request.method !== "GET" || url.origin !== location.origin) return;
   if (request.mode === "navigate") {
     // The server's own pages, such as /docs, are its own.
-    if (!url.pathname.startsWith("/docs")) event.respondWith(fetch(request).catch(() => caches.match("/")));
+    if (!url.pathname.startsWith("/docs")) event.respondWith(page(request));
   } else if (FILES.includes(url.pathname)) {
     event.respondWith(caches.match(request).then((hit) => hit ?? fetch(request)));
   }
 });
+
+/** The page of the server, or the one that is kept where it does not answer, or something else does in its place. */
+async function page(request) {
+  const answer = await Promise.race([
+    fetch(request).catch(() => undefined),
+    new Promise((late) => setTimeout(late, PATIENCE_MS)),
+  ]);
+  if (answer && answer.status < 500) return answer;
+  return (await (await caches.open(CACHE)).match("/")) ?? answer ?? Response.error();
+}

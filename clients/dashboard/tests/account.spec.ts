@@ -146,7 +146,10 @@ test("somebody takes their data and leaves for good", async ({ stage }) => {
   await expect(dialog.locator(".error")).toBeVisible();
   await dialog.getByLabel("Para confirmar, escriba su correo").fill(person.email);
   await dialog.getByRole("button", { name: "Cerrar la cuenta para siempre" }).click();
-  await expect(page.getByRole("link", { name: "Iniciar sesión" })).toBeVisible();
+  await expect(page.getByText("La cuenta se cerró.")).toBeVisible();
+  // As nobody, at once: the cookies of the account are not in the way.
+  await expect(page.getByText("En vivo")).toBeVisible();
+  expect(await page.context().cookies()).toEqual([]);
   await page.goto("/login");
   await page.getByLabel("Correo electrónico").fill(person.email);
   await page.getByLabel("Contraseña", { exact: true }).fill(PASSWORD);

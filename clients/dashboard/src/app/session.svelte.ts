@@ -24,7 +24,7 @@ class Session {
   /** For the client: the token at hand, or a new one by the cookie. */
   async token(rejected: boolean): Promise<string | null> {
     if (this.#token && !rejected) return this.#token;
-    if (kept(KEPT) === null) return this.#become(undefined);
+    if (kept(KEPT) === null && !this.user) return this.#become(undefined);
     // One tab at a time, so that each finds the cookie of the one before.
     const refreshed = await withLock(() => post<Granted>("/v1/auth/refresh", { session: "cookie" }).catch(orRefused));
     if (!refreshed) {
@@ -36,6 +36,8 @@ class Session {
   }
 
   async login(email: string, password: string): Promise<User> {
+    // Whoever was here before does not stay logged in behind the next one's back.
+    if (this.user) await end();
     return this.#enter(await post<Granted>("/v1/auth/login", { email, password, device: device(), session: "cookie" }));
   }
 
@@ -44,19 +46,21 @@ class Session {
     return this.#enter(await post<Granted>("/v1/auth/register", { ...account, locale: locale.tag, timeZone, device: device(), session: "cookie" }));
   }
 
-  /** Known by the cookies alone, so that the answer removes them. A session whose access token is over is renewed first: it must end. */
   async logout(): Promise<void> {
-    if (!(await forgotten())) {
-      await withLock(() => post("/v1/auth/refresh", { session: "cookie" }).catch(orRefused));
-      await forgotten();
-    }
-    await this.left();
+    await end();
+    await this.#leave();
   }
 
-  /** After the account was closed. */
-  async left(): Promise<void> {
+  /** After the account was closed. Its cookies would be in the way of the next handshake. */
+  async closed(): Promise<void> {
+    await forgotten().catch(() => false);
+    await this.#leave();
+  }
+
+  async #leave(): Promise<void> {
     this.#become(undefined);
-    await cita.reauthenticate();
+    // Nobody has to wait for the connection of nobody.
+    await cita.reauthenticate().catch(() => {});
   }
 
   /** Takes what `me.get` or `me.update` answered. */
@@ -73,12 +77,12 @@ class Session {
   }
 
   #become(granted: Granted | undefined): string | null {
+    if (granted?.user.id !== this.user?.id) forget();
     this.#token = granted?.accessToken;
     this.user = granted?.user;
     this.status = granted ? "user" : "anonymous";
     keep(KEPT, granted ? JSON.stringify(granted.user) : null);
     if (granted) locale.follow(granted.user.locale);
-    else forget();
     return this.#token ?? null;
   }
 
@@ -92,9 +96,13 @@ class Session {
     }
     // Another tab logged in or out.
     addEventListener("storage", ({ key, newValue }) => {
-      if (key !== KEPT || identity(newValue) === this.user?.id) return;
+      if (key !== KEPT) return;
+      const other = newValue === null ? undefined : (JSON.parse(newValue) as User);
+      const isSame = other?.id === this.user?.id;
+      if (other === undefined || isSame) this.user = other;
+      if (isSame) return;
       this.#token = undefined;
-      void cita.reauthenticate();
+      cita.reauthenticate().catch(() => {});
     });
   }
 }
@@ -107,8 +115,6 @@ export { topics, CitaError } from "@cita/client";
 export const connection: { readonly current: Connection } = fromStore(cita.connection);
 
 export const can = (roles: readonly User["role"][] | undefined): boolean => !roles || (session.user !== undefined && roles.includes(session.user.role));
-
-const identity = (kept: string | null): string | undefined => (kept === null ? undefined : (JSON.parse(kept) as User).id);
 
 /** A request over REST, for what concerns cookies. */
 async function post<T>(path: string, body: object): Promise<T> {
@@ -125,6 +131,13 @@ async function post<T>(path: string, body: object): Promise<T> {
   const data = await response.json().catch(() => ({ code: "unavailable", status: 503, title: response.statusText, retryable: true }));
   if (!response.ok) throw new CitaError(data);
   return data as T;
+}
+
+/** Ends the session of the cookies. One whose access token is over is renewed first: it must end. */
+async function end(): Promise<void> {
+  if (await forgotten()) return;
+  await withLock(() => post("/v1/auth/refresh", { session: "cookie" }).catch(orRefused));
+  await forgotten();
 }
 
 /** Ends the session of the cookies and removes them; `false` when they prove nothing (any more). */
