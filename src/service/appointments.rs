@@ -267,6 +267,11 @@ impl Appointments {
                 Together::Stale | Together::NotOffered(_) => {}
                 Together::Outnumbered(place) => drop(lost.insert(place)),
                 Together::Refused { refusal, .. } => {
+                    // What was judged may have changed since: then it is judged anew, and that is told.
+                    let latest = self.store.find_latest(id).await.map_err(unchanged)?;
+                    if latest.is_none_or(|(latest, _)| latest.appointment.rev != current.rev) {
+                        continue;
+                    }
                     let calendar = self.calendar(viewer, next.doctor_id).await?;
                     if let Refusal::SlotTaken { .. } | Refusal::SlotUnavailable { rule: Rule::Resource } = refusal
                         && let Way::Freed = self.make_way(&calendar, &next, false, request).await?

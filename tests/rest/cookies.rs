@@ -1,12 +1,14 @@
 //! Sessions in cookies: what is set, when it counts, and which pages may use it.
 
+use cita::clock::Clock;
 use cita_protocol::Operation;
+use jiff::SignedDuration;
 use reqwest::Response;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::harness::cast::{Cast, login};
+use crate::harness::cast::{Cast, login, token_issued};
 use crate::harness::clinic::{Clinic, PASSWORD, PATIENCE, PRODUCTION, Person, database, key};
 use crate::harness::mongo;
 use crate::harness::proxy::{Fault, Proxy};
@@ -111,6 +113,10 @@ async fn a_browser_keeps_its_session_in_cookies() {
     assert!(set(&again).iter().all(|(_, value, attributes)| value.is_empty() && attributes.contains("Max-Age=0;")));
     let planted = rest.send("POST", LOGOUT, &[("cookie", &shown), ("origin", EVIL)], None).await;
     assert_eq!((planted.code().as_deref(), set(&planted).len()), (Some("forbidden"), 0), "{planted:?}");
+    // A session whose token has only expired is still to be ended, with the refresh cookie.
+    let old = token_issued(&clinic, &person, Clock.now() - SignedDuration::from_mins(10)).await;
+    let old = rest.send("POST", LOGOUT, &[("cookie", &format!("cita_access={old}")), here], None).await;
+    assert_eq!((old.code().as_deref(), set(&old).len()), (Some("token_expired"), 0), "{old:?}");
     assert_eq!(log_in(rest, &person).await.status, 200);
 
     let email = format!("{}@prueba.example", key());
