@@ -84,7 +84,7 @@ test("an expired token is replaced without a word", async ({ stage }) => {
   });
   await enter(page, person.email, PASSWORD);
   await page.goto("/account");
-  await expect(page.getByText("En vivo")).toBeVisible();
+  await expect(page.getByText("En vivo", { exact: true })).toBeVisible();
   await expect(page.getByText("este dispositivo")).toBeVisible();
   expect(handshakes).toBeGreaterThan(2);
 });
@@ -148,7 +148,7 @@ test("somebody takes their data and leaves for good", async ({ stage }) => {
   await dialog.getByRole("button", { name: "Cerrar la cuenta para siempre" }).click();
   await expect(page.getByText("La cuenta se cerró.")).toBeVisible();
   // As nobody, at once: the cookies of the account are not in the way.
-  await expect(page.getByText("En vivo")).toBeVisible();
+  await expect(page.getByText("En vivo", { exact: true })).toBeVisible();
   expect(await page.context().cookies()).toEqual([]);
   await page.goto("/login");
   await page.getByLabel("Correo electrónico").fill(person.email);

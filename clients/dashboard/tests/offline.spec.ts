@@ -21,7 +21,7 @@ test("the last known agenda opens without a network, and says that it is old", a
   // Changed meanwhile: what is shown is not called fresh, and what comes back is right.
   await rest("POST", `/v1/appointments/${id}/cancel`, { rev }, patient.token);
   await page.context().setOffline(false);
-  await expect(page.getByText("En vivo")).toBeVisible();
+  await expect(page.getByText("En vivo", { exact: true })).toBeVisible();
   await expect(page.getByText("Esto es lo último que se supo")).toBeHidden();
   await expect(agenda.getByText("Cancelada").first()).toBeVisible();
 
