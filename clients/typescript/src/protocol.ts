@@ -2249,7 +2249,7 @@ export interface ServiceCreateRequest {
    */
   horizonDays?: number;
   /**
-   * Only 1 so far.
+   * Patients of one session, 1 to 50; default 1.
    */
   capacity?: number;
   /**
@@ -2325,7 +2325,7 @@ export interface ServiceUpdateRequest {
   minNoticeMinutes?: number;
   horizonDays?: number;
   /**
-   * Only 1 so far.
+   * Patients of one session, 1 to 50.
    */
   capacity?: number;
   /**
