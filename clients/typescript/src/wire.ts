@@ -199,8 +199,8 @@ export class Wire {
         this.#isAnswered = true;
         this.#failures = 0;
         this.error = undefined;
-        // A reset and a snapshot follow.
-        if (after !== undefined && !("resumed" in reply && reply.resumed)) this.#void();
+        // A snapshot follows, after a reset if need be. What came before it is of the window before.
+        if (!("resumed" in reply && reply.resumed)) this.#void();
         this.#tell();
         this.sync();
       },
@@ -231,6 +231,8 @@ export class Wire {
     const before = this.#items.get(topic);
     this.#items.set(topic, new Map(parts.map((item) => [itemKey(item), kept(before?.get(itemKey(item)), item)])));
     this.timeZone = timeZone;
+    // One that comes before the answer is of the window before: it can be shown, and not be continued.
+    if (!this.#isAnswered) return this.#tell();
     if (this.isSlots && this.#current) {
       this.#dates.set(topic, cursor);
       // All of them carry the same cursor, which is good once all of them have come. If others are of another time, because one
