@@ -10,7 +10,7 @@ import { isOf } from "./topics.js";
 import { ask, authorization, problemOf, restRequest, type Fetch } from "./rest.js";
 
 const HEARTBEAT_MS = 20_000;
-/** Of the six connections that a browser keeps to a server, some stay free for requests. */
+/** Of the six connections that a browser keeps to a server, some stay free for requests. After a refusal there may be more for a while. */
 const MOST_STREAMS = 4;
 
 type Subscription = SubscribeRequest & { id?: string };
@@ -127,22 +127,22 @@ class StreamLink implements Link {
   }
 
   #open(): void {
-    let asked = this.#asked;
+    const asked = this.#asked;
     this.#asked = [];
-    if (this.#streams.size + 1 > MOST_STREAMS) {
-      // All over again, in as few streams as there are windows: each topic begins with a snapshot.
-      const topics = [...this.#streams].flatMap((stream) => [...stream.topics.values()]);
-      asked = [...topics, ...asked].map(({ after: _, ...subscription }) => subscription);
-    }
     // Who asks for another window of a topic gives up the one before.
     for (const { topic } of asked) this.#leave(topic);
-    const groups = new Map<string, Subscription[]>();
-    for (const subscription of asked) {
-      const { from, to, after } = subscription;
-      const group = [from, to, after].join();
-      groups.set(group, [...(groups.get(group) ?? []), subscription]);
+    let groups = grouped(asked);
+    if (this.#streams.size + groups.length > MOST_STREAMS) {
+      // All over again, in as few streams as there are windows: each topic begins with a snapshot.
+      const topics = [...this.#streams].flatMap((stream) => [...stream.topics.values()]);
+      for (const { topic } of topics) this.#leave(topic);
+      const all = [...topics, ...asked].map(({ after: _, ...subscription }) => subscription);
+      groups = grouped(all.filter(({ from }) => from));
+      // Topics without dates fit into any stream.
+      groups.push([...(groups.pop() ?? []), ...all.filter(({ from }) => !from)]);
     }
-    for (const group of groups.values()) void this.#read(group);
+    for (const group of groups.splice(0, groups.length - MOST_STREAMS)) this.#deny(group, tooMany());
+    for (const group of groups) void this.#read(group);
   }
 
   #leave(topic: string): void {
@@ -197,11 +197,34 @@ class StreamLink implements Link {
     if (!this.#streams.delete(stream)) return;
     if (this.#isAboutToken(error)) this.#failed(error);
     else if (group.length > 1) for (const subscription of group) void this.#read([subscription]);
-    else
-      for (const { id, topic } of group)
-        this.#tell({ type: "error", ...(id !== undefined && { id }), data: { ...error.problem, topic } });
+    else this.#deny(group, error);
+  }
+
+  #deny(group: Subscription[], error: CitaError): void {
+    for (const { id, topic } of group)
+      this.#tell({ type: "error", ...(id !== undefined && { id }), data: { ...error.problem, topic } });
   }
 }
+
+/** A stream has one window and one cursor. */
+function grouped(asked: Subscription[]): Subscription[][] {
+  const groups = new Map<string, Subscription[]>();
+  for (const subscription of asked) {
+    const { from, to, after } = subscription;
+    const group = [from, to, after].join();
+    groups.set(group, [...(groups.get(group) ?? []), subscription]);
+  }
+  return [...groups.values()];
+}
+
+/** Not to be tried again: it would put another one out. */
+const tooMany = (): CitaError =>
+  new CitaError({
+    code: "too_many_subscriptions",
+    status: 429,
+    title: "Too many windows at once without a WebSocket.",
+    retryable: false,
+  });
 
 /** The frames of an event stream: each has `event:`, `data:` and perhaps `id:`, its cursor. */
 async function* events(body: ReadableStream<Uint8Array>, onSilence: () => void): AsyncGenerator<ServerMessage> {
