@@ -167,11 +167,15 @@ class StreamLink implements Link {
       Accept: "text/event-stream",
       ...(after && { "Last-Event-ID": after }),
     };
+    /** Nothing heard for so long is the end. */
+    const within = <T>(heard: Promise<T>): Promise<T> => {
+      const silence = setTimeout(() => stream.abort.abort(), 2 * HEARTBEAT_MS + 3_000);
+      return heard.finally(() => clearTimeout(silence));
+    };
     try {
-      const response = await this.#fetch(`${this.#address}/v1/events?${query}`, {
-        headers,
-        signal: stream.abort.signal,
-      });
+      const response = await within(
+        this.#fetch(`${this.#address}/v1/events?${query}`, { headers, signal: stream.abort.signal }),
+      );
       if (!response.ok || !response.body) return this.#refused(stream, group, new CitaError(await problemOf(response)));
       for (const subscription of group) {
         const { id, topic } = subscription;
@@ -180,7 +184,7 @@ class StreamLink implements Link {
         // The server says no more than this; where it cannot continue, a reset follows.
         if (id !== undefined) this.#tell({ type: "reply", id, data: { topic, resumed: after !== undefined } });
       }
-      for await (const frame of events(response.body, () => stream.abort.abort())) {
+      for await (const frame of events(response.body, within)) {
         const topic = "topic" in frame.data ? String(frame.data.topic) : undefined;
         // Of a topic that was left, the stream may go on to tell as long as it has others.
         if (topic === undefined || [...stream.topics.keys()].some((name) => isOf(topic, name)))
@@ -227,13 +231,15 @@ const tooMany = (): CitaError =>
   });
 
 /** The frames of an event stream: each has `event:`, `data:` and perhaps `id:`, its cursor. */
-async function* events(body: ReadableStream<Uint8Array>, onSilence: () => void): AsyncGenerator<ServerMessage> {
+async function* events(
+  body: ReadableStream<Uint8Array>,
+  within: <T>(heard: Promise<T>) => Promise<T>,
+): AsyncGenerator<ServerMessage> {
   const reader = body.getReader();
   const decoder = new TextDecoder();
   let text = "";
   for (;;) {
-    const silence = setTimeout(onSilence, 2 * HEARTBEAT_MS + 3_000);
-    const { done, value } = await reader.read().finally(() => clearTimeout(silence));
+    const { done, value } = await within(reader.read());
     if (done) return;
     const blocks = (text + decoder.decode(value, { stream: true })).split("\n\n");
     text = blocks.pop() ?? "";

@@ -383,6 +383,23 @@ describe("streams", () => {
     expect(open.flatMap(({ topics }) => topics)).toContain("me/appointments");
   });
 
+  test("one that is never answered is given up, as one that falls silent", async ({ stage }) => {
+    vi.useFakeTimers();
+    stage.onEnd(() => vi.useRealTimers());
+    const fetch: Fetch = (url, init) =>
+      url.includes("/v1/events")
+        ? new Promise((_, reject) => init.signal?.addEventListener("abort", () => reject(new Error("aborted"))))
+        : noAccount(url, init);
+    const client = stage.client({ url: "http://cita.example", fetch, transport: "sse" });
+    client.connect();
+    await client.ready();
+    watch(client, topics.doctor("d"));
+    await vi.advanceTimersByTimeAsync(42_999);
+    expect(client.connection.get().state).toBe("connected");
+    await vi.advanceTimersByTimeAsync(1);
+    expect(client.connection.get()).toMatchObject({ state: "connecting", reason: "the event stream has ended" });
+  });
+
   test("a stream that tells of a topic that was left is not listened to", async ({ stage }) => {
     vi.useFakeTimers();
     stage.onEnd(() => vi.useRealTimers());
