@@ -67,6 +67,8 @@ export class Connector {
   #everUp = false;
   #isRejected = false;
   #asking: Promise<string | null> | undefined;
+  /** Counts log-ins and log-outs: what was asked before the last one is not used. */
+  #logins = 0;
   #goAwayMs: number | undefined;
   /** Told when the link that there is comes to its end. */
   #dropped: (() => void) | undefined;
@@ -138,6 +140,8 @@ export class Connector {
   /** Another user, perhaps: `forget` what the last one was told. Whether there is a connection to wait for. */
   async reauthenticate(forget: () => void): Promise<boolean> {
     const { state, code, access } = this.state.get();
+    this.#logins++;
+    this.#asking = undefined;
     // It was given up for want of a log-in; otherwise nobody wants a connection.
     if (!this.#isWanted && needsToken(code)) this.start();
     if (!this.#isWanted) return false;
@@ -159,15 +163,24 @@ export class Connector {
 
   /** The token to use now; asked for once, however many wait for it. */
   token(): Promise<string | null> {
-    this.#asking ??= (async () => this.#options.getToken({ rejected: this.#isRejected }))()
-      .then((token) => {
+    return (this.#asking ??= this.#ask(this.#logins));
+  }
+
+  async #ask(login: number): Promise<string | null> {
+    const { getToken } = this.#options;
+    try {
+      // Whatever it throws comes later than this call returns.
+      const token = await (async () => getToken({ rejected: this.#isRejected }))();
+      if (login === this.#logins) {
         this.#isRejected = false;
         return token;
-      })
-      .finally(() => {
-        this.#asking = undefined;
-      });
-    return this.#asking;
+      }
+    } catch (error) {
+      if (login === this.#logins) throw error;
+    } finally {
+      if (login === this.#logins) this.#asking = undefined;
+    }
+    return this.token();
   }
 
   /** Hands a token over on the connection that there is. Resolves as well when that is lost meanwhile. */

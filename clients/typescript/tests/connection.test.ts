@@ -305,6 +305,55 @@ describe("close codes", () => {
   });
 });
 
+describe("a log-in while a token is asked for", () => {
+  test("asks anew, and what was asked before is not used", async ({ stage }) => {
+    const server = new FakeServer();
+    const answers: ((token: string | null) => void)[] = [];
+    const client = stage.client({
+      url: "http://cita.example",
+      WebSocket: server.Socket,
+      transport: "websocket",
+      getToken: () => new Promise((resolve) => answers.push(resolve)),
+    });
+    client.connect();
+    answers[0]?.(null);
+    await client.ready();
+    // Two log-ins, one after the other: the first token comes last.
+    const logins = [client.reauthenticate(), client.reauthenticate()];
+    expect(answers).toHaveLength(3);
+    answers[2]?.("second");
+    await server.receives("auth.renew").then(({ id, data }) => {
+      expect(data).toEqual({ accessToken: "second" });
+      server.says({ type: "reply", id, data: { access: "user", user: { id: "2", role: "patient", name: "" } } });
+    });
+    answers[1]?.("first");
+    await vi.waitFor(() => expect(answers).toHaveLength(4));
+    answers[3]?.("second");
+    const { id, data } = await server.receives("auth.renew");
+    expect(data).toEqual({ accessToken: "second" });
+    server.says({ type: "reply", id, data: { access: "user", user: { id: "2", role: "patient", name: "" } } });
+    await Promise.all(logins);
+  });
+
+  test("does not wait for an answer that began before it", async ({ stage }) => {
+    const server = new FakeServer();
+    const answers: ((token: string | null) => void)[] = [];
+    const client = stage.client({
+      url: "http://cita.example",
+      WebSocket: server.Socket,
+      transport: "websocket",
+      getToken: () => new Promise((resolve) => answers.push(resolve)),
+    });
+    client.connect();
+    const changing = client.reauthenticate();
+    expect(answers).toHaveLength(2);
+    answers[1]?.("new");
+    await changing;
+    answers[0]?.("old");
+    expect(server.connections.map(({ protocols }) => protocols[1])).toEqual(["bearer.new"]);
+  });
+});
+
 describe("the time until the next attempt", () => {
   let server: FakeServer;
   beforeEach(() => {
