@@ -85,8 +85,8 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
       registry.down();
     },
     stopped(error) {
-      if (error.status === 401) becomes(undefined);
       calls.fail(error);
+      if (error.status === 401) becomes(undefined);
     },
     frame(frame, topics) {
       if (frame.type === "reply") {

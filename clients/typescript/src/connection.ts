@@ -71,7 +71,7 @@ export class Connector {
   #logins = 0;
   #goAwayMs: number | undefined;
   /** Told when the link that there is comes to its end. */
-  #dropped: (() => void) | undefined;
+  readonly #dropped = new Set<() => void>();
   #heartbeatMs = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #silence: ReturnType<typeof setTimeout> | undefined;
@@ -144,7 +144,10 @@ export class Connector {
     this.#asking = undefined;
     // It was given up for want of a log-in; otherwise nobody wants a connection.
     if (!this.#isWanted && needsToken(code)) this.start();
-    if (!this.#isWanted) return false;
+    if (!this.#isWanted) {
+      forget();
+      return false;
+    }
     if (state === "connected" && access === "anonymous" && this.#transport === "websocket") {
       const turn = this.#turn;
       const token = await this.token().catch(() => null);
@@ -187,15 +190,19 @@ export class Connector {
   renewWith(token: string): Promise<void> {
     const turn = this.#turn;
     return new Promise((resolve) => {
-      this.#dropped = resolve;
+      const done = (): void => {
+        this.#dropped.delete(done);
+        resolve();
+      };
+      this.#dropped.add(done);
       this.#options.renew(
         token,
         ({ access, user }) => {
           this.#become({ access, ...(user && { user }) });
-          resolve();
+          done();
         },
         (error) => {
-          resolve();
+          done();
           if (turn !== this.#turn) return;
           this.#isRejected = error.status === 401;
           this.restart(error.message);
@@ -317,8 +324,8 @@ export class Connector {
     this.#retry = undefined;
     this.#probe?.close();
     this.#link?.close();
-    this.#dropped?.();
-    this.#probe = this.#link = this.#goAwayMs = this.#dropped = undefined;
+    for (const done of this.#dropped) done();
+    this.#probe = this.#link = this.#goAwayMs = undefined;
     if (!this.#isUp) return;
     this.#isUp = false;
     this.#options.down();

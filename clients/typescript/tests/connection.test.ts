@@ -1,7 +1,7 @@
 // The connection: when it comes back, when not, and as whom.
 
 import { afterEach, beforeEach, describe, expect, vi } from "vitest";
-import { CitaError, topics, type Connection, type Readable } from "../src/index.js";
+import { CitaError, topics, type Client, type Connection, type GetToken, type Readable } from "../src/index.js";
 import { FakeServer } from "./fake.js";
 import { proxy } from "./proxy.js";
 import { register, startAt, test, until, watch, type Stage } from "./cast.js";
@@ -9,6 +9,12 @@ import { register, startAt, test, until, watch, type Stage } from "./cast.js";
 const is = (state: Connection["state"]) => (connection: Connection) => connection.state === state;
 const unauthenticated = () =>
   new CitaError({ code: "unauthenticated", status: 401, title: "Log in.", retryable: false });
+
+function fakeOne(stage: Stage, getToken: GetToken = () => null): { server: FakeServer; client: Client } {
+  const server = new FakeServer();
+  const { Socket: WebSocket } = server;
+  return { server, client: stage.client({ url: "http://cita.example", WebSocket, transport: "websocket", getToken }) };
+}
 
 /** Every state from now on, in short. */
 function history(connection: Readable<Connection>): string[] {
@@ -235,18 +241,10 @@ describe.concurrent("with the server", () => {
 });
 
 describe("close codes", () => {
-  const fake = (stage: Stage): { server: FakeServer; client: ReturnType<Stage["client"]> } => {
-    const server = new FakeServer();
-    return {
-      server,
-      client: stage.client({ url: "http://cita.example", WebSocket: server.Socket, transport: "websocket" }),
-    };
-  };
-
   test.for([4200, 4242, 4299, 1002, 1003, 1007, 1009])(
     "%i is the end, until connect is called",
     async (code, { stage }) => {
-      const { server, client } = fake(stage);
+      const { server, client } = fakeOne(stage);
       client.connect();
       await until(client.connection, is("connected"));
       const waiting = client.request("me.get", {});
@@ -351,6 +349,50 @@ describe("a log-in while a token is asked for", () => {
     await changing;
     answers[0]?.("old");
     expect(server.connections.map(({ protocols }) => protocols[1])).toEqual(["bearer.new"]);
+  });
+});
+
+describe("a change of user", () => {
+  const user = { id: "u", role: "patient", name: "" };
+
+  test("while disconnected leaves nothing of the last one", async ({ stage }) => {
+    const { server, client } = fakeOne(stage);
+    server.hello = { ...server.hello, access: "user", user };
+    client.connect();
+    await client.ready();
+    const mine = watch(client, topics.myAppointments());
+    await server.subscribes("me/appointments");
+    server.says({ type: "snapshot", cursor: "1", data: { topic: "me/appointments", items: [{ id: "a", rev: 1 }] } });
+    expect(mine.get().items).toHaveLength(1);
+    client.disconnect();
+    expect(mine.get().items).toHaveLength(1);
+    await client.reauthenticate();
+    expect(mine.get().items).toEqual([]);
+  });
+
+  test("that is told twice is over when the connection is lost", async ({ stage }) => {
+    const { server, client } = fakeOne(stage, () => "a.b.c");
+    client.connect();
+    await client.ready();
+    const logins = [client.reauthenticate(), client.reauthenticate()];
+    await server.receives("auth.renew");
+    await server.receives("auth.renew");
+    server.closes(1006);
+    await Promise.all(logins);
+    expect(client.connection.get().state).toBe("connected");
+  });
+
+  test("that needs a log-in tells those who wait just that", async ({ stage }) => {
+    const { server, client } = fakeOne(stage, ({ rejected }) => {
+      if (rejected) throw unauthenticated();
+      return "a.b.c";
+    });
+    server.hello = { ...server.hello, access: "user", user };
+    client.connect();
+    const waiting = client.request("hold.release", { id: "0" });
+    await server.receives("hold.release");
+    server.closes(4101);
+    await expect(waiting).rejects.toMatchObject({ code: "unauthenticated", outcome: "unknown" });
   });
 });
 
