@@ -73,6 +73,8 @@ export class Connector {
   /** Told when the link that there is comes to its end. */
   readonly #dropped = new Set<() => void>();
   #heartbeatMs = 0;
+  /** When the token ends for which there was another connection. */
+  #expiresAt: string | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #silence: ReturnType<typeof setTimeout> | undefined;
   #probing: ReturnType<typeof setTimeout> | undefined;
@@ -160,7 +162,7 @@ export class Connector {
     // Without a token there may be a cookie.
     this.restart("another user", { access: "anonymous" });
     // A log-in may be asked for now, which ends it.
-    await this.#asking?.catch(() => null);
+    if (this.#isWanted) await this.token().catch(() => null);
     return this.#isWanted;
   }
 
@@ -256,7 +258,7 @@ export class Connector {
       // A connection that only greets may be closed at once, again and again: those are to wait longer each time.
       if (frame.type !== "goAway" && (frame.type !== "error" || frame.id !== undefined)) this.#attempts = 0;
       if (frame.type === "ping") this.#link?.send({ type: "pong", data: {} });
-      else if (frame.type === "authExpiring") void this.#renew(this.#turn);
+      else if (frame.type === "authExpiring") void this.#renew(this.#turn, frame.data.expiresAt);
       else if (frame.type === "goAway") this.#goAwayMs = frame.data.reconnectAfterMs;
       this.#options.frame(frame, topics);
     }
@@ -354,21 +356,23 @@ export class Connector {
     }
   };
 
-  async #renew(turn: number): Promise<void> {
+  async #renew(turn: number, expiresAt: string): Promise<void> {
     this.#isRejected = true;
     try {
       const token = await this.token();
-      // Without a token the server will close, and the next connection is nobody's.
-      if (turn !== this.#turn || token === null) return;
-      // A stream ends with the token that it was opened with.
-      if (this.#transport === "sse") this.restart("a new token");
-      else await this.renewWith(token);
+      if (turn !== this.#turn) return;
+      if (token !== null && this.#transport === "websocket") return await this.renewWith(token);
+      // A stream ends with the token that it was opened with, and a cookie is sent when a connection begins. Where the new one
+      // ends at the same time, nothing was renewed: the server will close.
+      if (expiresAt === this.#expiresAt) return;
+      this.#expiresAt = expiresAt;
+      this.restart("a new token");
     } catch (error) {
       if (turn !== this.#turn) return;
       this.#options.log(`no token: ${String(error)}`);
       setTimeout(
         () => {
-          if (turn === this.#turn) void this.#renew(turn);
+          if (turn === this.#turn) void this.#renew(turn, expiresAt);
         },
         1_000 + pause(3),
       );
@@ -379,19 +383,26 @@ export class Connector {
   async #tryWebSocket(): Promise<void> {
     const turn = this.#turn;
     const again = () => {
+      clearTimeout(this.#probing);
+      this.#probe?.close();
       this.#probe = undefined;
       if (turn === this.#turn) this.#probing = setTimeout(() => void this.#tryWebSocket(), PROBE_MS);
     };
     const token = await this.token().catch(() => undefined);
     if (turn !== this.#turn) return;
     if (token === undefined) return again();
-    this.#probe = this.#options.open("websocket")?.(token, {
-      frame: () => {
-        if (turn !== this.#turn) return;
-        this.#transport = "websocket";
-        this.restart("a WebSocket passes again");
-      },
-      closed: again,
-    });
+    this.#probing = setTimeout(again, HANDSHAKE_MS);
+    try {
+      this.#probe = this.#options.open("websocket")?.(token, {
+        frame: () => {
+          if (turn !== this.#turn) return;
+          this.#transport = "websocket";
+          this.restart("a WebSocket passes again");
+        },
+        closed: again,
+      });
+    } catch {
+      again();
+    }
   }
 }

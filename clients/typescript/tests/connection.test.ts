@@ -396,6 +396,26 @@ describe("a change of user", () => {
   });
 });
 
+test("a session of cookies goes on with another connection, before its end, and with one alone", async ({ stage }) => {
+  const asked: boolean[] = [];
+  const { server, client } = fakeOne(stage, ({ rejected }) => {
+    asked.push(rejected);
+    return null;
+  });
+  server.hello = { ...server.hello, access: "user", user: { id: "u", role: "patient", name: "" } };
+  client.connect();
+  await client.ready();
+  server.says({ type: "authExpiring", data: { expiresAt: "2026-11-24T16:15:02Z" } });
+  await vi.waitFor(() => expect(server.connections).toHaveLength(2));
+  await client.ready();
+  expect(asked).toEqual([false, true, false]);
+  // The cookie was not renewed: it is asked for once more, and the server will close.
+  server.says({ type: "authExpiring", data: { expiresAt: "2026-11-24T16:15:02Z" } });
+  await vi.waitFor(() => expect(asked).toHaveLength(4));
+  server.says({ type: "authExpiring", data: { expiresAt: "2026-11-24T16:25:02Z" } });
+  await vi.waitFor(() => expect(server.connections).toHaveLength(3));
+});
+
 describe("the time until the next attempt", () => {
   let server: FakeServer;
   beforeEach(() => {

@@ -462,6 +462,30 @@ describe("the way back", () => {
     expect(client.connection.get()).toMatchObject({ state: "connected", transport: "websocket" });
   });
 
+  test("a WebSocket that hangs or cannot be made is tried again", async ({ stage }) => {
+    const server = new FakeServer();
+    server.isThere = false;
+    let isBroken = true;
+    const Socket = function (url: string, protocols: string[]) {
+      if (client.connection.get().transport === "sse" && isBroken) throw new Error("no sockets today");
+      return new server.Socket(url, protocols);
+    } as unknown as typeof server.Socket;
+    const client = stage.client({ url: "http://cita.example", WebSocket: Socket, fetch: noAccount });
+    client.connect();
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(client.connection.get()).toMatchObject({ state: "connected", transport: "sse" });
+    await vi.advanceTimersByTimeAsync(60_000);
+    isBroken = false;
+    // The next one is opened and never greeted.
+    server.isThere = true;
+    server.says = () => {};
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(server.connections).toHaveLength(4);
+    server.says = FakeServer.prototype.says;
+    await vi.advanceTimersByTimeAsync(70_000);
+    expect(client.connection.get()).toMatchObject({ state: "connected", transport: "websocket" });
+  });
+
   test("where nothing answers at all, both are tried in turn", async ({ stage }) => {
     const server = new FakeServer();
     server.isThere = false;
