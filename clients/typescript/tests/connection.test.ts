@@ -1,10 +1,11 @@
 // The connection: when it comes back, when not, and as whom.
 
 import { afterEach, beforeEach, describe, expect, vi } from "vitest";
-import { CitaError, topics, type Client, type Connection, type GetToken, type Readable } from "../src/index.js";
+import { WebSocket } from "ws";
+import { CitaError, topics, type Client, type Connection, type Fetch, type GetToken, type Readable } from "../src/index.js";
 import { FakeServer } from "./fake.js";
 import { proxy } from "./proxy.js";
-import { register, startAt, test, until, watch, type Stage } from "./cast.js";
+import { password, register, server as origin, startAt, test, until, watch, type Stage } from "./cast.js";
 
 const is = (state: Connection["state"]) => (connection: Connection) => connection.state === state;
 const unauthenticated = () =>
@@ -350,6 +351,41 @@ describe("a log-in while a token is asked for", () => {
     answers[0]?.("old");
     expect(server.connections.map(({ protocols }) => protocols[1])).toEqual(["bearer.new"]);
   });
+});
+
+test("a log-out from a session of cookies leaves none that would be in the way of the next connection", async ({ stage }) => {
+  const { email } = await register("patient");
+  const jar = new Map<string, string>();
+  const cookies = () => [...jar].map(([name, value]) => `${name}=${value}`).join("; ");
+  // What a browser does.
+  const fetch: Fetch = async (url, init) => {
+    const headers = new Headers(init.headers);
+    headers.set("Origin", origin);
+    if (jar.size > 0) headers.set("Cookie", cookies());
+    const response = await globalThis.fetch(url, { ...init, headers });
+    for (const cookie of response.headers.getSetCookie()) {
+      const [, name = "", value = ""] = /^([^=]+)=([^;]*)/.exec(cookie) ?? [];
+      if (cookie.includes("Max-Age=0")) jar.delete(name);
+      else jar.set(name, value);
+    }
+    return response;
+  };
+  class Socket extends WebSocket {
+    constructor(url: string, protocols: string[]) {
+      super(url, protocols, { headers: { Origin: origin, ...(jar.size > 0 && { Cookie: cookies() }) } });
+    }
+  }
+  let token: string | null = null;
+  const client = await stage.connected({ fetch, WebSocket: Socket, getToken: () => token });
+  token = (await client.request("auth.login", { email, password, session: "cookie" })).accessToken;
+  expect(jar.size).toBe(2);
+  await client.reauthenticate();
+  expect(client.connection.get().access).toBe("user");
+  await client.request("auth.logout", {});
+  expect([...jar]).toEqual([]);
+  token = null;
+  await client.reauthenticate();
+  expect(client.connection.get()).toMatchObject({ state: "connected", access: "anonymous" });
 });
 
 describe("a change of user", () => {
