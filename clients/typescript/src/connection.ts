@@ -215,9 +215,8 @@ export class Connector {
 
   async #open(): Promise<void> {
     const turn = ++this.#turn;
-    const { retryAt: _, ...before } = this.state.get();
-    if (this.state.get().state === "disconnected") this.#become({ state: "connecting", code: 0, reason: "connecting" });
-    else this.state.set({ ...before, state: "connecting" });
+    const isFirst = this.state.get().state === "disconnected";
+    this.#become({ state: "connecting", ...(isFirst && { code: 0, reason: "connecting" }) });
     let token: string | null;
     try {
       token = await this.token();
@@ -270,11 +269,9 @@ export class Connector {
     this.#isUp = this.#everUp = true;
     this.#failedHandshakes = 0;
     this.#heartbeatMs = heartbeatMs;
-    const { user: _, retryAt: __, ...before } = this.state.get();
     this.#options.up(hello, (frame) => this.#link?.send(frame));
     if (!this.#isUp) return;
-    this.state.set({
-      ...before,
+    this.#become({
       state: "connected",
       code: 0,
       reason: "connected",

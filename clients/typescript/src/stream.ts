@@ -3,7 +3,7 @@
 // Topics that are subscribed to in one go share a stream, since browsers keep few connections to a server. `EventSource`
 // cannot send a token, so the streams are read with `fetch`.
 
-import { CitaError } from "./error.js";
+import { CitaError, refusal } from "./error.js";
 import type { ClientFrame, Link, LinkEvents, OpenLink } from "./link.js";
 import { routes, type ServerMessage, type SubscribeRequest, type User } from "./protocol.js";
 import { isOf } from "./topics.js";
@@ -121,9 +121,9 @@ class StreamLink implements Link {
   }
 
   #failed(error: unknown): void {
-    const [code, reason] = error instanceof CitaError ? [error.code, error.message] : ["", String(error)];
-    const isAboutToken = error instanceof CitaError && this.#isAboutToken(error);
-    this.#closed(isAboutToken ? (code === "session_revoked" ? 4101 : 4100) : 1006, reason);
+    if (!(error instanceof CitaError)) this.#closed(1006, String(error));
+    else if (!this.#isAboutToken(error)) this.#closed(1006, error.message);
+    else this.#closed(error.code === "session_revoked" ? 4101 : 4100, error.message);
   }
 
   #open(): void {
@@ -222,13 +222,7 @@ function grouped(asked: Subscription[]): Subscription[][] {
 }
 
 /** Not to be tried again: it would put another one out. */
-const tooMany = (): CitaError =>
-  new CitaError({
-    code: "too_many_subscriptions",
-    status: 429,
-    title: "Too many windows at once without a WebSocket.",
-    retryable: false,
-  });
+const tooMany = (): CitaError => refusal("too_many_subscriptions", 429, "Too many windows without WebSocket.");
 
 /** The frames of an event stream: each has `event:`, `data:` and perhaps `id:`, its cursor. */
 async function* events(
