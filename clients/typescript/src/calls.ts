@@ -1,7 +1,7 @@
 // Requests from the moment they are made until they are answered, over however many connections that takes.
 
 import { pause } from "./backoff.js";
-import { CitaError, ownError } from "./error.js";
+import { CitaError, ownError, refusal } from "./error.js";
 import type { ClientFrame } from "./link.js";
 import type { Limits, Outcome, Problem } from "./protocol.js";
 
@@ -63,11 +63,15 @@ export class Calls {
       if (!this.#send && offline === "fail") return reject(ownError("offline"));
       if (!this.#send && this.#queue.size >= this.#maxQueued)
         return reject(ownError("offline", { detail: "Too many requests wait for a connection." }));
-      const frame: ClientFrame = { type, data };
+      // What the caller does to its object later is not sent under the same key.
+      const frame: ClientFrame = { type, data: JSON.parse(JSON.stringify(data)) as object };
       if (kind === "m") frame.key = key ?? uniqueKey();
       const onAbort = () => call.settle(ownError("aborted", this.#outcome(call)));
-      const onTimeout = () =>
-        call.settle((!this.#isSent(call) && call.refusal) || ownError("timeout", this.#outcome(call)));
+      const onTimeout = () => {
+        const outcome = this.#outcome(call);
+        if (this.#isSent(call) || !call.refusal) return call.settle(ownError("timeout", outcome));
+        call.settle(new CitaError({ ...call.refusal.problem, ...(call.isLost && outcome) }));
+      };
       const timer = setTimeout(onTimeout, timeoutMs);
       signal?.addEventListener("abort", onAbort);
       const call: Call = {
@@ -179,14 +183,7 @@ export class Calls {
       this.#queue.delete(call);
       call.frame.id = this.#nextId();
       if (bytes(JSON.stringify(call.frame)) > this.#limits.maxMessageBytes) {
-        call.settle(
-          new CitaError({
-            code: "message_too_large",
-            status: 413,
-            title: "The message is larger than allowed.",
-            retryable: false,
-          }),
-        );
+        call.settle(refusal("message_too_large", 413, "The message is larger than allowed."));
         continue;
       }
       call.attempts++;

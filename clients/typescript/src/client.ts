@@ -1,7 +1,7 @@
 // The client: requests and live topics over one connection that comes back by itself.
 
 import { Calls, type Answer, type CallOptions } from "./calls.js";
-import { ownError } from "./error.js";
+import { ownError, type CitaError } from "./error.js";
 import { Connector, type Connection, type GetToken, type Transport } from "./connection.js";
 import type { LiveTopic } from "./live.js";
 import { routes, type Item, type Operations, type RenewReply } from "./protocol.js";
@@ -56,6 +56,8 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
   let clockOffsetMs = 0;
   let lastCursor: string | undefined;
   let userId: string | undefined;
+  /** The last session that began here is one of cookies. */
+  let hasCookies = false;
 
   /** What one user was told is not shown to another, and what one has asked for is not done in the name of another. */
   const becomes = (id: string | undefined): void => {
@@ -85,8 +87,8 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
       registry.down();
     },
     stopped(error) {
-      if (error.status === 401) becomes(undefined);
       calls.fail(error);
+      if (error.status === 401) becomes(undefined);
     },
     frame(frame, topics) {
       if (frame.type === "reply") {
@@ -108,10 +110,20 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
 
   /** Sessions begin and end over REST: a token must be had before there is a connection, and cookies can be set. */
   const authenticate = async (type: Requestable, data: object, call: CallOptions): Promise<Answer> => {
-    const needsToken = type === "auth.logout" || type === "auth.requestVerification";
-    const token = needsToken ? await connector.token() : null;
-    const request = restRequest(address(), routes[type].slice(1), token, { type, data });
-    return askOnce(fetch, request, call.timeoutMs ?? timeoutMs, call.signal);
+    const isLogout = type === "auth.logout";
+    const send = (token: string | null): Promise<Answer> => {
+      const request = restRequest(address(), routes[type].slice(1), token, { type, data });
+      return askOnce(fetch, request, call.timeoutMs ?? timeoutMs, call.signal);
+    };
+    const token = isLogout || type === "auth.requestVerification" ? await connector.token() : null;
+    // Cookies are removed where they alone tell who it is. They may have ended before the session.
+    const first = isLogout && hasCookies ? null : token;
+    const answer = await send(first).catch((error: CitaError) => {
+      if (first === token || error.status !== 401) throw error;
+      return send(token);
+    });
+    if ("accessToken" in answer.data) hasCookies = !("refreshToken" in answer.data);
+    return answer;
   };
 
   return {

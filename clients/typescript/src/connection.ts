@@ -67,10 +67,14 @@ export class Connector {
   #everUp = false;
   #isRejected = false;
   #asking: Promise<string | null> | undefined;
+  /** Counts log-ins and log-outs: what was asked before the last one is not used. */
+  #logins = 0;
   #goAwayMs: number | undefined;
   /** Told when the link that there is comes to its end. */
-  #dropped: (() => void) | undefined;
+  readonly #dropped = new Set<() => void>();
   #heartbeatMs = 0;
+  /** When the token ends for which there was another connection. */
+  #expiresAt: string | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #silence: ReturnType<typeof setTimeout> | undefined;
   #probing: ReturnType<typeof setTimeout> | undefined;
@@ -138,9 +142,14 @@ export class Connector {
   /** Another user, perhaps: `forget` what the last one was told. Whether there is a connection to wait for. */
   async reauthenticate(forget: () => void): Promise<boolean> {
     const { state, code, access } = this.state.get();
+    this.#logins++;
+    this.#asking = undefined;
     // It was given up for want of a log-in; otherwise nobody wants a connection.
     if (!this.#isWanted && needsToken(code)) this.start();
-    if (!this.#isWanted) return false;
+    if (!this.#isWanted) {
+      forget();
+      return false;
+    }
     if (state === "connected" && access === "anonymous" && this.#transport === "websocket") {
       const turn = this.#turn;
       const token = await this.token().catch(() => null);
@@ -153,36 +162,49 @@ export class Connector {
     // Without a token there may be a cookie.
     this.restart("another user", { access: "anonymous" });
     // A log-in may be asked for now, which ends it.
-    await this.#asking?.catch(() => null);
+    if (this.#isWanted) await this.token().catch(() => null);
     return this.#isWanted;
   }
 
   /** The token to use now; asked for once, however many wait for it. */
   token(): Promise<string | null> {
-    this.#asking ??= (async () => this.#options.getToken({ rejected: this.#isRejected }))()
-      .then((token) => {
+    return (this.#asking ??= this.#ask(this.#logins));
+  }
+
+  async #ask(login: number): Promise<string | null> {
+    const { getToken } = this.#options;
+    try {
+      // Whatever it throws comes later than this call returns.
+      const token = await (async () => getToken({ rejected: this.#isRejected }))();
+      if (login === this.#logins) {
         this.#isRejected = false;
         return token;
-      })
-      .finally(() => {
-        this.#asking = undefined;
-      });
-    return this.#asking;
+      }
+    } catch (error) {
+      if (login === this.#logins) throw error;
+    } finally {
+      if (login === this.#logins) this.#asking = undefined;
+    }
+    return this.token();
   }
 
   /** Hands a token over on the connection that there is. Resolves as well when that is lost meanwhile. */
   renewWith(token: string): Promise<void> {
     const turn = this.#turn;
     return new Promise((resolve) => {
-      this.#dropped = resolve;
+      const done = (): void => {
+        this.#dropped.delete(done);
+        resolve();
+      };
+      this.#dropped.add(done);
       this.#options.renew(
         token,
         ({ access, user }) => {
           this.#become({ access, ...(user && { user }) });
-          resolve();
+          done();
         },
         (error) => {
-          resolve();
+          done();
           if (turn !== this.#turn) return;
           this.#isRejected = error.status === 401;
           this.restart(error.message);
@@ -193,9 +215,8 @@ export class Connector {
 
   async #open(): Promise<void> {
     const turn = ++this.#turn;
-    const { retryAt: _, ...before } = this.state.get();
-    if (this.state.get().state === "disconnected") this.#become({ state: "connecting", code: 0, reason: "connecting" });
-    else this.state.set({ ...before, state: "connecting" });
+    const isFirst = this.state.get().state === "disconnected";
+    this.#become({ state: "connecting", ...(isFirst && { code: 0, reason: "connecting" }) });
     let token: string | null;
     try {
       token = await this.token();
@@ -236,7 +257,7 @@ export class Connector {
       // A connection that only greets may be closed at once, again and again: those are to wait longer each time.
       if (frame.type !== "goAway" && (frame.type !== "error" || frame.id !== undefined)) this.#attempts = 0;
       if (frame.type === "ping") this.#link?.send({ type: "pong", data: {} });
-      else if (frame.type === "authExpiring") void this.#renew(this.#turn);
+      else if (frame.type === "authExpiring") void this.#renew(this.#turn, frame.data.expiresAt);
       else if (frame.type === "goAway") this.#goAwayMs = frame.data.reconnectAfterMs;
       this.#options.frame(frame, topics);
     }
@@ -248,11 +269,9 @@ export class Connector {
     this.#isUp = this.#everUp = true;
     this.#failedHandshakes = 0;
     this.#heartbeatMs = heartbeatMs;
-    const { user: _, retryAt: __, ...before } = this.state.get();
     this.#options.up(hello, (frame) => this.#link?.send(frame));
     if (!this.#isUp) return;
-    this.state.set({
-      ...before,
+    this.#become({
       state: "connected",
       code: 0,
       reason: "connected",
@@ -304,8 +323,8 @@ export class Connector {
     this.#retry = undefined;
     this.#probe?.close();
     this.#link?.close();
-    this.#dropped?.();
-    this.#probe = this.#link = this.#goAwayMs = this.#dropped = undefined;
+    for (const done of this.#dropped) done();
+    this.#probe = this.#link = this.#goAwayMs = undefined;
     if (!this.#isUp) return;
     this.#isUp = false;
     this.#options.down();
@@ -334,21 +353,23 @@ export class Connector {
     }
   };
 
-  async #renew(turn: number): Promise<void> {
+  async #renew(turn: number, expiresAt: string): Promise<void> {
     this.#isRejected = true;
     try {
       const token = await this.token();
-      // Without a token the server will close, and the next connection is nobody's.
-      if (turn !== this.#turn || token === null) return;
-      // A stream ends with the token that it was opened with.
-      if (this.#transport === "sse") this.restart("a new token");
-      else await this.renewWith(token);
+      if (turn !== this.#turn) return;
+      if (token !== null && this.#transport === "websocket") return await this.renewWith(token);
+      // A stream ends with the token that it was opened with, and a cookie is sent when a connection begins. Where the new one
+      // ends at the same time, nothing was renewed: the server will close.
+      if (expiresAt === this.#expiresAt) return;
+      this.#expiresAt = expiresAt;
+      this.restart("a new token");
     } catch (error) {
       if (turn !== this.#turn) return;
       this.#options.log(`no token: ${String(error)}`);
       setTimeout(
         () => {
-          if (turn === this.#turn) void this.#renew(turn);
+          if (turn === this.#turn) void this.#renew(turn, expiresAt);
         },
         1_000 + pause(3),
       );
@@ -359,19 +380,26 @@ export class Connector {
   async #tryWebSocket(): Promise<void> {
     const turn = this.#turn;
     const again = () => {
+      clearTimeout(this.#probing);
+      this.#probe?.close();
       this.#probe = undefined;
       if (turn === this.#turn) this.#probing = setTimeout(() => void this.#tryWebSocket(), PROBE_MS);
     };
     const token = await this.token().catch(() => undefined);
     if (turn !== this.#turn) return;
     if (token === undefined) return again();
-    this.#probe = this.#options.open("websocket")?.(token, {
-      frame: () => {
-        if (turn !== this.#turn) return;
-        this.#transport = "websocket";
-        this.restart("a WebSocket passes again");
-      },
-      closed: again,
-    });
+    this.#probing = setTimeout(again, HANDSHAKE_MS);
+    try {
+      this.#probe = this.#options.open("websocket")?.(token, {
+        frame: () => {
+          if (turn !== this.#turn) return;
+          this.#transport = "websocket";
+          this.restart("a WebSocket passes again");
+        },
+        closed: again,
+      });
+    } catch {
+      again();
+    }
   }
 }

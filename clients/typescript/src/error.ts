@@ -38,6 +38,10 @@ export class CitaError extends Error {
   }
 }
 
+/** A refusal in the server's place. */
+export const refusal = (code: ServerCode, status: number, title: string): CitaError =>
+  new CitaError({ code, status, title, retryable: false });
+
 const titles = {
   timeout: "There was no answer in time.",
   aborted: "The request was given up.",

@@ -1,6 +1,6 @@
 // A live topic as a store: the items of one window of a wire, with what the page already shows of changes under way.
 
-import { CitaError } from "./error.js";
+import { refusal, type CitaError } from "./error.js";
 import type { Item } from "./protocol.js";
 import { Store, type Readable } from "./readable.js";
 import { itemKey, type Topic } from "./topics.js";
@@ -38,7 +38,7 @@ const OVERLAY_MS = 5_000;
 /** How long a subscription lives on when nobody listens: a page that is left is often come back to. */
 const LINGER_MS = 5_000;
 
-interface Layer<T> {
+interface Layer<T extends Item> {
   upserted: Map<string, T>;
   removed: Set<string>;
   /** What the topic had of each name. Once it has something else, it knows better. */
@@ -48,6 +48,7 @@ interface Layer<T> {
 /** Where the wires are kept. That of a name may be another one after a while without listeners. */
 export interface Wires {
   attach(view: Viewer, own: Wire): Wire;
+  detach(view: Viewer, own: Wire): Wire;
 }
 
 export class View<T extends Item> implements LiveTopic<T>, Viewer {
@@ -64,6 +65,7 @@ export class View<T extends Item> implements LiveTopic<T>, Viewer {
     this.window = topic;
     this.#wire = wire;
     this.#wires = wires;
+    this.#expire();
   }
 
   get isWatched(): boolean {
@@ -113,20 +115,21 @@ export class View<T extends Item> implements LiveTopic<T>, Viewer {
 
   #watch(): void {
     clearTimeout(this.#linger);
-    this.#wire.lingers = false;
     this.#wire = this.#wires.attach(this, this.#wire);
     this.#show();
   }
 
   #unwatch(): void {
-    const wire = this.#wire;
-    wire.lingers = true;
+    this.#expire();
+    this.#show();
+  }
+
+  #expire(): void {
     this.#linger = setTimeout(() => {
-      wire.lingers = false;
-      wire.sync();
+      this.#wire = this.#wires.detach(this, this.#wire);
+      this.wireCleared();
     }, LINGER_MS);
     unref(this.#linger);
-    this.#show();
   }
 
   /** What the topic has in this window. */
@@ -173,7 +176,7 @@ function byStart(a: Item, b: Item): number {
 }
 
 /** Lays a change over the items, but for the names of which the topic has something newer. */
-function apply<T>(layer: Layer<T>, known: Map<string, T>, shown: Map<string, T>): void {
+function apply<T extends Item>(layer: Layer<T>, known: Map<string, T>, shown: Map<string, T>): void {
   for (const [key, base] of layer.base) {
     if (known.get(key) === base) continue;
     layer.base.delete(key);
@@ -185,10 +188,12 @@ function apply<T>(layer: Layer<T>, known: Map<string, T>, shown: Map<string, T>)
 }
 
 /** What was made gets its name from the answer: the item that stood for it gives way to the answer. */
-function named<T>(layer: Layer<T>, result: unknown): void {
+function named<T extends Item>(layer: Layer<T>, result: unknown): void {
   if (typeof result !== "object" || result === null || !("id" in result) || typeof result.id !== "string") return;
-  for (const key of layer.upserted.keys()) {
+  for (const [key, item] of layer.upserted) {
     if (key === result.id || layer.base.get(key) !== undefined) continue;
+    // An answer that is something else, a series say, does not take the place of an item.
+    if (!("id" in item) || ("start" in item && !("start" in result))) continue;
     layer.upserted.delete(key);
     layer.base.delete(key);
     // Operations that make an item of a topic answer it.
@@ -223,16 +228,9 @@ function localDate(at: Date, timeZone: string): string {
 }
 
 const tooWide = (): CitaError =>
-  new CitaError({
-    code: "validation_failed",
-    status: 422,
-    title: "Too many dates at once.",
-    detail: "With the newer windows of this topic these are too many dates.",
-    retryable: false,
-  });
+  refusal("validation_failed", 422, "With the newer windows of this topic these are too many dates.");
 
 /** Lets Node end while nothing but this timer is left. */
-function unref(timer: unknown): void {
-  if (typeof timer === "object" && timer !== null && "unref" in timer && typeof timer.unref === "function")
-    timer.unref();
+function unref(timer: { unref?(): void } | number): void {
+  (timer as { unref?(): void }).unref?.();
 }

@@ -5,7 +5,9 @@ import { CitaError } from "./error.js";
 import { View } from "./live.js";
 import type { Item, ServerMessage } from "./protocol.js";
 import type { Topic } from "./topics.js";
-import { Wire, type Host, type Viewer } from "./wire.js";
+import { Wire, type Host, type Viewer, type Window } from "./wire.js";
+
+const keyOf = (name: string, { from, to }: Window): string => [name, from, to].join();
 
 export class Registry implements Host {
   isUp = false;
@@ -19,7 +21,7 @@ export class Registry implements Host {
   }
 
   view<T extends Item>(topic: Topic<T>): View<T> {
-    const key = `${topic.name}|${topic.from}|${topic.to}`;
+    const key = keyOf(topic.name, topic);
     const found = this.#views.get(key) as View<T> | undefined;
     if (found) return found;
     const view = new View<T>(topic, this.#wires.get(topic.name) ?? new Wire(topic.name, this), this);
@@ -41,12 +43,18 @@ export class Registry implements Host {
     return wire;
   }
 
+  /** Nobody has listened to a view for a while. What it goes on with shows nothing. */
+  detach(view: Viewer, wire: Wire): Wire {
+    const key = keyOf(wire.name, view.window);
+    if (this.#views.get(key) === view) this.#views.delete(key);
+    wire.viewers.delete(view);
+    wire.sync();
+    return new Wire(wire.name, this);
+  }
+
   released(wire: Wire): void {
     wire.clear();
-    wire.viewers.clear();
-    if (this.#wires.get(wire.name) !== wire) return;
-    this.#wires.delete(wire.name);
-    for (const key of this.#views.keys()) if (key.startsWith(`${wire.name}|`)) this.#views.delete(key);
+    if (this.#wires.get(wire.name) === wire) this.#wires.delete(wire.name);
   }
 
   up(): void {

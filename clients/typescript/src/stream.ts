@@ -3,14 +3,14 @@
 // Topics that are subscribed to in one go share a stream, since browsers keep few connections to a server. `EventSource`
 // cannot send a token, so the streams are read with `fetch`.
 
-import { CitaError } from "./error.js";
+import { CitaError, refusal } from "./error.js";
 import type { ClientFrame, Link, LinkEvents, OpenLink } from "./link.js";
 import { routes, type ServerMessage, type SubscribeRequest, type User } from "./protocol.js";
 import { isOf } from "./topics.js";
 import { ask, authorization, problemOf, restRequest, type Fetch } from "./rest.js";
 
 const HEARTBEAT_MS = 20_000;
-/** Of the six connections that a browser keeps to a server, some stay free for requests. */
+/** Of the six connections that a browser keeps to a server, some stay free for requests. After a refusal there may be more for a while. */
 const MOST_STREAMS = 4;
 
 type Subscription = SubscribeRequest & { id?: string };
@@ -121,28 +121,28 @@ class StreamLink implements Link {
   }
 
   #failed(error: unknown): void {
-    const [code, reason] = error instanceof CitaError ? [error.code, error.message] : ["", String(error)];
-    const isAboutToken = error instanceof CitaError && this.#isAboutToken(error);
-    this.#closed(isAboutToken ? (code === "session_revoked" ? 4101 : 4100) : 1006, reason);
+    if (!(error instanceof CitaError)) this.#closed(1006, String(error));
+    else if (!this.#isAboutToken(error)) this.#closed(1006, error.message);
+    else this.#closed(error.code === "session_revoked" ? 4101 : 4100, error.message);
   }
 
   #open(): void {
-    let asked = this.#asked;
+    const asked = this.#asked;
     this.#asked = [];
-    if (this.#streams.size + 1 > MOST_STREAMS) {
-      // All over again, in as few streams as there are windows: each topic begins with a snapshot.
-      const topics = [...this.#streams].flatMap((stream) => [...stream.topics.values()]);
-      asked = [...topics, ...asked].map(({ after: _, ...subscription }) => subscription);
-    }
     // Who asks for another window of a topic gives up the one before.
     for (const { topic } of asked) this.#leave(topic);
-    const groups = new Map<string, Subscription[]>();
-    for (const subscription of asked) {
-      const { from, to, after } = subscription;
-      const group = [from, to, after].join();
-      groups.set(group, [...(groups.get(group) ?? []), subscription]);
+    let groups = grouped(asked);
+    if (this.#streams.size + groups.length > MOST_STREAMS) {
+      // All over again, in as few streams as there are windows: each topic begins with a snapshot.
+      const topics = [...this.#streams].flatMap((stream) => [...stream.topics.values()]);
+      for (const { topic } of topics) this.#leave(topic);
+      const all = [...topics, ...asked].map(({ after: _, ...subscription }) => subscription);
+      groups = grouped(all.filter(({ from }) => from));
+      // Topics without dates fit into any stream.
+      groups.push([...(groups.pop() ?? []), ...all.filter(({ from }) => !from)]);
     }
-    for (const group of groups.values()) void this.#read(group);
+    for (const group of groups.splice(0, groups.length - MOST_STREAMS)) this.#deny(group, tooMany());
+    for (const group of groups) void this.#read(group);
   }
 
   #leave(topic: string): void {
@@ -167,11 +167,15 @@ class StreamLink implements Link {
       Accept: "text/event-stream",
       ...(after && { "Last-Event-ID": after }),
     };
+    /** Nothing heard for so long is the end. */
+    const within = <T>(heard: Promise<T>): Promise<T> => {
+      const silence = setTimeout(() => stream.abort.abort(), 2 * HEARTBEAT_MS + 3_000);
+      return heard.finally(() => clearTimeout(silence));
+    };
     try {
-      const response = await this.#fetch(`${this.#address}/v1/events?${query}`, {
-        headers,
-        signal: stream.abort.signal,
-      });
+      const response = await within(
+        this.#fetch(`${this.#address}/v1/events?${query}`, { headers, signal: stream.abort.signal }),
+      );
       if (!response.ok || !response.body) return this.#refused(stream, group, new CitaError(await problemOf(response)));
       for (const subscription of group) {
         const { id, topic } = subscription;
@@ -180,7 +184,7 @@ class StreamLink implements Link {
         // The server says no more than this; where it cannot continue, a reset follows.
         if (id !== undefined) this.#tell({ type: "reply", id, data: { topic, resumed: after !== undefined } });
       }
-      for await (const frame of events(response.body, () => stream.abort.abort())) {
+      for await (const frame of events(response.body, within)) {
         const topic = "topic" in frame.data ? String(frame.data.topic) : undefined;
         // Of a topic that was left, the stream may go on to tell as long as it has others.
         if (topic === undefined || [...stream.topics.keys()].some((name) => isOf(topic, name)))
@@ -197,20 +201,39 @@ class StreamLink implements Link {
     if (!this.#streams.delete(stream)) return;
     if (this.#isAboutToken(error)) this.#failed(error);
     else if (group.length > 1) for (const subscription of group) void this.#read([subscription]);
-    else
-      for (const { id, topic } of group)
-        this.#tell({ type: "error", ...(id !== undefined && { id }), data: { ...error.problem, topic } });
+    else this.#deny(group, error);
+  }
+
+  #deny(group: Subscription[], error: CitaError): void {
+    for (const { id, topic } of group)
+      this.#tell({ type: "error", ...(id !== undefined && { id }), data: { ...error.problem, topic } });
   }
 }
 
+/** A stream has one window and one cursor. */
+function grouped(asked: Subscription[]): Subscription[][] {
+  const groups = new Map<string, Subscription[]>();
+  for (const subscription of asked) {
+    const { from, to, after } = subscription;
+    const group = [from, to, after].join();
+    groups.set(group, [...(groups.get(group) ?? []), subscription]);
+  }
+  return [...groups.values()];
+}
+
+/** Not to be tried again: it would put another one out. */
+const tooMany = (): CitaError => refusal("too_many_subscriptions", 429, "Too many windows without WebSocket.");
+
 /** The frames of an event stream: each has `event:`, `data:` and perhaps `id:`, its cursor. */
-async function* events(body: ReadableStream<Uint8Array>, onSilence: () => void): AsyncGenerator<ServerMessage> {
+async function* events(
+  body: ReadableStream<Uint8Array>,
+  within: <T>(heard: Promise<T>) => Promise<T>,
+): AsyncGenerator<ServerMessage> {
   const reader = body.getReader();
   const decoder = new TextDecoder();
   let text = "";
   for (;;) {
-    const silence = setTimeout(onSilence, 2 * HEARTBEAT_MS + 3_000);
-    const { done, value } = await reader.read().finally(() => clearTimeout(silence));
+    const { done, value } = await within(reader.read());
     if (done) return;
     const blocks = (text + decoder.decode(value, { stream: true })).split("\n\n");
     text = blocks.pop() ?? "";

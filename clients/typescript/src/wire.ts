@@ -45,9 +45,8 @@ export const covers = (a: Window | undefined, b: Window): boolean =>
 export class Wire {
   readonly name: string;
   readonly isSlots: boolean;
+  /** Those who listen, and who just did. */
   readonly viewers = new Set<Viewer>();
-  /** Nobody listens, but somebody just did. */
-  lingers = false;
   timeZone: string | undefined;
   error: CitaError | undefined;
   readonly #host: Host;
@@ -104,7 +103,7 @@ export class Wire {
   /** Brings the subscription to what is wanted, one step at a time: requests that are under way together have no order. */
   sync(): void {
     const wanted = this.#wanted();
-    if (!wanted && !this.#current && !this.#isBusy && !this.lingers) return this.#host.released(this);
+    if (!wanted && !this.#current && !this.#isBusy && this.viewers.size === 0) return this.#host.released(this);
     if (!this.#host.isUp || this.#isBusy || this.#timer !== undefined || same(wanted, this.#current)) return;
     if (this.#current && (!wanted || (this.isSlots && !covers(wanted, this.#current)))) return this.#unsubscribe();
     if (wanted && !same(wanted, this.#refused)) this.#subscribe(wanted);
@@ -181,7 +180,8 @@ export class Wire {
       viewer.isLeftOut = wanted !== undefined && days(both) > most;
       if (!viewer.isLeftOut) wanted = both;
     }
-    return wanted ?? (this.lingers ? this.#current : undefined);
+    // Nobody listens, but somebody just did.
+    return wanted ?? (this.viewers.size > 0 ? this.#current : undefined);
   }
 
   #subscribe(window: Window): void {
@@ -199,8 +199,8 @@ export class Wire {
         this.#isAnswered = true;
         this.#failures = 0;
         this.error = undefined;
-        // A reset and a snapshot follow.
-        if (after !== undefined && !("resumed" in reply && reply.resumed)) this.#void();
+        // A snapshot follows, after a reset if need be. What came before it is of the window before.
+        if (!("resumed" in reply && reply.resumed)) this.#void();
         this.#tell();
         this.sync();
       },
@@ -231,6 +231,8 @@ export class Wire {
     const before = this.#items.get(topic);
     this.#items.set(topic, new Map(parts.map((item) => [itemKey(item), kept(before?.get(itemKey(item)), item)])));
     this.timeZone = timeZone;
+    // One that comes before the answer is of the window before: it can be shown, and not be continued.
+    if (!this.#isAnswered) return this.#tell();
     if (this.isSlots && this.#current) {
       this.#dates.set(topic, cursor);
       // All of them carry the same cursor, which is good once all of them have come. If others are of another time, because one

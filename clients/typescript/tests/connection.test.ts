@@ -1,14 +1,21 @@
 // The connection: when it comes back, when not, and as whom.
 
 import { afterEach, beforeEach, describe, expect, vi } from "vitest";
-import { CitaError, topics, type Connection, type Readable } from "../src/index.js";
+import { WebSocket } from "ws";
+import { CitaError, topics, type Client, type Connection, type Fetch, type GetToken, type Readable } from "../src/index.js";
 import { FakeServer } from "./fake.js";
 import { proxy } from "./proxy.js";
-import { register, startAt, test, until, watch, type Stage } from "./cast.js";
+import { password, register, server as origin, startAt, test, until, watch, type Stage } from "./cast.js";
 
 const is = (state: Connection["state"]) => (connection: Connection) => connection.state === state;
 const unauthenticated = () =>
   new CitaError({ code: "unauthenticated", status: 401, title: "Log in.", retryable: false });
+
+function fakeOne(stage: Stage, getToken: GetToken = () => null): { server: FakeServer; client: Client } {
+  const server = new FakeServer();
+  const { Socket: WebSocket } = server;
+  return { server, client: stage.client({ url: "http://cita.example", WebSocket, transport: "websocket", getToken }) };
+}
 
 /** Every state from now on, in short. */
 function history(connection: Readable<Connection>): string[] {
@@ -235,18 +242,10 @@ describe.concurrent("with the server", () => {
 });
 
 describe("close codes", () => {
-  const fake = (stage: Stage): { server: FakeServer; client: ReturnType<Stage["client"]> } => {
-    const server = new FakeServer();
-    return {
-      server,
-      client: stage.client({ url: "http://cita.example", WebSocket: server.Socket, transport: "websocket" }),
-    };
-  };
-
   test.for([4200, 4242, 4299, 1002, 1003, 1007, 1009])(
     "%i is the end, until connect is called",
     async (code, { stage }) => {
-      const { server, client } = fake(stage);
+      const { server, client } = fakeOne(stage);
       client.connect();
       await until(client.connection, is("connected"));
       const waiting = client.request("me.get", {});
@@ -303,6 +302,154 @@ describe("close codes", () => {
     await until(client.connection, is("connected"));
     expect(server.connections.map(({ protocols }) => protocols)).toEqual([["cita.v1", "bearer.a.b.c"], ["cita.v1"]]);
   });
+});
+
+describe("a log-in while a token is asked for", () => {
+  test("asks anew, and what was asked before is not used", async ({ stage }) => {
+    const server = new FakeServer();
+    const answers: ((token: string | null) => void)[] = [];
+    const client = stage.client({
+      url: "http://cita.example",
+      WebSocket: server.Socket,
+      transport: "websocket",
+      getToken: () => new Promise((resolve) => answers.push(resolve)),
+    });
+    client.connect();
+    answers[0]?.(null);
+    await client.ready();
+    // Two log-ins, one after the other: the first token comes last.
+    const logins = [client.reauthenticate(), client.reauthenticate()];
+    expect(answers).toHaveLength(3);
+    answers[2]?.("second");
+    await server.receives("auth.renew").then(({ id, data }) => {
+      expect(data).toEqual({ accessToken: "second" });
+      server.says({ type: "reply", id, data: { access: "user", user: { id: "2", role: "patient", name: "" } } });
+    });
+    answers[1]?.("first");
+    await vi.waitFor(() => expect(answers).toHaveLength(4));
+    answers[3]?.("second");
+    const { id, data } = await server.receives("auth.renew");
+    expect(data).toEqual({ accessToken: "second" });
+    server.says({ type: "reply", id, data: { access: "user", user: { id: "2", role: "patient", name: "" } } });
+    await Promise.all(logins);
+  });
+
+  test("does not wait for an answer that began before it", async ({ stage }) => {
+    const server = new FakeServer();
+    const answers: ((token: string | null) => void)[] = [];
+    const client = stage.client({
+      url: "http://cita.example",
+      WebSocket: server.Socket,
+      transport: "websocket",
+      getToken: () => new Promise((resolve) => answers.push(resolve)),
+    });
+    client.connect();
+    const changing = client.reauthenticate();
+    expect(answers).toHaveLength(2);
+    answers[1]?.("new");
+    await changing;
+    answers[0]?.("old");
+    expect(server.connections.map(({ protocols }) => protocols[1])).toEqual(["bearer.new"]);
+  });
+});
+
+test("a log-out from a session of cookies leaves none that would be in the way of the next connection", async ({ stage }) => {
+  const { email } = await register("patient");
+  const jar = new Map<string, string>();
+  const cookies = () => [...jar].map(([name, value]) => `${name}=${value}`).join("; ");
+  // What a browser does.
+  const fetch: Fetch = async (url, init) => {
+    const headers = new Headers(init.headers);
+    headers.set("Origin", origin);
+    if (jar.size > 0) headers.set("Cookie", cookies());
+    const response = await globalThis.fetch(url, { ...init, headers });
+    for (const cookie of response.headers.getSetCookie()) {
+      const [, name = "", value = ""] = /^([^=]+)=([^;]*)/.exec(cookie) ?? [];
+      if (cookie.includes("Max-Age=0")) jar.delete(name);
+      else jar.set(name, value);
+    }
+    return response;
+  };
+  class Socket extends WebSocket {
+    constructor(url: string, protocols: string[]) {
+      super(url, protocols, { headers: { Origin: origin, ...(jar.size > 0 && { Cookie: cookies() }) } });
+    }
+  }
+  let token: string | null = null;
+  const client = await stage.connected({ fetch, WebSocket: Socket, getToken: () => token });
+  token = (await client.request("auth.login", { email, password, session: "cookie" })).accessToken;
+  expect(jar.size).toBe(2);
+  await client.reauthenticate();
+  expect(client.connection.get().access).toBe("user");
+  await client.request("auth.logout", {});
+  expect([...jar]).toEqual([]);
+  token = null;
+  await client.reauthenticate();
+  expect(client.connection.get()).toMatchObject({ state: "connected", access: "anonymous" });
+});
+
+describe("a change of user", () => {
+  const user = { id: "u", role: "patient", name: "" };
+
+  test("while disconnected leaves nothing of the last one", async ({ stage }) => {
+    const { server, client } = fakeOne(stage);
+    server.hello = { ...server.hello, access: "user", user };
+    client.connect();
+    await client.ready();
+    const mine = watch(client, topics.myAppointments());
+    await server.subscribes("me/appointments");
+    server.says({ type: "snapshot", cursor: "1", data: { topic: "me/appointments", items: [{ id: "a", rev: 1 }] } });
+    expect(mine.get().items).toHaveLength(1);
+    client.disconnect();
+    expect(mine.get().items).toHaveLength(1);
+    await client.reauthenticate();
+    expect(mine.get().items).toEqual([]);
+  });
+
+  test("that is told twice is over when the connection is lost", async ({ stage }) => {
+    const { server, client } = fakeOne(stage, () => "a.b.c");
+    client.connect();
+    await client.ready();
+    const logins = [client.reauthenticate(), client.reauthenticate()];
+    await server.receives("auth.renew");
+    await server.receives("auth.renew");
+    server.closes(1006);
+    await Promise.all(logins);
+    expect(client.connection.get().state).toBe("connected");
+  });
+
+  test("that needs a log-in tells those who wait just that", async ({ stage }) => {
+    const { server, client } = fakeOne(stage, ({ rejected }) => {
+      if (rejected) throw unauthenticated();
+      return "a.b.c";
+    });
+    server.hello = { ...server.hello, access: "user", user };
+    client.connect();
+    const waiting = client.request("hold.release", { id: "0" });
+    await server.receives("hold.release");
+    server.closes(4101);
+    await expect(waiting).rejects.toMatchObject({ code: "unauthenticated", outcome: "unknown" });
+  });
+});
+
+test("a session of cookies goes on with another connection, before its end, and with one alone", async ({ stage }) => {
+  const asked: boolean[] = [];
+  const { server, client } = fakeOne(stage, ({ rejected }) => {
+    asked.push(rejected);
+    return null;
+  });
+  server.hello = { ...server.hello, access: "user", user: { id: "u", role: "patient", name: "" } };
+  client.connect();
+  await client.ready();
+  server.says({ type: "authExpiring", data: { expiresAt: "2026-11-24T16:15:02Z" } });
+  await vi.waitFor(() => expect(server.connections).toHaveLength(2));
+  await client.ready();
+  expect(asked).toEqual([false, true, false]);
+  // The cookie was not renewed: it is asked for once more, and the server will close.
+  server.says({ type: "authExpiring", data: { expiresAt: "2026-11-24T16:15:02Z" } });
+  await vi.waitFor(() => expect(asked).toHaveLength(4));
+  server.says({ type: "authExpiring", data: { expiresAt: "2026-11-24T16:25:02Z" } });
+  await vi.waitFor(() => expect(server.connections).toHaveLength(3));
 });
 
 describe("the time until the next attempt", () => {

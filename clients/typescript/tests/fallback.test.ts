@@ -205,7 +205,14 @@ describe("streams", () => {
   /** What a test has the streams say, in the order in which they were opened. */
   function streams(): {
     fetch: Fetch;
-    opened: { topics: string[]; after: string | null; say(frames: object[]): void; end(): void }[];
+    opened: {
+      topics: string[];
+      from: string | null;
+      after: string | null;
+      signal: AbortSignal | null | undefined;
+      say(frames: object[]): void;
+      end(): void;
+    }[];
   } {
     const opened: ReturnType<typeof streams>["opened"] = [];
     const fetch: Fetch = (url, init) => {
@@ -216,6 +223,8 @@ describe("streams", () => {
         start(controller) {
           opened.push({
             topics: searchParams.getAll("topic"),
+            from: searchParams.get("from"),
+            signal: init.signal,
             after: new Headers(init.headers).get("Last-Event-ID"),
             say: (frames) => {
               for (const { type, cursor, data } of frames as { type: string; cursor?: string; data: object }[]) {
@@ -328,6 +337,69 @@ describe("streams", () => {
     expect(asked).toEqual([false, true, true, true]);
   });
 
+  test("a window that takes the place of another is the only one of its topic, when all is opened anew", async ({
+    stage,
+  }) => {
+    const { fetch, opened } = streams();
+    const client = stage.client({ url: "http://cita.example", fetch, transport: "sse" });
+    client.connect();
+    await client.ready();
+    const calendar = (doctor: string, month: number) =>
+      topics.appointments(doctor, `2026-0${month}-01`, `2026-0${month}-07`);
+    watch(client, calendar("d", 1));
+    watch(client, calendar("e", 1));
+    await vi.waitFor(() => expect(opened).toHaveLength(1));
+    for (const id of ["d", "e", "f"]) {
+      const before = opened.length;
+      watch(client, topics.doctor(id));
+      await vi.waitFor(() => expect(opened).toHaveLength(before + 1));
+    }
+    // Too far away to be one subscription with the first.
+    watch(client, calendar("d", 6));
+    await vi.waitFor(() => expect(opened.length).toBeGreaterThan(4));
+    const open = opened.filter(({ signal }) => !signal?.aborted);
+    expect(open.map(({ from, topics }) => [from, topics])).toEqual([
+      ["2026-01-01", ["doctors/e/appointments"]],
+      ["2026-06-01", ["doctors/d/appointments", "doctors/d", "doctors/e", "doctors/f"]],
+    ]);
+  });
+
+  test("there are four at most, and the oldest window beyond is refused", async ({ stage }) => {
+    const { fetch, opened } = streams();
+    const client = stage.client({ url: "http://cita.example", fetch, transport: "sse" });
+    client.connect();
+    await client.ready();
+    const mine = watch(client, topics.myAppointments());
+    const windows = [];
+    for (const day of ["01", "02", "03", "04", "05"]) {
+      const before = opened.length;
+      windows.push(watch(client, topics.slots(day, "s", `2026-12-${day}`, `2026-12-${day}`)));
+      await vi.waitFor(() => expect(opened.length).toBeGreaterThan(before));
+    }
+    const open = opened.filter(({ signal }) => !signal?.aborted);
+    expect(open.map(({ from }) => from)).toEqual(["2026-12-02", "2026-12-03", "2026-12-04", "2026-12-05"]);
+    expect(windows[0]?.get()).toMatchObject({ state: "unsubscribed", error: { code: "too_many_subscriptions" } });
+    expect([mine.get().error, windows[1]?.get().error]).toEqual([undefined, undefined]);
+    expect(open.flatMap(({ topics }) => topics)).toContain("me/appointments");
+  });
+
+  test("one that is never answered is given up, as one that falls silent", async ({ stage }) => {
+    vi.useFakeTimers();
+    stage.onEnd(() => vi.useRealTimers());
+    const fetch: Fetch = (url, init) =>
+      url.includes("/v1/events")
+        ? new Promise((_, reject) => init.signal?.addEventListener("abort", () => reject(new Error("aborted"))))
+        : noAccount(url, init);
+    const client = stage.client({ url: "http://cita.example", fetch, transport: "sse" });
+    client.connect();
+    await client.ready();
+    watch(client, topics.doctor("d"));
+    await vi.advanceTimersByTimeAsync(42_999);
+    expect(client.connection.get().state).toBe("connected");
+    await vi.advanceTimersByTimeAsync(1);
+    expect(client.connection.get()).toMatchObject({ state: "connecting", reason: "the event stream has ended" });
+  });
+
   test("a stream that tells of a topic that was left is not listened to", async ({ stage }) => {
     vi.useFakeTimers();
     stage.onEnd(() => vi.useRealTimers());
@@ -387,6 +459,30 @@ describe("the way back", () => {
     expect(client.connection.get()).toMatchObject({ state: "connected", transport: "sse" });
     server.isThere = true;
     await vi.advanceTimersByTimeAsync(60_000);
+    expect(client.connection.get()).toMatchObject({ state: "connected", transport: "websocket" });
+  });
+
+  test("a WebSocket that hangs or cannot be made is tried again", async ({ stage }) => {
+    const server = new FakeServer();
+    server.isThere = false;
+    let isBroken = true;
+    const Socket = function (url: string, protocols: string[]) {
+      if (client.connection.get().transport === "sse" && isBroken) throw new Error("no sockets today");
+      return new server.Socket(url, protocols);
+    } as unknown as typeof server.Socket;
+    const client = stage.client({ url: "http://cita.example", WebSocket: Socket, fetch: noAccount });
+    client.connect();
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(client.connection.get()).toMatchObject({ state: "connected", transport: "sse" });
+    await vi.advanceTimersByTimeAsync(60_000);
+    isBroken = false;
+    // The next one is opened and never greeted.
+    server.isThere = true;
+    server.says = () => {};
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(server.connections).toHaveLength(4);
+    server.says = FakeServer.prototype.says;
+    await vi.advanceTimersByTimeAsync(70_000);
     expect(client.connection.get()).toMatchObject({ state: "connected", transport: "websocket" });
   });
 

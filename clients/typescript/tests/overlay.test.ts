@@ -3,7 +3,7 @@
 import { describe, expect, vi } from "vitest";
 import { topics, type Appointment } from "../src/index.js";
 import { test, watch, type Stage } from "./cast.js";
-import { appointment, at10, at11, at9, change, fake, mine, snapshot } from "./items.js";
+import { appointment, at10, at11, at9, change, fake, mine, slot, snapshot } from "./items.js";
 
 describe("an overlay", () => {
   interface Settled {
@@ -74,6 +74,23 @@ describe("an overlay", () => {
     server.says(change(mine, [appointment("a", at9)], [], "2"));
     expect(seen).toEqual([[], ["a name of the page 14"], ["a 14"], ["a 14"]]);
     expect(live.get().items).toHaveLength(1);
+  });
+
+  test("does not take an answer of another kind for its item", async ({ stage }) => {
+    const { server, client } = await fake(stage);
+    const slots = watch(client, topics.slots("d", "s", "2026-12-01", "2026-12-01"));
+    await server.subscribes("doctors/d/slots/s");
+    server.says(snapshot("doctors/d/slots/s/2026-12-01", [], "1"));
+    const cancelled = promise();
+    slots.overlay({ upserted: [slot(at9)] }, cancelled.outcome);
+    cancelled.resolve(appointment("a", at9));
+    const { live } = await begin(stage, []);
+    const series = promise();
+    live.overlay({ upserted: [appointment("a name of the page", at9)] }, series.outcome);
+    series.resolve({ id: "s", rev: 1 });
+    await Promise.all([cancelled.outcome, series.outcome]);
+    expect(slots.get().items).toEqual([slot(at9)]);
+    expect(live.get().items).toEqual([appointment("a name of the page", at9)]);
   });
 
   test("lies over another one", async ({ stage }) => {

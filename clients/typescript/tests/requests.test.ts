@@ -315,6 +315,36 @@ describe("what may be tried again", () => {
     expect(await answer).toMatchObject({ code: "unavailable", outcome: "unknown" });
   });
 
+  test("stays unknown behind a refusal that says nothing of it", async ({ stage }) => {
+    const server = new FakeServer();
+    const client = stage.client({ url: "http://cita.example", WebSocket: server.Socket });
+    client.connect();
+    const limited = { code: "rate_limited", status: 429, title: "", retryable: true, retryAfterMs: 60_000 };
+    const answers = ["0", "1"].map((id) => failure(client.request("hold.release", { id }, { timeoutMs: 2_000 })));
+    const first = await server.receives("hold.release");
+    server.says({ type: "error", id: first.id, data: limited });
+    await server.receives("hold.release");
+    server.closes(1006);
+    const again = await server.receives("hold.release");
+    server.says({ type: "error", id: again.id, data: limited });
+    const [never, perhaps] = await Promise.all(answers);
+    expect([never?.code, never?.outcome]).toEqual(["rate_limited", undefined]);
+    expect([perhaps?.code, perhaps?.outcome]).toEqual(["rate_limited", "unknown"]);
+  });
+
+  test("is what was asked for, though the caller's object changes meanwhile", async ({ stage }) => {
+    const server = new FakeServer();
+    const client = stage.client({ url: "http://cita.example", WebSocket: server.Socket });
+    const form = { id: "0" };
+    const answer = client.request("hold.release", form);
+    form.id = "1";
+    client.connect();
+    const { id, data } = await server.receives("hold.release");
+    expect(data).toEqual({ id: "0" });
+    server.says({ type: "reply", id, data: {} });
+    await answer;
+  });
+
   test("a message that is too large is not sent, since it would end the connection", async ({ stage }) => {
     const client = await stage.connected();
     const large = client.request("doctor.search", { text: "ñ".repeat(40_000) });

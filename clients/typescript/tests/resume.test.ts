@@ -171,12 +171,31 @@ describe("windows of one topic", () => {
     // The order of requests that are under way together is not promised: the second window waits for the first.
     expect(server.received).toEqual([]);
     server.says({ type: "reply", id, data: { topic: calendar, resumed: false } });
-    await server.subscribes(calendar);
+    const next = await server.receives("subscribe");
+    // That of the first window comes while the second is asked for.
+    server.says(snapshot(calendar, [early], "0"));
+    server.says(snapshot(calendar, [late], "", true));
+    server.says({ type: "reply", id: next.id, data: { topic: calendar, resumed: false } });
+    server.says({ type: "ping", cursor: "0", data: {} });
+    expect([one.get().fresh, two.get().fresh]).toEqual([false, false]);
     // In Bogotá it is five hours earlier.
     const over = appointment("over", "2026-12-08T04:45:00Z");
     const until = appointment("until", "2026-12-08T04:30:00Z");
     server.says(snapshot(calendar, [over, until], "1"));
     expect([keys(one.get().items), keys(two.get().items)]).toEqual([["until", "over"], ["over"]]);
+    expect([one.get().fresh, two.get().fresh]).toEqual([true, true]);
+  });
+
+  test("the second begins anew when the connection is lost with the snapshot of the first", async ({ stage }) => {
+    const { server, client } = await fake(stage);
+    watch(client, first);
+    const { id } = await server.receives("subscribe");
+    watch(client, second);
+    server.says({ type: "reply", id, data: { topic: calendar, resumed: false } });
+    await server.receives("subscribe");
+    server.says(snapshot(calendar, [early], "0"));
+    server.closes(1006);
+    expect((await server.subscribes(calendar)).data).toEqual({ topic: calendar, from: "2026-12-01", to: "2026-12-14" });
   });
 
   test("too many dates together leave the older window out, and say so", async ({ stage }) => {

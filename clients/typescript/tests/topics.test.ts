@@ -194,15 +194,39 @@ describe("when nobody listens any more", () => {
     await vi.advanceTimersByTimeAsync(3_000);
     two?.();
     await vi.advanceTimersByTimeAsync(2_000);
+    // The first window's five seconds are not those of the second.
+    expect(server.received).toEqual([]);
+    await vi.advanceTimersByTimeAsync(3_000);
     const { id, data } = await server.receives("unsubscribe");
     server.says({ type: "reply", id, data });
     const next = watch(client, window);
     await server.subscribes(calendar);
     server.says(snapshot(calendar, [appointment("a", at9)], "1"));
-    // The second window's five seconds are over now.
-    await vi.advanceTimersByTimeAsync(3_000);
     server.says(change(calendar, [appointment("b", at10)], [], "2"));
     expect([keys(next.get().items), next.get().fresh]).toEqual([["a", "b"], true]);
+    expect(server.received).toEqual([]);
+  });
+
+  test("a window is forgotten, though another one of its topic is looked at", async ({ stage }) => {
+    const { server, client } = await fake(stage);
+    const calendar = "doctors/d/appointments";
+    const [day, week] = [
+      topics.appointments("d", "2026-12-01", "2026-12-01"),
+      topics.appointments("d", "2026-12-01", "2026-12-07"),
+    ];
+    watch(client, week);
+    await server.subscribes(calendar);
+    const left = client.topic(day);
+    const leave = left.subscribe(() => {});
+    server.says(snapshot(calendar, [appointment("a", at9)], "1"));
+    leave();
+    await vi.advanceTimersByTimeAsync(4_999);
+    expect([client.topic(day), left.get().items.length]).toEqual([left, 1]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(client.topic(day)).not.toBe(left);
+    expect(left.get()).toEqual({ state: "unsubscribed", items: [], fresh: false });
+    left.subscribe(() => {});
+    expect(left.get()).toMatchObject({ state: "subscribed", items: [{ id: "a" }], fresh: true });
     expect(server.received).toEqual([]);
   });
 
