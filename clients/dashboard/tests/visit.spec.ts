@@ -184,7 +184,7 @@ test("a hold that runs out says so, and can be taken again", async ({ stage }) =
   await page.goto(address(place, start));
   await expect(dialog(page).getByRole("timer")).toBeVisible();
   await page.clock.fastForward("05:10");
-  await expect(dialog(page).getByText("Se acabó el tiempo", { exact: false })).toBeVisible();
+  await expect(dialog(page).getByRole("alert")).toContainText("Se acabó el tiempo");
   await expect(dialog(page).getByRole("button", { name: "Apartarla de nuevo" })).toBeVisible();
 });
 
