@@ -26,12 +26,12 @@ class Notices {
 
   /** Says it to screen readers, politely. The same words twice are said twice. */
   announce(text: string): void {
-    this.spoken = this.spoken === text ? `${text}\u00a0` : text;
+    this.spoken = untrack(() => this.spoken) === text ? `${text}\u00a0` : text;
   }
 
   toast(text: string, tone: Tone = "info", action?: Toast["action"]): void {
     const id = this.#next++;
-    this.toasts = [...this.toasts, { id, text, tone, action }].slice(-MOST);
+    this.toasts = [...untrack(() => this.toasts), { id, text, tone, action }].slice(-MOST);
     this.#expire(id, SHOWN_MS[tone]);
   }
 
