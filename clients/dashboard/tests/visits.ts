@@ -12,9 +12,15 @@ function late({ doctor, serviceId }: Practice, minutes: number, who: object): Pr
   return rest<Visit>("POST", "/v1/appointments", { doctorId: doctor.id, serviceId, start, ...who, override: { reason: "Vino sin cita" } }, doctor.token);
 }
 
+/** A visit of some hours ago that took place. */
+export async function visited(at: Practice, patient: Person, hours = 1): Promise<{ id: string }> {
+  const { id } = await late(at, hours * 60, { patientId: patient.id });
+  for (const step of ["check-in", "complete"]) await rest("POST", `/v1/appointments/${id}/${step}`, {}, at.doctor.token);
+  return { id };
+}
+
 /** A visit an hour ago that its patient has reviewed. */
 export async function reviewed(at: Practice, patient: Person, review: { rating: number; text?: string }): Promise<{ id: string; rev: number }> {
-  const { id } = await late(at, 60, { patientId: patient.id });
-  for (const step of ["check-in", "complete"]) await rest("POST", `/v1/appointments/${id}/${step}`, {}, at.doctor.token);
+  const { id } = await visited(at, patient);
   return rest("POST", `/v1/doctors/${at.doctor.id}/reviews`, { appointmentId: id, ...review }, patient.token);
 }
