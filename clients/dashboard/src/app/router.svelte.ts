@@ -92,14 +92,15 @@ export const router = new Router();
 
 /** The page of a path and its parameters. */
 export function match(pages: readonly Page[], path: string): { page: Page; params: Record<string, string> } | undefined {
-  const parts = split(path);
+  const parts = split(path).map(decoded);
+  if (!parts.every((part) => part !== undefined)) return undefined;
   for (const page of pages) {
     const pattern = split(page.path);
     if (pattern.length !== parts.length) continue;
     const params: Record<string, string> = {};
     const fits = pattern.every((part, at) => {
       if (!part.startsWith(":")) return part === parts[at];
-      params[part.slice(1)] = decodeURIComponent(parts[at]!);
+      params[part.slice(1)] = parts[at]!;
       return true;
     });
     if (fits) return { page, params };
@@ -110,6 +111,15 @@ export function match(pages: readonly Page[], path: string): { page: Page; param
 function place(state: unknown): number | undefined {
   const at = state && typeof state === "object" && "at" in state ? state.at : undefined;
   return typeof at === "number" ? at : undefined;
+}
+
+/** Of an address that somebody wrote by hand nothing is expected. */
+function decoded(part: string): string | undefined {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return undefined;
+  }
 }
 
 const split = (path: string): string[] => path.split("/").filter(Boolean);
