@@ -262,7 +262,8 @@ test("in English, by keyboard alone", async ({ stage }) => {
   await page.goto(address(place));
   await slot(page, start).focus();
   await page.keyboard.press("Enter");
-  await expect(dialog(page).getByText("The time is kept for you")).toBeVisible();
+  await expect(dialog(page).locator(".kept")).toContainText("The time is kept for you");
+  await expect(dialog(page).getByRole("status")).toContainText("The time is kept for you");
   await dialog(page).getByRole("button", { name: "Confirm the appointment" }).focus();
   await page.keyboard.press("Enter");
   await expect(dialog(page).getByRole("heading", { name: "Booked" })).toBeVisible();
