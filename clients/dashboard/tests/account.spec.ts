@@ -27,7 +27,7 @@ test("somebody registers, leaves, and comes back", async ({ stage }) => {
   await page.getByLabel("Correo electrónico").fill(email);
   await page.getByLabel("Contraseña", { exact: true }).fill("corta");
   await page.getByRole("button", { name: "Crear cuenta" }).click();
-  await expect(page.getByText("Es demasiado corto.")).toBeVisible();
+  await expect(page.getByText("Use más caracteres.")).toBeVisible();
   await accessible(page);
   await page.getByLabel("Contraseña", { exact: true }).fill(PASSWORD);
   await page.getByRole("button", { name: "Crear cuenta" }).click();

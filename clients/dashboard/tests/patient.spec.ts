@@ -1,21 +1,13 @@
 // What a patient does with appointments: moves and cancels them, waits for a time, reviews a visit.
 import type { Page } from "@playwright/test";
-import { accessible, book, enter, expect, PASSWORD, PHONE, practice, register, rest, starts, test, type Person, type Practice } from "./clinic";
+import { accessible, book, enter, expect, PASSWORD, PHONE, practice, register, rest, starts, test } from "./clinic";
+import { visited } from "./visits";
 
 const DARK_PHONE = { ...PHONE, colorScheme: "dark" } as const;
 const slot = (page: Page, start: string) => page.locator(`button.time[data-start="${start}"]`);
 const dialog = (page: Page) => page.getByRole("dialog");
 const clock = (start: string): string => new Intl.DateTimeFormat("es-CO", { hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: "America/Bogota" }).format(new Date(start));
 const item = (page: Page, start: string) => page.locator("li.item", { hasText: clock(start) });
-
-/** A visit of some hours ago that took place: the practice may book a little into the past. */
-async function visited({ doctor, serviceId }: Practice, patient: Person, hours = 1): Promise<{ id: string }> {
-  const start = new Date(Math.floor((Date.now() - hours * 3_600_000) / 300_000) * 300_000).toISOString().replace(".000Z", "Z");
-  const { id } = await rest<{ id: string }>("POST", "/v1/appointments", { doctorId: doctor.id, serviceId, start, patientId: patient.id, override: { reason: "Llegó sin cita" } }, doctor.token);
-  await rest("POST", `/v1/appointments/${id}/check-in`, {}, doctor.token);
-  await rest("POST", `/v1/appointments/${id}/complete`, {}, doctor.token);
-  return { id };
-}
 
 test("an appointment is booked, moved and cancelled; the other device sees it", async ({ stage }) => {
   const place = await practice();
@@ -45,6 +37,18 @@ test("an appointment is booked, moved and cancelled; the other device sees it", 
   // An open dialog follows what is told, too.
   await expect(dialog(device)).toContainText("Viaje de trabajo");
   await expect(dialog(device).locator("ol li")).toHaveCount(3);
+});
+
+test("what the practice changes is said aloud", async ({ stage }) => {
+  const place = await practice();
+  const [start] = (await starts(place)) as [string];
+  const patient = await register("patient");
+  const { id, rev } = await book(place, patient, start);
+  const page = await stage.open(patient);
+  await page.goto("/appointments");
+  await expect(item(page, start)).toContainText("Confirmada");
+  await rest("POST", `/v1/appointments/${id}/cancel`, { rev }, place.doctor.token);
+  await expect(page.getByRole("status").filter({ hasText: place.doctor.name })).toContainText(/cancelada/i);
 });
 
 test("a move that loses the race brings the old time back, and offers others", async ({ stage }) => {

@@ -184,7 +184,7 @@ test("a hold that runs out says so, and can be taken again", async ({ stage }) =
   await page.goto(address(place, start));
   await expect(dialog(page).getByRole("timer")).toBeVisible();
   await page.clock.fastForward("05:10");
-  await expect(dialog(page).getByText("Se acabó el tiempo", { exact: false })).toBeVisible();
+  await expect(dialog(page).getByRole("alert")).toContainText("Se acabó el tiempo");
   await expect(dialog(page).getByRole("button", { name: "Apartarla de nuevo" })).toBeVisible();
 });
 
@@ -235,6 +235,20 @@ test("a viewer in Madrid sees both clocks", async ({ stage }) => {
   await expect(dialog(page).getByText(`En el consultorio serán las ${there}`, { exact: false })).toBeVisible();
 });
 
+test("an evening there that is the next day here says so", async ({ stage }) => {
+  const place = await practice();
+  const start = (await starts(place)).find((one) => new Date(Date.parse(one) - 5 * 3_600_000).toISOString().slice(11, 16) === "20:00")!;
+  const page = await stage.open(await register("patient"), { timezoneId: "Europe/Madrid" });
+  const weekday = (zone: string): string => new Intl.DateTimeFormat("es-CO", { weekday: "short", timeZone: zone }).format(new Date(start));
+  await page.goto(address(place));
+  await expect(slot(page, start)).toContainText(weekday("Europe/Madrid"));
+  await expect(slot(page, start)).toContainText("20:00");
+  // It stands among those of the practice's day.
+  const there = new Intl.DateTimeFormat("es-CO", { weekday: "long", timeZone: "America/Bogota" }).format(new Date(start));
+  await expect(page.getByRole("region", { name: there }).locator(`[data-start="${start}"]`)).toBeVisible();
+  expect(weekday("Europe/Madrid")).not.toBe(weekday("America/Bogota"));
+});
+
 test("in English, by keyboard alone", async ({ stage }) => {
   const place = await practice();
   const [start] = (await starts(place)) as [string];
@@ -248,7 +262,8 @@ test("in English, by keyboard alone", async ({ stage }) => {
   await page.goto(address(place));
   await slot(page, start).focus();
   await page.keyboard.press("Enter");
-  await expect(dialog(page).getByText("The time is kept for you")).toBeVisible();
+  await expect(dialog(page).locator(".kept")).toContainText("The time is kept for you");
+  await expect(dialog(page).getByRole("status")).toContainText("The time is kept for you");
   await dialog(page).getByRole("button", { name: "Confirm the appointment" }).focus();
   await page.keyboard.press("Enter");
   await expect(dialog(page).getByRole("heading", { name: "Booked" })).toBeVisible();

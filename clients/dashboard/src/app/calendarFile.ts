@@ -1,8 +1,9 @@
-// An appointment as a file for other calendars: iCalendar (RFC 5545), times in UTC, so that no zone has to be described.
+// Appointments as a file for other calendars: iCalendar (RFC 5545), times in UTC, so that no zone has to be described.
 import type { Appointment } from "@cita/client";
 
 export interface Described {
-  appointment: Appointment;
+  /** Several of a series share the rest. */
+  appointments: readonly Appointment[];
   title: string;
   place?: string;
   /** A few lines of plain text. */
@@ -14,17 +15,18 @@ export interface Described {
 export function downloadCalendar(event: Described): void {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([calendarText(event)], { type: "text/calendar;charset=utf-8" }));
-  link.download = `cita-${event.appointment.start.slice(0, 10)}.ics`;
+  link.download = `cita-${event.appointments[0]!.start.slice(0, 10)}.ics`;
   link.click();
   URL.revokeObjectURL(link.href);
 }
 
-export function calendarText({ appointment, title, place, description, url }: Described): string {
+export function calendarText({ appointments, ...about }: Described): string {
+  const lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//Cita//Dashboard//ES", "CALSCALE:GREGORIAN", ...appointments.flatMap((appointment) => eventLines(appointment, about)), "END:VCALENDAR"];
+  return lines.map((line) => `${folded(line)}\r\n`).join("");
+}
+
+function eventLines(appointment: Appointment, { title, place, description, url }: Omit<Described, "appointments">): string[] {
   const lines = [
-    "BEGIN:VCALENDAR",
-    "VERSION:2.0",
-    "PRODID:-//Cita//Dashboard//ES",
-    "CALSCALE:GREGORIAN",
     "BEGIN:VEVENT",
     `UID:${appointment.id}@${location.hostname}`,
     `DTSTAMP:${utc(appointment.updatedAt)}`,
@@ -38,9 +40,8 @@ export function calendarText({ appointment, title, place, description, url }: De
     url && `URL:${url}`,
     `STATUS:${STATUS[appointment.status] ?? "CONFIRMED"}`,
     "END:VEVENT",
-    "END:VCALENDAR",
   ];
-  return lines.filter((line): line is string => Boolean(line)).map((line) => `${folded(line)}\r\n`).join("");
+  return lines.filter((line): line is string => Boolean(line));
 }
 
 const STATUS: Partial<Record<Appointment["status"], string>> = { pending: "TENTATIVE", held: "TENTATIVE", cancelled: "CANCELLED" };

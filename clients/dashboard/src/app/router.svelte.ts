@@ -21,16 +21,21 @@ export interface Link {
 class Router {
   path = $state(location.pathname);
   query = $state(new URLSearchParams(location.search));
-  hash = $state(location.hash);
+  /** Asked before the browser's Back and Forward leave the page: with something that is not saved. */
+  guard: ((leave: () => void) => void) | undefined;
+  /** Place of this entry in the browser's history, by which a step is known to go back or on. */
+  #at = place(history.state) ?? 0;
+  #own = false;
 
   constructor() {
-    addEventListener("popstate", () => this.#read());
+    history.replaceState({ at: this.#at }, "");
+    addEventListener("popstate", (event) => this.#popped(place(event.state)));
     document.addEventListener("click", (event) => this.#follow(event));
   }
 
   go(path: string, { replace = false }: { replace?: boolean } = {}): void {
-    if (replace) history.replaceState(null, "", path);
-    else history.pushState(null, "", path);
+    if (replace) history.replaceState({ at: this.#at }, "", path);
+    else history.pushState({ at: ++this.#at }, "", path);
     this.#read();
     if (!replace) scrollTo(0, 0);
   }
@@ -46,10 +51,31 @@ class Router {
     this.go(text ? `${location.pathname}?${text}` : location.pathname, { replace: true });
   }
 
+  /** The browser has moved already: with a guard it is sent back first, and asked afterwards. */
+  #popped(at: number | undefined): void {
+    if (at === undefined) {
+      // A link within the page made an entry of its own.
+      history.replaceState({ at: ++this.#at }, "");
+      return this.#read();
+    }
+    const step = at - this.#at;
+    if (this.#own || step === 0 || !this.guard || location.pathname === this.path) {
+      this.#own = false;
+      this.#at = at;
+      return this.#read();
+    }
+    this.#at = at;
+    this.#own = true;
+    history.go(-step);
+    this.guard(() => {
+      this.#own = true;
+      history.go(step);
+    });
+  }
+
   #read(): void {
     this.path = location.pathname;
     this.query = new URLSearchParams(location.search);
-    this.hash = location.hash;
   }
 
   #follow(event: MouseEvent): void {
@@ -66,19 +92,34 @@ export const router = new Router();
 
 /** The page of a path and its parameters. */
 export function match(pages: readonly Page[], path: string): { page: Page; params: Record<string, string> } | undefined {
-  const parts = split(path);
+  const parts = split(path).map(decoded);
+  if (!parts.every((part) => part !== undefined)) return undefined;
   for (const page of pages) {
     const pattern = split(page.path);
     if (pattern.length !== parts.length) continue;
     const params: Record<string, string> = {};
     const fits = pattern.every((part, at) => {
       if (!part.startsWith(":")) return part === parts[at];
-      params[part.slice(1)] = decodeURIComponent(parts[at]!);
+      params[part.slice(1)] = parts[at]!;
       return true;
     });
     if (fits) return { page, params };
   }
   return undefined;
+}
+
+function place(state: unknown): number | undefined {
+  const at = state && typeof state === "object" && "at" in state ? state.at : undefined;
+  return typeof at === "number" ? at : undefined;
+}
+
+/** Of an address that somebody wrote by hand nothing is expected. */
+function decoded(part: string): string | undefined {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return undefined;
+  }
 }
 
 const split = (path: string): string[] => path.split("/").filter(Boolean);

@@ -5,12 +5,24 @@ import { locale } from "./i18n.svelte";
 /** The viewer's own zone. */
 export const HERE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
-/** The present minute, for what shows how long something takes or took. */
+/** The present minute, for what shows how long something takes or took, and for what can still be done: the server's, once it is known. */
 class Clock {
   now = $state(Date.now());
+  #source = (): number => Date.now();
+
   constructor() {
-    setInterval(() => (this.now = Date.now()), 15_000);
-    addEventListener("focus", () => (this.now = Date.now()));
+    setInterval(() => this.look(), 15_000);
+    addEventListener("focus", () => this.look());
+  }
+
+  /** From now on by this one; set from outside, as the connection needs the times of this file. */
+  follow(source: () => number): void {
+    this.#source = source;
+    this.look();
+  }
+
+  look(): void {
+    this.now = this.#source();
   }
 }
 export const clock = new Clock();
