@@ -105,7 +105,7 @@ test("the keyboard alone moves an appointment, and writes notes", async ({ stage
   await dialog.getByLabel("Notas").fill("Trae exámenes");
   await dialog.getByRole("button", { name: "Guardar notas" }).press("Enter");
   await expect.poll(async () => (await get(id, at.doctor)).notes).toBe("Trae exámenes");
-  await dialog.getByText("Historia").press("Enter");
+  await dialog.getByText("Historial").press("Enter");
   await expect(dialog).toContainText("por el paciente");
   await accessible(page);
 
