@@ -263,6 +263,34 @@ test("a taken time offers others, and an account is found by its address", async
   await expect(page.getByRole("button", { name: /Berta Luna/ })).toBeVisible();
 });
 
+test("a service that was chosen stays so when the hours are read anew", async ({ stage }) => {
+  const at = await practice();
+  const { id } = await rest<{ id: string }>("POST", `/v1/doctors/${at.doctor.id}/services`, { name: "Control", durationMinutes: 20 }, at.doctor.token);
+  const page = await stage.open(at.doctor);
+  await page.goto("/practice?view=week");
+  await page.getByRole("button", { name: "Nueva cita" }).click();
+  const service = page.getByRole("dialog").getByLabel("Servicio");
+  await service.selectOption(id);
+  await rest("PATCH", `/v1/doctors/${at.doctor.id}/services/${at.serviceId}`, { rev: 1, name: "Primera consulta" }, at.doctor.token);
+  // Somebody comes back to the page after a while.
+  await page.evaluate(() => {
+    const now = Date.now;
+    Date.now = () => now() + 120_000;
+    dispatchEvent(new Event("focus"));
+  });
+  await expect(service.locator("option", { hasText: "Primera consulta" })).toBeAttached();
+  await expect(service).toHaveValue(id);
+});
+
+test("an admin who picked nobody is asked to pick, not told that there is nothing", async ({ stage }) => {
+  const page = await stage.open({ email: ADMIN, password: DEMO_PASSWORD });
+  for (const path of ["/practice", "/practice/board", "/practice/requests"]) {
+    await page.goto(path);
+    await expect(page.getByText("Elija un profesional para ver su agenda")).toBeVisible();
+  }
+  await accessible(page);
+});
+
 test("a phone begins with the list, in English as well", async ({ stage }) => {
   const at = await practice();
   const patient = await register("patient");
