@@ -162,7 +162,9 @@ test("a request far ahead is answered in its dialog, and stays answered", async 
   await page.getByRole("dialog", { name: "Hay cambios sin guardar" }).getByRole("button", { name: "Volver" }).click();
   await dialog.getByRole("button", { name: "Rechazar solicitud" }).click();
   await expect(page.getByText("No hay solicitudes pendientes")).toBeVisible();
-  expect((await get(id, patient)).status).toBe("cancelled");
+  await expect.poll(async () => (await get(id, patient)).status).toBe("cancelled");
+  await expect(page.locator(".toast", { hasText: patient.name })).toBeVisible();
+  await expect(page.getByText("No hay solicitudes pendientes")).toBeVisible();
 });
 
 /** A zone in which it is about noon now: today has room on both sides. */
