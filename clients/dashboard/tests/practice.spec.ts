@@ -30,6 +30,8 @@ async function morning(at: Practice, hhmm = "10:00", days = 2): Promise<string> 
 async function drag(page: Page, id: string, minutes: number, columns = 0): Promise<void> {
   // Once the doctor's hours are there the grid stays as it is; a hover waits until nothing moves.
   await expect(page.locator(".is-closed").first()).toBeAttached();
+  // Away from the edges, wherever the grid has scrolled to by the hour of the test: near one it scrolls under the mouse.
+  await event(page, id).evaluate((button) => button.scrollIntoView({ block: "center" }));
   await event(page, id).hover({ position: { x: 20, y: 6 } });
   const box = (await event(page, id).boundingBox())!;
   const slot = await page.locator(".ec-body").first().evaluate((body) => Number.parseFloat(getComputedStyle(body).getPropertyValue("--ec-slot-height")));
@@ -105,7 +107,7 @@ test("the keyboard alone moves an appointment, and writes notes", async ({ stage
   await dialog.getByLabel("Notas").fill("Trae exámenes");
   await dialog.getByRole("button", { name: "Guardar notas" }).press("Enter");
   await expect.poll(async () => (await get(id, at.doctor)).notes).toBe("Trae exámenes");
-  await dialog.getByText("Historia").press("Enter");
+  await dialog.getByText("Historial").press("Enter");
   await expect(dialog).toContainText("por el paciente");
   await accessible(page);
 
@@ -143,6 +145,35 @@ test("requests arrive live and are answered with one press", async ({ stage }) =
   await expect(page.getByText("No hay solicitudes pendientes")).toBeVisible();
 });
 
+test("a request far ahead is answered in its dialog, and stays answered", async ({ stage }) => {
+  const at = await practice({ requiresApproval: true, horizonDays: 200 });
+  const patient = await register("patient");
+  const far = new Date(Date.now() + 120 * 86_400_000).toISOString().slice(0, 10);
+  const { id } = await book(at, patient, `${far}T15:00:00Z`);
+  const page = await stage.open(at.doctor);
+  await page.goto("/practice/requests");
+  await page.getByRole("button", { name: `Ver la solicitud de ${patient.name}` }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByRole("button", { name: "Rechazar…" }).click();
+  await dialog.getByLabel("¿Por qué se rechaza?").fill("El consultorio se muda");
+  // What was typed survives a slip.
+  await page.mouse.click(5, 5);
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog", { name: "Hay cambios sin guardar" }).getByRole("button", { name: "Volver" }).click();
+  await dialog.getByRole("button", { name: "Rechazar solicitud" }).click();
+  await expect(page.getByText("No hay solicitudes pendientes")).toBeVisible();
+  await expect.poll(async () => (await get(id, patient)).status).toBe("cancelled");
+  await expect(page.locator(".toast", { hasText: patient.name })).toBeVisible();
+  await expect(page.getByText("No hay solicitudes pendientes")).toBeVisible();
+});
+
+/** A zone in which it is about noon now: today has room on both sides. */
+function noonZone(): string {
+  const ahead = 12 - new Date().getUTCHours();
+  // These names count the other way.
+  return ahead === 0 ? "Etc/GMT" : `Etc/GMT${ahead > 0 ? "-" : "+"}${Math.abs(ahead)}`;
+}
+
 /** A walk-in of today who should have come a moment ago, whatever the hour of the test. */
 async function lateToday({ doctor, serviceId }: Practice, name: string, minutes = 15): Promise<Item> {
   const start = new Date(Math.floor((Date.now() - minutes * 60_000) / 300_000) * 300_000).toISOString();
@@ -153,7 +184,8 @@ test("the board of arrivals moves on, on every device, and back", async ({ stage
   const at = await practice();
   const staff = await reception(at);
   const { id } = await lateToday(at, "Elvira Solano");
-  const [desk, room] = [await stage.open(staff), await stage.open(at.doctor, { ...PHONE, colorScheme: "dark" })];
+  const timezoneId = noonZone();
+  const [desk, room] = [await stage.open(staff, { timezoneId }), await stage.open(at.doctor, { ...PHONE, colorScheme: "dark", timezoneId })];
   const card = (page: Page, column: string) => page.getByRole("region", { name: column }).locator(`[data-appointment-card="${id}"]`);
   for (const page of [desk, room]) {
     await page.goto("/practice/board");
@@ -233,6 +265,34 @@ test("a taken time offers others, and an account is found by its address", async
   await expect(page.getByRole("button", { name: /Berta Luna/ })).toBeVisible();
 });
 
+test("a service that was chosen stays so when the hours are read anew", async ({ stage }) => {
+  const at = await practice();
+  const { id } = await rest<{ id: string }>("POST", `/v1/doctors/${at.doctor.id}/services`, { name: "Control", durationMinutes: 20 }, at.doctor.token);
+  const page = await stage.open(at.doctor);
+  await page.goto("/practice?view=week");
+  await page.getByRole("button", { name: "Nueva cita" }).click();
+  const service = page.getByRole("dialog").getByLabel("Servicio");
+  await service.selectOption(id);
+  await rest("PATCH", `/v1/doctors/${at.doctor.id}/services/${at.serviceId}`, { rev: 1, name: "Primera consulta" }, at.doctor.token);
+  // Somebody comes back to the page after a while.
+  await page.evaluate(() => {
+    const now = Date.now;
+    Date.now = () => now() + 120_000;
+    dispatchEvent(new Event("focus"));
+  });
+  await expect(service.locator("option", { hasText: "Primera consulta" })).toBeAttached();
+  await expect(service).toHaveValue(id);
+});
+
+test("an admin who picked nobody is asked to pick, not told that there is nothing", async ({ stage }) => {
+  const page = await stage.open({ email: ADMIN, password: DEMO_PASSWORD });
+  for (const path of ["/practice", "/practice/board", "/practice/requests"]) {
+    await page.goto(path);
+    await expect(page.getByText("Elija un profesional para ver su agenda")).toBeVisible();
+  }
+  await accessible(page);
+});
+
 test("a phone begins with the list, in English as well", async ({ stage }) => {
   const at = await practice();
   const patient = await register("patient");
@@ -270,14 +330,22 @@ test("the calendar opens without a network, and says how old it is", async ({ st
   await page.goto("/practice?view=week");
   await page.goto("/practice?view=agenda");
   await expect(page.getByText(patient.name)).toBeVisible();
-  // What is seen is kept a moment later, and the page itself by its worker.
+  // What is seen is kept a moment later, and the page itself by its worker. Other pages look at fewer days, and leave it alone.
   await expect.poll(() => page.evaluate(() => Object.keys(localStorage).some((name) => name.includes("calendar.")))).toBe(true);
   await page.evaluate(async () => (await navigator.serviceWorker.ready).active);
   await expect.poll(() => page.evaluate(() => navigator.serviceWorker.controller !== null)).toBe(true);
+  await page.goto("/practice/board");
+  await expect(page.getByText("Hoy no hay citas")).toBeVisible();
   await page.context().setOffline(true);
-  await page.reload();
+  await page.goto("/practice?view=agenda");
   await expect(page.getByText(patient.name)).toBeVisible();
   await expect(page.getByText(/Esto es lo último que se supo/)).toBeVisible();
+  // Of days that were never asked for nothing is said but that.
+  await page.getByRole("button", { name: "Siete días después" }).click();
+  await expect(page.getByText("Estos días aún no llegan")).toBeVisible();
+  await expect(page.getByText("No hay citas en estos días")).toBeHidden();
+  await page.getByRole("button", { name: "Siete días antes" }).click();
+  await expect(page.getByText(patient.name)).toBeVisible();
   await page.getByRole("button", { name: "Día", exact: true }).click();
   await page.getByLabel("Ir a una fecha").fill(dateIn(start!));
   await expect(page.getByRole("button", { name: new RegExp(patient.name) })).toBeVisible();

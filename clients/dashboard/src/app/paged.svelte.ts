@@ -15,6 +15,8 @@ export class Paged<T extends { id: string }> {
   #fetch: Fetch<T>;
   /** Which reading the latest is: an answer to an older one comes too late. */
   #turn = 0;
+  /** Which list it is, of those that were shown one after the other. */
+  #list = 0;
 
   constructor(fetch: Fetch<T>) {
     this.#fetch = fetch;
@@ -32,6 +34,7 @@ export class Paged<T extends { id: string }> {
 
   /** Forgets what is shown: the next reading is of something else. */
   clear(): void {
+    this.#list++;
     this.items = [];
     this.loaded = false;
   }
@@ -40,14 +43,17 @@ export class Paged<T extends { id: string }> {
     this.items = this.items.map((other) => (other.id === item.id ? item : other));
   }
 
-  /** Shows a change at once, and takes it back when it is refused. */
-  async expect<R>(change: (items: readonly T[]) => readonly T[], outcome: Promise<R>): Promise<R> {
+  /** Shows what an item becomes at once, `undefined` off the list, and takes it back when it is refused. */
+  async expect<R>(id: string, becomes: ((item: T) => T) | undefined, outcome: Promise<R>): Promise<R> {
     const before = this.items;
-    this.items = change(before);
+    const list = this.#list;
+    const old = before.find((item) => item.id === id);
+    if (becomes) this.items = before.map((item) => (item === old ? becomes(item) : item));
+    else this.items = before.filter((item) => item !== old);
     try {
       return await outcome;
     } catch (error) {
-      this.items = before;
+      if (old && list === this.#list) this.items = putBack(this.items, old, before, (item) => item.id);
       throw error;
     }
   }
@@ -68,6 +74,16 @@ export class Paged<T extends { id: string }> {
       if (turn === this.#turn) this.loading = false;
     }
   }
+}
+
+/** The list with one item as it was `before`, at its place: whatever else has changed since then stays. */
+export function putBack<T>(items: readonly T[], item: T, before: readonly T[], idOf: (item: T) => string): T[] {
+  const id = idOf(item);
+  if (items.some((other) => idOf(other) === id)) return items.map((other) => (idOf(other) === id ? item : other));
+  // After the nearest one before it that is still there.
+  const earlier = new Set(before.slice(0, before.indexOf(item)).map(idOf));
+  const at = items.findLastIndex((other) => earlier.has(idOf(other))) + 1;
+  return items.toSpliced(at, 0, item);
 }
 
 /** All pages of a list, ten at most. */

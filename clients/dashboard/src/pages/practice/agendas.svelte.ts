@@ -2,7 +2,7 @@
 import type { Appointment, LiveTopic } from "@cita/client";
 import { onDestroy, untrack } from "svelte";
 import { recall, retain } from "../../app/remembered.svelte";
-import { cita, topics } from "../../app/session.svelte";
+import { cita, session, topics } from "../../app/session.svelte";
 import { HERE, addDays, dateOf } from "../../app/time.svelte";
 import type { Calendar } from "./desk.svelte";
 
@@ -20,6 +20,8 @@ export interface Dates {
 /** With more calendars than these, what is remembered would fill the device's store. */
 const REMEMBERED_CALENDARS = 4;
 const REMEMBER_MS = 1_000;
+/** Nor one with more appointments than these: a part of them would look like all. */
+const REMEMBERED_ITEMS = 500;
 /** So much later a burst of changes is shown as one, the larger the calendar. */
 const BURST_MS = 16;
 const LARGE_BURST_MS = 120;
@@ -28,11 +30,24 @@ const LARGE = 400;
 const OWN_MS = 3_000;
 
 interface Watched {
+  doctorId: string;
   topic: LiveTopic<Appointment>;
   leave: () => void;
   items: readonly Appointment[];
   fresh: boolean;
+  /** Whether it has been fresh: what it holds is all that there was on its dates. */
+  wasFresh: boolean;
   error: unknown;
+}
+/** As it is remembered: with its dates, as a day without appointments is not the same as a day that nobody asked for. */
+interface Kept extends Dates {
+  items: readonly Appointment[];
+}
+interface Options {
+  /** Hears of what others change. */
+  told?: (changes: readonly Change[]) => void;
+  /** Whether these are the days to open without a network: one page's, or the last one that was looked at would win. */
+  remembers?: boolean;
 }
 
 export class Agendas {
@@ -41,22 +56,32 @@ export class Agendas {
   fresh = $state(false);
   error = $state.raw<unknown>();
   #knownAt = $state<number>();
+  /** The dates of which all is known that there is, or was. */
+  #known = $state.raw<Dates>();
   readonly all = $derived([...this.byDoctor.values()].flat());
-  readonly #watched = new Map<string, Watched & { doctorId: string }>();
+  readonly #watched = new Map<string, Watched>();
   readonly #own = new Map<string, number>();
   readonly #told: (changes: readonly Change[]) => void;
+  readonly #remembers: boolean;
+  /** Who is logged in: what is theirs is not kept under the name of another. */
+  readonly #viewer = session.user?.id;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #saving: ReturnType<typeof setTimeout> | undefined;
   #dates: Dates = { from: "", to: "" };
 
-  /** To be made while a component is set up. `told` hears of what others change. */
-  constructor(calendars: () => readonly Calendar[], dates: () => Dates, told: (changes: readonly Change[]) => void = () => {}) {
+  /** To be made while a component is set up. */
+  constructor(calendars: () => readonly Calendar[], dates: () => Dates, { told = () => {}, remembers = false }: Options = {}) {
     this.#told = told;
+    this.#remembers = remembers;
+    const leaving = (): void => this.#remember();
+    addEventListener("pagehide", leaving);
     $effect.pre(() => {
       const [wanted, between] = [calendars(), dates()];
       untrack(() => this.#watch(wanted, between));
     });
     onDestroy(() => {
+      removeEventListener("pagehide", leaving);
+      this.#remember();
       clearTimeout(this.#timer);
       clearTimeout(this.#saving);
       for (const { leave } of this.#watched.values()) leave();
@@ -66,6 +91,11 @@ export class Agendas {
   /** When what is shown was last right, if it is not now. */
   get knownAt(): number | undefined {
     return this.fresh ? undefined : this.#knownAt;
+  }
+
+  /** Whether all is known that there is, or was, on these dates: only then can it be said that there is nothing. */
+  knows(from: string, to: string): boolean {
+    return this.#known !== undefined && this.#known.from <= from && to <= this.#known.to;
   }
 
   find(id: string): Appointment | undefined {
@@ -91,6 +121,7 @@ export class Agendas {
   }
 
   #watch(calendars: readonly Calendar[], dates: Dates): void {
+    if (dates.from !== this.#dates.from || dates.to !== this.#dates.to) this.#remember();
     this.#dates = dates;
     const wanted = new Map(calendars.map((calendar) => [`${calendar.id} ${calendar.timeZone} ${dates.from} ${dates.to}`, calendar]));
     for (const [key, { leave }] of this.#watched) {
@@ -98,7 +129,13 @@ export class Agendas {
       this.#watched.delete(key);
       leave();
     }
-    for (const [key, calendar] of wanted) if (!this.#watched.has(key)) this.#join(key, calendar, dates);
+    for (const [key, calendar] of wanted) {
+      if (this.#watched.has(key)) continue;
+      // Of what is asked for only now nothing was known a moment ago.
+      this.fresh = false;
+      this.#knownAt = undefined;
+      this.#join(key, calendar, dates);
+    }
     this.#show();
   }
 
@@ -106,12 +143,13 @@ export class Agendas {
     // Dates of a topic are the doctor's; where the viewer's clock is another, theirs may begin a day earlier or later.
     const margin = timeZone === HERE ? 0 : 1;
     const topic = cita.topic(topics.appointments(id, addDays(from, -margin), addDays(to, margin)));
-    const watched = { doctorId: id, topic, leave: () => {}, items: [] as readonly Appointment[], fresh: false, error: undefined as unknown };
+    const watched: Watched = { doctorId: id, topic, leave: () => {}, items: [], fresh: false, wasFresh: false, error: undefined };
     this.#watched.set(key, watched);
     watched.leave = topic.subscribe(({ items, fresh, error, changed }) => {
       const before = watched.items;
       watched.items = items;
       watched.fresh = fresh;
+      watched.wasFresh ||= fresh;
       watched.error = error;
       if (changed && before !== items) this.#tell(before, items, changed);
       this.#timer ??= setTimeout(() => this.#show(), this.all.length > LARGE ? LARGE_BURST_MS : BURST_MS);
@@ -129,35 +167,55 @@ export class Agendas {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const shown = new Map<string, readonly Appointment[]>();
-    let knownAt: number | undefined;
     const watched = [...this.#watched.values()];
-    for (const { doctorId, items, fresh } of watched) {
-      const old = fresh || items.length > 0 ? undefined : this.#old(doctorId);
-      knownAt ??= old?.at;
-      shown.set(doctorId, old?.items ?? items);
+    let known: Dates | undefined = watched.length > 0 ? this.#dates : undefined;
+    let knownAt: number | undefined;
+    for (const { doctorId, items, wasFresh } of watched) {
+      const old = wasFresh ? undefined : this.#old(doctorId);
+      if (!wasFresh) known = old && known && common(known, old);
+      if (old) knownAt = Math.min(knownAt ?? old.at, old.at);
+      shown.set(doctorId, old && items.length === 0 ? old.items : items);
     }
     const same = shown.size === this.byDoctor.size && [...shown].every(([id, items]) => this.byDoctor.get(id) === items);
     if (!same) this.byDoctor = shown;
+    if (known?.from !== this.#known?.from || known?.to !== this.#known?.to) this.#known = known;
+    const wasFresh = this.fresh;
     this.fresh = watched.length > 0 && watched.every(({ fresh }) => fresh);
     this.error = watched.find(({ error }) => error)?.error;
-    if (this.fresh) {
+    if (this.fresh) this.#saving ??= setTimeout(() => this.#remember(), REMEMBER_MS);
+    else if (wasFresh) {
+      // Until this moment it was right.
       this.#knownAt = Date.now();
-      this.#saving ??= setTimeout(() => this.#remember(), REMEMBER_MS);
-    } else this.#knownAt ??= knownAt;
+      this.#remember(true);
+    } else this.#knownAt ??= known && knownAt;
   }
 
-  readonly #recalled = new Map<string, { at: number; items: Appointment[] } | undefined>();
-  #old(doctorId: string): { at: number; items: Appointment[] } | undefined {
-    if (!this.#recalled.has(doctorId)) this.#recalled.set(doctorId, recall<Appointment>(`calendar.${doctorId}`));
-    return this.#recalled.get(doctorId);
+  readonly #recalled = new Map<string, (Kept & { at: number }) | undefined>();
+  /** What is remembered of a calendar, if any of it is of the dates that are looked at. */
+  #old(doctorId: string): (Kept & { at: number }) | undefined {
+    if (!this.#recalled.has(doctorId)) {
+      const found = recall<Kept>(`calendar.${doctorId}`);
+      const kept = found?.items[0];
+      this.#recalled.set(doctorId, found && kept?.from ? { ...kept, at: found.at } : undefined);
+    }
+    const kept = this.#recalled.get(doctorId);
+    return kept && common(kept, this.#dates) ? kept : undefined;
   }
 
-  /** Keeps the days around the present one, to open them without a network. */
-  #remember(): void {
+  /** Keeps the days around the present one, to open them without a network: as they are, or were until just now. */
+  #remember(untilNow = this.fresh): void {
+    clearTimeout(this.#saving);
     this.#saving = undefined;
+    if (!this.#remembers || !untilNow || session.user?.id !== this.#viewer || this.byDoctor.size > REMEMBERED_CALENDARS) return;
     const today = dateOf(Date.now());
     const { from, to } = this.#dates;
-    if (!this.fresh || today < from || today > to || this.byDoctor.size > REMEMBERED_CALENDARS) return;
-    for (const [doctorId, items] of this.byDoctor) retain(`calendar.${doctorId}`, items);
+    if (today < from || today > to) return;
+    for (const [doctorId, items] of this.byDoctor) if (items.length <= REMEMBERED_ITEMS) retain<Kept>(`calendar.${doctorId}`, [{ from, to, items }]);
   }
+}
+
+/** The dates that are in both. */
+function common(one: Dates, other: Dates): Dates | undefined {
+  const [from, to] = [one.from > other.from ? one.from : other.from, one.to < other.to ? one.to : other.to];
+  return from <= to ? { from, to } : undefined;
 }

@@ -8,30 +8,45 @@ const AGAIN_MS = 60_000;
 export class Later {
   items = $state.raw<readonly Appointment[]>([]);
   #askedAt = 0;
-  #of = "";
+  #doctorIds: readonly string[] = [];
+  #beyond = "";
+  /** Which question the latest is: an answer to an older one comes too late. */
+  #turn = 0;
+  /** Answered a moment ago: a list that was asked for before still has them. */
+  readonly #answered = new Set<string>();
 
   /** Asks when the doctors are others, or it was long ago. */
   look(doctorIds: readonly string[], beyond: string, now: number): void {
-    const of = `${doctorIds.join()} ${beyond}`;
-    if (of === this.#of && now - this.#askedAt < AGAIN_MS) return;
-    this.#of = of;
+    const isSame = doctorIds.join() === this.#doctorIds.join() && beyond === this.#beyond;
+    if (isSame && now - this.#askedAt < AGAIN_MS) return;
+    [this.#doctorIds, this.#beyond] = [doctorIds, beyond];
     this.#askedAt = now;
+    this.again();
+  }
+
+  /** Asks at once: something was changed. */
+  again(): void {
+    const turn = ++this.#turn;
     // A day less, as doctors elsewhere have another midnight.
-    const from = instantOf(beyond, "00:00", "UTC");
-    Promise.all(doctorIds.map((doctorId) => pending(doctorId, from))).then(
+    const from = instantOf(this.#beyond, "00:00", "UTC");
+    Promise.all(this.#doctorIds.map((doctorId) => pending(doctorId, from))).then(
       (lists) => {
-        if (of === this.#of) this.items = lists.flat();
+        if (turn === this.#turn) this.items = lists.flat().filter(({ id }) => !this.#answered.has(id));
       },
-      () => this.again(),
+      () => (this.#askedAt = 0),
     );
   }
 
-  again(): void {
-    this.#askedAt = 0;
-  }
-
-  answered(id: string): void {
-    this.items = this.items.filter((item) => item.id !== id);
+  /** Takes one off while its answer is on the way. What comes back ends that: it is there again if it was refused. */
+  answering(id: string): (done: boolean) => void {
+    const item = this.items.find((item) => item.id === id);
+    this.#answered.add(id);
+    this.items = this.items.filter((other) => other !== item);
+    return (done) => {
+      this.#answered.delete(id);
+      if (!done && item && !this.items.some((other) => other.id === id)) this.items = [...this.items, item];
+      if (item) this.again();
+    };
   }
 }
 

@@ -12,6 +12,8 @@ const t = messages({
 });
 
 const MARKED_MS = 2_000;
+/** A change waits so long to be drawn, on a busy device or outside of what is in view; its moment begins then. */
+const UNDRAWN_MS = 10_000;
 /** What comes within this time is said together. */
 const TOGETHER_MS = 400;
 
@@ -19,12 +21,16 @@ export class Recent {
   readonly #marked = new Map<string, number>();
   #waiting: string[] = [];
 
+  /** Asked when it is drawn. */
   has(id: string): boolean {
-    return (this.#marked.get(id) ?? 0) > Date.now();
+    const until = this.#marked.get(id) ?? 0;
+    if (until <= Date.now()) return false;
+    this.#marked.set(id, Math.min(until, Date.now() + MARKED_MS));
+    return true;
   }
 
   heard(changes: readonly Change[]): void {
-    const until = Date.now() + MARKED_MS;
+    const until = Date.now() + UNDRAWN_MS;
     for (const [id, ends] of this.#marked) if (ends < Date.now()) this.#marked.delete(id);
     for (const { before, after } of changes) {
       if (after) this.#marked.set(after.id, until);

@@ -2,6 +2,7 @@
 import { CitaError, type Outside } from "@cita/client";
 import { fromStore } from "svelte/store";
 import { act } from "../../app/act";
+import { putBack } from "../../app/paged.svelte";
 import { cita, topics } from "../../app/session.svelte";
 import { addDays, dateOf } from "../../app/time.svelte";
 
@@ -56,11 +57,12 @@ export class Rebook {
   /** Takes the task off the list at once, and puts it back when it is refused. */
   async #done(id: string, run: () => Promise<unknown>, done: string): Promise<boolean> {
     const before = this.items;
-    this.items = before.filter((item) => item.appointment.id !== id);
+    const task = before.find((item) => item.appointment.id === id);
+    this.items = before.filter((item) => item !== task);
     const answer = await act(
       () =>
         run().catch((error: unknown) => {
-          this.items = before;
+          if (task) this.items = putBack(this.items, task, before, ({ appointment }) => appointment.id);
           // What was offered is no longer so: the other times are asked for anew.
           if (error instanceof CitaError && error.status < 500) void this.load();
           throw error;
