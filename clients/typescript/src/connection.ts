@@ -92,7 +92,8 @@ export class Connector {
   }
 
   start(): void {
-    if (this.#isWanted) return;
+    // Whoever asks again does not want to wait for the next try.
+    if (this.#isWanted) return this.#online();
     this.#isWanted = true;
     this.#attempts = 0;
     globalThis.addEventListener?.("online", this.#online);
@@ -299,7 +300,6 @@ export class Connector {
   }
 
   #fallBack(): void {
-    this.#options.log("no WebSocket: falling back to event streams");
     this.#transport = "sse";
     void this.#open();
   }

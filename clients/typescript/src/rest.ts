@@ -40,7 +40,7 @@ export async function problemOf(response: Response): Promise<Problem> {
   return {
     code: "unavailable",
     status: response.status,
-    title: "Not available at the moment: try again.",
+    title: "Not available.",
     retryable: true,
     outcome: "unknown",
   };
