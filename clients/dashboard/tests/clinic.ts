@@ -120,5 +120,8 @@ export async function accessible(page: Page, within = "html"): Promise<void> {
   expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.target.join(" ")).join(", ")}`)).toEqual([]);
 }
 
+/** Until every change is told: what a page remembers is shown before that. */
+export const live = (page: Page): Promise<void> => expect(page.locator('[data-fresh="true"]').first()).toBeAttached();
+
 export const PHONE = { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true } as const;
 export { expect };

@@ -1,5 +1,5 @@
 // What works without a network, and what is never claimed then; and how much has to be loaded first.
-import { book, expect, practice, register, rest, starts, test } from "./clinic";
+import { book, expect, live, practice, register, rest, starts, test } from "./clinic";
 
 test("the last known agenda opens without a network, and says that it is old", async ({ stage }) => {
   const clinic = await practice();
@@ -11,8 +11,10 @@ test("the last known agenda opens without a network, and says that it is old", a
   await page.goto("/appointments");
   const agenda = page.getByRole("main");
   await expect(agenda.getByText(clinic.doctor.name).first()).toBeVisible();
+  await live(page);
+  // It loads every file of the dashboard first.
   await page.evaluate(async () => (await navigator.serviceWorker.ready).active);
-  await expect.poll(() => page.evaluate(() => navigator.serviceWorker.controller !== null)).toBe(true);
+  await expect.poll(() => page.evaluate(() => navigator.serviceWorker.controller !== null), { timeout: 30_000 }).toBe(true);
 
   await page.context().setOffline(true);
   await page.reload();

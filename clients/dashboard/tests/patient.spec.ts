@@ -1,6 +1,6 @@
 // What a patient does with appointments: moves and cancels them, waits for a time, reviews a visit.
 import type { Page } from "@playwright/test";
-import { accessible, book, enter, expect, PASSWORD, PHONE, practice, register, rest, starts, test } from "./clinic";
+import { PASSWORD, PHONE, accessible, book, enter, expect, live, practice, register, rest, starts, test } from "./clinic";
 import { visited } from "./visits";
 
 const DARK_PHONE = { ...PHONE, colorScheme: "dark" } as const;
@@ -46,6 +46,7 @@ test("what the practice changes is said aloud", async ({ stage }) => {
   const { id, rev } = await book(place, patient, start);
   const page = await stage.open(patient);
   await page.goto("/appointments");
+  await live(page);
   await expect(item(page, start)).toContainText("Confirmada");
   await rest("POST", `/v1/appointments/${id}/cancel`, { rev }, place.doctor.token);
   await expect(page.getByRole("status").filter({ hasText: place.doctor.name })).toContainText(/cancelada/i);

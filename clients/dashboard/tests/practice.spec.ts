@@ -1,6 +1,6 @@
 // The working day of a practice: calendar, arrivals and requests, seen from two sides at once.
 import type { Page } from "@playwright/test";
-import { DEMO_PASSWORD, PASSWORD, PHONE, accessible, book, expect, login, practice, register, rest, starts, test, type Person, type Practice } from "./clinic";
+import { DEMO_PASSWORD, PASSWORD, PHONE, accessible, book, expect, live, login, practice, register, rest, starts, test, type Person, type Practice } from "./clinic";
 
 const ADMIN = "admin@cita.example";
 interface Item { id: string; rev: number; status: string; start: string; end: string; patientName: string; notes?: string }
@@ -50,6 +50,7 @@ test("a booking appears in the open calendar, and a drag reaches the patient", a
   const page = await stage.open(at.doctor);
   await page.goto(`/practice?view=week&date=${dateIn(start)}`);
   await expect(page.locator(".ec-body")).toBeVisible();
+  await live(page);
 
   const { id } = await book(at, patient, start);
   await expect(event(page, id)).toHaveAccessibleName(new RegExp(`${clock(start)}, ${patient.name}, Consulta, Confirmada`));

@@ -40,7 +40,7 @@ test("a search stands in the address, and comes back with it", async ({ stage })
   await page.getByRole("searchbox").fill("nadie se llama así");
   await expect(page.getByRole("region", { name: "Profesionales" })).toContainText("Nadie coincide con esta búsqueda");
   await page.getByRole("button", { name: "Quitar los filtros" }).click();
-  await page.getByRole("button", { name: "Cardiología" }).click();
+  await page.getByRole("button", { name: "Cardiología", exact: true }).click();
   await expect(page.getByRole("link", { name: "Dr. Carlos Andrés Gómez" })).toBeVisible();
   await expect(page.getByRole("link", { name: "Dra. Valentina Herrera" })).toHaveCount(0);
 });
