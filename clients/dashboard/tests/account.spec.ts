@@ -109,6 +109,7 @@ test("a forgotten password is replaced by the link of a mail, an address confirm
   const page = await stage.open();
   stage.expected.push(/status of 422/);
   await page.goto(`/verify-email#token=${await mailed(person.email, "verify-email")}`);
+  await accessible(page);
   await page.getByRole("button", { name: "Confirmar" }).click();
   await expect(page.getByText("Gracias: la dirección está confirmada.")).toBeVisible();
   expect(page.url()).not.toContain("token");
