@@ -53,6 +53,34 @@ test("somebody registers, leaves, and comes back", async ({ stage }) => {
   await expect(page.getByRole("heading", { name: "Mi cuenta" })).toBeVisible();
 });
 
+test("a log-out holds, even when a renewal was on its way", async ({ stage }) => {
+  const page = await stage.open(await register("patient"));
+  await page.goto("/account");
+  let arrive = () => {};
+  const arrived = new Promise<void>((resolve) => (arrive = resolve));
+  let release = () => {};
+  const released = new Promise<void>((resolve) => (release = resolve));
+  await page.route("**/v1/auth/refresh", async (route) => {
+    // Not by `route.fetch`, which gives the browser its cookies at once.
+    const request = route.request();
+    const response = await fetch(request.url(), { method: "POST", headers: await request.allHeaders(), body: request.postData() });
+    arrive();
+    await released;
+    await route.fulfill({ status: response.status, body: await response.text(), headers: { "content-type": "application/json", "set-cookie": response.headers.getSetCookie().join("\n") } });
+  });
+  await page.reload();
+  await arrived;
+  await page.getByRole("button", { name: "Cerrar sesión" }).click();
+  // Whatever the press has sent by now is answered before this is.
+  await page.evaluate(() => fetch("/livez"));
+  const renewed = page.waitForResponse("**/v1/auth/refresh");
+  release();
+  await (await renewed).finished();
+  await expect(page.getByRole("link", { name: "Iniciar sesión" })).toBeVisible();
+  await expect(page.getByText("Su sesión terminó.", { exact: false })).toHaveCount(0);
+  expect(await page.context().cookies()).toEqual([]);
+});
+
 test("a device logs another one out, which is told at once", async ({ stage }) => {
   const person = await register("patient");
   stage.expected.push(/status of 401/);

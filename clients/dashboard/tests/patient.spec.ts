@@ -181,10 +181,10 @@ test("a visit is reviewed, changed and answered; the doctor's page tells it at o
   await expect(reader.locator("header.who")).toContainText("5");
 
   await reader.getByRole("button", { name: "Reportar" }).click();
-  await dialog(reader).getByLabel("¿Qué hay de malo en ella?").fill("No habla de la visita.");
+  await dialog(reader).getByLabel("¿Qué tiene de malo?").fill("No habla de la visita.");
   await accessible(reader);
   await dialog(reader).getByRole("button", { name: "Reportar" }).click();
-  await expect(reader.getByText("La administración la revisará", { exact: false })).toBeVisible();
+  await expect(reader.getByText("Gracias. La administración la va a revisar.")).toBeVisible();
 });
 
 test("older reviews are shown when somebody reads on", async ({ stage }) => {

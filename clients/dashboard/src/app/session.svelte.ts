@@ -25,19 +25,22 @@ class Session {
   async token(rejected: boolean): Promise<string | null> {
     if (this.#token && !rejected) return this.#token;
     if (kept(KEPT) === null && !this.user) return this.#become(undefined);
-    // One tab at a time, so that each finds the cookie of the one before.
-    const refreshed = await withLock(() => post<Granted>("/v1/auth/refresh", { session: "cookie" }).catch(orRefused));
-    if (!refreshed) {
+    const refreshed = await withLock(async () => {
+      // Logged out meanwhile.
+      if (kept(KEPT) === null && !this.user) return null;
+      return post<Granted>("/v1/auth/refresh", { session: "cookie" }).catch(orRefused);
+    });
+    if (refreshed === undefined) {
       this.ended = true;
       // What proves nothing any more would be in the way of the next handshake.
       await forgotten();
     }
-    return this.#become(refreshed);
+    return this.#become(refreshed ?? undefined);
   }
 
   async login(email: string, password: string): Promise<User> {
     // Whoever was here before does not stay logged in behind the next one's back.
-    if (this.user) await end();
+    if (this.user) await withLock(end);
     return this.#enter(await post<Granted>("/v1/auth/login", { email, password, device: device(), session: "cookie" }));
   }
 
@@ -47,7 +50,10 @@ class Session {
   }
 
   async logout(): Promise<void> {
-    await end();
+    await withLock(async () => {
+      await end();
+      this.#become(undefined);
+    });
     await this.#leave();
   }
 
@@ -133,10 +139,10 @@ async function post<T>(path: string, body: object): Promise<T> {
   return data as T;
 }
 
-/** Ends the session of the cookies. One whose access token is over is renewed first: it must end. */
+/** Ends the session of the cookies. One whose access token is over is renewed first: it must end. Called under the lock. */
 async function end(): Promise<void> {
   if (await forgotten()) return;
-  await withLock(() => post("/v1/auth/refresh", { session: "cookie" }).catch(orRefused));
+  await post("/v1/auth/refresh", { session: "cookie" }).catch(orRefused);
   await forgotten();
 }
 
@@ -157,6 +163,7 @@ function orRefused(error: unknown): undefined {
   throw error;
 }
 
+/** Cookies change for one tab and one request at a time: each finds those of the one before, and a renewal under way does not undo a log-out. */
 async function withLock<T>(run: () => Promise<T>): Promise<T> {
   return navigator.locks ? navigator.locks.request("cita.refresh", run) : run();
 }
