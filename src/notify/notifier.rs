@@ -79,7 +79,11 @@ impl Notifier {
     pub async fn run(self, stop: CancellationToken) {
         let owner = Uuid::new_v4();
         while !stop.is_cancelled() {
-            match Lease::acquire(&self.appointments, LEASE, owner).await {
+            let asked = tokio::select! {
+                asked = Lease::acquire(&self.appointments, LEASE, owner) => asked,
+                () = stop.cancelled() => return,
+            };
+            match asked {
                 Ok(Some(lease)) => self.hold(lease, &stop).await,
                 Ok(None) => {}
                 Err(error) => tracing::warn!(%error, "the lease of notices could not be asked for"),

@@ -132,7 +132,8 @@ async fn while_the_mail_server_is_away_nothing_is_told_and_nothing_forgotten() {
     let smtp = format!("smtp://{address}/citas.prueba.example");
     let options = ["--smtp-url", smtp.as_str(), "--mail-from", "citas@prueba.example"];
     let (mut node, url) = Process::serve(&users, &appointments, &options).await;
-    let (practice, patient) = (practice_at(&url, simple_service()).await, register(&url, "patient", "Paula Pérez").await);
+    let (practice, patient) =
+        (practice_at(&url, simple_service()).await, register(&url, "patient", "Paula Pérez").await);
     databases.verify(&patient).await;
     until(async || databases.position().await.is_some()).await;
     let mut booked = Vec::new();
