@@ -386,7 +386,7 @@ async fn serve(
         connections: AtomicU64::new(0),
     });
     if config.metrics_listen.is_some() {
-        beside.spawn(scraping::keep_telling(services.clone(), calendars));
+        beside.spawn(scraping::keep_telling(services.clone(), calendars.clone()));
     }
     let limited = services.clone();
     beside.spawn(async move {
@@ -428,7 +428,8 @@ async fn serve(
     tokio::join!(appointments, users);
     if let Some(post) = parts.mailing.notices {
         // It stops by itself, and gives its lease back.
-        let notifier = Notifier::new(parts.appointments, parts.users, post, clock);
+        let recent = Box::new(move |position| calendars.news(position));
+        let notifier = Notifier::new(parts.appointments, parts.users, recent, post, clock);
         beside.tasks.spawn(notifier.run(beside.stop.clone()));
     }
     Ok(logins)

@@ -83,6 +83,29 @@ impl Notice {
     }
 }
 
+/// Whether a change of it may have to be told, as far as that shows without its history.
+#[must_use]
+pub fn is_telling(appointment: &Appointment, now: Timestamp) -> bool {
+    matches!(appointment.status, Status::Pending | Status::Booked | Status::Cancelled) && appointment.end > now
+}
+
+/// An appointment as it was at an earlier revision, as far as its history tells. `None`: it has not come to that yet.
+#[must_use]
+pub fn as_of(appointment: &Appointment, rev: u32) -> Option<Appointment> {
+    if appointment.rev <= rev {
+        return Some(appointment.clone()).filter(|appointment| appointment.rev == rev);
+    }
+    let mut earlier = appointment.clone();
+    earlier.history.retain(|entry| entry.rev <= rev);
+    let latest = earlier.history.last()?;
+    if !matches!(latest.action, Action::Cancelled | Action::Declined) {
+        earlier.cancel_reason = None;
+    }
+    earlier.end = latest.start + appointment.start.duration_until(appointment.end);
+    (earlier.rev, earlier.start) = (rev, latest.start);
+    Some(earlier)
+}
+
 /// What is told of appointments that changed together, as of `now`: nothing of what is over. Those of a series become one notice
 /// for each person.
 pub fn of_changes<'a>(changed: impl IntoIterator<Item = &'a Appointment>, now: Timestamp) -> Vec<Draft> {

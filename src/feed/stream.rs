@@ -96,6 +96,7 @@ pub async fn open_for_notices(cluster: &Cluster, start: Start) -> DriverResult<B
         "fullDocument.shared",
         "fullDocument.claims",
         "fullDocument.freed",
+        "fullDocument.history",
         "fullDocument.notes",
         "updateDescription",
         "lsid",

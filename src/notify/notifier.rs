@@ -1,11 +1,15 @@
 //! Tells people by e-mail what becomes of their appointments, and reminds them: once in the cluster, so by whichever node holds
 //! the lease.
 //!
-//! It reads what is committed, at its own pace, and writes down how far it has come: past what is delivered, or what the mail
+//! It takes in what is committed, at its own pace, and writes down how far it has come: past what is delivered, or what the mail
 //! server would not take. A node that takes over goes on from there. So every mail is sent at least once, and one that is
 //! sent again has the same `Message-ID`. While the mail server is away the work stands still, and nothing piles up here.
+//!
+//! What is committed it learns from what its node keeps anyway, and from a change stream only where that does not reach back so far.
+//! Neither tells who did it: that is read with the history of the appointment, where somebody may have to be told.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -21,9 +25,10 @@ use crate::clock::Clock;
 use crate::domain::account::User;
 use crate::domain::appointment::{Appointment, Status};
 use crate::domain::change::{Change, Commit, Position};
-use crate::domain::ids::UserId;
+use crate::domain::ids::{AppointmentId, UserId};
 use crate::domain::mail::{Mail, Subject};
 use crate::domain::notice::{self, Draft};
+use crate::domain::waitlist::WaitStatus;
 use crate::error::Result;
 use crate::feed::tail::{Ended, Tail};
 use crate::store::appointments::AppointmentStore;
@@ -48,10 +53,17 @@ const DUE_AT_ONCE: i64 = 100;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// Appointments that are read at once.
+const READ_AT_ONCE: usize = 500;
+
+/// What this node keeps of what was committed after a position, and how far that reaches; nothing where it does not reach back so far.
+pub type Recent = Box<dyn Fn(Position) -> Option<(Vec<Arc<Commit>>, Position)> + Send + Sync>;
+
 /// Tells people.
 pub struct Notifier {
     appointments: Cluster,
     users: Cluster,
+    recent: Recent,
     visits: AppointmentStore,
     reminders: ReminderStore,
     post: Post,
@@ -69,10 +81,10 @@ struct Told {
 
 impl Notifier {
     #[must_use]
-    pub fn new(appointments: Cluster, users: Cluster, post: Post, clock: Clock) -> Self {
+    pub fn new(appointments: Cluster, users: Cluster, recent: Recent, post: Post, clock: Clock) -> Self {
         let visits = AppointmentStore::new(appointments.clone());
         let reminders = ReminderStore::new(appointments.clone());
-        Self { appointments, users, visits, reminders, post, clock }
+        Self { appointments, users, recent, visits, reminders, post, clock }
     }
 
     /// Runs until `stop`, whenever this node has the lease; then gives it back.
@@ -139,14 +151,17 @@ impl Notifier {
     async fn follow(&self, lease: &Lease, stop: &CancellationToken) -> Result<(), Ended> {
         let made = self.reminders.ensure_indexes().await;
         made.map_err(|error| Ended::Interrupted(brief(&error)))?;
-        let mut tail = Tail::open(&self.appointments, lease.position()).await?;
-        lease.reached(Some(tail.position()));
+        // Whether anything can go on from there, the database says.
+        let tail = Tail::open(&self.appointments, lease.position()).await?;
+        let (mut position, mut tail) = (tail.position(), Some(tail));
+        lease.reached(Some(position));
         lease.keep().await?;
         let mut looked: Option<Instant> = None;
         while !stop.is_cancelled() {
-            let commits = tail.next().await?;
+            let (commits, reached) = self.next(&mut tail, position).await?;
             let mailed = self.tell(lease, &commits, stop).await?;
-            lease.reached(Some(tail.position()));
+            position = reached;
+            lease.reached(Some(position));
             if mailed {
                 lease.keep().await?;
             }
@@ -159,16 +174,33 @@ impl Notifier {
         Ok(())
     }
 
+    /// What was committed after a position, as much as comes at once, and how far that reaches.
+    async fn next(&self, tail: &mut Option<Tail>, after: Position) -> Result<(Vec<Arc<Commit>>, Position), Ended> {
+        if let Some(news) = (self.recent)(after) {
+            *tail = None;
+            return Ok(news);
+        }
+        let tail = match tail {
+            Some(tail) => tail,
+            None => tail.insert(Tail::open(&self.appointments, Some(after)).await?),
+        };
+        let commits = tail.next().await?.into_iter().map(Arc::new).collect();
+        Ok((commits, tail.position()))
+    }
+
     /// Tells of commits, each reader in their order, and notes how far it has come. Returns whether anything was sent.
     ///
     /// # Errors
     /// When it did not come to the end: what is left is told by whoever goes on from there.
-    async fn tell(&self, lease: &Lease, commits: &[Commit], stop: &CancellationToken) -> Result<bool, Ended> {
+    async fn tell(&self, lease: &Lease, commits: &[Arc<Commit>], stop: &CancellationToken) -> Result<bool, Ended> {
         let now = self.clock.now();
-        let told: Vec<Told> = commits.iter().map(|commit| told_of(commit, now)).collect();
-        let to_remind: Vec<&Appointment> = commits.iter().flat_map(changed).collect();
-        let people = self.people(&told, &to_remind).await?;
-        self.schedule(&to_remind, &people, now).await?;
+        let changes: Vec<&Appointment> = commits.iter().flat_map(|commit| changed(commit, now)).collect();
+        let concerned = changes.iter().flat_map(|visit| [visit.patient_id, visit.doctor_id]);
+        let people = self.people(concerned.chain(commits.iter().flat_map(|commit| offered(commit)))).await?;
+        self.schedule(&changes, &people, now).await?;
+        let visits = self.visits_of(&changes, &people).await?;
+        let told = commits.iter().map(|commit| told_of(commit, &visits, now));
+        let told: Vec<Told> = told.collect::<Result<_, _>>()?;
         let addressed = |told: Told| {
             let mails = told.drafts.into_iter().filter_map(|draft| Some((draft.to, addressed(draft, &people)?)));
             (told.at, mails.collect::<Vec<_>>())
@@ -206,10 +238,24 @@ impl Notifier {
         false
     }
 
-    async fn people(&self, told: &[Told], to_remind: &[&Appointment]) -> Result<People> {
-        let recipients = told.iter().flat_map(|told| &told.drafts).map(|draft| draft.to);
-        let patients = to_remind.iter().filter(|visit| notice::can_be_near(visit)).map(|visit| visit.patient_id);
-        let ids: HashSet<UserId> = recipients.chain(patients).collect();
+    /// What is stored of the appointments of which somebody who can be reached may have to be told.
+    async fn visits_of(
+        &self,
+        changes: &[&Appointment],
+        people: &People,
+    ) -> Result<HashMap<AppointmentId, Appointment>> {
+        let wants = |id: UserId| people.get(&id).is_some_and(|user| user.notifications.changes);
+        let concerns = changes.iter().filter(|visit| wants(visit.patient_id) || wants(visit.doctor_id));
+        let ids: Vec<AppointmentId> = concerns.map(|visit| visit.id).collect::<HashSet<_>>().into_iter().collect();
+        let mut visits = HashMap::with_capacity(ids.len());
+        for some in ids.chunks(READ_AT_ONCE) {
+            visits.extend(self.visits.all_with_ids(some).await?.into_iter().map(|visit| (visit.id, visit)));
+        }
+        Ok(visits)
+    }
+
+    async fn people(&self, ids: impl Iterator<Item = UserId>) -> Result<People> {
+        let ids: HashSet<UserId> = ids.collect();
         if ids.is_empty() {
             return Ok(People::new());
         }
@@ -260,7 +306,7 @@ impl Notifier {
         let still =
             found.filter(|visit| notice::can_be_near(visit) && visit.start == reminder.start && visit.start > now);
         if let Some(visit) = still {
-            let people = self.people(&[], &[&visit]).await?;
+            let people = self.people([visit.patient_id].into_iter()).await?;
             let due = people.get(&visit.patient_id).and_then(|patient| due(patient, visit.start));
             if let Some(later) = due.filter(|due| *due > now) {
                 self.reminders.put_off(reminder, later, lease.fence()).await?;
@@ -338,18 +384,32 @@ fn due(patient: &User, start: Timestamp) -> Option<Timestamp> {
     chosen.reminders.then(|| start.checked_sub(ahead).ok()).flatten()
 }
 
-/// The appointments that a commit changes.
-fn changed(commit: &Commit) -> impl Iterator<Item = &Appointment> {
-    commit.entries().filter_map(|entry| entry.appointment()).map(AsRef::as_ref)
+/// The appointments that a commit changes, and of which somebody may have to be told.
+fn changed(commit: &Commit, now: Timestamp) -> impl Iterator<Item = &Appointment> {
+    let appointments = commit.entries().filter_map(|entry| entry.appointment()).map(AsRef::as_ref);
+    appointments.filter(move |appointment| notice::is_telling(appointment, now))
 }
 
-fn told_of(commit: &Commit, now: Timestamp) -> Told {
-    let mut drafts = notice::of_changes(changed(commit), now);
+/// Who is offered something by it.
+fn offered(commit: &Commit) -> impl Iterator<Item = UserId> {
+    commit.changes.iter().filter_map(|change| match change {
+        Change::Waitlist(entry) if entry.status == WaitStatus::Offered => Some(entry.patient_id),
+        _ => None,
+    })
+}
+
+/// # Errors
+/// A new primary has not noticed yet what the other members have: it will.
+fn told_of(commit: &Commit, visits: &HashMap<AppointmentId, Appointment>, now: Timestamp) -> Result<Told, Ended> {
+    let stored = changed(commit, now).filter_map(|change| Some((visits.get(&change.id)?, change.rev)));
+    let then: Option<Vec<Appointment>> = stored.map(|(visit, rev)| notice::as_of(visit, rev)).collect();
+    let then = then.ok_or_else(|| Ended::Interrupted("the database is behind what it has told".to_owned()))?;
+    let mut drafts = notice::of_changes(&then, now);
     drafts.extend(commit.changes.iter().filter_map(|change| match change {
         Change::Waitlist(entry) => notice::of_offer(entry, now),
         _ => None,
     }));
-    Told { at: commit.at, drafts }
+    Ok(Told { at: commit.at, drafts })
 }
 
 /// The mail of a draft, if its reader can be written to and wants it.

@@ -286,6 +286,17 @@ impl AppointmentStore {
         Ok(found.into_iter().map(|stored| stored.appointment).collect())
     }
 
+    /// The appointments with these ids, whoever's they are.
+    ///
+    /// # Errors
+    /// `unavailable` when the cluster does not answer.
+    pub async fn all_with_ids(&self, ids: &[AppointmentId]) -> Result<Vec<Appointment>> {
+        let limit = i64::try_from(ids.len()).unwrap_or(i64::MAX);
+        let ids: Vec<Uuid> = ids.iter().map(|id| bson_id(id.0)).collect();
+        let found = self.find_all(doc! { "_id": { "$in": ids }, "kind": { "$exists": false } }, limit.max(1)).await?;
+        Ok(found.into_iter().map(|stored| stored.appointment).collect())
+    }
+
     async fn find_all(&self, filter: Document, limit: i64) -> Result<Vec<Stored>> {
         let collection = self.collection.clone();
         let documents: Vec<AppointmentDoc> = read(&self.cluster, async move {

@@ -181,6 +181,14 @@ impl Calendars {
         self.state.lock().ring.after(position).map(|commits| commits.cloned().collect())
     }
 
+    /// The commits after `position`, and how far they reach; `None` when that cannot be told.
+    #[must_use]
+    pub fn news(&self, position: Position) -> Option<(Vec<Arc<Commit>>, Position)> {
+        let state = self.state.lock();
+        let commits = state.ring.after(position)?.cloned().collect();
+        Some((commits, state.ring.position()))
+    }
+
     /// Sets the gauges of what is held.
     pub fn tell(&self) {
         let state = self.state.lock();

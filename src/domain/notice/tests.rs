@@ -107,6 +107,22 @@ fn holds_walk_ins_and_what_is_over_are_told_to_nobody() {
 }
 
 #[test]
+fn what_has_changed_again_is_told_as_it_was() {
+    let booked = appointment(Action::Booked, PATIENT);
+    let mut moved = booked.clone();
+    let later = booked.start + jiff::SignedDuration::from_hours(2);
+    (moved.rev, moved.start, moved.end) = (2, later, later + jiff::SignedDuration::from_mins(30));
+    moved.history.push(HistoryEntry { rev: 2, action: Action::Rescheduled, start: later, ..booked.history[0].clone() });
+    let cancelled = moved.cancelled(Some("Se dañó el equipo".to_owned()), by(DOCTOR), now()).unwrap();
+    let then = |rev| as_of(&cancelled, rev).map(|visit| of_changes([&visit], now()));
+    assert_eq!(then(1), Some(of_changes([&booked], now())));
+    assert_eq!(then(2), Some(of_changes([&moved], now())));
+    assert_eq!(then(3), Some(of_changes([&cancelled], now())));
+    assert_eq!(then(4), None, "it has not come to that yet");
+    assert_eq!(as_of(&cancelled, 1).map(|visit| (visit.end, visit.cancel_reason)), Some((booked.end, None)));
+}
+
+#[test]
 fn a_reason_is_the_practices_and_for_the_patient() {
     let visit = appointment(Action::Booked, PATIENT);
     let reason = |by_whom| {
