@@ -56,7 +56,7 @@ export class Calls {
     this.#maxQueued = maxQueued;
   }
 
-  call(type: string, data: object, kind: string, timeoutMs: number, options: CallOptions): Promise<Answer> {
+  call(type: string, data: object, isMutation: boolean, timeoutMs: number, options: CallOptions): Promise<Answer> {
     const { key, signal, offline } = options;
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(ownError("aborted"));
@@ -65,7 +65,7 @@ export class Calls {
         return reject(ownError("offline", { detail: "Too many requests wait for a connection." }));
       // What the caller does to its object later is not sent under the same key.
       const frame: ClientFrame = { type, data: JSON.parse(JSON.stringify(data)) as object };
-      if (kind === "m") frame.key = key ?? uniqueKey();
+      if (isMutation) frame.key = key ?? uniqueKey();
       const onAbort = () => call.settle(ownError("aborted", this.#outcome(call)));
       const onTimeout = () => {
         const outcome = this.#outcome(call);

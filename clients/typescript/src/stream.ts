@@ -5,7 +5,7 @@
 
 import { CitaError, refusal } from "./error.js";
 import type { ClientFrame, Link, LinkEvents, OpenLink } from "./link.js";
-import { routes, type ServerMessage, type SubscribeRequest, type User } from "./protocol.js";
+import type { ServerMessage, SubscribeRequest, User } from "./protocol.js";
 import { isOf } from "./topics.js";
 import { ask, authorization, problemOf, restRequest, type Fetch } from "./rest.js";
 
@@ -95,12 +95,7 @@ class StreamLink implements Link {
   }
 
   #ask(frame: ClientFrame) {
-    const [url, init] = restRequest(
-      this.#address,
-      routes[frame.type as keyof typeof routes].slice(1),
-      this.#token,
-      frame,
-    );
+    const [url, init] = restRequest(this.#address, this.#token, frame);
     return ask(this.#fetch, [url, { ...init, signal: this.#abort.signal }]);
   }
 
