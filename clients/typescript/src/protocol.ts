@@ -1890,7 +1890,7 @@ export interface Problem {
   retryAfterMs?: number;
   outcome?: Outcome;
   /**
-   * `error` frames without `id`: the subscription that has ended.
+   * `error` frames without `id`: the subscription that has ended; a refused event stream: the topic for which it was.
    */
   topic?: string;
 }
