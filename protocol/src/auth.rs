@@ -61,7 +61,48 @@ pub struct User {
     pub locale: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<TimeZone>,
+    /// What the user is told by e-mail about appointments.
+    #[serde(default)]
+    pub notifications: Notifications,
     pub created_at: Instant,
+}
+
+/// What a user wants to be told by e-mail about appointments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Notifications {
+    /// An appointment was asked for, booked, confirmed, declined, moved or cancelled.
+    pub changes: bool,
+    /// An appointment as a patient is near.
+    pub reminders: bool,
+    /// The user waits for a time, and one is offered.
+    pub offers: bool,
+    /// How long before the start a reminder is sent.
+    pub reminder_minutes: u32,
+}
+
+impl Default for Notifications {
+    fn default() -> Self {
+        Self { changes: true, reminders: true, offers: true, reminder_minutes: 1_440 }
+    }
+}
+
+/// What is to become of a user's notifications; absent fields stay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NotificationsPatch {
+    /// An appointment was asked for, booked, confirmed, declined, moved or cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<bool>,
+    /// An appointment as a patient is near.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reminders: Option<bool>,
+    /// The user waits for a time, and one is offered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offers: Option<bool>,
+    /// 15 to 10,080.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reminder_minutes: Option<u32>,
 }
 
 /// `auth.register`: creates an account and logs in.
@@ -192,6 +233,8 @@ pub struct MeUpdateRequest {
     /// IANA zone; an empty one takes it away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<TimeZone>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notifications: Option<NotificationsPatch>,
     /// At most 254 characters. It is pending until the link that is sent to it is followed; the present one takes back what is pending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::ids::{SessionId, UserId};
+use super::notifications::{Notifications, NotificationsChange};
 use super::password;
 use super::refusal::{Refusal, Violation};
 use super::secret::Password;
@@ -70,6 +71,7 @@ pub struct User {
     pub locale: Option<String>,
     /// IANA name.
     pub time_zone: Option<String>,
+    pub notifications: Notifications,
     pub created_at: Timestamp,
     /// Who they are to another issuer, where they log in there.
     pub external: Option<External>,
@@ -180,6 +182,7 @@ pub struct AccountChange {
     pub name: Option<String>,
     pub locale: Option<String>,
     pub time_zone: Option<String>,
+    pub notifications: NotificationsChange,
     pub email: Option<String>,
     pub new_password: Option<Password>,
     /// The one that works now: what `email` and `new_password` need.
@@ -200,10 +203,12 @@ impl AccountChange {
             time_zone: self
                 .time_zone
                 .and_then(|zone| keep(if zone.is_empty() { Ok(zone) } else { checked_zone(&zone) })),
+            notifications: self.notifications,
             email: self.email.and_then(|email| keep(normalised_email(&email))),
             new_password: self.new_password,
             current_password: self.current_password,
         };
+        found.extend(checked.notifications.check().err());
         let check = |new| password::check("/newPassword", new, checked.name.as_deref().unwrap_or_default(), "");
         found.extend(checked.new_password.as_ref().and_then(|new| check(new).err()));
         if (checked.email.is_some() || checked.new_password.is_some()) && checked.current_password.is_none() {
@@ -422,13 +427,25 @@ mod tests {
             name: Some(String::new()),
             locale: Some("?".into()),
             time_zone: Some("?".into()),
+            notifications: NotificationsChange { reminder_minutes: Some(14), ..Default::default() },
             email: Some("?".into()),
             new_password: Some("short".into()),
             current_password: None,
         };
         let Err(Refusal::Invalid(found)) = everything.checked() else { panic!("it was taken") };
         let pointers: Vec<_> = found.iter().map(|violation| &*violation.pointer).collect();
-        assert_eq!(pointers, ["/name", "/locale", "/timeZone", "/email", "/newPassword", "/currentPassword"]);
+        assert_eq!(
+            pointers,
+            [
+                "/name",
+                "/locale",
+                "/timeZone",
+                "/email",
+                "/notifications/reminderMinutes",
+                "/newPassword",
+                "/currentPassword"
+            ]
+        );
         let cleared =
             AccountChange { locale: Some(String::new()), time_zone: Some(String::new()), ..Default::default() };
         assert!(cleared.checked().is_ok());

@@ -351,8 +351,11 @@ impl Accounts {
     }
 
     fn request(&self, identity: &Identity, key: &str, rev: Option<u32>, change: &AccountChange) -> Request {
-        let AccountChange { name, locale, time_zone, email, new_password, .. } = change;
-        let parts = [format!("{rev:?} {name:?} {locale:?} {time_zone:?} {email:?} {}", new_password.is_some())];
+        let AccountChange { name, locale, time_zone, notifications, email, new_password, .. } = change;
+        let parts = [
+            format!("{rev:?} {name:?} {locale:?} {time_zone:?} {email:?} {}", new_password.is_some()),
+            format!("{notifications:?}"),
+        ];
         request::request(identity, OPERATION, key, &parts.each_ref().map(String::as_str), self.clock.now())
     }
 }
@@ -403,6 +406,7 @@ fn decide(
     if let Some(zone) = &change.time_zone {
         next.user.time_zone = given(zone);
     }
+    next.user.notifications = change.notifications.applied_to(next.user.notifications);
     let Some(email) = &change.email else { return Ok((next, None)) };
     if *email == account.user.email {
         if next.user.pending_email.take().is_some() {

@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::domain::account::{External, Identity, NewAccount, Role, User, check_device, normalised_email};
 use crate::domain::audit::{Deed, Outcome as Audited};
 use crate::domain::ids::{SessionId, UserId};
+use crate::domain::notifications::Notifications;
 use crate::domain::peer::Peer;
 use crate::domain::proof::{Counted, Sent, VERIFICATION_LIFETIME};
 use crate::domain::refusal::Refusal;
@@ -342,6 +343,7 @@ impl Auth {
             pending_email: None,
             locale,
             time_zone,
+            notifications: Notifications::default(),
             created_at: now,
             external: None,
         })

@@ -23,6 +23,7 @@ use crate::domain::audit::{Deed, Outcome as Audited};
 use crate::domain::entry::TimeOffDay;
 use crate::domain::history::Actor;
 use crate::domain::ids::{DoctorId, UserId};
+use crate::domain::notifications::Notifications;
 use crate::domain::refusal::Refusal;
 use crate::domain::tick::Tick;
 use crate::domain::waitlist::WaitlistEntry;
@@ -328,6 +329,7 @@ fn closed(account: &Account, now: Timestamp) -> Account {
         pending_email: None,
         locale: None,
         time_zone: None,
+        notifications: Notifications::default(),
         created_at,
         // Until no token of the other issuer from before can live any more: one would bring the person back.
         external: account.user.external.clone(),

@@ -9,6 +9,7 @@ use super::random;
 use crate::domain::account::{NewAccount, Role, User};
 use crate::domain::audit::{Deed, Outcome as Audited};
 use crate::domain::ids::UserId;
+use crate::domain::notifications::Notifications;
 use crate::domain::proof::RESET_LIFETIME;
 use crate::domain::refusal::{Refusal, Violation};
 use crate::domain::secret::MailToken;
@@ -71,6 +72,7 @@ pub async fn create_admin(
                 pending_email,
                 locale,
                 time_zone,
+                notifications: Notifications::default(),
                 created_at,
                 external,
             };

@@ -4,6 +4,7 @@ use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::domain::notifications::Notifications;
 
 const ISSUER: &str = "https://cita.example";
 
@@ -43,6 +44,7 @@ impl Bench {
             pending_email: None,
             locale: None,
             time_zone: None,
+            notifications: Notifications::default(),
             created_at: now,
             external: None,
         };

@@ -9,7 +9,9 @@ mod waitlist;
 use std::sync::Arc;
 
 use cita_protocol::appointment::{Appointment as WireAppointment, AppointmentStatus, WalkIn as WireWalkIn};
-use cita_protocol::auth::{AuthReply, ConnectedUser, Role as WireRole, User as WireUser};
+use cita_protocol::auth::{
+    AuthReply, ConnectedUser, Notifications as WireNotifications, Role as WireRole, User as WireUser,
+};
 use cita_protocol::doctor::{
     AllowedPatients, Approval as WireApproval, Doctor as WireDoctor, DoctorSort, FirstSlot, LiveDoctor,
     Rating as WireRating, Service as WireService,
@@ -37,6 +39,7 @@ use crate::domain::appointment::{Appointment, Status};
 use crate::domain::doctor::{Approval, Doctor, Patients, Rating, Service};
 use crate::domain::ids::SessionId;
 use crate::domain::listing::Sort;
+use crate::domain::notifications::Notifications;
 use crate::domain::refusal::{Refusal, Violation};
 use crate::domain::session::Session;
 use crate::error::{ClusterName, Error, Outcome};
@@ -77,8 +80,14 @@ pub fn user(user: &User) -> WireUser {
         pending_email: user.pending_email.clone(),
         locale: user.locale.clone(),
         time_zone: user.time_zone.clone().map(TimeZone),
+        notifications: notifications(user.notifications),
         created_at: instant(user.created_at),
     }
+}
+
+fn notifications(chosen: Notifications) -> WireNotifications {
+    let Notifications { changes, reminders, offers, reminder_minutes } = chosen;
+    WireNotifications { changes, reminders, offers, reminder_minutes }
 }
 
 pub fn export(export: &Export) -> WireExport {

@@ -17,6 +17,7 @@ use super::{audit, collection, sessions, signing_keys, whole};
 use crate::domain::account::{External, Role, User};
 use crate::domain::change::Position;
 use crate::domain::ids::{SessionId, UserId};
+use crate::domain::notifications::Notifications;
 use crate::domain::proof::{Counted, Proof, Sent};
 use crate::domain::refusal::Refusal;
 use crate::domain::secret::PasswordHash;
@@ -47,6 +48,9 @@ pub(crate) struct UserDoc {
     pub locale: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
+    /// Absent as long as everything is as it is for everybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notifications: Option<NotificationsDoc>,
     pub created_at: DateTime,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external: Option<ExternalDoc>,
@@ -76,6 +80,16 @@ pub(crate) struct UserDoc {
 pub(crate) struct ExternalDoc {
     issuer: String,
     subject: String,
+}
+
+/// What a user wants to be told.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NotificationsDoc {
+    changes: bool,
+    reminders: bool,
+    offers: bool,
+    reminder_minutes: u32,
 }
 
 /// What is kept of a token that was sent by e-mail.
@@ -403,6 +417,7 @@ impl UserDoc {
             password_hash: account.password.expose().to_owned(),
             locale: user.locale.clone(),
             time_zone: user.time_zone.clone(),
+            notifications: NotificationsDoc::unless_default(user.notifications),
             created_at: bson_time(user.created_at),
             verification: account.verification.as_ref().map(proof),
             reset: account.reset.as_ref().map(proof),
@@ -431,6 +446,7 @@ impl UserDoc {
             pending_email: self.pending_email,
             locale: self.locale,
             time_zone: self.time_zone,
+            notifications: self.notifications.map_or_else(Notifications::default, NotificationsDoc::into_domain),
             created_at: instant(self.created_at)?,
             external: self.external.map(|external| External { issuer: external.issuer, subject: external.subject }),
         };
@@ -446,6 +462,18 @@ impl UserDoc {
             disabled_at: self.disabled_at.map(instant).transpose()?,
             closed_at: self.closed_at.map(instant).transpose()?,
         })
+    }
+}
+
+impl NotificationsDoc {
+    fn unless_default(notifications: Notifications) -> Option<Self> {
+        let Notifications { changes, reminders, offers, reminder_minutes } = notifications;
+        (notifications != Notifications::default()).then_some(Self { changes, reminders, offers, reminder_minutes })
+    }
+
+    fn into_domain(self) -> Notifications {
+        let Self { changes, reminders, offers, reminder_minutes } = self;
+        Notifications { changes, reminders, offers, reminder_minutes }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use cita::clock::Clock;
 use cita::domain::account::{NewAccount, Role, User};
 use cita::domain::ids::{SessionId, UserId};
+use cita::domain::notifications::Notifications;
 use cita::domain::secret::Password;
 use cita::error::ClusterName;
 use cita::service::auth::{Auth, Trust};
@@ -493,6 +494,7 @@ pub async fn token_issued(clinic: &Clinic, person: &Person, at: Timestamp) -> St
         pending_email: None,
         locale: None,
         time_zone: None,
+        notifications: Notifications::default(),
         created_at: at,
         external: None,
     };

@@ -172,7 +172,7 @@ fn private() -> OpenOptions {
 
 #[cfg(test)]
 mod tests {
-    use cita_protocol::auth::Role;
+    use cita_protocol::auth::{Notifications, Role};
 
     use super::*;
 
@@ -210,6 +210,7 @@ mod tests {
                 pending_email: None,
                 locale: None,
                 time_zone: None,
+                notifications: Notifications::default(),
                 created_at: "2020-01-01T00:00:00Z".into(),
             },
         }

@@ -476,7 +476,29 @@ export interface User {
    */
   locale?: string;
   timeZone?: TimeZone;
+  notifications?: Notifications;
   createdAt: Instant;
+}
+/**
+ * What a user wants to be told by e-mail about appointments.
+ */
+export interface Notifications {
+  /**
+   * An appointment was asked for, booked, confirmed, declined, moved or cancelled.
+   */
+  changes: boolean;
+  /**
+   * An appointment as a patient is near.
+   */
+  reminders: boolean;
+  /**
+   * The user waits for a time, and one is offered.
+   */
+  offers: boolean;
+  /**
+   * How long before the start a reminder is sent.
+   */
+  reminderMinutes: number;
 }
 /**
  * When a doctor receives patients, in local times of `timeZone`. On a date its override counts, if there is one; otherwise it is
@@ -1686,6 +1708,7 @@ export interface MeUpdateRequest {
    */
   locale?: string;
   timeZone?: TimeZone;
+  notifications?: NotificationsPatch;
   /**
    * At most 254 characters. It is pending until the link that is sent to it is followed; the present one takes back what is pending.
    */
@@ -1695,6 +1718,27 @@ export interface MeUpdateRequest {
    */
   newPassword?: string;
   currentPassword?: string;
+}
+/**
+ * What is to become of a user's notifications; absent fields stay.
+ */
+export interface NotificationsPatch {
+  /**
+   * An appointment was asked for, booked, confirmed, declined, moved or cancelled.
+   */
+  changes?: boolean;
+  /**
+   * An appointment as a patient is near.
+   */
+  reminders?: boolean;
+  /**
+   * The user waits for a time, and one is offered.
+   */
+  offers?: boolean;
+  /**
+   * 15 to 10,080.
+   */
+  reminderMinutes?: number;
 }
 /**
  * `admin.hideReview` and `admin.restoreReview`: whether a review is shown, and counts. Either settles its reports.

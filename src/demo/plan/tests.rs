@@ -9,6 +9,7 @@ use super::*;
 use crate::domain::account::{NewAccount, Role, normalised_email};
 use crate::domain::appointment::Status;
 use crate::domain::ids::UserId;
+use crate::domain::notifications::Notifications;
 use crate::domain::profile::{EXPERIENCE_MAX, QUALIFICATIONS};
 
 fn at(text: &str) -> Timestamp {
@@ -26,6 +27,7 @@ fn accounts<'a>(role: Role, names: impl Iterator<Item = (&'a str, &'a str)>) -> 
         pending_email: None,
         locale: None,
         time_zone: None,
+        notifications: Notifications::default(),
         created_at: Timestamp::UNIX_EPOCH,
         external: None,
     };

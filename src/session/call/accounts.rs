@@ -1,13 +1,14 @@
 //! One's own account: from the wire to the services and back.
 
 use cita_protocol::auth::{
-    MeDeleteRequest, MeUpdateRequest, RequestResetRequest, ResetPasswordRequest, VerifyEmailRequest,
+    MeDeleteRequest, MeUpdateRequest, NotificationsPatch, RequestResetRequest, ResetPasswordRequest, VerifyEmailRequest,
 };
 use cita_protocol::export::MeExportRequest;
 use cita_protocol::value::Empty;
 
 use super::{Answer, Answered, Call, read};
 use crate::domain::account::AccountChange;
+use crate::domain::notifications::NotificationsChange;
 use crate::domain::secret::{MailToken, Password};
 use crate::session::convert;
 
@@ -43,6 +44,7 @@ impl Call<'_> {
             name: input.name,
             locale: input.locale,
             time_zone: input.time_zone.map(|zone| zone.0),
+            notifications: input.notifications.map_or_else(NotificationsChange::default, notifications),
             email: input.email,
             new_password: input.new_password.map(Password::from),
             current_password: input.current_password.map(Password::from),
@@ -69,4 +71,9 @@ impl Call<'_> {
         let cursor = self.services.hub.cursor_of_users(done.at).to_string();
         Ok(Answer { cursor: Some(cursor), cookies: self.cleared_cookies(), ..read(&Empty {}) })
     }
+}
+
+fn notifications(patch: NotificationsPatch) -> NotificationsChange {
+    let NotificationsPatch { changes, reminders, offers, reminder_minutes } = patch;
+    NotificationsChange { changes, reminders, offers, reminder_minutes }
 }
