@@ -95,7 +95,7 @@ test("every operation of REST is where the schemas have it", () => {
   const routed = operations.flatMap(({ name, rest }) => (rest ? [{ name, rest }] : []));
   const found = routed.map(({ name }) => [name, ...routeOf(name)]);
   expect(found).toEqual(routed.map(({ name, rest }) => [name, rest.method, rest.path.slice("/v1".length)]));
-  expect(found.length).toBeGreaterThan(80);
+  expect(found.length).toBeGreaterThan(50);
 });
 
 describe("a request", () => {
