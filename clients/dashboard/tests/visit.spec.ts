@@ -76,6 +76,15 @@ test("one books, and the other sees the time being booked, and go", async ({ sta
   expect(file).toContain(`DTSTART:${other.replaceAll(/[-:]/g, "")}\r\n`);
   expect(file.replaceAll("\r\n ", "")).toContain(`SUMMARY:Control\\, con examen\\; breve con ${place.doctor.name}\r\n`);
   expect(file.split("\r\n").every((line) => Buffer.byteLength(line) <= 75 && !line.includes("\n"))).toBe(true);
+  // The same in calendars of the web, which learn nothing else, nor where somebody comes from.
+  const end = new Date(Date.parse(other) + 30 * 60_000).toISOString().replace(".000Z", "Z");
+  const web = dialog(mine).getByRole("link", { name: /se abre en otra pestaña/ });
+  await expect(web).toHaveCount(2);
+  for (const link of await web.all()) await expect(link).toHaveAttribute("rel", "noopener noreferrer");
+  const [google, outlook] = await web.evaluateAll((all) => all.map((link) => (link as HTMLAnchorElement).href));
+  const title = `Control, con examen; breve con ${place.doctor.name}`;
+  expect(Object.fromEntries(new URL(google!).searchParams)).toEqual({ action: "TEMPLATE", text: title, dates: [other, end].map((at) => at.replaceAll(/[-:]/g, "")).join("/"), details: `${new URL(mine.url()).origin}/appointments`, location: "" });
+  expect(Object.fromEntries(new URL(outlook!).searchParams)).toMatchObject({ subject: title, startdt: other, enddt: end, location: "" });
   expect((await agenda(patient)).map(({ start, status }) => [start, status])).toEqual([[other, "booked"]]);
 });
 
@@ -213,7 +222,13 @@ test("a month shows its free days, live, and leads to their times", async ({ sta
   await page.goto(address(place));
   await page.getByRole("button", { name: "Ver el mes" }).click();
   const name = new Intl.DateTimeFormat("es-CO", { month: "long", year: "numeric", timeZone: "UTC" }).format(new Date(date));
-  while (!(await page.locator(".range").getByText(name, { exact: false }).isVisible())) await page.getByRole("button", { name: "Mes siguiente" }).click();
+  const next = page.getByRole("button", { name: "Mes siguiente" });
+  await expect(next).toBeVisible();
+  const month = page.locator(".range");
+  for (let shown = await month.innerText(); !shown.includes(name); shown = await month.innerText()) {
+    await next.click();
+    await expect(month).not.toHaveText(shown);
+  }
   const day = page.getByRole("button", { name: new RegExp(`, ${new Intl.DateTimeFormat("es-CO", { day: "numeric", month: "long", timeZone: "UTC" }).format(new Date(date))}, `) });
   await expect(day).toHaveAccessibleName(/2 horas libres$/);
   await accessible(page);
