@@ -21,7 +21,8 @@ test("a choice is saved at once, and seen on a second device", async ({ stage })
   await one.keyboard.press("Space");
   await one.keyboard.press("Space");
   await expect(reminders).not.toBeChecked();
-  await expect.poll(async () => (await chosen(person)).reminders).toBe(false);
+  await expect(one.locator("section", { has: reminders })).toHaveAttribute("aria-busy", "false");
+  expect((await chosen(person)).reminders).toBe(false);
   await expect(one.getByLabel("Con cuánta anticipación")).toBeDisabled();
   await expect(one.getByRole("status").filter({ hasText: "Guardado" })).toBeAttached();
 
