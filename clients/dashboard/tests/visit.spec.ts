@@ -225,9 +225,9 @@ test("a month shows its free days, live, and leads to their times", async ({ sta
   const next = page.getByRole("button", { name: "Mes siguiente" });
   await expect(next).toBeVisible();
   const month = page.locator(".range");
-  for (let shown = await month.innerText(); !shown.includes(name); shown = await month.innerText()) {
+  for (let shown = await month.textContent(); !shown!.includes(name); shown = await month.textContent()) {
     await next.click();
-    await expect(month).not.toHaveText(shown);
+    await expect(month).not.toHaveText(shown!);
   }
   const day = page.getByRole("button", { name: new RegExp(`, ${new Intl.DateTimeFormat("es-CO", { day: "numeric", month: "long", timeZone: "UTC" }).format(new Date(date))}, `) });
   await expect(day).toHaveAccessibleName(/2 horas libres$/);
@@ -237,6 +237,24 @@ test("a month shows its free days, live, and leads to their times", async ({ sta
   await day.click();
   await expect(page.locator("button.time").first()).toBeVisible();
   await expect(slot(page, start)).toHaveCount(0);
+});
+
+test("a viewer who says so reads times with 12 hours, from then on", async ({ stage }) => {
+  const place = await practice();
+  const [start] = (await starts(place)) as [string];
+  const written = (language: string) => new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit", hourCycle: "h12", timeZone: "America/Bogota" }).format(new Date(start));
+  const page = await stage.open(undefined, PHONE);
+  await page.goto(address(place));
+  await expect(slot(page, start)).toHaveText(/^\s*\d\d:\d\d\s*$/);
+  const choice = page.getByRole("button", { name: "12 h: de 1 a 12" });
+  await choice.click();
+  await expect(choice).toHaveAttribute("aria-pressed", "true");
+  await expect(slot(page, start)).toHaveText(written("es-CO"));
+  await accessible(page);
+  await narrowEnough(page);
+  await page.reload();
+  await page.getByLabel("Idioma").selectOption("en");
+  await expect(slot(page, start)).toHaveText(written("en-GB"));
 });
 
 test("a viewer in Madrid sees both clocks", async ({ stage }) => {
