@@ -50,9 +50,9 @@ function format(options: Intl.DateTimeFormatOptions, tag = locale.tag): Intl.Dat
 
 const at = (instant: string | number | Date): Date => new Date(instant);
 
-/** `14:30`, or `2:30 p. m.` */
+/** `14:30`, or `2:30 p. m.`, which is not torn apart. */
 export const time = (instant: string | number, zone = HERE): string =>
-  format({ ...(written.twelve ? { hour: "numeric", hourCycle: "h12" } : { hour: "2-digit", hourCycle: "h23" }), minute: "2-digit", timeZone: zone }).format(at(instant));
+  format({ ...(written.twelve ? { hour: "numeric", hourCycle: "h12" } : { hour: "2-digit", hourCycle: "h23" }), minute: "2-digit", timeZone: zone }).format(at(instant)).replaceAll(/\s/g, "\u00a0");
 
 /** `mié, 2 dic` */
 export const day = (instant: string | number, zone = HERE): string =>
