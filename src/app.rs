@@ -31,6 +31,7 @@ use crate::error::{ClusterName, Error};
 use crate::health::Readiness;
 use crate::live::hub::Hub;
 use crate::notify::mail::{self, Post};
+use crate::notify::notifier::Notifier;
 use crate::service::accounts::Accounts;
 use crate::service::admin::Admin;
 use crate::service::appointments::Appointments;
@@ -164,13 +165,14 @@ impl App {
         }
         tokio::spawn(server::serve(listener, tls, router, limits, shutdown, tasks));
         let (mails, to_deliver) = mpsc::channel(mail::QUEUE);
+        let mailing = Mailing { outbox: mails, notices: tells_of_appointments(&config).then(|| post.clone()) };
         // It stops by itself, after the last mails.
         beside.tasks.spawn(post.run(to_deliver, beside.stop.clone()));
         if let Some(scraping) = scraping {
             beside.spawn(scraping.run(state.clone(), beside.stop.clone()));
         }
         let started = tokio::select! {
-            started = start(&config, &state, &beside, mails, &mut embedded) => started.map(Some),
+            started = start(&config, &state, &beside, mailing, &mut embedded) => started.map(Some),
             () = stop.cancelled() => Ok(None),
         };
         let result = match started {
@@ -230,7 +232,7 @@ async fn start(
     config: &Config,
     state: &State,
     beside: &Beside,
-    mails: mpsc::Sender<Mail>,
+    mailing: Mailing,
     embedded: &mut Option<embedded::Clusters>,
 ) -> Result<Option<DemoLogins>, StartError> {
     let (users, appointments) = match (&config.users_uri, &config.appointments_uri) {
@@ -251,7 +253,7 @@ async fn start(
     };
     let (auth, epoch) =
         tokio::try_join!(open, connect(&appointments, state, beside, || prepare(&appointments).boxed()))?;
-    let parts = Parts { users, appointments, store, doctors, auth, revocations, epoch, mails };
+    let parts = Parts { users, appointments, store, doctors, auth, revocations, epoch, mailing };
     serve(config, state, beside, parts).await
 }
 
@@ -296,8 +298,20 @@ struct Parts {
     revocations: Arc<Revocations>,
     /// Which history cursors belong to.
     epoch: u32,
-    /// Where mails go.
-    mails: mpsc::Sender<Mail>,
+    mailing: Mailing,
+}
+
+/// Where mails go.
+struct Mailing {
+    /// Those that services decide to send.
+    outbox: mpsc::Sender<Mail>,
+    /// What delivers those about appointments, if any are sent.
+    notices: Option<Post>,
+}
+
+/// Whether there is somewhere to send mails to. A directory that is made where nothing was said is for links that let people in.
+fn tells_of_appointments(config: &Config) -> bool {
+    config.smtp_url.is_some() || config.mail_spool.is_some()
 }
 
 async fn serve(
@@ -350,7 +364,7 @@ async fn serve(
     let appointments = Arc::new(appointments);
     let services = Arc::new(Services {
         auth: auth.clone(),
-        accounts: Accounts::new(parts.users.clone(), auth.clone(), doctors.clone(), parts.mails, clock),
+        accounts: Accounts::new(parts.users.clone(), auth.clone(), doctors.clone(), parts.mailing.outbox, clock),
         admin: Admin::new(parts.users.clone(), auth.clone(), doctors.clone(), audit.clone(), clock),
         audit,
         erasure: erasure.clone(),
@@ -412,6 +426,11 @@ async fn serve(
     // Before the feeds are live: from then on the node is ready.
     let _first = state.services.set(services);
     tokio::join!(appointments, users);
+    if let Some(post) = parts.mailing.notices {
+        // It stops by itself, and gives its lease back.
+        let notifier = Notifier::new(parts.appointments, parts.users, post, clock);
+        beside.tasks.spawn(notifier.run(beside.stop.clone()));
+    }
     Ok(logins)
 }
 

@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::config::LogFormat;
 use crate::error::ClusterName;
 use crate::health::{ClusterStatus, Readiness, Status};
-use crate::{feed, live, session, store, transport, views};
+use crate::{feed, live, notify, session, store, transport, views};
 
 const BUILD: &str = "cita_build_info";
 const READY: &str = "cita_ready";
@@ -140,6 +140,7 @@ fn describe() {
     gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     feed::meters::describe();
     live::meters::describe();
+    notify::meters::describe();
     session::meters::describe();
     store::meters::describe();
     transport::meters::describe();

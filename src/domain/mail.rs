@@ -1,5 +1,6 @@
 //! What a person is told by e-mail.
 
+use super::notice::Notice;
 use super::secret::MailToken;
 
 /// A message to one person.
@@ -27,4 +28,6 @@ pub enum Subject {
     EmailChanging,
     /// Somebody tried to use your address for another account.
     EmailTaken,
+    /// What has become of an appointment, or is to. Times are told in `zone`, which is the reader's, or else the doctor's.
+    Notice { notice: Box<Notice>, zone: Option<String> },
 }

@@ -14,6 +14,7 @@ pub mod holidays;
 pub mod ids;
 pub mod listing;
 pub mod mail;
+pub mod notice;
 pub mod notifications;
 pub mod outside;
 pub mod password;

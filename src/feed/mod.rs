@@ -8,6 +8,8 @@ mod decode;
 mod fresh;
 pub mod meters;
 mod stream;
+pub mod tail;
+mod whole;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +23,8 @@ use self::decode::{Batch, Odd};
 use self::fresh::Fresh;
 use self::meters::Meters;
 use self::stream::Start;
-use crate::domain::change::{Commit, FeedEvent, Position};
+use self::whole::Whole;
+use crate::domain::change::{FeedEvent, Position};
 use crate::store::cluster::{Cluster, ConnectError};
 use crate::store::failure::brief;
 use crate::store::value::position;
@@ -34,8 +37,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const RESUMABLE: &str = "ResumableChangeStreamError";
 /// `CursorNotFound` and `CursorKilled`: resumable, though the server does not label them. Only the cursor is gone.
 const CURSOR_GONE: [i32; 2] = [43, 237];
-/// A batch of this size may have been cut within a cluster time.
-const LARGE_BATCH: usize = 8 * 1024 * 1024;
 
 /// Why a stream ended.
 enum Broken {
@@ -79,8 +80,7 @@ pub struct Feed {
     /// Where a stream without a token began. The server repeats it as the place that it has come to while nothing has happened,
     /// and what happens next may have that very time.
     began: Position,
-    /// The last commit of a batch that may have been cut.
-    held_back: Option<Commit>,
+    whole: Whole,
     meters: Arc<Meters>,
 }
 
@@ -97,7 +97,7 @@ impl Feed {
             token: None,
             position: Position::default(),
             began: Position::default(),
-            held_back: None,
+            whole: Whole::default(),
             meters,
         }
     }
@@ -129,7 +129,7 @@ impl Feed {
                 Broken::Closed => return Ok(()),
                 Broken::Resume(error) => {
                     // It is read again, whole.
-                    self.held_back = None;
+                    self.whole = Whole::default();
                     self.meters.resumed();
                     let error = brief(&error);
                     tracing::warn!(cluster = %self.cluster.name, error, "change stream interrupted, resuming");
@@ -153,7 +153,7 @@ impl Feed {
         tracing::error!(cluster = %self.cluster.name, reason, "change stream lost, starting anew");
         self.meters.lost();
         self.token = None;
-        self.held_back = None;
+        self.whole = Whole::default();
     }
 
     /// Before anything is read anew: what was written meanwhile meets the unique indexes as they are made, or stops the node.
@@ -191,15 +191,13 @@ impl Feed {
             };
             let bytes = reply.as_raw_document().as_bytes().len();
             let batch = decode::batch(reply.as_raw_document())?;
-            self.deliver(batch, bytes >= LARGE_BATCH).await?;
+            self.deliver(batch, bytes).await?;
         }
     }
 
     /// Starts after the present, less `look_back` seconds; whatever was told before no longer counts.
     async fn fresh_start(&mut self, look_back: u32) -> Result<Start, Broken> {
-        let mut session = self.cluster.session().await?;
-        self.cluster.db.run_command(doc! { "ping": 1 }).session(&mut session).await?;
-        let now = session.operation_time().ok_or_else(|| Broken::Lost("the server told no time".to_owned()))?;
+        let now = present(&self.cluster).await?;
         // The server begins with what happened at the time that it is given: what broke the stream must not come again.
         let start = ClusterTime { time: now.time.saturating_sub(look_back), increment: now.increment + 1 };
         self.began = position(start);
@@ -208,20 +206,9 @@ impl Feed {
         Ok(Start::At(start))
     }
 
-    async fn deliver(&mut self, batch: Batch, may_be_cut: bool) -> Result<(), Broken> {
-        let Batch { mut commits, token, scanned, known, written } = batch;
-        if let Some(held) = self.held_back.take() {
-            match commits.first_mut() {
-                Some(first) if first.at == held.at => {
-                    first.changes.splice(0..0, held.changes);
-                    first.bytes += held.bytes;
-                }
-                _ => commits.insert(0, held),
-            }
-        }
-        if may_be_cut {
-            self.held_back = commits.pop();
-        }
+    async fn deliver(&mut self, batch: Batch, bytes: usize) -> Result<(), Broken> {
+        let Batch { commits, token, scanned, known, written } = batch;
+        let commits = self.whole.of(commits, bytes);
         let count = commits.len();
         for commit in commits {
             // A resumed stream may tell again what was told before it broke.
@@ -230,7 +217,7 @@ impl Feed {
                 self.send(FeedEvent::Commit(commit)).await?;
             }
         }
-        if self.held_back.is_none() {
+        if self.whole.is_all() {
             self.token = Some(token);
             if let Some(scanned) = scanned.filter(|scanned| *scanned > self.position && *scanned != self.began) {
                 self.position = scanned;
@@ -248,6 +235,13 @@ impl Feed {
     async fn send(&self, event: FeedEvent) -> Result<(), Broken> {
         self.events.send(event).await.map_err(|_| Broken::Closed)
     }
+}
+
+/// The latest time of the cluster.
+async fn present(cluster: &Cluster) -> Result<ClusterTime, Broken> {
+    let mut session = cluster.session().await?;
+    cluster.db.run_command(doc! { "ping": 1 }).session(&mut session).await?;
+    session.operation_time().ok_or_else(|| Broken::Lost("the server told no time".to_owned()))
 }
 
 /// An allow-list: what is not known to be harmless is not resumed.

@@ -9,6 +9,8 @@ use mongodb::error::{Error as DriverError, Result as DriverResult};
 use mongodb::options::CursorType;
 use mongodb::raw_batch_cursor::{RawBatch, RawBatchCursor};
 
+use crate::domain::appointment::Status;
+use crate::domain::waitlist::WaitStatus;
 use crate::store::cluster::Cluster;
 use crate::store::collection;
 
@@ -31,12 +33,6 @@ pub struct Batches(RawBatchCursor);
 /// # Errors
 /// What the driver said.
 pub async fn open(cluster: &Cluster, start: Start) -> DriverResult<Batches> {
-    let mut options = match start {
-        Start::At(time) => doc! { "startAtOperationTime": time },
-        Start::After(token) => doc! { "startAfter": token },
-    };
-    // An index that somebody drops is told, too.
-    options.insert("showExpandedEvents", true);
     let watched = [
         collection::APPOINTMENTS,
         collection::DOCTORS,
@@ -66,20 +62,58 @@ pub async fn open(cluster: &Cluster, start: Start) -> DriverResult<Batches> {
         "lsid",
         "txnNumber",
     ];
+    let told = doc! { "$or": [
+        { "ns.coll": { "$in": watched.to_vec() } },
+        // Something else takes the place of a watched collection.
+        { "to.coll": { "$in": watched.to_vec() } },
+        guarded,
+        { "to.coll": collection::USERS },
+        { "operationType": { "$in": ["dropDatabase", "invalidate"] } },
+    ] };
+    watch(cluster, start, told, &unread).await
+}
+
+/// Opens a change stream of what people are told by e-mail about: appointments that are asked for, stand or are cancelled, and
+/// offers. What happens to the collections themselves is for the feed.
+///
+/// # Errors
+/// What the driver said.
+pub async fn open_for_notices(cluster: &Cluster, start: Start) -> DriverResult<Batches> {
+    let told = [Status::Pending, Status::Booked, Status::Cancelled].map(Status::as_str);
+    let told = doc! {
+        "operationType": { "$in": ["insert", "replace"] },
+        "$or": [
+            {
+                "ns.coll": collection::APPOINTMENTS,
+                "fullDocument.kind": { "$exists": false },
+                "fullDocument.status": { "$in": told.to_vec() },
+            },
+            { "ns.coll": collection::WAITLIST, "fullDocument.status": WaitStatus::Offered.as_str() },
+        ],
+    };
+    let unread = [
+        "fullDocument.keys",
+        "fullDocument.shared",
+        "fullDocument.claims",
+        "fullDocument.freed",
+        "fullDocument.notes",
+        "updateDescription",
+        "lsid",
+        "txnNumber",
+    ];
+    watch(cluster, start, told, &unread).await
+}
+
+async fn watch(cluster: &Cluster, start: Start, told: Document, unread: &[&str]) -> DriverResult<Batches> {
+    let mut options = match start {
+        Start::At(time) => doc! { "startAtOperationTime": time },
+        Start::After(token) => doc! { "startAfter": token },
+    };
+    // An index that somebody drops is told, too.
+    options.insert("showExpandedEvents", true);
     let command = doc! {
         "aggregate": 1,
-        "pipeline": [
-            { "$changeStream": options },
-            { "$match": { "$or": [
-                { "ns.coll": { "$in": watched.to_vec() } },
-                // Something else takes the place of a watched collection.
-                { "to.coll": { "$in": watched.to_vec() } },
-                guarded,
-                { "to.coll": collection::USERS },
-                { "operationType": { "$in": ["dropDatabase", "invalidate"] } },
-            ] } },
-            { "$unset": unread.to_vec() },
-        ],
+        "pipeline": [{ "$changeStream": options }, { "$match": told }, { "$unset": unread.to_vec() }],
         // The first batch would be cut at 101 events, in the middle of a cluster time perhaps: let it be empty.
         "cursor": { "batchSize": 0 },
         "readConcern": { "level": "majority" },

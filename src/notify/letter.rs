@@ -1,6 +1,7 @@
-//! What the mails say, in Spanish and in English. Plain text, and nothing in it that somebody else has chosen: who registers
-//! with a foreign address must not be able to write to it. That is why nobody is greeted by name.
+//! What the mails about an account say, in Spanish and in English. Plain text, and nothing in it that somebody else has chosen:
+//! who registers with a foreign address must not be able to write to it. That is why nobody is greeted by name.
 
+use super::notice;
 use crate::domain::mail::Subject;
 use crate::domain::secret::MailToken;
 
@@ -12,7 +13,7 @@ pub(super) struct Letter {
 
 /// The languages that there are; Spanish is for everybody who does not read English.
 #[derive(Clone, Copy)]
-enum Language {
+pub(super) enum Language {
     Spanish,
     English,
 }
@@ -31,6 +32,7 @@ impl Letter {
             Subject::PasswordChanged => language.password_changed(),
             Subject::EmailChanging => language.email_changing(),
             Subject::EmailTaken => language.email_taken(),
+            Subject::Notice { notice, zone } => notice::written(language, notice, zone.as_deref(), public_url),
         };
         Self { subject, text }
     }

@@ -1,6 +1,7 @@
 //! Delivers e-mail: takes it from a queue, writes it, and hands it to a mail server or, on a desk, into a directory.
 //!
-//! What waits is in memory. A mail that a node could not deliver before it ended is lost, and the person asks again.
+//! What waits is in memory. A mail that a node could not deliver before it ended is lost, and the person asks again; for notices
+//! `notifier.rs` knows how far they have come.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -22,16 +23,17 @@ use crate::domain::secret::SmtpUrl;
 /// Mails that wait for their delivery. Who finds the queue full is to ask again.
 pub const QUEUE: usize = 256;
 /// Mails that are delivered at the same time; one that is repeated keeps its place.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 /// The pauses before a delivery is tried again: what a mail server needs for a restart.
 const PAUSES: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(120)];
 /// How long the mail server may take for one answer.
 const ANSWER: Duration = Duration::from_secs(20);
 /// What a stopping server gives to the mails that wait.
-const LAST_DELIVERIES: Duration = Duration::from_secs(5);
+pub(super) const LAST_DELIVERIES: Duration = Duration::from_secs(5);
 
 /// Delivers mails.
+#[derive(Clone)]
 pub struct Post {
     carrier: Carrier,
     from: Mailbox,
@@ -40,16 +42,19 @@ pub struct Post {
     clock: Clock,
 }
 
+#[derive(Clone)]
 enum Carrier {
     Smtp(AsyncSmtpTransport<Tokio1Executor>),
     Spool(PathBuf),
 }
 
 /// Why a mail was not delivered, without a word of what is in it or of whom it is to.
-struct Failure {
+pub(super) struct Failure {
     reason: String,
     /// Trying again would not mend it.
     is_final: bool,
+    /// Whoever takes mails has said no to this one, for good or for now.
+    pub(super) is_answer: bool,
 }
 
 impl Post {
@@ -90,7 +95,10 @@ impl Post {
             };
             mail.map(|mail| (mail, incoming))
         });
-        let all = mails.for_each_concurrent(AT_ONCE, |mail| self.deliver(mail, &stop));
+        let all = mails.for_each_concurrent(AT_ONCE, |mail| async {
+            let mail = mail;
+            let _logged = self.deliver(&mail, &stop).await;
+        });
         let too_late = async {
             stop.cancelled().await;
             tokio::time::sleep(LAST_DELIVERIES).await;
@@ -101,15 +109,16 @@ impl Post {
         }
     }
 
-    async fn deliver(&self, mail: Mail, stop: &CancellationToken) {
+    /// Delivers one mail, as often as it takes within some minutes. Why it was not delivered is logged.
+    pub(super) async fn deliver(&self, mail: &Mail, stop: &CancellationToken) -> Result<(), Failure> {
         let about = name(&mail.subject);
         let mut pauses = PAUSES.iter();
         loop {
-            let Err(failure) = self.send(&mail).await else {
+            let Err(failure) = self.send(mail).await else {
                 tracing::debug!(about, "mail delivered");
-                return;
+                return Ok(());
             };
-            let Failure { reason, is_final } = failure;
+            let Failure { reason, is_final, .. } = &failure;
             match pauses.next().filter(|_| !is_final && !stop.is_cancelled()) {
                 Some(pause) => {
                     tracing::warn!(about, reason, "a mail could not be delivered yet");
@@ -117,7 +126,7 @@ impl Post {
                 }
                 None => {
                     tracing::error!(about, reason, "a mail was not delivered");
-                    return;
+                    return Err(failure);
                 }
             }
         }
@@ -132,7 +141,11 @@ impl Post {
             Carrier::Spool(directory) => {
                 let message = self.write(mail, plain)?;
                 let written = self.spool(directory, &message.formatted()).await;
-                written.map_err(|error| Failure { reason: format!("the spool: {error}"), is_final: false })
+                written.map_err(|error| Failure {
+                    reason: format!("the spool: {error}"),
+                    is_final: false,
+                    is_answer: false,
+                })
             }
         }
     }
@@ -149,17 +162,22 @@ impl Post {
     /// The library encodes what stands in headers, so that nothing there can begin another; only of a line break in a
     /// name it makes a panic. No account has such a name, but that is decided elsewhere.
     fn write(&self, mail: &Mail, encode: impl Fn(String) -> Body) -> Result<Message, Failure> {
-        let broken = |what: &str| Failure { reason: what.to_owned(), is_final: true };
+        let broken = |what: &str| Failure { reason: what.to_owned(), is_final: true, is_answer: true };
         let letter = Letter::about(&mail.subject, mail.locale.as_deref(), &self.public_url);
         let to: Address = mail.to.parse().map_err(|_| broken("no address"))?;
         let name = mail.name.replace(char::is_control, " ");
+        let id = match &mail.subject {
+            // The same when it comes again, so that whoever reads it can tell.
+            Subject::Notice { notice, .. } => notice.id.clone(),
+            _ => Uuid::new_v4().to_string(),
+        };
         let generated = HeaderName::new_from_ascii_str("Auto-Submitted");
         Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(Some(name), to))
             .subject(letter.subject)
             .date(SystemTime::from(self.clock.now()))
-            .message_id(Some(format!("<{}@{}>", Uuid::new_v4(), self.from.email.domain())))
+            .message_id(Some(format!("<{id}@{}>", self.from.email.domain())))
             .raw_header(HeaderValue::new(generated, "auto-generated".to_owned()))
             .header(MIME_VERSION_1_0)
             .header(ContentType::TEXT_PLAIN)
@@ -176,7 +194,7 @@ impl Failure {
             None if error.is_response() => "the mail server answered what is not SMTP".to_owned(),
             None => error.to_string(),
         };
-        Self { reason, is_final: error.is_permanent() }
+        Self { reason, is_final: error.is_permanent(), is_answer: error.status().is_some() }
     }
 }
 
@@ -197,6 +215,7 @@ fn name(subject: &Subject) -> &'static str {
         Subject::PasswordChanged => "password changed",
         Subject::EmailChanging => "email changing",
         Subject::EmailTaken => "email taken",
+        Subject::Notice { .. } => "appointment",
     }
 }
 

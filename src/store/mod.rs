@@ -12,7 +12,9 @@ pub mod failure;
 mod group_commit;
 pub mod history;
 pub mod idempotency;
+pub mod leases;
 pub mod meters;
+pub mod reminders;
 pub mod resources;
 pub mod reviews;
 pub mod series;
@@ -37,4 +39,6 @@ pub mod collection {
     pub const APPOINTMENTS: &str = "appointments";
     pub const REVIEWS: &str = "reviews";
     pub const WAITLIST: &str = "waitlist";
+    pub const LEASES: &str = "leases";
+    pub const REMINDERS: &str = "reminders";
 }

@@ -275,6 +275,24 @@ pub async fn find(cluster: &Cluster, id: UserId) -> Result<Option<Account>> {
     found.map(|(document, _)| document.into_account()).transpose()
 }
 
+/// Those of these users whom a mail may be sent: the account is in use, and its owner reads the address.
+///
+/// # Errors
+/// Unavailable.
+pub async fn reachable(cluster: &Cluster, ids: impl IntoIterator<Item = UserId>) -> Result<Vec<User>> {
+    use futures::TryStreamExt as _;
+    let ids: Vec<_> = ids.into_iter().map(|id| bson_id(id.0)).collect();
+    let filter = doc! {
+        "_id": { "$in": ids },
+        "emailVerified": true,
+        "closedAt": { "$exists": false },
+        "disabledAt": { "$exists": false },
+    };
+    let users = users(cluster);
+    let found = read(cluster, async move { users.find(filter).await?.try_collect::<Vec<_>>().await });
+    found.await?.into_iter().map(|document| Ok(document.into_account()?.user)).collect()
+}
+
 /// The account with everything that was written before, to be replaced or acknowledged, and the position of the read.
 ///
 /// # Errors

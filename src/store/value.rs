@@ -41,6 +41,12 @@ pub fn binary(bytes: impl Into<Vec<u8>>) -> Binary {
     Binary { subtype: BinarySubtype::Generic, bytes: bytes.into() }
 }
 
+/// The cluster time of a position.
+#[must_use]
+pub fn cluster_time(position: Position) -> ClusterTime {
+    ClusterTime { time: (position.0 >> 32) as u32, increment: position.0 as u32 }
+}
+
 /// The position of a cluster time.
 #[must_use]
 pub fn position(time: ClusterTime) -> Position {
