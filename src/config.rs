@@ -189,7 +189,7 @@ pub struct Config {
     #[arg(long, env = "CITA_MAIL_FROM", value_name = "ADDRESS")]
     pub mail_from: Option<String>,
 
-    /// Directory that mails are written to instead of being sent; default: `mail` in the data directory.
+    /// Directory that mails are written to instead of being sent; default: `mail` in the data directory, without those about appointments.
     #[arg(long, env = "CITA_MAIL_SPOOL", value_name = "DIRECTORY")]
     pub mail_spool: Option<PathBuf>,
 

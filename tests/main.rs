@@ -22,6 +22,7 @@ mod logins;
 mod mail;
 mod metrics;
 mod model;
+mod notices;
 mod rest;
 mod reviews;
 mod roles;

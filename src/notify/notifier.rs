@@ -130,6 +130,7 @@ impl Notifier {
         made.map_err(|error| Ended::Interrupted(brief(&error)))?;
         let mut tail = Tail::open(&self.appointments, lease.position()).await?;
         lease.reached(Some(tail.position()));
+        lease.keep().await?;
         let mut looked: Option<Instant> = None;
         while !stop.is_cancelled() {
             let commits = tail.next().await?;
