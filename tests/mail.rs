@@ -21,7 +21,7 @@ use crate::harness::mongo::scratch_dir;
 use crate::harness::until;
 
 /// A mail server that says a given line to each message and then takes all.
-struct Server {
+pub struct Server {
     address: SocketAddr,
     /// What it was sent: envelopes and messages, in order.
     taken: Arc<Mutex<Vec<String>>>,
@@ -29,8 +29,13 @@ struct Server {
 
 impl Server {
     /// `refusals`: what the first messages are answered.
-    async fn open(refusals: &'static [&'static str]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    pub async fn open(refusals: &'static [&'static str]) -> Self {
+        Self::open_at("127.0.0.1:0", refusals).await
+    }
+
+    /// The same, where somebody looks for it already.
+    pub async fn open_at(address: &str, refusals: &'static [&'static str]) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a free port");
         let (address, taken) = (listener.local_addr().expect("an address"), Arc::new(Mutex::new(Vec::new())));
         let server = Self { address, taken: taken.clone() };
         let refusals = Arc::new(Mutex::new(refusals.iter()));
@@ -49,7 +54,7 @@ impl Server {
         Post::by_smtp(&url, from, "https://citas.prueba.example".to_owned(), Clock).expect("a mail server")
     }
 
-    fn taken(&self) -> Vec<String> {
+    pub fn taken(&self) -> Vec<String> {
         self.taken.lock().unwrap().clone()
     }
 }

@@ -129,7 +129,10 @@ fn of_change(appointment: &Appointment) -> Vec<Draft> {
     let time = Time { start: appointment.start, before };
     let draft = |side| {
         let reason = appointment.cancel_reason.clone().filter(|_| side == Side::Patient && by != patient);
-        Draft { series: appointment.series.as_ref().map(|series| series.id), ..draft(appointment, side, event, time, reason) }
+        Draft {
+            series: appointment.series.as_ref().map(|series| series.id),
+            ..draft(appointment, side, event, time, reason)
+        }
     };
     let mut drafts = Vec::new();
     if appointment.walk_in.is_none() && (by != patient || event == Event::Booked) {

@@ -10,6 +10,7 @@ use futures::StreamExt as _;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0};
 use lettre::message::{Body, Mailbox};
 use lettre::transport::smtp;
+use lettre::transport::smtp::response::Code;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -53,7 +54,7 @@ pub(super) struct Failure {
     reason: String,
     /// Trying again would not mend it.
     is_final: bool,
-    /// Whoever takes mails has said no to this one, for good or for now.
+    /// The mail server has said no to this mail, for good or for now.
     pub(super) is_answer: bool,
 }
 
@@ -194,8 +195,14 @@ impl Failure {
             None if error.is_response() => "the mail server answered what is not SMTP".to_owned(),
             None => error.to_string(),
         };
-        Self { reason, is_final: error.is_permanent(), is_answer: error.status().is_some() }
+        Self { reason, is_final: error.is_permanent(), is_answer: error.status().is_some_and(is_of_the_mail) }
     }
+}
+
+/// Whether an answer is about the mail. The others say that the server takes none, or none from us: it closes, or wants another
+/// password (RFC 5321, RFC 4954).
+fn is_of_the_mail(code: Code) -> bool {
+    !matches!(u16::from(code), 421 | 454 | 530 | 534 | 535 | 538)
 }
 
 /// For every mail server: not all take eight bits.

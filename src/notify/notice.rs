@@ -36,7 +36,8 @@ pub(super) fn written(
         Language::English => english(notice),
     };
     let doctors = zone_of(&notice.time_zone).unwrap_or(TimeZone::UTC);
-    let clocks = Clocks { language, words, readers: zone.and_then(zone_of).unwrap_or_else(|| doctors.clone()), doctors };
+    let clocks =
+        Clocks { language, words, readers: zone.and_then(zone_of).unwrap_or_else(|| doctors.clone()), doctors };
     let mut text = format!("{says}\n\n");
     let mut line = |label: &str, value: &str| {
         if !value.is_empty() {
@@ -113,9 +114,10 @@ impl Words {
 fn spanish(notice: &Notice) -> (&'static str, &'static str) {
     let is_one = notice.times.len() == 1;
     match (notice.event, notice.side) {
-        (Event::Requested, Side::Patient) => {
-            ("Se pidió una cita para usted", "Se pidió para usted lo siguiente. El consultorio debe confirmarlo todavía.")
-        }
+        (Event::Requested, Side::Patient) => (
+            "Se pidió una cita para usted",
+            "Se pidió para usted lo siguiente. El consultorio debe confirmarlo todavía.",
+        ),
         (Event::Requested, Side::Doctor) => {
             ("Una solicitud espera su aprobación", "Un paciente pide lo siguiente. Apruébelo o recházelo.")
         }
@@ -163,7 +165,9 @@ fn english(notice: &Notice) -> (&'static str, &'static str) {
         }
         (Event::Moved, Side::Patient) if is_one => ("Your appointment was moved", "Your appointment was moved."),
         (Event::Moved, Side::Patient) => ("Your appointments were moved", "Your appointments were moved."),
-        (Event::Moved, Side::Doctor) if is_one => ("An appointment was moved", "A patient has moved their appointment."),
+        (Event::Moved, Side::Doctor) if is_one => {
+            ("An appointment was moved", "A patient has moved their appointment.")
+        }
         (Event::Moved, Side::Doctor) => ("Appointments were moved", "A patient has moved their appointments."),
         (Event::Cancelled, Side::Patient) if is_one => {
             ("Your appointment was cancelled", "Your appointment was cancelled.")

@@ -40,6 +40,8 @@ const KEEP_EVERY: Duration = Duration::from_secs(3);
 const REST: Duration = Duration::from_millis(500);
 /// How often reminders are looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// The pause after a mail server, or its directory, has failed all tries of a mail without a word about it.
+const AWAY_PAUSE: Duration = Duration::from_secs(30);
 /// Reminders that are read at once.
 const DUE_AT_ONCE: i64 = 100;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -112,10 +114,14 @@ impl Notifier {
                 pause = FIRST_PAUSE;
             }
             match ended {
+                _ if stop.is_cancelled() => return,
                 Ok(()) => return,
                 Err(Ended::Interrupted(reason)) => tracing::warn!(reason, "notices were interrupted, going on"),
                 Err(Ended::Lost(reason)) => {
-                    tracing::error!(reason, "people are not told of some changes of their appointments: notices begin anew");
+                    tracing::error!(
+                        reason,
+                        "people are not told of some changes of their appointments: notices begin anew"
+                    );
                     meters::lost();
                     lease.reached(None);
                 }
@@ -201,6 +207,7 @@ impl Notifier {
                 meters::settled(delivered.is_ok());
                 return true;
             }
+            rest(AWAY_PAUSE, stop).await;
         }
         false
     }
@@ -226,7 +233,8 @@ impl Notifier {
             Some(Reminder { of: visit.id, start: visit.start, due })
         };
         let put: Vec<Reminder> = latest.values().filter_map(reminder).collect();
-        let over: Vec<_> = latest.values().filter(|visit| visit.status == Status::Cancelled).map(|visit| visit.id).collect();
+        let over: Vec<_> =
+            latest.values().filter(|visit| visit.status == Status::Cancelled).map(|visit| visit.id).collect();
         self.reminders.put(&put).await?;
         self.reminders.drop_of(&over).await
     }
@@ -255,9 +263,8 @@ impl Notifier {
         let now = self.clock.now();
         let found = self.visits.find(reminder.of).await?.map(|(stored, _)| stored.appointment);
         // What was moved has another reminder, or will have.
-        let still = found.filter(|visit| {
-            notice::can_be_near(visit) && visit.start == reminder.start && visit.start > now
-        });
+        let still =
+            found.filter(|visit| notice::can_be_near(visit) && visit.start == reminder.start && visit.start > now);
         if let Some(visit) = still {
             let people = self.people(&[], &[&visit]).await?;
             let due = people.get(&visit.patient_id).and_then(|patient| due(patient, visit.start));

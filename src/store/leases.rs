@@ -33,6 +33,8 @@ pub struct Lease {
     owner: Uuid,
     fence: i64,
     state: Mutex<State>,
+    /// One write after the other: an earlier position must not follow a later one.
+    turn: tokio::sync::Mutex<()>,
 }
 
 struct State {
@@ -74,7 +76,7 @@ impl Lease {
         });
         let Verdict::Done { value: Some(found), .. } = verdict.await? else { return Ok(None) };
         let state = State { until: asked + LENGTH, position: found.position.map(position) };
-        Ok(Some(Self { cluster: cluster.clone(), name, owner, fence: found.fence, state: Mutex::new(state) }))
+        Ok(Some(Self { cluster: cluster.clone(), name, owner, fence: found.fence, state: Mutex::new(state), turn: Default::default() }))
     }
 
     /// The number of this holder.
@@ -105,6 +107,7 @@ impl Lease {
     /// # Errors
     /// Unavailable.
     pub async fn keep(&self) -> Result<bool> {
+        let _turn = self.turn.lock().await;
         let asked = Instant::now();
         let (guard, next) = (self.guard(), vec![doc! { "$set": self.with_position(from_now()) }]);
         let verdict = until_decided(&self.cluster, || {
@@ -122,7 +125,8 @@ impl Lease {
     /// Lets somebody else take it at once. Where that fails, it ends by itself.
     pub async fn give_back(self) {
         let (leases, guard) = (leases(&self.cluster), self.guard());
-        let next = vec![doc! { "$set": self.with_position(doc! { "$toDate": 0_i64 }) }];
+        // Without an owner, no write of this holder's that is still on its way does anything.
+        let next = vec![doc! { "$set": self.with_position(doc! { "$toDate": 0_i64 }) }, doc! { "$unset": "owner" }];
         // In a task of its own: the driver's futures may not be dropped half-way.
         let write = tokio::spawn(async move { leases.update_one(guard, next).await });
         if !matches!(timeout(LAST_WRITE, write).await, Ok(Ok(Ok(_)))) {

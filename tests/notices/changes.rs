@@ -17,12 +17,14 @@ async fn the_life_of_an_appointment_is_told_to_both_sides() {
     let booked = stage.book(&at(&date(30), "09:00")).await;
     let id = &booked["id"];
     let confirmation = spool.latest(patient, 1).await;
-    for words in ["Su cita está reservada.", "Con: Daniel Duarte\n", "Servicio: Consulta\n", "09:00 (America/Bogota)\n"] {
+    for words in ["Su cita está reservada.", "Con: Daniel Duarte\n", "Servicio: Consulta\n", "09:00 (America/Bogota)\n"]
+    {
         assert!(confirmation.contains(words), "{words} in {confirmation}");
     }
     assert!(confirmation.contains("/account\n"), "where to turn it off: {confirmation}");
     let news = spool.latest(doctor, 1).await;
-    for words in ["A patient has booked an appointment", "Patient: Paula Pérez\n", "(Europe/Madrid); at the practice "] {
+    for words in ["A patient has booked an appointment", "Patient: Paula Pérez\n", "(Europe/Madrid); at the practice "]
+    {
         assert!(news.contains(words), "{words} in {news}");
     }
 

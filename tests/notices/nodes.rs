@@ -2,6 +2,7 @@
 
 use cita::store::leases::Lease;
 use mongodb::bson::{DateTime, Document, Timestamp, doc};
+use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use super::{Databases, Spool, ask};
@@ -9,6 +10,7 @@ use crate::harness::clinic::{Clinic, at, connect, database, date, practice_at, r
 use crate::harness::mongo;
 use crate::harness::process::Process;
 use crate::harness::until;
+use crate::mail::Server;
 
 const TELLS: &str = "this node tells people of their appointments fence=";
 
@@ -17,7 +19,8 @@ async fn two_nodes_tell_once_and_a_restart_goes_on_where_it_stopped() {
     let spool = Spool::new();
     let mut clinic = Clinic::open_with(&spool.options()).await;
     let other = clinic.node_with(&spool.options()).await;
-    let (practice, patient, databases) = (clinic.practice().await, clinic.patient().await, Databases::of(&clinic).await);
+    let (practice, patient, databases) =
+        (clinic.practice().await, clinic.patient().await, Databases::of(&clinic).await);
     databases.verify(&patient).await;
     until(async || databases.position().await.is_some()).await;
     for (url, time) in [(clinic.url(), "09:00"), (other.url.as_str(), "10:00"), (clinic.url(), "11:00")] {
@@ -54,7 +57,8 @@ async fn what_a_killed_node_has_not_told_another_tells() {
     let (mut holder, url) = Process::serve(&users, &appointments, &spool.options()).await;
     assert_eq!(holder.told(TELLS).await, "1");
     let (other, other_url) = Process::serve(&users, &appointments, &spool.options()).await;
-    let (practice, patient) = (practice_at(&url, simple_service()).await, register(&url, "patient", "Paula Pérez").await);
+    let (practice, patient) =
+        (practice_at(&url, simple_service()).await, register(&url, "patient", "Paula Pérez").await);
     databases.verify(&patient).await;
     let book = async |time: &str| {
         ask(&other_url, &patient, "appointment.book", practice.booking(&at(&date(30), time))).await.unwrap();
@@ -73,7 +77,11 @@ async fn what_a_killed_node_has_not_told_another_tells() {
     databases.told().await;
     let letters = spool.letters_to(&patient);
     let of = |time: &str| letters.iter().filter(|letter| letter.text.contains(time)).collect::<Vec<_>>();
-    assert_eq!((of("09:00").len(), of("12:00").len()), (1, 1), "what was written down does not come again: {letters:#?}");
+    assert_eq!(
+        (of("09:00").len(), of("12:00").len()),
+        (1, 1),
+        "what was written down does not come again: {letters:#?}"
+    );
     for time in ["10:00", "11:00"] {
         // At least once; and whoever gets it again can tell.
         let told = of(time);
@@ -101,7 +109,8 @@ async fn a_position_that_cannot_be_continued_is_said_and_left() {
     assert_eq!(node.told(TELLS).await, "8");
     node.told("notices begin anew").await;
     until(async || databases.position().await.is_some_and(|position| position.time < u32::MAX - 1)).await;
-    let (practice, patient) = (practice_at(&url, simple_service()).await, register(&url, "patient", "Paula Pérez").await);
+    let (practice, patient) =
+        (practice_at(&url, simple_service()).await, register(&url, "patient", "Paula Pérez").await);
     databases.verify(&patient).await;
     ask(&url, &patient, "appointment.book", practice.booking(&at(&date(30), "09:00"))).await.unwrap();
     spool.letters(&patient, 1).await;
@@ -111,6 +120,33 @@ async fn a_position_that_cannot_be_continued_is_said_and_left() {
     assert!(told.contains("cita_notices_total{outcome=\"delivered\"} 1\n"), "{told}");
     let log = node.output();
     assert!(!log.contains(&patient.email) && !log.contains(&patient.name), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_mail_server_is_away_nothing_is_told_and_nothing_forgotten() {
+    let (shared, name) = (mongo::shared().await, format!("t{}", Uuid::new_v4().simple()));
+    let (users, appointments) = (database(&shared.users_uri, &name), database(&shared.appointments_uri, &name));
+    let databases = Databases::of(&Clinic::on(&users, &appointments)).await;
+    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    let smtp = format!("smtp://{address}/citas.prueba.example");
+    let options = ["--smtp-url", smtp.as_str(), "--mail-from", "citas@prueba.example"];
+    let (mut node, url) = Process::serve(&users, &appointments, &options).await;
+    let (practice, patient) = (practice_at(&url, simple_service()).await, register(&url, "patient", "Paula Pérez").await);
+    databases.verify(&patient).await;
+    until(async || databases.position().await.is_some()).await;
+    for time in ["09:00", "10:00", "11:00"] {
+        ask(&url, &patient, "appointment.book", practice.booking(&at(&date(30), time))).await.unwrap();
+    }
+    node.told(r#"a mail could not be delivered yet about="appointment""#).await;
+    // The node goes, and comes back with the mail server, which takes one of them late and one never.
+    node.signal("TERM").await;
+    assert!(node.ended().await.success());
+    let server = Server::open_at(&address, &["451 later", "550 never"]).await;
+    let _next = Process::serve(&users, &appointments, &options).await;
+    let is_notice = |mail: &&String| mail.contains(&format!("RCPT TO:<{}>", patient.email)) && mail.contains("-patient@");
+    until(async || server.taken().iter().filter(is_notice).count() == 2).await;
+    databases.told().await;
+    assert_eq!(server.taken().iter().filter(is_notice).count(), 2, "{:#?}", server.taken());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -73,7 +73,8 @@ async fn nobody_is_reminded_of_what_was_cancelled_or_of_what_they_do_not_want() 
     until(async || stage.due(&cancelled).await.is_none()).await;
     // One that stayed behind, of another start, says nothing.
     let reminders = stage.databases.appointments.db.collection::<Document>("reminders");
-    let earlier = doc! { "$set": { "start": minutes_before(&at(&date(3), "10:00"), 60), "due": DateTime::from_millis(0) } };
+    let earlier =
+        doc! { "$set": { "start": minutes_before(&at(&date(3), "10:00"), 60), "due": DateTime::from_millis(0) } };
     reminders.update_one(doc! { "_id": uuid(&stale) }, earlier).await.unwrap();
     until(async || stage.due(&stale).await.is_none()).await;
     stage.choose(patient, json!({ "reminders": false, "reminderMinutes": 10_080 })).await;

@@ -41,7 +41,10 @@ async fn everybody_chooses_what_they_are_told() {
         let refused = rest.call(Operation::MeUpdate, &json!({ "notifications": wrong }), Some(&key())).await;
         assert_eq!(refused.code().as_deref(), Some("validation_failed"), "{refused:?}");
         let problem = refused.json();
-        assert_eq!((&problem["errors"][0]["pointer"], &problem["errors"][0]["code"]), (&json!(pointer), &json!("out_of_range")));
+        assert_eq!(
+            (&problem["errors"][0]["pointer"], &problem["errors"][0]["code"]),
+            (&json!(pointer), &json!("out_of_range"))
+        );
     }
     for wrong in [json!({ "push": true }), json!({ "changes": "no" }), json!({ "reminderMinutes": 60.5 })] {
         let refused = rest.call(Operation::MeUpdate, &json!({ "notifications": wrong }), Some(&key())).await;
@@ -53,7 +56,8 @@ async fn everybody_chooses_what_they_are_told() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_no_mail_is_set_up_nothing_of_this_is_written() {
     let clinic = Clinic::open().await;
-    let (practice, patient, databases) = (clinic.practice().await, clinic.patient().await, Databases::of(&clinic).await);
+    let (practice, patient, databases) =
+        (clinic.practice().await, clinic.patient().await, Databases::of(&clinic).await);
     databases.verify(&patient).await;
     ask(clinic.url(), &patient, "appointment.book", practice.booking(&at(&date(3), "09:00"))).await.unwrap();
     clinic.close().await;
