@@ -1,22 +1,7 @@
 // Registering, logging in and out on several devices, the links of e-mails, languages, and leaving.
-import { readFile, readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { readFile } from "node:fs/promises";
 import { PASSWORD, PHONE, accessible, enter, expect, register, test } from "./clinic";
-
-/** The token of the newest mail of a kind to an address. */
-async function mailed(address: string, page: string): Promise<string> {
-  let token: string | undefined;
-  await expect
-    .poll(async () => {
-      const directory = process.env.CITA_TEST_MAILS!;
-      const names = (await readdir(directory).catch(() => [])).filter((name) => name.endsWith(".eml"));
-      const mails = await Promise.all(names.map((name) => readFile(join(directory, name), "utf8")));
-      const found = mails.filter((mail) => mail.includes(address)).map((mail) => new RegExp(`${page}#token=([\\w-]+)`).exec(mail.replaceAll("=\r\n", "").replaceAll("=3D", "="))?.[1]);
-      return (token = found.findLast(Boolean));
-    })
-    .toBeTruthy();
-  return token!;
-}
+import { mailed } from "./mails";
 
 test("somebody registers, leaves, and comes back", async ({ stage }) => {
   const page = await stage.open();

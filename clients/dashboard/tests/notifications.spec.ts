@@ -1,9 +1,20 @@
 // What somebody is told by e-mail: chosen, seen on another device, refused.
-import { enter, expect, PASSWORD, practice, register, rest, test, type Person } from "./clinic";
+import { enter, expect, PASSWORD, practice, register, rest, starts, test, type Person, type Practice } from "./clinic";
 import { LOOKS, wholePage } from "./looks";
+import { mailed, mailsTo } from "./mails";
 
 interface Choices { changes: boolean; reminders: boolean; offers: boolean; reminderMinutes: number }
 const chosen = async (who: Person): Promise<Choices> => (await rest<{ notifications: Choices }>("GET", "/v1/me", undefined, who.token)).notifications;
+
+/** A patient whose address is confirmed. */
+async function confirmed(): Promise<Person> {
+  const person = await register("patient");
+  await rest("POST", "/v1/auth/verify-email", { token: await mailed(person.email, "verify-email") });
+  return person;
+}
+
+const bookFor = ({ doctor, serviceId }: Practice, { id }: Person, start: string): Promise<unknown> =>
+  rest("POST", "/v1/appointments", { doctorId: doctor.id, serviceId, start, patientId: id }, doctor.token);
 
 test("a choice is saved at once, and seen on a second device", async ({ stage }) => {
   const person = await register("patient");
@@ -50,6 +61,27 @@ test("a choice that is refused goes back, and why is said", async ({ stage }) =>
   await expect(page.locator(".toast", { hasText: "Está fuera de los límites." })).toBeVisible();
   await expect(ahead).toHaveValue("1440");
   expect((await chosen(person)).reminderMinutes).toBe(1_440);
+});
+
+test("what the practice books is told by e-mail, until that is switched off", async ({ stage }) => {
+  const at = await practice();
+  const [first, second, third] = (await starts(at)) as [string, string, string];
+  const [patient, other] = [await confirmed(), await confirmed()];
+  const told = async (who: Person): Promise<number> => (await mailsTo(who.email)).filter((mail) => mail.includes("Su cita está reservada.") && mail.includes(`Con: ${at.doctor.name}`)).length;
+  await bookFor(at, patient, first);
+  await expect.poll(() => told(patient)).toBe(1);
+
+  const page = await stage.open(patient);
+  await page.goto("/account");
+  await expect(page.getByText("Su correo está sin confirmar: los avisos llegan")).toHaveCount(0);
+  const changes = page.getByRole("switch", { name: "Cambios en mis citas" });
+  await changes.uncheck();
+  await expect.poll(async () => (await chosen(patient)).changes).toBe(false);
+  await bookFor(at, patient, second);
+  // Whoever is booked later is told later.
+  await bookFor(at, other, third);
+  await expect.poll(() => told(other)).toBe(1);
+  expect(await told(patient)).toBe(1);
 });
 
 for (const { look, language, options } of LOOKS) {

@@ -241,11 +241,12 @@ test("a month shows its free days, live, and leads to their times", async ({ sta
 
 test("a viewer who says so reads times with 12 hours, from then on", async ({ stage }) => {
   const place = await practice();
-  const [start] = (await starts(place)) as [string];
-  const written = (language: string) => new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit", hourCycle: "h12", timeZone: "America/Bogota" }).format(new Date(start));
   const page = await stage.open(undefined, PHONE);
   await page.goto(address(place));
-  await expect(slot(page, start)).toHaveText(/^\s*\d\d:\d\d\s*$/);
+  const first = page.locator("button.time").first();
+  await expect(first).toHaveText(/^\s*\d\d:\d\d\s*$/);
+  const start = (await first.getAttribute("data-start"))!;
+  const written = (language: string) => new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit", hourCycle: "h12", timeZone: "America/Bogota" }).format(new Date(start));
   const choice = page.getByRole("button", { name: "12 h: de 1 a 12" });
   await choice.click();
   await expect(choice).toHaveAttribute("aria-pressed", "true");
