@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -78,7 +79,11 @@ impl Notifier {
     pub async fn run(self, stop: CancellationToken) {
         let owner = Uuid::new_v4();
         while !stop.is_cancelled() {
-            match Lease::acquire(&self.appointments, LEASE, owner).await {
+            let asked = tokio::select! {
+                asked = Lease::acquire(&self.appointments, LEASE, owner) => asked,
+                () = stop.cancelled() => return,
+            };
+            match asked {
                 Ok(Some(lease)) => self.hold(lease, &stop).await,
                 Ok(None) => {}
                 Err(error) => tracing::warn!(%error, "the lease of notices could not be asked for"),
@@ -154,7 +159,7 @@ impl Notifier {
         Ok(())
     }
 
-    /// Tells of commits, in their order, and notes how far it has come. Returns whether anything was sent.
+    /// Tells of commits, each reader in their order, and notes how far it has come. Returns whether anything was sent.
     ///
     /// # Errors
     /// When it did not come to the end: what is left is told by whoever goes on from there.
@@ -164,39 +169,28 @@ impl Notifier {
         let to_remind: Vec<&Appointment> = commits.iter().flat_map(changed).collect();
         let people = self.people(&told, &to_remind).await?;
         self.schedule(&to_remind, &people, now).await?;
-        let mails: Vec<_> = told.into_iter().map(|told| self.tell_all(told, &people, lease, stop)).collect();
-        let mut settled = futures::stream::iter(mails).buffered(AT_ONCE);
-        let (mut mailed, mut is_all) = (false, true);
-        // Those under way end, whatever comes: a mail is not cut off.
-        while let Some((at, sent)) = settled.next().await {
-            is_all &= sent.is_some();
-            mailed |= sent.is_some_and(|sent| sent > 0);
-            if is_all {
-                lease.reached(Some(at));
+        let addressed = |told: Told| {
+            let mails = told.drafts.into_iter().filter_map(|draft| Some((draft.to, addressed(draft, &people)?)));
+            (told.at, mails.collect::<Vec<_>>())
+        };
+        let told: Vec<_> = told.into_iter().map(addressed).filter(|(_, mails)| !mails.is_empty()).collect();
+        let progress = &Progress::of(&told, lease);
+        let mailed = !told.is_empty();
+        let deliver = |mails: Vec<(usize, Mail)>| async move {
+            for (number, mail) in mails {
+                if !self.deliver(&mail, lease, stop).await {
+                    return;
+                }
+                progress.settled(number);
             }
-        }
-        match is_all {
+        };
+        // Those under way end, whatever comes: a mail is not cut off.
+        let queues: Vec<_> = by_reader(told).into_iter().map(deliver).collect();
+        futures::stream::iter(queues).buffer_unordered(AT_ONCE).collect::<()>().await;
+        match progress.is_all() {
             true => Ok(mailed),
             false => Err(Ended::Interrupted("the lease has run out, or the node stops".to_owned())),
         }
-    }
-
-    /// How many mails were sent; `None`: not all that there are.
-    async fn tell_all(
-        &self,
-        told: Told,
-        people: &People,
-        lease: &Lease,
-        stop: &CancellationToken,
-    ) -> (Position, Option<usize>) {
-        let mut sent = 0;
-        for mail in told.drafts.into_iter().filter_map(|draft| addressed(draft, people)) {
-            if !self.deliver(&mail, lease, stop).await {
-                return (told.at, None);
-            }
-            sent += 1;
-        }
-        (told.at, Some(sent))
     }
 
     /// Delivers a mail, for as long as the mail server says nothing about it. `false`: this node is to send it no more.
@@ -281,6 +275,49 @@ impl Notifier {
         self.reminders.done(reminder, lease.fence()).await?;
         Ok(true)
     }
+}
+
+/// How far the commits of a batch are told.
+struct Progress<'a> {
+    lease: &'a Lease,
+    /// How many mails of each are not settled, and how many of the commits are told whole before the first that is not.
+    state: Mutex<(Vec<(Position, usize)>, usize)>,
+}
+
+impl<'a> Progress<'a> {
+    fn of(told: &[(Position, Vec<(UserId, Mail)>)], lease: &'a Lease) -> Self {
+        Self { lease, state: Mutex::new((told.iter().map(|(at, mails)| (*at, mails.len())).collect(), 0)) }
+    }
+
+    /// One more mail of a commit is settled.
+    fn settled(&self, number: usize) {
+        let (left, whole) = &mut *self.state.lock();
+        left[number].1 -= 1;
+        while let Some((at, 0)) = left.get(*whole) {
+            self.lease.reached(Some(*at));
+            *whole += 1;
+        }
+    }
+
+    fn is_all(&self) -> bool {
+        let (left, whole) = &*self.state.lock();
+        *whole == left.len()
+    }
+}
+
+/// The mails of each reader in their order, with the number of the commit that each belongs to.
+fn by_reader(told: Vec<(Position, Vec<(UserId, Mail)>)>) -> Vec<Vec<(usize, Mail)>> {
+    let (mut queues, mut places) = (Vec::<Vec<_>>::new(), HashMap::new());
+    for (number, (_, mails)) in told.into_iter().enumerate() {
+        for (reader, mail) in mails {
+            let place = *places.entry(reader).or_insert(queues.len());
+            if place == queues.len() {
+                queues.push(Vec::new());
+            }
+            queues[place].push((number, mail));
+        }
+    }
+    queues
 }
 
 /// Keeps a lease until somebody else has it, or may have it.

@@ -76,7 +76,14 @@ impl Lease {
         });
         let Verdict::Done { value: Some(found), .. } = verdict.await? else { return Ok(None) };
         let state = State { until: asked + LENGTH, position: found.position.map(position) };
-        Ok(Some(Self { cluster: cluster.clone(), name, owner, fence: found.fence, state: Mutex::new(state), turn: Default::default() }))
+        Ok(Some(Self {
+            cluster: cluster.clone(),
+            name,
+            owner,
+            fence: found.fence,
+            state: Mutex::new(state),
+            turn: Default::default(),
+        }))
     }
 
     /// The number of this holder.

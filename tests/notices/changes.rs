@@ -40,6 +40,7 @@ async fn the_life_of_an_appointment_is_told_to_both_sides() {
     assert!(cancelled.contains("A patient has cancelled their appointment."), "{cancelled}");
 
     let second = stage.book(&at(&date(32), "09:00")).await;
+    spool.letters(patient, 3).await;
     stage.ask(doctor, "appointment.cancel", json!({ "id": second["id"], "reason": "Se dañó el equipo" })).await;
     let cancelled = spool.latest(patient, 4).await;
     assert!(cancelled.contains("Su cita fue cancelada.") && cancelled.contains("Motivo:\n> Se dañó el equipo\n"));

@@ -2,11 +2,12 @@
 
 use cita::store::leases::Lease;
 use mongodb::bson::{DateTime, Document, Timestamp, doc};
+use serde_json::json;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use super::{Databases, Spool, ask};
-use crate::harness::clinic::{Clinic, at, connect, database, date, practice_at, register, simple_service};
+use crate::harness::clinic::{Clinic, at, connect, database, date, practice_at, register, simple_service, text};
 use crate::harness::mongo;
 use crate::harness::process::Process;
 use crate::harness::until;
@@ -131,22 +132,35 @@ async fn while_the_mail_server_is_away_nothing_is_told_and_nothing_forgotten() {
     let smtp = format!("smtp://{address}/citas.prueba.example");
     let options = ["--smtp-url", smtp.as_str(), "--mail-from", "citas@prueba.example"];
     let (mut node, url) = Process::serve(&users, &appointments, &options).await;
-    let (practice, patient) = (practice_at(&url, simple_service()).await, register(&url, "patient", "Paula Pérez").await);
+    let (practice, patient) =
+        (practice_at(&url, simple_service()).await, register(&url, "patient", "Paula Pérez").await);
     databases.verify(&patient).await;
     until(async || databases.position().await.is_some()).await;
+    let mut booked = Vec::new();
     for time in ["09:00", "10:00", "11:00"] {
-        ask(&url, &patient, "appointment.book", practice.booking(&at(&date(30), time))).await.unwrap();
+        let booking = practice.booking(&at(&date(30), time));
+        booked.push(text(&ask(&url, &patient, "appointment.book", booking).await.unwrap(), "id"));
     }
+    ask(&url, &practice.doctor, "appointment.cancel", json!({ "id": booked[1] })).await.unwrap();
     node.told(r#"a mail could not be delivered yet about="appointment""#).await;
     // The node goes, and comes back with the mail server, which takes one of them late and one never.
     node.signal("TERM").await;
     assert!(node.ended().await.success());
     let server = Server::open_at(&address, &["451 later", "550 never"]).await;
     let _next = Process::serve(&users, &appointments, &options).await;
-    let is_notice = |mail: &&String| mail.contains(&format!("RCPT TO:<{}>", patient.email)) && mail.contains("-patient@");
-    until(async || server.taken().iter().filter(is_notice).count() == 2).await;
+    let notices = || {
+        let taken = server.taken();
+        let id = |mail: &String| Some(mail.split_once("Message-ID: <")?.1.split_once('@')?.0.to_owned());
+        let to_patient = format!("RCPT TO:<{}>", patient.email);
+        let is_notice = |id: &String| id.ends_with("-patient");
+        taken.iter().filter(|mail| mail.contains(&to_patient)).filter_map(id).filter(is_notice).collect::<Vec<_>>()
+    };
+    until(async || notices().len() == 3).await;
     databases.told().await;
-    assert_eq!(server.taken().iter().filter(is_notice).count(), 2, "{:#?}", server.taken());
+    let (second, third) = (&booked[1], &booked[2]);
+    // Each reader reads in the order in which things happened.
+    let expected = [format!("{second}-1-patient"), format!("{third}-1-patient"), format!("{second}-2-patient")];
+    assert_eq!(notices(), expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
