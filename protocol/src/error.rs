@@ -157,7 +157,7 @@ pub struct Problem {
     /// `unavailable` of a mutation: what is known of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-    /// `error` frames without `id`: the subscription that has ended.
+    /// `error` frames without `id`: the subscription that has ended; a refused event stream: the topic for which it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
 }

@@ -32,7 +32,7 @@ pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Answers with the stream of the topics in the query.
 ///
 /// # Errors
-/// What the first subscription that failed says; nothing is opened then.
+/// What the first subscription that failed says, with its topic; nothing is opened then.
 pub async fn events(
     State(shared): State<Shared>,
     Caller { viewer, peer, .. }: Caller,
@@ -70,7 +70,8 @@ pub async fn events(
 async fn subscribe(open: &Open, requests: Vec<SubscribeRequest>) -> Result<Chunk, Problem> {
     let mut subscribing = std::pin::pin!(async {
         for request in requests {
-            open.session.subscribe(request).await?;
+            let topic = Some(request.topic.clone());
+            open.session.subscribe(request).await.map_err(|problem| Problem { topic, ..problem })?;
         }
         // From here on there is a point from which all topics can be continued.
         open.session.ping();

@@ -176,6 +176,10 @@ async fn what_is_refused_is_refused_before_the_stream_begins() {
         let refused = rest.send("GET", &format!("/v1/events?{query}"), &[], None).await;
         assert_eq!(refused.code().as_deref(), Some(code), "{query:.100}: {refused:?}");
     }
+    // Which of several topics it was is told, so that the others can be asked for without it.
+    let rest = Rest { url: clinic.url(), token: stranger };
+    let refused = rest.send("GET", &format!("/v1/events?{}", topics(&[&slots, &practice.calendar()])), &[], None).await;
+    assert_eq!(refused.json()["topic"], practice.calendar());
     let mut own = Events::open(clinic.url(), &calendar, Some(&practice.doctor.token), None).await;
     assert_eq!(own.of("snapshot").await.data["items"], json!([]));
     let mut mine = Events::open(clinic.url(), &mine, stranger, None).await;

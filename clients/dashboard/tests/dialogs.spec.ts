@@ -57,8 +57,26 @@ test("the browser's Back asks before unsaved changes are left", async ({ stage }
   const ask = page.getByRole("dialog", { name: "Hay cambios sin guardar" });
   await ask.getByRole("button", { name: "Volver" }).click();
   await expect(ask).toBeHidden();
-  expect(page.url()).toBe(address);
+  await expect(page).toHaveURL(address);
   await page.goBack();
   await ask.getByRole("button", { name: "Salir sin guardar" }).click();
   await expect(page).toHaveURL(/\/settings$/);
+});
+
+test("a log-out asks before unsaved changes are left", async ({ stage }) => {
+  const at = await practice();
+  const page = await stage.open(at.doctor);
+  await page.goto("/settings/profile");
+  const field = page.locator("main textarea").first();
+  await field.fill("A medio escribir");
+  const out = page.getByRole("button", { name: "Cerrar sesión" });
+  await out.click();
+  const ask = page.getByRole("dialog", { name: "Hay cambios sin guardar" });
+  await ask.getByRole("button", { name: "Volver" }).click();
+  await expect(ask).toBeHidden();
+  await expect(field).toHaveValue("A medio escribir");
+  await expect(out).toBeFocused();
+  await out.click();
+  await ask.getByRole("button", { name: "Salir sin guardar" }).click();
+  await expect(page.getByRole("link", { name: "Iniciar sesión" })).toBeVisible();
 });

@@ -1,15 +1,12 @@
 // The working day of a practice: calendar, arrivals and requests, seen from two sides at once.
 import type { Page } from "@playwright/test";
 import { DEMO_PASSWORD, PASSWORD, PHONE, accessible, book, expect, live, login, practice, register, rest, starts, test, type Person, type Practice } from "./clinic";
+import { clock, dateIn, drag, event, later, morning } from "./grid";
 
 const ADMIN = "admin@cita.example";
 interface Item { id: string; rev: number; status: string; start: string; end: string; patientName: string; notes?: string }
 
 const get = (id: string, who: Person): Promise<Item> => rest<Item>("GET", `/v1/appointments/${id}`, undefined, who.token);
-const event = (page: Page, id: string) => page.locator(`.ec-event:not(.ec-ghost):not(.ec-preview) [data-appointment="${id}"]`);
-const dateIn = (instant: string): string => new Date(Date.parse(instant) - 5 * 3_600_000).toISOString().slice(0, 10);
-const clock = (instant: string): string => new Date(Date.parse(instant) - 5 * 3_600_000).toISOString().slice(11, 16);
-const later = (instant: string, minutes: number): string => new Date(Date.parse(instant) + minutes * 60_000).toISOString().replace(".000Z", "Z");
 
 /** A receptionist for these practices. */
 async function reception(...practices: Practice[]): Promise<Person> {
@@ -19,28 +16,6 @@ async function reception(...practices: Practice[]): Promise<Person> {
   for (const { doctor } of practices) await rest("PUT", `/v1/admin/doctors/${doctor.id}/staff`, { staff: [person.id] }, admin.token);
   // The change of role has ended the session.
   return login(person.email, PASSWORD);
-}
-
-/** A start in the middle of a morning, so that there is room around it. */
-async function morning(at: Practice, hhmm = "10:00", days = 2): Promise<string> {
-  return (await starts(at, days)).find((start) => clock(start) === hhmm)!;
-}
-
-/** Drags an event by minutes, as a hand does: down, a few moves, up. */
-async function drag(page: Page, id: string, minutes: number, columns = 0): Promise<void> {
-  // Once the doctor's hours are there the grid stays as it is; a hover waits until nothing moves.
-  await expect(page.locator(".is-closed").first()).toBeAttached();
-  // Away from the edges, wherever the grid has scrolled to by the hour of the test: near one it scrolls under the mouse.
-  await event(page, id).evaluate((button) => button.scrollIntoView({ block: "center" }));
-  await event(page, id).hover({ position: { x: 20, y: 6 } });
-  const box = (await event(page, id).boundingBox())!;
-  const slot = await page.locator(".ec-body").first().evaluate((body) => Number.parseFloat(getComputedStyle(body).getPropertyValue("--ec-slot-height")));
-  const width = (await page.locator(".ec-body .ec-day").first().boundingBox())!.width;
-  const [x, y] = [box.x + box.width / 2, box.y + 6];
-  await page.mouse.move(x, y);
-  await page.mouse.down();
-  for (const part of [0.2, 0.6, 1]) await page.mouse.move(x + columns * width * part, y + (minutes / 30) * slot * part + 1);
-  await page.mouse.up();
 }
 
 test("a booking appears in the open calendar, and a drag reaches the patient", async ({ stage }) => {
@@ -275,6 +250,8 @@ test("a service that was chosen stays so when the hours are read anew", async ({
   const service = page.getByRole("dialog").getByLabel("Servicio");
   await service.selectOption(id);
   await rest("PATCH", `/v1/doctors/${at.doctor.id}/services/${at.serviceId}`, { rev: 1, name: "Primera consulta" }, at.doctor.token);
+  // The page asks once: not before the server tells it.
+  await expect.poll(() => rest("GET", `/v1/doctors/${at.doctor.id}/services`)).toMatchObject({ items: expect.arrayContaining([expect.objectContaining({ name: "Primera consulta" })]) });
   // Somebody comes back to the page after a while.
   await page.evaluate(() => {
     const now = Date.now;

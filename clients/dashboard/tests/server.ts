@@ -10,7 +10,8 @@ const BINARY = process.env.CITA_BIN ?? resolve(import.meta.dirname, "../../../ta
 export default async function start(): Promise<(() => Promise<void>) | undefined> {
   if (process.env.CITA_TEST_SERVER) return undefined;
   const data = await mkdtemp(join(tmpdir(), "cita-dashboard-"));
-  const server = spawn(BINARY, ["serve", "--listen", "127.0.0.1:0", "--data-dir", data, "--demo"], { stdio: ["ignore", "pipe", "pipe"] });
+  const mails = join(data, "mail");
+  const server = spawn(BINARY, ["serve", "--listen", "127.0.0.1:0", "--data-dir", data, "--mail-spool", mails, "--demo"], { stdio: ["ignore", "pipe", "pipe"] });
   const ended = new Promise<void>((done) => server.once("exit", () => done()));
   process.env.CITA_TEST_SERVER = await new Promise<string>((found, failed) => {
     let printed = "";
@@ -24,7 +25,7 @@ export default async function start(): Promise<(() => Promise<void>) | undefined
     server.once("error", failed);
     void ended.then(() => failed(new Error(`${BINARY} ended:\n${printed}`)));
   });
-  process.env.CITA_TEST_MAILS = join(data, "mail");
+  process.env.CITA_TEST_MAILS = mails;
   return async () => {
     server.kill("SIGTERM");
     await ended;

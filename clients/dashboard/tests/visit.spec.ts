@@ -76,6 +76,15 @@ test("one books, and the other sees the time being booked, and go", async ({ sta
   expect(file).toContain(`DTSTART:${other.replaceAll(/[-:]/g, "")}\r\n`);
   expect(file.replaceAll("\r\n ", "")).toContain(`SUMMARY:Control\\, con examen\\; breve con ${place.doctor.name}\r\n`);
   expect(file.split("\r\n").every((line) => Buffer.byteLength(line) <= 75 && !line.includes("\n"))).toBe(true);
+  // The same in calendars of the web, which learn nothing else, nor where somebody comes from.
+  const end = new Date(Date.parse(other) + 30 * 60_000).toISOString().replace(".000Z", "Z");
+  const web = dialog(mine).getByRole("link", { name: /se abre en otra pestaña/ });
+  await expect(web).toHaveCount(2);
+  for (const link of await web.all()) await expect(link).toHaveAttribute("rel", "noopener noreferrer");
+  const [google, outlook] = await web.evaluateAll((all) => all.map((link) => (link as HTMLAnchorElement).href));
+  const title = `Control, con examen; breve con ${place.doctor.name}`;
+  expect(Object.fromEntries(new URL(google!).searchParams)).toEqual({ action: "TEMPLATE", text: title, dates: [other, end].map((at) => at.replaceAll(/[-:]/g, "")).join("/"), details: `${new URL(mine.url()).origin}/appointments`, location: "" });
+  expect(Object.fromEntries(new URL(outlook!).searchParams)).toMatchObject({ subject: title, startdt: other, enddt: end, location: "" });
   expect((await agenda(patient)).map(({ start, status }) => [start, status])).toEqual([[other, "booked"]]);
 });
 
@@ -213,7 +222,13 @@ test("a month shows its free days, live, and leads to their times", async ({ sta
   await page.goto(address(place));
   await page.getByRole("button", { name: "Ver el mes" }).click();
   const name = new Intl.DateTimeFormat("es-CO", { month: "long", year: "numeric", timeZone: "UTC" }).format(new Date(date));
-  while (!(await page.locator(".range").getByText(name, { exact: false }).isVisible())) await page.getByRole("button", { name: "Mes siguiente" }).click();
+  const next = page.getByRole("button", { name: "Mes siguiente" });
+  await expect(next).toBeVisible();
+  const month = page.locator(".range");
+  for (let shown = await month.textContent(); !shown!.includes(name); shown = await month.textContent()) {
+    await next.click();
+    await expect(month).not.toHaveText(shown!);
+  }
   const day = page.getByRole("button", { name: new RegExp(`, ${new Intl.DateTimeFormat("es-CO", { day: "numeric", month: "long", timeZone: "UTC" }).format(new Date(date))}, `) });
   await expect(day).toHaveAccessibleName(/2 horas libres$/);
   await accessible(page);
@@ -222,6 +237,25 @@ test("a month shows its free days, live, and leads to their times", async ({ sta
   await day.click();
   await expect(page.locator("button.time").first()).toBeVisible();
   await expect(slot(page, start)).toHaveCount(0);
+});
+
+test("a viewer who says so reads times with 12 hours, from then on", async ({ stage }) => {
+  const place = await practice();
+  const page = await stage.open(undefined, PHONE);
+  await page.goto(address(place));
+  const first = page.locator("button.time").first();
+  await expect(first).toHaveText(/^\s*\d\d:\d\d\s*$/);
+  const start = (await first.getAttribute("data-start"))!;
+  const written = (language: string) => new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit", hourCycle: "h12", timeZone: "America/Bogota" }).format(new Date(start));
+  const choice = page.getByRole("button", { name: "12 h: de 1 a 12" });
+  await choice.click();
+  await expect(choice).toHaveAttribute("aria-pressed", "true");
+  await expect(slot(page, start)).toHaveText(written("es-CO"));
+  await accessible(page);
+  await narrowEnough(page);
+  await page.reload();
+  await page.getByLabel("Idioma").selectOption("en");
+  await expect(slot(page, start)).toHaveText(written("en-GB"));
 });
 
 test("a viewer in Madrid sees both clocks", async ({ stage }) => {

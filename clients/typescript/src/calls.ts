@@ -6,7 +6,10 @@ import type { ClientFrame } from "./link.js";
 import type { Limits, Outcome, Problem } from "./protocol.js";
 
 export interface CallOptions {
-  /** The idempotency key of a mutation, where you keep one of your own; otherwise one is made for each call. */
+  /**
+   * The idempotency key of a mutation, where you keep one of your own; otherwise one is made for each call. 1 to 128
+   * characters of printable ASCII, without blanks at its ends: a header has to carry it where no WebSocket passes.
+   */
   key?: string;
   signal?: AbortSignal;
   /** Until the call gives up, repetitions included. */
@@ -39,6 +42,9 @@ interface Internal {
   refused(error: CitaError): void;
 }
 
+/** A key is good over a WebSocket and over REST alike: a header takes no other characters, and no blank at its ends. */
+const KEY = /^[!-~]([ -~]{0,126}[!-~])?$/;
+
 /** A few places stay free for subscriptions. */
 const RESERVED = 4;
 
@@ -56,7 +62,7 @@ export class Calls {
     this.#maxQueued = maxQueued;
   }
 
-  call(type: string, data: object, kind: string, timeoutMs: number, options: CallOptions): Promise<Answer> {
+  call(type: string, data: object, isMutation: boolean, timeoutMs: number, options: CallOptions): Promise<Answer> {
     const { key, signal, offline } = options;
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(ownError("aborted"));
@@ -65,7 +71,10 @@ export class Calls {
         return reject(ownError("offline", { detail: "Too many requests wait for a connection." }));
       // What the caller does to its object later is not sent under the same key.
       const frame: ClientFrame = { type, data: JSON.parse(JSON.stringify(data)) as object };
-      if (kind === "m") frame.key = key ?? uniqueKey();
+      if (isMutation) {
+        frame.key = key ?? uniqueKey();
+        if (!KEY.test(frame.key)) return reject(refusal("validation_failed", 422, "The key cannot stand in a header."));
+      }
       const onAbort = () => call.settle(ownError("aborted", this.#outcome(call)));
       const onTimeout = () => {
         const outcome = this.#outcome(call);

@@ -4,10 +4,10 @@ import { Calls, type Answer, type CallOptions } from "./calls.js";
 import { ownError, type CitaError } from "./error.js";
 import { Connector, type Connection, type GetToken, type Transport } from "./connection.js";
 import type { LiveTopic } from "./live.js";
-import { routes, type Item, type Operations, type RenewReply } from "./protocol.js";
+import type { Item, Operations, RenewReply } from "./protocol.js";
 import type { Readable } from "./readable.js";
 import { Registry } from "./registry.js";
-import { askOnce, restRequest, type Fetch } from "./rest.js";
+import { askOnce, restRequest, routeOf, type Fetch } from "./rest.js";
 import { socketLink, type SocketClass } from "./socket.js";
 import { streamLink } from "./stream.js";
 import type { Topic } from "./topics.js";
@@ -112,7 +112,7 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
   const authenticate = async (type: Requestable, data: object, call: CallOptions): Promise<Answer> => {
     const isLogout = type === "auth.logout";
     const send = (token: string | null): Promise<Answer> => {
-      const request = restRequest(address(), routes[type].slice(1), token, { type, data });
+      const request = restRequest(address(), token, { type, data });
       return askOnce(fetch, request, call.timeoutMs ?? timeoutMs, call.signal);
     };
     const token = isLogout || type === "auth.requestVerification" ? await connector.token() : null;
@@ -136,9 +136,11 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
     },
     now: () => Date.now() + clockOffsetMs,
     async request<K extends Requestable>(type: K, input: Input<K>, call: CallOptions = {}) {
-      const [kind = ""] = routes[type];
+      const isMutation = routeOf(type)[0] !== "GET";
       const ms = call.timeoutMs ?? timeoutMs;
-      const answer = kind === "c" ? authenticate(type, input, call) : calls.call(type, input, kind, ms, call);
+      const answer = type.startsWith("auth.")
+        ? authenticate(type, input, call)
+        : calls.call(type, input, isMutation, ms, call);
       return (await answer).data as Output<K>;
     },
     get lastCursor() {

@@ -2,18 +2,22 @@
 
 import { CitaError, ownError } from "./error.js";
 import type { ClientFrame } from "./link.js";
-import type { Problem } from "./protocol.js";
+import { routes, type Problem } from "./protocol.js";
 
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
-/** The request of a frame, by the operation's route: `POST /appointments`. */
-export function restRequest(
-  address: string,
-  route: string,
-  token: string | null,
-  frame: ClientFrame,
-): [string, RequestInit] {
-  const [method = "GET", template = ""] = route.split(" ");
+/** The method of an operation and its path below /v1. */
+export function routeOf(type: string): [method: string, path: string] {
+  const [room = "", verb = ""] = type.split(".");
+  const { "": place = `/${room}`, [verb]: route = `POST ~/${verb.replace(/[A-Z]/g, "-$&").toLowerCase()}` } =
+    routes[room] ?? {};
+  const [method = "", path = ""] = route.replace("~", place).split(" ");
+  return [method, path];
+}
+
+/** The request of a frame. */
+export function restRequest(address: string, token: string | null, frame: ClientFrame): [string, RequestInit] {
+  const [method, template] = routeOf(frame.type);
   const fields: Record<string, unknown> = { ...frame.data };
   const path = template.replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = String(fields[name]);

@@ -5,12 +5,12 @@
 
 import { CitaError, refusal } from "./error.js";
 import type { ClientFrame, Link, LinkEvents, OpenLink } from "./link.js";
-import { routes, type ServerMessage, type SubscribeRequest, type User } from "./protocol.js";
+import type { Problem, ServerMessage, SubscribeRequest, User } from "./protocol.js";
 import { isOf } from "./topics.js";
 import { ask, authorization, problemOf, restRequest, type Fetch } from "./rest.js";
 
 const HEARTBEAT_MS = 20_000;
-/** Of the six connections that a browser keeps to a server, some stay free for requests. After a refusal there may be more for a while. */
+/** Of the six connections that a browser keeps to a server, some stay free for requests. */
 const MOST_STREAMS = 4;
 
 type Subscription = SubscribeRequest & { id?: string };
@@ -95,12 +95,7 @@ class StreamLink implements Link {
   }
 
   #ask(frame: ClientFrame) {
-    const [url, init] = restRequest(
-      this.#address,
-      routes[frame.type as keyof typeof routes].slice(1),
-      this.#token,
-      frame,
-    );
+    const [url, init] = restRequest(this.#address, this.#token, frame);
     return ask(this.#fetch, [url, { ...init, signal: this.#abort.signal }]);
   }
 
@@ -176,7 +171,7 @@ class StreamLink implements Link {
       const response = await within(
         this.#fetch(`${this.#address}/v1/events?${query}`, { headers, signal: stream.abort.signal }),
       );
-      if (!response.ok || !response.body) return this.#refused(stream, group, new CitaError(await problemOf(response)));
+      if (!response.ok || !response.body) return this.#refused(stream, await problemOf(response));
       for (const subscription of group) {
         const { id, topic } = subscription;
         // What becomes of it later answers nobody.
@@ -196,12 +191,18 @@ class StreamLink implements Link {
     if (stream.topics.size > 0) this.#closed(1006, "the event stream has ended");
   }
 
-  /** One topic that is refused keeps all of a stream from being opened: each is asked for by itself then. */
-  #refused(stream: Stream, group: Subscription[], error: CitaError): void {
+  /** One topic that is refused keeps all of a stream from being opened: the others are asked for without it. */
+  #refused(stream: Stream, problem: Problem): void {
     if (!this.#streams.delete(stream)) return;
-    if (this.#isAboutToken(error)) this.#failed(error);
-    else if (group.length > 1) for (const subscription of group) void this.#read([subscription]);
-    else this.#deny(group, error);
+    const error = new CitaError(problem);
+    if (this.#isAboutToken(error)) return this.#failed(error);
+    const group = [...stream.topics.values()];
+    const others = group.filter(({ topic }) => problem.topic !== undefined && topic !== problem.topic);
+    this.#deny(
+      group.filter((subscription) => !others.includes(subscription)),
+      error,
+    );
+    if (others.length > 0) void this.#read(others);
   }
 
   #deny(group: Subscription[], error: CitaError): void {

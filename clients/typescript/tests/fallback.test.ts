@@ -202,8 +202,8 @@ describe.concurrent("where upgrades are refused", () => {
 });
 
 describe("streams", () => {
-  /** What a test has the streams say, in the order in which they were opened. */
-  function streams(): {
+  /** What a test has the streams say, in the order in which they were opened; none is where one of `refused` is asked for. */
+  function streams(refused: string[] = []): {
     fetch: Fetch;
     opened: {
       topics: string[];
@@ -218,6 +218,11 @@ describe("streams", () => {
     const fetch: Fetch = (url, init) => {
       const { pathname, searchParams } = new URL(url);
       if (pathname === "/v1/me") return noAccount(url, init);
+      const topic = searchParams.getAll("topic").find((name) => refused.includes(name));
+      if (topic) {
+        const problem = { code: "forbidden", status: 403, title: "", retryable: false, topic };
+        return Promise.resolve(Response.json(problem, { status: 403 }));
+      }
       const text = new TextEncoder();
       const body = new ReadableStream<Uint8Array>({
         start(controller) {
@@ -381,6 +386,22 @@ describe("streams", () => {
     expect(windows[0]?.get()).toMatchObject({ state: "unsubscribed", error: { code: "too_many_subscriptions" } });
     expect([mine.get().error, windows[1]?.get().error]).toEqual([undefined, undefined]);
     expect(open.flatMap(({ topics }) => topics)).toContain("me/appointments");
+  });
+
+  test("one that is refused is opened without the topic that was, and no other beside it", async ({ stage }) => {
+    const refused = ["doctors/b/waitlist", "doctors/d/waitlist"];
+    const { fetch, opened } = streams(refused);
+    const client = stage.client({ url: "http://cita.example", fetch, transport: "sse" });
+    client.connect();
+    await client.ready();
+    const waitlists = ["a", "b", "c", "d", "e", "f"].map((doctor) => watch(client, topics.waitlist(doctor)));
+    await vi.waitFor(() => expect(opened).toHaveLength(1));
+    expect(opened[0]?.topics).toEqual(["a", "c", "e", "f"].map((doctor) => `doctors/${doctor}/waitlist`));
+    expect(waitlists.map((waitlist) => waitlist.get().error?.code)).toEqual(
+      ["a", "b", "c", "d", "e", "f"].map((doctor) =>
+        refused.includes(`doctors/${doctor}/waitlist`) ? "forbidden" : undefined,
+      ),
+    );
   });
 
   test("one that is never answered is given up, as one that falls silent", async ({ stage }) => {

@@ -7,11 +7,22 @@ import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { CitaError, createClient, itemKey, type Item, type Operations } from "../src/index.js";
-import { routes } from "../src/protocol.js";
+import { routeOf } from "../src/rest.js";
 import { FakeServer } from "./fake.js";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const directory = join(here, "../../../protocol/fixtures");
+
+interface Operation {
+  name: string;
+  kind: "read" | "mutation" | "connection";
+  rest?: { method: string; path: string };
+}
+
+const { operations } = JSON.parse(readFileSync(join(here, "../../../protocol/schema/operations.json"), "utf8")) as {
+  operations: Operation[];
+};
+const kindOf = (type: string) => operations.find(({ name }) => name === type)?.kind;
 
 interface Frame {
   type: string;
@@ -42,7 +53,7 @@ function requestOf(reply: string): Frame {
 test("every fixture fits the generated types, without a field too many", () => {
   const lines = [...fixtures].map(([name, frame]) => {
     const type = name.endsWith(".request")
-      ? `{ type: "${frame.type}"; id: string; ${routes[frame.type as keyof Operations].startsWith("m") ? "key: string;" : ""} data: Operations["${frame.type}"]["input"] }`
+      ? `{ type: "${frame.type}"; id: string; ${kindOf(frame.type) === "mutation" ? "key: string;" : ""} data: Operations["${frame.type}"]["input"] }`
       : name.endsWith(".reply")
         ? `Omit<ReplyFrame, "data"> & { data: Operations["${requestOf(name).type}"]["output"] }`
         : frame.type === "pong"
@@ -80,11 +91,17 @@ test("the committed types are what the schemas generate", async () => {
   expect(await generate()).toBe(committed);
 });
 
+test("every operation of REST is where the schemas have it", () => {
+  const routed = operations.flatMap(({ name, rest }) => (rest ? [{ name, rest }] : []));
+  const found = routed.map(({ name }) => [name, ...routeOf(name)]);
+  expect(found).toEqual(routed.map(({ name, rest }) => [name, rest.method, rest.path.slice("/v1".length)]));
+  expect(found.length).toBeGreaterThan(50);
+});
+
 describe("a request", () => {
   test.each(named(/\.request$/))("%s is sent as it stands in its file", async (_, { type, key, data }) => {
-    const kind = routes[type as keyof Operations][0];
-    expect(kind === "m").toBe(key !== undefined);
-    if (kind === "c") return;
+    expect(kindOf(type) === "mutation").toBe(key !== undefined);
+    if (kindOf(type) === "connection") return;
     const server = new FakeServer();
     const client = createClient("http://cita.example", { WebSocket: server.Socket, transport: "websocket" });
     client.connect();
@@ -107,8 +124,7 @@ describe("an answer", () => {
 
   test.each(named(/\.reply$/))("%s is what the caller gets", async (name, { data, cursor }) => {
     const { type, data: input } = requestOf(name);
-    const kind = routes[type as keyof Operations][0];
-    if (kind === "c") return;
+    if (kindOf(type) === "connection") return;
     const server = new FakeServer();
     const client = createClient("http://cita.example", { WebSocket: server.Socket, transport: "websocket" });
     client.connect();

@@ -80,6 +80,18 @@ describe.concurrent("with the server", () => {
     expect(await failure(other)).toMatchObject({ code: "idempotency_key_reused" });
   });
 
+  test("a key that is taken is good over a WebSocket and over REST, and any other is refused", async ({ stage }) => {
+    const as = await register("patient");
+    for (const transport of ["websocket", "sse"] as const) {
+      const client = await stage.connected({ as, transport });
+      const release = (key: string) => failure(client.request("hold.release", { id: as.user.id }, { key }));
+      for (const key of ["k", "~ !", "k".repeat(128)]) expect(await release(key)).toMatchObject({ code: "not_found" });
+      for (const key of ["", "→", "ñ", " k", "k ", "k\n", "k".repeat(129)])
+        expect(await release(key)).toMatchObject({ code: "validation_failed", status: 422, retryable: false });
+      expect(client.connection.get()).toMatchObject({ state: "connected", transport });
+    }
+  });
+
   test("a read after the cursor of a mutation sees it", async ({ stage }) => {
     const [{ doctorId, service }, patient] = await Promise.all([stage.practice(), register("patient")]);
     const client = await stage.connected({ as: patient });

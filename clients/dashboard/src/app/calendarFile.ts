@@ -1,4 +1,4 @@
-// Appointments as a file for other calendars: iCalendar (RFC 5545), times in UTC, so that no zone has to be described.
+// Appointments for other calendars: as a file, iCalendar (RFC 5545), and as links. Times are in UTC, so that no zone has to be described.
 import type { Appointment } from "@cita/client";
 
 export interface Described {
@@ -18,6 +18,19 @@ export function downloadCalendar(event: Described): void {
   link.download = `cita-${event.appointments[0]!.start.slice(0, 10)}.ics`;
   link.click();
   URL.revokeObjectURL(link.href);
+}
+
+/** Calendars of the web, and where they take one event: what stands in the file, and nothing else. */
+export function calendarLinks({ appointments: [appointment], title, place = "", description, url }: Described): [name: string, href: string][] {
+  const { start, end } = appointment!;
+  const text = [description, url].filter(Boolean).join("\n");
+  const google = new URLSearchParams({ action: "TEMPLATE", text: title, dates: `${utc(start)}/${utc(end)}`, details: text, location: place });
+  const outlook = new URLSearchParams({ path: "/calendar/action/compose", rru: "addevent", subject: title, startdt: start, enddt: end, body: text, location: place });
+  return [
+    ["Google Calendar", `https://calendar.google.com/calendar/render?${google}`],
+    // It does not read `+` as a blank.
+    ["Outlook", `https://outlook.live.com/calendar/0/deeplink/compose?${outlook.toString().replaceAll("+", "%20")}`],
+  ];
 }
 
 export function calendarText({ appointments, ...about }: Described): string {

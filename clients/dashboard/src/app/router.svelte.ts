@@ -21,8 +21,8 @@ export interface Link {
 class Router {
   path = $state(location.pathname);
   query = $state(new URLSearchParams(location.search));
-  /** Asked before the browser's Back and Forward leave the page: with something that is not saved. */
-  guard: ((leave: () => void) => void) | undefined;
+  /** Asked before the browser's Back and Forward, or a log-out, leave the page: with something that is not saved. */
+  guard: ((leave: () => unknown) => void) | undefined;
   /** Place of this entry in the browser's history, by which a step is known to go back or on. */
   #at = place(history.state) ?? 0;
   #own = false;
@@ -49,6 +49,12 @@ class Router {
     }
     const text = query.toString();
     this.go(text ? `${location.pathname}?${text}` : location.pathname, { replace: true });
+  }
+
+  /** Does what leaves the page, if need be once that is agreed to. */
+  leave(run: () => unknown): void {
+    if (this.guard) this.guard(run);
+    else run();
   }
 
   /** The browser has moved already: with a guard it is sent back first, and asked afterwards. */

@@ -49,24 +49,29 @@ class Session {
     return this.#enter(await post<Granted>("/v1/auth/register", { ...account, locale: locale.tag, timeZone, device: device(), session: "cookie" }));
   }
 
-  async logout(): Promise<void> {
-    await withLock(async () => {
-      await end();
-      this.#become(undefined);
-    });
-    await this.#leave();
+  logout(): Promise<void> {
+    return this.#leave(end);
   }
 
   /** After the account was closed. Its cookies would be in the way of the next handshake. */
-  async closed(): Promise<void> {
-    await forgotten().catch(() => false);
-    await this.#leave();
+  closed(): Promise<void> {
+    return this.#leave(() => forgotten().catch(() => false));
   }
 
-  async #leave(): Promise<void> {
-    this.#become(undefined);
+  /** Once the cookies are gone, nobody is logged in. What asks for a token meanwhile waits, and finds nobody. */
+  async #leave(drop: () => Promise<unknown>): Promise<void> {
+    await withLock(async () => {
+      await drop();
+      this.#become(undefined);
+    });
     // Nobody has to wait for the connection of nobody.
     await cita.reauthenticate().catch(() => {});
+  }
+
+  /** Asks who one is by now: no topic tells. An answer that was overtaken by a change is not taken. */
+  async look(): Promise<void> {
+    const user = await cita.request("me.get", {});
+    if (user.id === this.user?.id && user.rev >= this.user.rev) this.took(user);
   }
 
   /** Takes what `me.get` or `me.update` answered. */

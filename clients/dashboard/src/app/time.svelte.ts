@@ -1,6 +1,6 @@
 // Instants, dates and zones, as people read them. Instants are RFC 3339 strings, dates `2026-12-01`, zones IANA names.
 import { decimals, fromMinor } from "./minor";
-import { locale } from "./i18n.svelte";
+import { keep, kept, locale } from "./i18n.svelte";
 
 /** The viewer's own zone. */
 export const HERE = Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -27,6 +27,19 @@ class Clock {
 }
 export const clock = new Clock();
 
+const KEPT = "cita.clock";
+
+/** How times are written, as somebody chose it on this device: with hours to 24, or to 12. */
+class Written {
+  twelve = $state(kept(KEPT) === "12");
+
+  set(twelve: boolean): void {
+    this.twelve = twelve;
+    keep(KEPT, twelve ? "12" : null);
+  }
+}
+export const written = new Written();
+
 const formats = new Map<string, Intl.DateTimeFormat>();
 function format(options: Intl.DateTimeFormatOptions, tag = locale.tag): Intl.DateTimeFormat {
   const name = tag + JSON.stringify(options);
@@ -37,9 +50,9 @@ function format(options: Intl.DateTimeFormatOptions, tag = locale.tag): Intl.Dat
 
 const at = (instant: string | number | Date): Date => new Date(instant);
 
-/** `14:30` */
+/** `14:30`, or `2:30 p. m.`, which is not torn apart. */
 export const time = (instant: string | number, zone = HERE): string =>
-  format({ hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: zone }).format(at(instant));
+  format({ ...(written.twelve ? { hour: "numeric", hourCycle: "h12" } : { hour: "2-digit", hourCycle: "h23" }), minute: "2-digit", timeZone: zone }).format(at(instant)).replaceAll(/\s/g, "\u00a0");
 
 /** `mié, 2 dic` */
 export const day = (instant: string | number, zone = HERE): string =>

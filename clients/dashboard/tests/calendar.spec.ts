@@ -1,0 +1,161 @@
+// The calendar of a practice under a finger, by keys alone, with short appointments, and on paper.
+import { constants, inflateSync } from "node:zlib";
+import type { Page } from "@playwright/test";
+import { PHONE, accessible, book, expect, live, practice, register, rest, test, type Person } from "./clinic";
+import { clock, dateIn, event, finger, grip, later, morning } from "./grid";
+
+const startOf = async (id: string, who: Person): Promise<string> => (await rest<{ start: string }>("GET", `/v1/appointments/${id}`, undefined, who.token)).start;
+const held = (page: Page) => page.locator(".ec-preview");
+
+test("a finger that rests on an appointment drags it, on a phone", async ({ stage }) => {
+  const at = await practice();
+  const patient = await register("patient");
+  const start = await morning(at);
+  const { id } = await book(at, patient, start);
+  const page = await stage.open(at.doctor, PHONE);
+  await page.goto(`/practice?view=day&date=${dateIn(start)}`);
+  await live(page);
+  const { x, y, slot } = await grip(page, id);
+  const touch = await finger(page);
+
+  await touch.down(x, y);
+  await expect(held(page)).toBeVisible();
+  for (const part of [0.3, 0.7, 1]) await touch.move(x, y + 2 * slot * part + 1);
+  await touch.up();
+  await expect.poll(() => startOf(id, patient)).toBe(later(start, 60));
+  await expect(event(page, id)).toHaveAccessibleName(new RegExp(clock(later(start, 60))));
+  await expect(page.getByRole("dialog")).toHaveCount(0);
+  // What was dragged can be opened.
+  await event(page, id).tap();
+  await expect(page.getByRole("dialog", { name: patient.name })).toBeVisible();
+});
+
+test("a finger that moves at once scrolls, and one that is taken away leaves all as it was", async ({ stage }) => {
+  const at = await practice();
+  const patient = await register("patient");
+  const start = await morning(at);
+  const { id } = await book(at, patient, start);
+  const page = await stage.open(at.doctor, PHONE);
+  await page.goto(`/practice?view=day&date=${dateIn(start)}`);
+  await live(page);
+  const touch = await finger(page);
+  const scrolled = (): Promise<number> => page.locator(".ec-main").evaluate((main) => main.scrollTop);
+
+  const first = await grip(page, id);
+  const before = await scrolled();
+  await touch.down(first.x, first.y);
+  for (const by of [10, 30, 60, 100]) await touch.move(first.x, first.y - by);
+  await touch.up();
+  await expect.poll(scrolled).toBeGreaterThan(before);
+  await expect(held(page)).toHaveCount(0);
+
+  const second = await grip(page, id);
+  await touch.down(second.x, second.y);
+  await expect(held(page)).toBeVisible();
+  await touch.move(second.x, second.y + second.slot);
+  await touch.cancel();
+  await expect(held(page)).toHaveCount(0);
+  await expect(page.locator(".ec-ghost")).toHaveCount(0);
+  await expect(event(page, id)).toHaveAccessibleName(new RegExp(clock(start)));
+  await event(page, id).tap();
+  await expect(page.getByRole("dialog", { name: patient.name })).toBeVisible();
+  expect(await startOf(id, patient)).toBe(start);
+});
+
+test("a short appointment shows its time and its name whole, and tells the rest", async ({ stage }) => {
+  const at = await practice({ durationMinutes: 15 });
+  const patient = await register("patient");
+  const start = await morning(at);
+  const { id } = await book(at, patient, start);
+  const page = await stage.open(at.doctor);
+  await page.goto(`/practice?view=day&date=${dateIn(start)}`);
+  const face = event(page, id);
+  await expect(face).toHaveText(`${clock(start)}${patient.name}`);
+  await expect(face).toHaveAttribute("title", new RegExp(`${patient.name}, Consulta, Confirmada`));
+  const cut = await face.evaluate((button) => button.scrollHeight - button.clientHeight);
+  expect(cut).toBeLessThanOrEqual(0);
+});
+
+test("keys go from day to day and change the view, unless one types or has turned them off", async ({ stage }) => {
+  const at = await practice();
+  const page = await stage.open(at.doctor);
+  await page.goto("/practice?view=day&date=2027-03-10");
+  await expect(page.locator(".ec-body")).toBeVisible();
+  const asked = (): Record<string, string> => Object.fromEntries(new URL(page.url()).searchParams);
+  const press = async (key: string, query: object): Promise<void> => {
+    await page.keyboard.press(key);
+    await expect.poll(asked).toEqual(query);
+  };
+  await press("j", { view: "day", date: "2027-03-11" });
+  await press("ArrowRight", { view: "day", date: "2027-03-12" });
+  await press("k", { view: "day", date: "2027-03-11" });
+  await press("ArrowLeft", { view: "day", date: "2027-03-10" });
+  await press("w", { view: "week", date: "2027-03-10" });
+  await press("a", { view: "agenda", date: "2027-03-10" });
+  await press("d", { view: "day", date: "2027-03-10" });
+  await press("t", { view: "day" });
+  // Those of the browser stay the browser's.
+  await press("Control+j", { view: "day" });
+
+  await page.keyboard.press("?");
+  const list = page.getByRole("dialog", { name: "Atajos de teclado" });
+  await expect(list).toContainText("Día siguiente");
+  await accessible(page);
+  await press("j", { view: "day" });
+  await list.getByLabel("Usar atajos de teclado").uncheck();
+  await page.keyboard.press("Escape");
+  await expect(list).toBeHidden();
+  await press("j", { view: "day" });
+  await page.reload();
+  await expect(page.locator(".ec-body")).toBeVisible();
+  await press("j", { view: "day" });
+  await page.getByRole("button", { name: "Atajos de teclado" }).click();
+  await list.getByLabel("Usar atajos de teclado").check();
+  await page.keyboard.press("Escape");
+  await expect(list).toBeHidden();
+  // In a field they are letters.
+  await page.getByLabel("Ir a una fecha").focus();
+  await press("t", { view: "day" });
+  await page.getByRole("button", { name: "Nueva cita" }).click();
+  await page.getByRole("dialog").getByRole("textbox").first().pressSequentially("w");
+  await expect.poll(asked).toEqual({ view: "day" });
+});
+
+/** The colours in which a page of paper has its letters, as parts of 1. */
+function inks(pdf: Buffer): number[][] {
+  const found = new Set<string>();
+  for (const { index, 0: mark } of pdf.toString("latin1").matchAll(/(?<!end)stream\r?\n/g)) {
+    const packed = pdf.subarray(index + mark.length, pdf.indexOf("endstream", index));
+    const drawn = packed[0] === 0x78 ? inflateSync(packed, { finishFlush: constants.Z_SYNC_FLUSH }).toString("latin1") : "";
+    let ink = "0 0 0";
+    for (const [, colour, letters] of drawn.matchAll(/([\d.]+ [\d.]+ [\d.]+) rg\b|( T[jJ]\b)/g)) {
+      if (colour) ink = colour;
+      else if (letters) found.add(ink);
+    }
+  }
+  return [...found].map((ink) => ink.split(" ").map(Number));
+}
+
+test("on paper a day is a list, dark letters on white, without buttons", async ({ stage }) => {
+  const at = await practice();
+  const patient = await register("patient");
+  const start = await morning(at);
+  await book(at, patient, start);
+  const page = await stage.open(at.doctor, { colorScheme: "dark" });
+  await page.goto(`/practice?view=day&date=${dateIn(start)}`);
+  await live(page);
+  const main = page.getByRole("main");
+  await page.evaluate(() => addEventListener("beforeprint", () => (document.body.dataset.printed = document.querySelector("main")!.textContent!), { once: true }));
+  const letters = inks(await page.pdf());
+  expect(letters.length).toBeGreaterThan(1);
+  for (const ink of letters) expect(Math.max(...ink)).toBeLessThan(0.6);
+  await expect(page.locator("body")).toHaveAttribute("data-printed", new RegExp(`${at.doctor.name} · impreso el[^]*${clock(start)}[^]*${patient.name}[^]*Consulta[^]*Confirmada`));
+  // As before, for who goes on working.
+  await expect(page.locator(".canvas")).toBeVisible();
+  await expect(main.locator(".item")).toHaveCount(0);
+
+  await page.emulateMedia({ media: "print" });
+  await expect(page.locator(".canvas")).toBeHidden();
+  await expect(page.getByRole("banner")).toBeHidden();
+  for (const button of await main.locator("button, input").all()) await expect(button).toBeHidden();
+});
