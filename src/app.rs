@@ -428,7 +428,7 @@ async fn serve(
     tokio::join!(appointments, users);
     if let Some(post) = parts.mailing.notices {
         // It stops by itself, and gives its lease back.
-        let recent = Box::new(move |position| calendars.news(position));
+        let recent = Box::new(move |position, most| calendars.news(position, most));
         let notifier = Notifier::new(parts.appointments, parts.users, recent, post, clock);
         beside.tasks.spawn(notifier.run(beside.stop.clone()));
     }

@@ -49,9 +49,14 @@ impl Server {
     }
 
     fn post(&self) -> Post {
-        let url = SmtpUrl::from(format!("smtp://{}/citas.prueba.example", self.address));
+        let url = SmtpUrl::from(self.url());
         let from = "Citas <citas@prueba.example>";
         Post::by_smtp(&url, from, "https://citas.prueba.example".to_owned(), Clock).expect("a mail server")
+    }
+
+    /// What `--smtp-url` is given.
+    pub fn url(&self) -> String {
+        format!("smtp://{}/citas.prueba.example", self.address)
     }
 
     pub fn taken(&self) -> Vec<String> {

@@ -273,12 +273,17 @@ pub fn check_device(device: Option<&str>) -> Result<(), Violation> {
     device.map_or(Ok(()), |device| check_line("/device", device))
 }
 
-/// One line of text. What reverses or breaks the line is refused: it would make a name read as another in a list.
+/// What breaks a line of text or reverses its direction: a name with it would read as another.
+#[must_use]
+pub fn breaks_line(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// One line of text.
 fn check_line(pointer: &'static str, text: &str) -> Result<(), Violation> {
-    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     if text.chars().count() > NAME_MAX {
         Err(too_long(pointer, NAME_MAX))
-    } else if text.contains(breaks) {
+    } else if text.contains(breaks_line) {
         Err(invalid(pointer, "control characters are not allowed"))
     } else {
         Ok(())

@@ -20,7 +20,7 @@ pub enum Side {
 /// What is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// It waits for the practice's approval.
+    /// It waits for the practice's approval. Only patients ask: what the practice books stands at once.
     Requested,
     Booked,
     /// What was asked for is approved.
@@ -83,10 +83,12 @@ impl Notice {
     }
 }
 
-/// Whether a change of it may have to be told, as far as that shows without its history.
+/// Whether a change of it may have to be told, as far as that shows without its history. What is over counts in a series: it may
+/// be what the notice of the others is named after.
 #[must_use]
 pub fn is_telling(appointment: &Appointment, now: Timestamp) -> bool {
-    matches!(appointment.status, Status::Pending | Status::Booked | Status::Cancelled) && appointment.end > now
+    let may_tell = matches!(appointment.status, Status::Pending | Status::Booked | Status::Cancelled);
+    may_tell && (appointment.end > now || appointment.series.is_some())
 }
 
 /// An appointment as it was at an earlier revision, as far as its history tells. `None`: it has not come to that yet.
@@ -107,10 +109,16 @@ pub fn as_of(appointment: &Appointment, rev: u32) -> Option<Appointment> {
 }
 
 /// What is told of appointments that changed together, as of `now`: nothing of what is over. Those of a series become one notice
-/// for each person.
+/// for each person, named after the first, over or not: so its name stays while time passes.
 pub fn of_changes<'a>(changed: impl IntoIterator<Item = &'a Appointment>, now: Timestamp) -> Vec<Draft> {
     let mut drafts: Vec<Draft> = Vec::new();
-    for draft in changed.into_iter().filter(|appointment| appointment.end > now).flat_map(of_change) {
+    let each = |appointment: &'a Appointment| {
+        of_change(appointment).into_iter().map(move |draft| (appointment.end <= now, draft))
+    };
+    for (is_over, mut draft) in changed.into_iter().flat_map(each) {
+        if is_over {
+            draft.notice.times.clear();
+        }
         let is_alike = |other: &&mut Draft| {
             draft.series.is_some()
                 && (other.series, other.to) == (draft.series, draft.to)
@@ -121,6 +129,7 @@ pub fn of_changes<'a>(changed: impl IntoIterator<Item = &'a Appointment>, now: T
             None => drafts.push(draft),
         }
     }
+    drafts.retain(|draft| !draft.notice.times.is_empty());
     drafts.iter_mut().for_each(|draft| draft.notice.times.sort_by_key(|time| time.start));
     drafts
 }
@@ -161,8 +170,7 @@ fn of_change(appointment: &Appointment) -> Vec<Draft> {
     if appointment.walk_in.is_none() && (by != patient || event == Event::Booked) {
         drafts.push(draft(Side::Patient));
     }
-    let by_patient = by == patient && by != doctor;
-    if by_patient || (event == Event::Requested && by != doctor) {
+    if by == patient && by != doctor {
         drafts.push(draft(Side::Doctor));
     }
     drafts
@@ -172,6 +180,13 @@ fn of_change(appointment: &Appointment) -> Vec<Draft> {
 #[must_use]
 pub fn reminder(appointment: &Appointment) -> Draft {
     draft(appointment, Side::Patient, Event::Near, Time { start: appointment.start, before: None }, None)
+}
+
+/// Whether a reminder is planned with this revision: it confirms an appointment, or moves it.
+#[must_use]
+pub fn plans_reminder(appointment: &Appointment) -> bool {
+    let latest = appointment.history.last().filter(|latest| latest.rev == appointment.rev);
+    latest.is_some_and(|latest| matches!(latest.action, Action::Booked | Action::Approved | Action::Rescheduled))
 }
 
 /// Whether a patient can be reminded of it: it is theirs, and confirmed.

@@ -238,10 +238,10 @@ impl Feed {
 }
 
 /// The latest time of the cluster.
-async fn present(cluster: &Cluster) -> Result<ClusterTime, Broken> {
+async fn present(cluster: &Cluster) -> Result<ClusterTime, DriverError> {
     let mut session = cluster.session().await?;
     cluster.db.run_command(doc! { "ping": 1 }).session(&mut session).await?;
-    session.operation_time().ok_or_else(|| Broken::Lost("the server told no time".to_owned()))
+    session.operation_time().ok_or_else(|| DriverError::custom("the server told no time"))
 }
 
 /// An allow-list: what is not known to be harmless is not resumed.

@@ -73,8 +73,8 @@ pub async fn open(cluster: &Cluster, start: Start) -> DriverResult<Batches> {
     watch(cluster, start, told, &unread).await
 }
 
-/// Opens a change stream of what people are told by e-mail about: appointments that are asked for, stand or are cancelled, and
-/// offers. What happens to the collections themselves is for the feed.
+/// Opens a change stream of what people are told by e-mail about, to catch up: appointments that are asked for, stand or are
+/// cancelled, and offers. What happens to the collections themselves is for the feed. Histories are read with the appointments.
 ///
 /// # Errors
 /// What the driver said.

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::letter::Letter;
 use crate::clock::Clock;
+use crate::domain::account::breaks_line;
 use crate::domain::mail::{Mail, Subject};
 use crate::domain::secret::SmtpUrl;
 
@@ -49,13 +50,33 @@ enum Carrier {
     Spool(PathBuf),
 }
 
+/// What became of a mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Delivery {
+    Delivered,
+    /// The mail server does not take it: it said so for good, or in all tries.
+    Refused,
+    /// It may be delivered yet: the mail server is away or lets nobody in, or this node stops.
+    Open,
+}
+
 /// Why a mail was not delivered, without a word of what is in it or of whom it is to.
-pub(super) struct Failure {
+struct Failure {
     reason: String,
     /// Trying again would not mend it.
     is_final: bool,
-    /// The mail server has said no to this mail, for good or for now.
-    pub(super) is_answer: bool,
+    blames: Blames,
+}
+
+/// What a failure speaks against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Blames {
+    /// The mail: the server said no to it.
+    Mail,
+    /// The server or the way to it; or the mail, where the server lets us in.
+    Unclear,
+    /// Us: the server wants another password.
+    Us,
 }
 
 impl Post {
@@ -96,9 +117,9 @@ impl Post {
             };
             mail.map(|mail| (mail, incoming))
         });
-        let all = mails.for_each_concurrent(AT_ONCE, |mail| async {
-            let mail = mail;
-            let _logged = self.deliver(&mail, &stop).await;
+        let (post, stopping) = (&self, &stop);
+        let all = mails.for_each_concurrent(AT_ONCE, |mail| async move {
+            post.deliver(&mail, stopping).await;
         });
         let too_late = async {
             stop.cancelled().await;
@@ -111,25 +132,44 @@ impl Post {
     }
 
     /// Delivers one mail, as often as it takes within some minutes. Why it was not delivered is logged.
-    pub(super) async fn deliver(&self, mail: &Mail, stop: &CancellationToken) -> Result<(), Failure> {
+    pub(super) async fn deliver(&self, mail: &Mail, stop: &CancellationToken) -> Delivery {
+        self.deliver_with(&PAUSES, mail, stop).await
+    }
+
+    async fn deliver_with(&self, pauses: &[Duration], mail: &Mail, stop: &CancellationToken) -> Delivery {
         let about = name(&mail.subject);
-        let mut pauses = PAUSES.iter();
+        let mut pauses = pauses.iter();
         loop {
-            let Err(failure) = self.send(mail).await else {
+            let Err(Failure { reason, is_final, blames }) = self.send(mail).await else {
                 tracing::debug!(about, "mail delivered");
-                return Ok(());
+                return Delivery::Delivered;
             };
-            let Failure { reason, is_final, .. } = &failure;
-            match pauses.next().filter(|_| !is_final && !stop.is_cancelled()) {
-                Some(pause) => {
-                    tracing::warn!(about, reason, "a mail could not be delivered yet");
-                    tokio::select! { () = tokio::time::sleep(*pause) => {}, () = stop.cancelled() => {} }
-                }
-                None => {
-                    tracing::error!(about, reason, "a mail was not delivered");
-                    return Err(failure);
-                }
+            let pause = pauses.next();
+            if let Some(pause) = pause.filter(|_| !is_final && !stop.is_cancelled()) {
+                tracing::warn!(about, reason, "a mail could not be delivered yet");
+                tokio::select! { () = tokio::time::sleep(*pause) => {}, () = stop.cancelled() => {} }
+                continue;
             }
+            let was_tried = is_final || pause.is_none();
+            let delivery = match blames {
+                Blames::Mail if was_tried => Delivery::Refused,
+                // Once more: it may have come back just now.
+                Blames::Unclear if was_tried && self.lets_in().await => match self.send(mail).await {
+                    Ok(()) => return Delivery::Delivered,
+                    Err(_) => Delivery::Refused,
+                },
+                _ => Delivery::Open,
+            };
+            tracing::error!(about, reason, "a mail was not delivered");
+            return delivery;
+        }
+    }
+
+    /// Whether there is a mail server that would take a mail from us.
+    async fn lets_in(&self) -> bool {
+        match &self.carrier {
+            Carrier::Smtp(server) => server.test_connection().await.unwrap_or_default(),
+            Carrier::Spool(_) => false,
         }
     }
 
@@ -145,16 +185,17 @@ impl Post {
                 written.map_err(|error| Failure {
                     reason: format!("the spool: {error}"),
                     is_final: false,
-                    is_answer: false,
+                    blames: Blames::Unclear,
                 })
             }
         }
     }
 
-    /// Under its name once it is whole; names sort by time. Nobody else may look: mails hold tokens.
+    /// Under its name once it is whole; names sort by time, and within a millisecond in the order of this node. Nobody else may
+    /// look: mails hold tokens.
     async fn spool(&self, directory: &PathBuf, message: &[u8]) -> std::io::Result<()> {
         tokio::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).await?;
-        let name = format!("{}-{}", self.clock.now().strftime("%Y%m%dT%H%M%S%3f"), Uuid::new_v4().simple());
+        let name = format!("{}-{}", self.clock.now().strftime("%Y%m%dT%H%M%S%3f"), Uuid::now_v7().simple());
         let (part, whole) = (directory.join(format!(".{name}")), directory.join(format!("{name}.eml")));
         tokio::fs::write(&part, message).await?;
         tokio::fs::rename(part, whole).await
@@ -163,10 +204,10 @@ impl Post {
     /// The library encodes what stands in headers, so that nothing there can begin another; only of a line break in a
     /// name it makes a panic. No account has such a name, but that is decided elsewhere.
     fn write(&self, mail: &Mail, encode: impl Fn(String) -> Body) -> Result<Message, Failure> {
-        let broken = |what: &str| Failure { reason: what.to_owned(), is_final: true, is_answer: true };
+        let broken = |what: &str| Failure { reason: what.to_owned(), is_final: true, blames: Blames::Mail };
         let letter = Letter::about(&mail.subject, mail.locale.as_deref(), &self.public_url);
         let to: Address = mail.to.parse().map_err(|_| broken("no address"))?;
-        let name = mail.name.replace(char::is_control, " ");
+        let name = mail.name.replace(breaks_line, " ");
         let id = match &mail.subject {
             // The same when it comes again, so that whoever reads it can tell.
             Subject::Notice { notice, .. } => notice.id.clone(),
@@ -195,14 +236,17 @@ impl Failure {
             None if error.is_response() => "the mail server answered what is not SMTP".to_owned(),
             None => error.to_string(),
         };
-        Self { reason, is_final: error.is_permanent(), is_answer: error.status().is_some_and(is_of_the_mail) }
+        Self { reason, is_final: error.is_permanent(), blames: error.status().map_or(Blames::Unclear, blamed_by) }
     }
 }
 
-/// Whether an answer is about the mail. The others say that the server takes none, or none from us: it closes, or wants another
-/// password (RFC 5321, RFC 4954).
-fn is_of_the_mail(code: Code) -> bool {
-    !matches!(u16::from(code), 421 | 454 | 530 | 534 | 535 | 538)
+/// What an answer speaks against (RFC 5321, RFC 4954). With 421 and 454 servers put off a mail as well as everybody.
+fn blamed_by(code: Code) -> Blames {
+    match u16::from(code) {
+        421 | 454 => Blames::Unclear,
+        530 | 534 | 535 | 538 => Blames::Us,
+        _ => Blames::Mail,
+    }
 }
 
 /// For every mail server: not all take eight bits.
@@ -293,6 +337,61 @@ mod tests {
         }
         for from in ["", "Cita", "a@b.co, c@d.co", "Cita <a@b.co>\r\nBcc: x@y.z"] {
             assert!(post(from).is_err(), "{from:?}");
+        }
+    }
+
+    /// A mail server at which a mail with `Ana` in it breaks; `lets_in`: whether it greets at all.
+    async fn fragile(lets_in: bool) -> String {
+        use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("smtp://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let (read, mut write) = stream.split();
+                let (mut lines, mut in_data) = (BufReader::new(read).lines(), false);
+                let greeting: &[u8] = if lets_in { b"220 here\r\n" } else { b"421 later\r\n" };
+                write.write_all(greeting).await.unwrap();
+                while let Ok(Some(line)) = lines.next_line().await {
+                    let answer: &[u8] = match line.as_str() {
+                        _ if in_data && line.contains("Ana") => break,
+                        "." => b"250 taken\r\n",
+                        _ if in_data => continue,
+                        "DATA" => b"354 go on\r\n",
+                        _ => b"250 here\r\n",
+                    };
+                    in_data = line == "DATA";
+                    if write.write_all(answer).await.is_err() {
+                        break;
+                    }
+                }
+            }
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn a_mail_at_which_a_server_breaks_does_not_wait_for_ever() {
+        let mail = |name: &str| Mail {
+            to: "ana@example.com".to_owned(),
+            name: name.to_owned(),
+            locale: None,
+            subject: Subject::PasswordChanged,
+        };
+        for (lets_in, name, expected) in [
+            (true, "Eva", Delivery::Delivered),
+            (true, "Ana", Delivery::Refused),
+            (false, "Eva", Delivery::Open),
+            (false, "Ana", Delivery::Open),
+        ] {
+            let url = fragile(lets_in).await;
+            let post = Post::by_smtp(&url.as_str().into(), "a@b.co", String::new(), Clock).expect("a server");
+            let stop = CancellationToken::new();
+            assert_eq!(post.deliver_with(&[], &mail(name), &stop).await, expected, "{lets_in} {name}");
+            // What was not tried as often as it may be is not given up.
+            stop.cancel();
+            if expected != Delivery::Delivered {
+                assert_eq!(post.deliver_with(&PAUSES, &mail(name), &stop).await, Delivery::Open, "{lets_in} {name}");
+            }
         }
     }
 

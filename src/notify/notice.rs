@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
 use super::letter::Language;
+use crate::domain::account::breaks_line;
 use crate::domain::notice::{Event, Notice, Side, Time};
 
 const WEEKDAYS: [&str; 7] = ["lunes", "martes", "miércoles", "jueves", "viernes", "sábado", "domingo"];
@@ -41,7 +42,7 @@ pub(super) fn written(
     let mut text = format!("{says}\n\n");
     let mut line = |label: &str, value: &str| {
         if !value.is_empty() {
-            text.push_str(&format!("{label}: {}\n", value.replace(char::is_control, " ")));
+            text.push_str(&format!("{label}: {}\n", value.replace(breaks_line, " ")));
         }
     };
     match notice.side {
@@ -61,10 +62,14 @@ pub(super) fn written(
     if let Some(reason) = &notice.reason {
         text.push_str(&format!("\n{}:\n", words.reason));
         for line in reason.lines() {
-            text.push_str(&format!("> {}\n", line.replace(char::is_control, " ")));
+            text.push_str(&format!("> {}\n", line.replace(breaks_line, " ")));
         }
     }
-    text.push_str(&format!("\n{public_url}/appointments\n\n{}\n{public_url}/account\n", words.choose));
+    let page = match notice.side {
+        Side::Patient => "appointments",
+        Side::Doctor => "practice",
+    };
+    text.push_str(&format!("\n{public_url}/{page}\n\n{}\n{public_url}/account\n", words.choose));
     (subject, text)
 }
 
@@ -114,12 +119,8 @@ impl Words {
 fn spanish(notice: &Notice) -> (&'static str, &'static str) {
     let is_one = notice.times.len() == 1;
     match (notice.event, notice.side) {
-        (Event::Requested, Side::Patient) => (
-            "Se pidió una cita para usted",
-            "Se pidió para usted lo siguiente. El consultorio debe confirmarlo todavía.",
-        ),
-        (Event::Requested, Side::Doctor) => {
-            ("Una solicitud espera su aprobación", "Un paciente pide lo siguiente. Apruébelo o recházelo.")
+        (Event::Requested, _) => {
+            ("Una solicitud espera su aprobación", "Un paciente pide lo siguiente. Apruébelo o rechácelo.")
         }
         (Event::Booked, Side::Patient) if is_one => ("Su cita está reservada", "Su cita está reservada."),
         (Event::Booked, Side::Patient) => ("Sus citas están reservadas", "Sus citas están reservadas."),
@@ -137,9 +138,10 @@ fn spanish(notice: &Notice) -> (&'static str, &'static str) {
         (Event::Cancelled, Side::Patient) => ("Sus citas fueron canceladas", "Sus citas fueron canceladas."),
         (Event::Cancelled, Side::Doctor) if is_one => ("Una cita fue cancelada", "Un paciente canceló su cita."),
         (Event::Cancelled, Side::Doctor) => ("Unas citas fueron canceladas", "Un paciente canceló sus citas."),
-        (Event::Offered, _) => {
-            ("Hay una cita libre para usted", "Se liberó una hora como la que usted espera. Se guarda para usted.")
-        }
+        (Event::Offered, _) => (
+            "Hay una cita libre para usted",
+            "Se liberó una hora como la que usted está esperando. Se guarda para usted.",
+        ),
         (Event::Near, _) => ("Recordatorio de su cita", "Le recordamos su cita."),
     }
 }
@@ -147,10 +149,7 @@ fn spanish(notice: &Notice) -> (&'static str, &'static str) {
 fn english(notice: &Notice) -> (&'static str, &'static str) {
     let is_one = notice.times.len() == 1;
     match (notice.event, notice.side) {
-        (Event::Requested, Side::Patient) => {
-            ("An appointment was asked for", "This was asked for on your behalf. The practice has yet to confirm it.")
-        }
-        (Event::Requested, Side::Doctor) => {
+        (Event::Requested, _) => {
             ("A request waits for your approval", "A patient asks for this. Approve or decline it.")
         }
         (Event::Booked, Side::Patient) if is_one => ("Your appointment is booked", "Your appointment is booked."),
@@ -207,12 +206,17 @@ impl Clocks {
 
     fn in_words(&self, at: &Zoned) -> String {
         let zone = at.time_zone().iana_name().unwrap_or("UTC");
+        // Where the clocks go back, an hour comes twice.
+        let time = match at.time_zone().to_ambiguous_zoned(at.datetime()).is_ambiguous() {
+            true => at.strftime("%H:%M %:z"),
+            false => at.strftime("%H:%M"),
+        };
         match self.language {
-            Language::English => format!("{} ({zone})", at.strftime("%A %-d %B %Y, %H:%M")),
+            Language::English => format!("{}, {time} ({zone})", at.strftime("%A %-d %B %Y")),
             Language::Spanish => {
                 let weekday = WEEKDAYS[usize::from(at.weekday().to_monday_zero_offset().unsigned_abs()) % 7];
                 let month = MONTHS[usize::from(at.month().unsigned_abs() + 11) % 12];
-                format!("{weekday} {} de {month} de {}, {} ({zone})", at.day(), at.year(), at.strftime("%H:%M"))
+                format!("{weekday} {} de {month} de {}, {time} ({zone})", at.day(), at.year())
             }
         }
     }
@@ -277,12 +281,33 @@ mod tests {
     }
 
     #[test]
+    fn an_hour_that_comes_twice_says_which() {
+        let at = |start: &str| {
+            let times = vec![Time { start: start.parse().unwrap(), before: None }];
+            text(Language::English, &Notice { times, ..notice(Event::Near, Side::Patient) }, Some("Europe/Madrid"))
+        };
+        assert!(at("2026-10-25T00:30:00Z").contains("02:30 +02:00 (Europe/Madrid)"));
+        assert!(at("2026-10-25T01:30:00Z").contains("02:30 +01:00 (Europe/Madrid)"));
+        assert!(at("2026-10-25T02:30:00Z").contains("03:30 (Europe/Madrid)"));
+    }
+
+    #[test]
+    fn each_reads_of_the_page_that_is_theirs() {
+        let page = |side| text(Language::Spanish, &notice(Event::Booked, side), None);
+        assert!(page(Side::Patient).contains("\nhttps://citas.example/appointments\n"));
+        assert!(page(Side::Doctor).contains("\nhttps://citas.example/practice\n"));
+    }
+
+    #[test]
     fn nobody_can_write_a_line_of_their_own() {
         let to_doctor = text(Language::Spanish, &notice(Event::Booked, Side::Doctor), None);
         assert!(to_doctor.contains("Paciente: Paula  Con: otra\n") && !to_doctor.contains("Daniel"), "{to_doctor}");
         let cancelled = text(Language::Spanish, &notice(Event::Cancelled, Side::Patient), None);
         assert!(cancelled.contains("\nMotivo:\n> Se dañó\n> Con: el equipo\n"), "{cancelled}");
         assert!(!cancelled.contains("Paula"), "{cancelled}");
+        let sly =
+            Notice { reason: Some("a\u{2028}Con: b\u{202e}c".to_owned()), ..notice(Event::Cancelled, Side::Patient) };
+        assert!(text(Language::Spanish, &sly, None).contains("\n> a Con: b c\n"));
         let erased = Notice { doctor_name: String::new(), ..notice(Event::Cancelled, Side::Patient) };
         assert!(!text(Language::English, &erased, None).contains("With:"));
     }

@@ -3,61 +3,68 @@
 //!
 //! It takes in what is committed, at its own pace, and writes down how far it has come: past what is delivered, or what the mail
 //! server would not take. A node that takes over goes on from there. So every mail is sent at least once, and one that is
-//! sent again has the same `Message-ID`. While the mail server is away the work stands still, and nothing piles up here.
+//! sent again has the same `Message-ID`. While the mail server is away the work stands still, and nothing piles up here: what is
+//! told then is read anew. A node whose mails do not get out leaves the lease to others.
 //!
 //! What is committed it learns from what its node keeps anyway, and from a change stream only where that does not reach back so far.
 //! Neither tells who did it: that is read with the history of the appointment, where somebody may have to be told.
+
+mod reminders;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::mail::{AT_ONCE, LAST_DELIVERIES, Post};
+use super::mail::{AT_ONCE, Delivery, LAST_DELIVERIES, Post};
 use super::meters;
 use crate::clock::Clock;
 use crate::domain::account::User;
-use crate::domain::appointment::{Appointment, Status};
+use crate::domain::appointment::Appointment;
 use crate::domain::change::{Change, Commit, Position};
-use crate::domain::ids::{AppointmentId, UserId};
+use crate::domain::ids::{AppointmentId, UserId, WaitlistId};
 use crate::domain::mail::{Mail, Subject};
 use crate::domain::notice::{self, Draft};
-use crate::domain::waitlist::WaitStatus;
-use crate::error::Result;
-use crate::feed::tail::{Ended, Tail};
+use crate::domain::waitlist::{WaitStatus, WaitlistEntry};
+use crate::error::{Error, Result};
+use crate::feed::tail::{self, Ended, Tail};
 use crate::store::appointments::AppointmentStore;
 use crate::store::cluster::Cluster;
-use crate::store::failure::brief;
 use crate::store::leases::Lease;
-use crate::store::reminders::{Reminder, ReminderStore};
+use crate::store::reminders::ReminderStore;
 use crate::store::users;
+use crate::store::waitlist::WaitlistStore;
 
 /// Name of the lease.
 const LEASE: &str = "notices";
 /// How often the lease is kept, and how often the other nodes ask for it: a third of how long it lasts.
 const KEEP_EVERY: Duration = Duration::from_secs(3);
-/// The pause after each batch of changes: what is committed meanwhile comes together, and costs the database less.
+/// What a stopping node gives to a lease that is being asked for: one that is taken then is given back.
+const LAST_ASKING: Duration = Duration::from_secs(1);
+/// The pause once everything is told: what is committed meanwhile comes together, and costs the database less.
 const REST: Duration = Duration::from_millis(500);
+/// Commits that are told at once.
+const COMMITS_AT_ONCE: usize = 256;
+/// Documents that are read or written at once.
+const DOCUMENTS_AT_ONCE: usize = 500;
 /// How often reminders are looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The pause after a mail server, or its directory, has failed all tries of a mail without a word about it.
 const AWAY_PAUSE: Duration = Duration::from_secs(30);
-/// Reminders that are read at once.
-const DUE_AT_ONCE: i64 = 100;
+/// After so many of these in a row another node may try, even if that tells some people twice.
+const AWAY_LIMIT: usize = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Appointments that are read at once.
-const READ_AT_ONCE: usize = 500;
-
-/// What this node keeps of what was committed after a position, and how far that reaches; nothing where it does not reach back so far.
-pub type Recent = Box<dyn Fn(Position) -> Option<(Vec<Arc<Commit>>, Position)> + Send + Sync>;
+/// What this node keeps of what was committed after a position, at most so many commits, and how far these reach; nothing where it
+/// does not reach back so far.
+pub type Recent = Box<dyn Fn(Position, usize) -> Option<(Vec<Arc<Commit>>, Position)> + Send + Sync>;
 
 /// Tells people.
 pub struct Notifier {
@@ -65,26 +72,73 @@ pub struct Notifier {
     users: Cluster,
     recent: Recent,
     visits: AppointmentStore,
+    waitlist: WaitlistStore,
     reminders: ReminderStore,
     post: Post,
     clock: Clock,
+    /// The notices that are settled while one before them is not: they are not sent again with it.
+    ahead: Mutex<HashSet<String>>,
 }
 
 /// Those of the people in question whom a mail may be sent.
 type People = HashMap<UserId, User>;
 
-/// What is told of one commit.
-struct Told {
-    at: Position,
-    drafts: Vec<Draft>,
+/// What was committed next.
+struct News {
+    commits: Vec<Arc<Commit>>,
+    reached: Position,
+    /// There was no more at that time.
+    is_all: bool,
+}
+
+/// What is stored by now of what somebody may have to be told about.
+struct Stored {
+    visits: HashMap<AppointmentId, Appointment>,
+    entries: HashMap<WaitlistId, WaitlistEntry>,
+}
+
+/// A mail of a commit.
+struct Outgoing {
+    /// Which commit of the batch.
+    number: usize,
+    notice: String,
+    mail: Mail,
+}
+
+/// What is in the way.
+enum Hindrance {
+    /// Go on from the last position.
+    Interrupted(String),
+    /// What came after that position cannot be told any more.
+    Lost(String),
+    /// No mail gets out of this node.
+    Away,
+}
+
+impl From<Ended> for Hindrance {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Interrupted(reason) => Self::Interrupted(reason),
+            Ended::Lost(reason) => Self::Lost(reason),
+        }
+    }
+}
+
+/// What follows from a change comes again with it.
+impl From<Error> for Hindrance {
+    fn from(error: Error) -> Self {
+        Self::Interrupted(error.to_string())
+    }
 }
 
 impl Notifier {
     #[must_use]
     pub fn new(appointments: Cluster, users: Cluster, recent: Recent, post: Post, clock: Clock) -> Self {
         let visits = AppointmentStore::new(appointments.clone());
+        let waitlist = WaitlistStore::new(appointments.clone());
         let reminders = ReminderStore::new(appointments.clone());
-        Self { appointments, users, recent, visits, reminders, post, clock }
+        let ahead = Mutex::default();
+        Self { appointments, users, recent, visits, waitlist, reminders, post, clock, ahead }
     }
 
     /// Runs until `stop`, whenever this node has the lease; then gives it back.
@@ -93,48 +147,72 @@ impl Notifier {
         while !stop.is_cancelled() {
             let asked = tokio::select! {
                 asked = Lease::acquire(&self.appointments, LEASE, owner) => asked,
-                () = stop.cancelled() => return,
+                () = after(LAST_ASKING, &stop) => return,
             };
+            let mut pause = KEEP_EVERY;
             match asked {
-                Ok(Some(lease)) => self.hold(lease, &stop).await,
-                Ok(None) => {}
+                Ok(Some(lease)) => pause = self.hold(lease, &stop).await,
+                Ok(None) => meters::behind(0),
                 Err(error) => tracing::warn!(%error, "the lease of notices could not be asked for"),
             }
-            rest(KEEP_EVERY, &stop).await;
+            rest(pause, &stop).await;
         }
     }
 
-    async fn hold(&self, lease: Lease, stop: &CancellationToken) {
+    /// Returns for how long others may ask for the lease.
+    async fn hold(&self, lease: Lease, stop: &CancellationToken) -> Duration {
         tracing::info!(fence = lease.fence(), "this node tells people of their appointments");
-        let too_late = async {
-            stop.cancelled().await;
-            sleep(LAST_DELIVERIES).await;
-        };
+        let mut pause = KEEP_EVERY;
         tokio::select! {
-            () = self.work(&lease, stop) => {}
-            () = keep(&lease) => {
-                tracing::warn!(fence = lease.fence(), "another node tells people of their appointments from now on");
-                return;
+            left_to_others = self.work(&lease, stop) => pause = left_to_others,
+            () = self.keep(&lease) => {
+                tracing::warn!(fence = lease.fence(), "the lease of notices has ended");
+                return pause;
             }
-            () = too_late => tracing::warn!("stopped before every mail was delivered: they are sent later"),
+            () = after(LAST_DELIVERIES, stop) => tracing::warn!("stopped before every mail was delivered: they are sent later"),
         }
         lease.give_back().await;
+        pause
     }
 
-    /// Works until `stop`, again from where it came to whenever something is in the way.
-    async fn work(&self, lease: &Lease, stop: &CancellationToken) {
-        let mut pause = FIRST_PAUSE;
+    /// Keeps a lease until somebody else has it, or may have it.
+    async fn keep(&self, lease: &Lease) {
+        let keep = async {
+            loop {
+                sleep(KEEP_EVERY).await;
+                self.measure(lease);
+                match lease.keep().await {
+                    Ok(true) => {}
+                    Ok(false) => return,
+                    Err(error) => tracing::warn!(%error, "the lease of notices could not be kept"),
+                }
+            }
+        };
+        tokio::select! { () = keep => {}, () = lease.ended() => {} }
+    }
+
+    /// By two clocks, this node's and the database's.
+    fn measure(&self, lease: &Lease) {
+        let Some(Position(position)) = lease.position() else { return };
+        let now = u64::try_from(self.clock.now().as_second()).unwrap_or_default();
+        meters::behind(now.saturating_sub(position >> 32));
+    }
+
+    /// Works until `stop`, again from where it came to whenever something is in the way; or until this node is of no use. Returns
+    /// for how long others may ask for the lease.
+    async fn work(&self, lease: &Lease, stop: &CancellationToken) -> Duration {
+        let (mut pause, mut away) = (FIRST_PAUSE, 0);
         while !stop.is_cancelled() {
             let before = lease.position();
             let ended = self.follow(lease, stop).await;
             if lease.position() > before {
-                pause = FIRST_PAUSE;
+                (pause, away) = (FIRST_PAUSE, 0);
             }
             match ended {
-                _ if stop.is_cancelled() => return,
-                Ok(()) => return,
-                Err(Ended::Interrupted(reason)) => tracing::warn!(reason, "notices were interrupted, going on"),
-                Err(Ended::Lost(reason)) => {
+                _ if stop.is_cancelled() => break,
+                Ok(()) => break,
+                Err(Hindrance::Interrupted(reason)) => tracing::warn!(reason, "notices were interrupted, going on"),
+                Err(Hindrance::Lost(reason)) => {
                     tracing::error!(
                         reason,
                         "people are not told of some changes of their appointments: notices begin anew"
@@ -142,184 +220,179 @@ impl Notifier {
                     meters::lost();
                     lease.reached(None);
                 }
+                Err(Hindrance::Away) => {
+                    away += 1;
+                    if away == AWAY_LIMIT || self.ahead.lock().is_empty() {
+                        tracing::warn!("no mail gets out of this node: others may tell people of their appointments");
+                        return AWAY_PAUSE;
+                    }
+                    tracing::warn!("no mail gets out of this node, trying again");
+                    pause = AWAY_PAUSE;
+                }
             }
             rest(pause, stop).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+        KEEP_EVERY
     }
 
-    async fn follow(&self, lease: &Lease, stop: &CancellationToken) -> Result<(), Ended> {
-        let made = self.reminders.ensure_indexes().await;
-        made.map_err(|error| Ended::Interrupted(brief(&error)))?;
-        // Whether anything can go on from there, the database says.
-        let tail = Tail::open(&self.appointments, lease.position()).await?;
-        let (mut position, mut tail) = (tail.position(), Some(tail));
+    async fn follow(&self, lease: &Lease, stop: &CancellationToken) -> Result<(), Hindrance> {
+        self.reminders.ensure_indexes().await?;
+        let mut position = match lease.position() {
+            Some(position) => position,
+            None => tail::present(&self.appointments).await?,
+        };
         lease.reached(Some(position));
-        lease.keep().await?;
-        let mut looked: Option<Instant> = None;
+        write_down(lease).await?;
+        let (mut tail, mut looked) = (None, None::<Instant>);
         while !stop.is_cancelled() {
-            let (commits, reached) = self.next(&mut tail, position).await?;
-            let mailed = self.tell(lease, &commits, stop).await?;
+            let News { commits, reached, is_all } = self.next(&mut tail, position).await?;
+            let mut mailed = false;
+            for some in commits.chunks(COMMITS_AT_ONCE) {
+                mailed |= self.tell(lease, some, stop).await?;
+            }
             position = reached;
             lease.reached(Some(position));
             if mailed {
-                lease.keep().await?;
+                write_down(lease).await?;
             }
             if looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
-                self.remind(lease, stop).await?;
-                looked = Some(Instant::now());
+                looked = self.remind(lease, stop).await?.then(Instant::now);
             }
-            rest(REST, stop).await;
+            if is_all && looked.is_some() {
+                rest(REST, stop).await;
+            }
         }
         Ok(())
     }
 
-    /// What was committed after a position, as much as comes at once, and how far that reaches.
-    async fn next(&self, tail: &mut Option<Tail>, after: Position) -> Result<(Vec<Arc<Commit>>, Position), Ended> {
-        if let Some(news) = (self.recent)(after) {
+    /// What was committed after a position, as much as comes at once.
+    async fn next(&self, tail: &mut Option<Tail>, after: Position) -> Result<News, Hindrance> {
+        if let Some((commits, reached)) = (self.recent)(after, COMMITS_AT_ONCE) {
             *tail = None;
-            return Ok(news);
+            let is_all = commits.len() < COMMITS_AT_ONCE;
+            return Ok(News { commits, reached, is_all });
         }
         let tail = match tail {
             Some(tail) => tail,
-            None => tail.insert(Tail::open(&self.appointments, Some(after)).await?),
+            None => {
+                let opened = tail.insert(Tail::open(&self.appointments, after).await?);
+                tracing::info!("notices catch up by a change stream");
+                opened
+            }
         };
-        let commits = tail.next().await?.into_iter().map(Arc::new).collect();
-        Ok((commits, tail.position()))
+        let commits: Vec<_> = tail.next().await?.into_iter().map(Arc::new).collect();
+        Ok(News { is_all: commits.is_empty(), commits, reached: tail.position() })
     }
 
     /// Tells of commits, each reader in their order, and notes how far it has come. Returns whether anything was sent.
     ///
     /// # Errors
     /// When it did not come to the end: what is left is told by whoever goes on from there.
-    async fn tell(&self, lease: &Lease, commits: &[Arc<Commit>], stop: &CancellationToken) -> Result<bool, Ended> {
+    async fn tell(&self, lease: &Lease, commits: &[Arc<Commit>], stop: &CancellationToken) -> Result<bool, Hindrance> {
         let now = self.clock.now();
         let changes: Vec<&Appointment> = commits.iter().flat_map(|commit| changed(commit, now)).collect();
+        let offers: Vec<&WaitlistEntry> = commits.iter().flat_map(|commit| offered(commit)).collect();
         let concerned = changes.iter().flat_map(|visit| [visit.patient_id, visit.doctor_id]);
-        let people = self.people(concerned.chain(commits.iter().flat_map(|commit| offered(commit)))).await?;
-        self.schedule(&changes, &people, now).await?;
-        let visits = self.visits_of(&changes, &people).await?;
-        let told = commits.iter().map(|commit| told_of(commit, &visits, now));
-        let told: Vec<Told> = told.collect::<Result<_, _>>()?;
-        let addressed = |told: Told| {
-            let mails = told.drafts.into_iter().filter_map(|draft| Some((draft.to, addressed(draft, &people)?)));
-            (told.at, mails.collect::<Vec<_>>())
-        };
-        let told: Vec<_> = told.into_iter().map(addressed).filter(|(_, mails)| !mails.is_empty()).collect();
-        let progress = &Progress::of(&told, lease);
-        let mailed = !told.is_empty();
-        let deliver = |mails: Vec<(usize, Mail)>| async move {
-            for (number, mail) in mails {
-                if !self.deliver(&mail, lease, stop).await {
-                    return;
+        let people = self.people(concerned.chain(offers.iter().map(|entry| entry.patient_id))).await?;
+        let stored = self.stored(&changes, &offers, &people).await?;
+        let then = commits.iter().map(|commit| stored.then(commit, now)).collect::<Result<Vec<_>, _>>()?;
+        self.schedule(&changes, &then, &stored.visits, &people, now).await?;
+
+        let (mut sizes, mut outgoing) = (Vec::new(), Vec::new());
+        for (commit, then) in commits.iter().zip(&then) {
+            let mut drafts = notice::of_changes(then, now);
+            drafts.extend(offered(commit).filter_map(|offer| notice::of_offer(stored.still(offer)?, now)));
+            let before = outgoing.len();
+            for draft in drafts {
+                let (reader, notice) = (draft.to, draft.notice.id.clone());
+                if let Some(mail) = addressed(draft, &people).filter(|_| !self.ahead.lock().contains(&notice)) {
+                    outgoing.push((reader, Outgoing { number: sizes.len(), notice, mail }));
                 }
+            }
+            sizes.push((commit.at, outgoing.len() - before));
+        }
+        let mailed = !outgoing.is_empty();
+        let progress = &Progress { lease, state: Mutex::new((sizes, 0)) };
+        let deliver = |mails: Vec<Outgoing>| async move {
+            for Outgoing { number, notice, mail } in mails {
+                self.deliver(&mail, lease, stop).await?;
+                self.ahead.lock().insert(notice);
                 progress.settled(number);
             }
+            Ok::<_, Hindrance>(())
         };
-        // Those under way end, whatever comes: a mail is not cut off.
-        let queues: Vec<_> = by_reader(told).into_iter().map(deliver).collect();
-        futures::stream::iter(queues).buffer_unordered(AT_ONCE).collect::<()>().await;
-        match progress.is_all() {
-            true => Ok(mailed),
-            false => Err(Ended::Interrupted("the lease has run out, or the node stops".to_owned())),
-        }
+        all_of(by_reader(outgoing).into_iter().map(deliver).collect()).await?;
+        progress.note();
+        self.ahead.lock().clear();
+        Ok(mailed)
     }
 
-    /// Delivers a mail, for as long as the mail server says nothing about it. `false`: this node is to send it no more.
-    async fn deliver(&self, mail: &Mail, lease: &Lease, stop: &CancellationToken) -> bool {
-        while lease.is_held() && !stop.is_cancelled() {
-            let delivered = self.post.deliver(mail, stop).await;
-            if delivered.as_ref().err().is_none_or(|failure| failure.is_answer) {
-                meters::settled(delivered.is_ok());
-                return true;
-            }
-            rest(AWAY_PAUSE, stop).await;
-        }
-        false
-    }
-
-    /// What is stored of the appointments of which somebody who can be reached may have to be told.
-    async fn visits_of(
-        &self,
-        changes: &[&Appointment],
-        people: &People,
-    ) -> Result<HashMap<AppointmentId, Appointment>> {
-        let wants = |id: UserId| people.get(&id).is_some_and(|user| user.notifications.changes);
-        let concerns = changes.iter().filter(|visit| wants(visit.patient_id) || wants(visit.doctor_id));
-        let ids: Vec<AppointmentId> = concerns.map(|visit| visit.id).collect::<HashSet<_>>().into_iter().collect();
-        let mut visits = HashMap::with_capacity(ids.len());
-        for some in ids.chunks(READ_AT_ONCE) {
-            visits.extend(self.visits.all_with_ids(some).await?.into_iter().map(|visit| (visit.id, visit)));
-        }
-        Ok(visits)
-    }
-
-    async fn people(&self, ids: impl Iterator<Item = UserId>) -> Result<People> {
-        let ids: HashSet<UserId> = ids.collect();
-        if ids.is_empty() {
-            return Ok(People::new());
-        }
-        let found = users::reachable(&self.users, ids).await?;
-        Ok(found.into_iter().map(|user| (user.id, user)).collect())
-    }
-
-    /// Writes the reminders of what is confirmed or moved, and drops those of what is cancelled. Nobody is reminded of what they
-    /// were told of later than they would have been reminded.
-    async fn schedule(&self, changed: &[&Appointment], people: &People, now: Timestamp) -> Result<()> {
-        let latest: HashMap<_, _> = changed.iter().map(|visit| (visit.id, *visit)).collect();
-        let reminder = |visit: &&Appointment| {
-            let patient = people.get(&visit.patient_id).filter(|_| notice::can_be_near(visit))?;
-            let due = due(patient, visit.start).filter(|due| *due > now)?;
-            Some(Reminder { of: visit.id, start: visit.start, due })
-        };
-        let put: Vec<Reminder> = latest.values().filter_map(reminder).collect();
-        let over: Vec<_> =
-            latest.values().filter(|visit| visit.status == Status::Cancelled).map(|visit| visit.id).collect();
-        self.reminders.put(&put).await?;
-        self.reminders.drop_of(&over).await
-    }
-
-    /// Sends the reminders that are due.
-    async fn remind(&self, lease: &Lease, stop: &CancellationToken) -> Result<()> {
-        loop {
-            let due = self.reminders.due(self.clock.now(), DUE_AT_ONCE).await?;
-            let is_last = i64::try_from(due.len()).is_ok_and(|count| count < DUE_AT_ONCE);
-            for reminder in due {
-                if !self.remind_of(&reminder, lease, stop).await? {
+    /// Delivers a mail, or has it refused.
+    ///
+    /// # Errors
+    /// This node is not to send it, or not now.
+    async fn deliver(&self, mail: &Mail, lease: &Lease, stop: &CancellationToken) -> Result<(), Hindrance> {
+        if lease.is_held() && !stop.is_cancelled() {
+            match self.post.deliver(mail, stop).await {
+                Delivery::Open if stop.is_cancelled() => {}
+                Delivery::Open => return Err(Hindrance::Away),
+                settled => {
+                    meters::settled(settled == Delivery::Delivered);
                     return Ok(());
                 }
             }
-            if is_last {
-                return Ok(());
-            }
         }
+        Err(Hindrance::Interrupted("the lease has ended, or the node stops".to_owned()))
     }
 
-    /// `false`: this node is to remind nobody any more.
-    async fn remind_of(&self, reminder: &Reminder, lease: &Lease, stop: &CancellationToken) -> Result<bool> {
-        if !lease.is_held() || !self.reminders.take(reminder, lease.fence()).await? {
-            return Ok(lease.is_held());
+    /// What is stored of the appointments and offers of which somebody who can be reached may have to be told.
+    async fn stored(&self, changes: &[&Appointment], offers: &[&WaitlistEntry], people: &People) -> Result<Stored> {
+        let told = |id: UserId| people.get(&id).is_some_and(|user| user.notifications.changes);
+        let reminded = |id: UserId| people.get(&id).is_some_and(|user| user.notifications.reminders);
+        let concerns =
+            |visit: &&&Appointment| told(visit.patient_id) || told(visit.doctor_id) || reminded(visit.patient_id);
+        let ids: HashSet<_> = changes.iter().filter(concerns).map(|visit| visit.id).collect();
+        let (mut visits, mut entries) = (HashMap::new(), HashMap::new());
+        for some in ids.into_iter().collect::<Vec<_>>().chunks(DOCUMENTS_AT_ONCE) {
+            visits.extend(self.visits.all_with_ids(some).await?.into_iter().map(|visit| (visit.id, visit)));
         }
-        let now = self.clock.now();
-        let found = self.visits.find(reminder.of).await?.map(|(stored, _)| stored.appointment);
-        // What was moved has another reminder, or will have.
-        let still =
-            found.filter(|visit| notice::can_be_near(visit) && visit.start == reminder.start && visit.start > now);
-        if let Some(visit) = still {
-            let people = self.people([visit.patient_id].into_iter()).await?;
-            let due = people.get(&visit.patient_id).and_then(|patient| due(patient, visit.start));
-            if let Some(later) = due.filter(|due| *due > now) {
-                self.reminders.put_off(reminder, later, lease.fence()).await?;
-                return Ok(true);
-            }
-            if let Some(mail) = addressed(notice::reminder(&visit), &people)
-                && !self.deliver(&mail, lease, stop).await
-            {
-                return Ok(false);
-            }
+        let wants =
+            |offer: &&&WaitlistEntry| people.get(&offer.patient_id).is_some_and(|user| user.notifications.offers);
+        let ids: HashSet<_> = offers.iter().filter(wants).map(|offer| offer.id).collect();
+        for some in ids.into_iter().collect::<Vec<_>>().chunks(DOCUMENTS_AT_ONCE) {
+            entries.extend(self.waitlist.all_with_ids(some).await?.into_iter().map(|entry| (entry.id, entry)));
         }
-        self.reminders.done(reminder, lease.fence()).await?;
-        Ok(true)
+        Ok(Stored { visits, entries })
+    }
+
+    async fn people(&self, ids: impl Iterator<Item = UserId>) -> Result<People> {
+        let ids: Vec<UserId> = ids.collect::<HashSet<_>>().into_iter().collect();
+        let mut people = People::new();
+        for some in ids.chunks(DOCUMENTS_AT_ONCE) {
+            let found = users::reachable(&self.users, some.iter().copied()).await?;
+            people.extend(found.into_iter().map(|user| (user.id, user)));
+        }
+        Ok(people)
+    }
+}
+
+impl Stored {
+    /// The appointments of a commit as they were then.
+    ///
+    /// # Errors
+    /// A new primary has not noticed yet what the other members have: it will.
+    fn then(&self, commit: &Commit, now: Timestamp) -> Result<Vec<Appointment>, Hindrance> {
+        let stored = changed(commit, now).filter_map(|change| Some((self.visits.get(&change.id)?, change.rev)));
+        let then: Option<Vec<_>> = stored.map(|(visit, rev)| notice::as_of(visit, rev)).collect();
+        let is_ahead = |offer: &WaitlistEntry| self.entries.get(&offer.id).is_some_and(|entry| entry.rev < offer.rev);
+        then.filter(|_| !offered(commit).any(is_ahead))
+            .ok_or_else(|| Hindrance::Interrupted("the database is behind what it has told".to_owned()))
+    }
+
+    /// An offer of a commit, where it stands still.
+    fn still(&self, offer: &WaitlistEntry) -> Option<&WaitlistEntry> {
+        self.entries.get(&offer.id).filter(|entry| entry.offer == offer.offer)
     }
 }
 
@@ -330,58 +403,57 @@ struct Progress<'a> {
     state: Mutex<(Vec<(Position, usize)>, usize)>,
 }
 
-impl<'a> Progress<'a> {
-    fn of(told: &[(Position, Vec<(UserId, Mail)>)], lease: &'a Lease) -> Self {
-        Self { lease, state: Mutex::new((told.iter().map(|(at, mails)| (*at, mails.len())).collect(), 0)) }
-    }
-
+impl Progress<'_> {
     /// One more mail of a commit is settled.
     fn settled(&self, number: usize) {
+        self.state.lock().0[number].1 -= 1;
+        self.note();
+    }
+
+    /// Notes how far it has come.
+    fn note(&self) {
         let (left, whole) = &mut *self.state.lock();
-        left[number].1 -= 1;
         while let Some((at, 0)) = left.get(*whole) {
             self.lease.reached(Some(*at));
             *whole += 1;
         }
     }
-
-    fn is_all(&self) -> bool {
-        let (left, whole) = &*self.state.lock();
-        *whole == left.len()
-    }
 }
 
-/// The mails of each reader in their order, with the number of the commit that each belongs to.
-fn by_reader(told: Vec<(Position, Vec<(UserId, Mail)>)>) -> Vec<Vec<(usize, Mail)>> {
+/// The mails of each reader in their order.
+fn by_reader(outgoing: Vec<(UserId, Outgoing)>) -> Vec<Vec<Outgoing>> {
     let (mut queues, mut places) = (Vec::<Vec<_>>::new(), HashMap::new());
-    for (number, (_, mails)) in told.into_iter().enumerate() {
-        for (reader, mail) in mails {
-            let place = *places.entry(reader).or_insert(queues.len());
-            if place == queues.len() {
-                queues.push(Vec::new());
-            }
-            queues[place].push((number, mail));
+    for (reader, mail) in outgoing {
+        let place = *places.entry(reader).or_insert(queues.len());
+        if place == queues.len() {
+            queues.push(Vec::new());
         }
+        queues[place].push(mail);
     }
     queues
 }
 
-/// Keeps a lease until somebody else has it, or may have it.
-async fn keep(lease: &Lease) {
-    while lease.is_held() {
-        sleep(KEEP_EVERY).await;
-        match lease.keep().await {
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "the lease of notices could not be kept"),
+/// Does pieces of work, some at once. Once something is in the way of one, none begins any more; those under way go on.
+async fn all_of<P: Future<Output = Result<(), Hindrance>>>(pieces: Vec<P>) -> Result<(), Hindrance> {
+    let hindrance = Mutex::new(None);
+    let found = &hindrance;
+    let begin = |piece: P| async move {
+        let is_free = found.lock().is_none();
+        if is_free && let Err(new) = piece.await {
+            *found.lock() = Some(new);
         }
-    }
+    };
+    let pieces: Vec<_> = pieces.into_iter().map(begin).collect();
+    futures::stream::iter(pieces).buffer_unordered(AT_ONCE).collect::<()>().await;
+    hindrance.into_inner().map_or(Ok(()), Err)
 }
 
-/// When somebody wants to be reminded of an appointment, if they do.
-fn due(patient: &User, start: Timestamp) -> Option<Timestamp> {
-    let chosen = patient.notifications;
-    let ahead = SignedDuration::from_mins(i64::from(chosen.reminder_minutes));
-    chosen.reminders.then(|| start.checked_sub(ahead).ok()).flatten()
+/// Writes down how far it has come.
+async fn write_down(lease: &Lease) -> Result<(), Hindrance> {
+    match lease.keep().await? {
+        true => Ok(()),
+        false => Err(Hindrance::Interrupted("the lease has ended".to_owned())),
+    }
 }
 
 /// The appointments that a commit changes, and of which somebody may have to be told.
@@ -390,26 +462,12 @@ fn changed(commit: &Commit, now: Timestamp) -> impl Iterator<Item = &Appointment
     appointments.filter(move |appointment| notice::is_telling(appointment, now))
 }
 
-/// Who is offered something by it.
-fn offered(commit: &Commit) -> impl Iterator<Item = UserId> {
+/// What is offered by it.
+fn offered(commit: &Commit) -> impl Iterator<Item = &WaitlistEntry> {
     commit.changes.iter().filter_map(|change| match change {
-        Change::Waitlist(entry) if entry.status == WaitStatus::Offered => Some(entry.patient_id),
+        Change::Waitlist(entry) if entry.status == WaitStatus::Offered => Some(entry.as_ref()),
         _ => None,
     })
-}
-
-/// # Errors
-/// A new primary has not noticed yet what the other members have: it will.
-fn told_of(commit: &Commit, visits: &HashMap<AppointmentId, Appointment>, now: Timestamp) -> Result<Told, Ended> {
-    let stored = changed(commit, now).filter_map(|change| Some((visits.get(&change.id)?, change.rev)));
-    let then: Option<Vec<Appointment>> = stored.map(|(visit, rev)| notice::as_of(visit, rev)).collect();
-    let then = then.ok_or_else(|| Ended::Interrupted("the database is behind what it has told".to_owned()))?;
-    let mut drafts = notice::of_changes(&then, now);
-    drafts.extend(commit.changes.iter().filter_map(|change| match change {
-        Change::Waitlist(entry) => notice::of_offer(entry, now),
-        _ => None,
-    }));
-    Ok(Told { at: commit.at, drafts })
 }
 
 /// The mail of a draft, if its reader can be written to and wants it.
@@ -425,4 +483,10 @@ fn addressed(draft: Draft, people: &People) -> Option<Mail> {
 
 async fn rest(pause: Duration, stop: &CancellationToken) {
     tokio::select! { () = sleep(pause) => {}, () = stop.cancelled() => {} }
+}
+
+/// Some time after `stop`.
+async fn after(stopped: Duration, stop: &CancellationToken) {
+    stop.cancelled().await;
+    sleep(stopped).await;
 }

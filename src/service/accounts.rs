@@ -20,6 +20,7 @@ use crate::domain::audit::{Deed, Outcome as Audited};
 use crate::domain::change::Position;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::mail::{Mail, Subject};
+use crate::domain::notifications::NotificationsChange;
 use crate::domain::password;
 use crate::domain::peer::Peer;
 use crate::domain::proof::{Counted, RESET_LIFETIME, VERIFICATION_LIFETIME, one_more};
@@ -352,11 +353,12 @@ impl Accounts {
 
     fn request(&self, identity: &Identity, key: &str, rev: Option<u32>, change: &AccountChange) -> Request {
         let AccountChange { name, locale, time_zone, notifications, email, new_password, .. } = change;
-        let parts = [
-            format!("{rev:?} {name:?} {locale:?} {time_zone:?} {email:?} {}", new_password.is_some()),
-            format!("{notifications:?}"),
-        ];
-        request::request(identity, OPERATION, key, &parts.each_ref().map(String::as_str), self.clock.now())
+        let first = format!("{rev:?} {name:?} {locale:?} {time_zone:?} {email:?} {}", new_password.is_some());
+        let second = format!("{notifications:?}");
+        // Where it names nothing, a request is what it was before there was any: it may be repeated by a client of then.
+        let names_some = *notifications != NotificationsChange::default();
+        let parts = [first.as_str(), second.as_str()];
+        request::request(identity, OPERATION, key, &parts[..1 + usize::from(names_some)], self.clock.now())
     }
 }
 

@@ -16,13 +16,13 @@ use mongodb::options::{IndexOptions, ReadConcern};
 use mongodb::{ClientSession, Collection};
 
 use super::cluster::Cluster;
-use super::collection;
 use super::documents::{AppointmentDoc, DoctorDoc, EntryDoc, Outcome, Remembered, is_of_resource, quota};
 use super::group_commit::{GroupCommit, Written};
 use super::idempotency::{Recall, Request, without};
 use super::value::{bson_id, bson_time, position, uuid_of};
 use super::whole::reached;
 use super::write::{Verdict, linearizable, read};
+use super::{collection, lenient};
 use crate::domain::appointment::{Appointment, Status};
 use crate::domain::change::Position;
 use crate::domain::doctor::Doctor;
@@ -286,15 +286,16 @@ impl AppointmentStore {
         Ok(found.into_iter().map(|stored| stored.appointment).collect())
     }
 
-    /// The appointments with these ids, whoever's they are.
+    /// The appointments with these ids, whoever's they are. One whose document cannot be read is left out.
     ///
     /// # Errors
     /// `unavailable` when the cluster does not answer.
     pub async fn all_with_ids(&self, ids: &[AppointmentId]) -> Result<Vec<Appointment>> {
-        let limit = i64::try_from(ids.len()).unwrap_or(i64::MAX);
         let ids: Vec<Uuid> = ids.iter().map(|id| bson_id(id.0)).collect();
-        let found = self.find_all(doc! { "_id": { "$in": ids }, "kind": { "$exists": false } }, limit.max(1)).await?;
-        Ok(found.into_iter().map(|stored| stored.appointment).collect())
+        let filter = doc! { "_id": { "$in": ids }, "kind": { "$exists": false } };
+        let collection: Collection<RawDocumentBuf> = self.collection.clone_with_type();
+        let found = read(&self.cluster, async move { collection.find(filter).await?.try_collect::<Vec<_>>().await });
+        Ok(lenient::each(collection::APPOINTMENTS, found.await?, |document: AppointmentDoc| document.to_domain()))
     }
 
     async fn find_all(&self, filter: Document, limit: i64) -> Result<Vec<Stored>> {

@@ -11,7 +11,7 @@ use mongodb::bson::{DateTime, Document, Timestamp as ClusterTime, doc};
 use mongodb::options::ReturnDocument;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use uuid::Uuid;
 
 use super::cluster::Cluster;
@@ -96,6 +96,17 @@ impl Lease {
     #[must_use]
     pub fn is_held(&self) -> bool {
         Instant::now() < self.state.lock().until
+    }
+
+    /// Waits until somebody else may hold it.
+    pub async fn ended(&self) {
+        loop {
+            let until = self.state.lock().until;
+            if Instant::now() >= until {
+                return;
+            }
+            sleep_until(until).await;
+        }
     }
 
     /// How far the work has come. `None`: it begins now.

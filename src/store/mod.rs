@@ -13,6 +13,7 @@ mod group_commit;
 pub mod history;
 pub mod idempotency;
 pub mod leases;
+mod lenient;
 pub mod meters;
 pub mod reminders;
 pub mod resources;

@@ -51,10 +51,16 @@ impl ReminderStore {
     /// Creates the index of the collection.
     ///
     /// # Errors
-    /// What the driver said.
-    pub async fn ensure_indexes(&self) -> std::result::Result<(), DriverError> {
-        let due = [("due", doc! { "due": 1 }, IndexOptions::default())];
-        self.cluster.ensure_indexes(collection::REMINDERS, due).await
+    /// Unavailable.
+    pub async fn ensure_indexes(&self) -> Result<()> {
+        let verdict = until_decided(&self.cluster, || {
+            let cluster = self.cluster.clone();
+            async move {
+                let due = [("due", doc! { "due": 1 }, IndexOptions::default())];
+                cluster.ensure_indexes(collection::REMINDERS, due).await
+            }
+        });
+        verdict.await.map(|_| ())
     }
 
     /// Writes reminders, each in the place of the one before, with one command.
@@ -101,12 +107,14 @@ impl ReminderStore {
         self.delete(doc! { "_id": { "$in": ids } }).await
     }
 
-    /// Those that are due, the earliest first, at most `limit`.
+    /// Those that are due and can be taken under a fence, the earliest first, at most `limit`.
     ///
     /// # Errors
     /// Unavailable.
-    pub async fn due(&self, now: Timestamp, limit: i64) -> Result<Vec<Reminder>> {
-        let (collection, filter) = (self.collection.clone(), doc! { "due": { "$lte": bson_time(now) } });
+    pub async fn due(&self, now: Timestamp, fence: i64, limit: i64) -> Result<Vec<Reminder>> {
+        let mut filter = free(fence);
+        filter.insert("due", doc! { "$lte": bson_time(now) });
+        let collection = self.collection.clone();
         let found = read(&self.cluster, async move {
             collection.find(filter).sort(doc! { "due": 1 }).limit(limit).await?.try_collect::<Vec<_>>().await
         });
@@ -123,16 +131,17 @@ impl ReminderStore {
     /// Unavailable.
     pub async fn take(&self, reminder: &Reminder, fence: i64) -> Result<bool> {
         let mut guard = same(reminder);
-        guard.insert("$or", [doc! { "taken": { "$exists": false } }, doc! { "taken": { "$lte": fence } }].to_vec());
+        guard.extend(free(fence));
         self.update(guard, doc! { "$set": { "taken": fence } }).await
     }
 
-    /// Puts off a reminder that was taken.
+    /// Puts off a reminder that was taken: another one of the same appointment takes its place.
     ///
     /// # Errors
     /// Unavailable.
-    pub async fn put_off(&self, reminder: &Reminder, due: Timestamp, fence: i64) -> Result<()> {
-        let next = doc! { "$set": { "due": bson_time(due) }, "$unset": { "taken": 1 } };
+    pub async fn put_off(&self, reminder: &Reminder, later: &Reminder, fence: i64) -> Result<()> {
+        let set = doc! { "start": bson_time(later.start), "due": bson_time(later.due) };
+        let next = doc! { "$set": set, "$unset": { "taken": 1 } };
         self.update(taken(reminder, fence), next).await.map(drop)
     }
 
@@ -164,6 +173,11 @@ impl ReminderStore {
 /// This reminder, unless the appointment was moved.
 fn same(reminder: &Reminder) -> Document {
     doc! { "_id": bson_id(reminder.of.0), "start": bson_time(reminder.start) }
+}
+
+/// No later holder has it.
+fn free(fence: i64) -> Document {
+    doc! { "$or": [{ "taken": { "$exists": false } }, { "taken": { "$lte": fence } }] }
 }
 
 /// This reminder, as long as this holder has it.

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use mongodb::Collection;
-use mongodb::bson::{Binary, DateTime, Uuid, doc};
+use mongodb::bson::{Binary, DateTime, RawDocumentBuf, Uuid, doc};
 use mongodb::error::Error as DriverError;
 use mongodb::options::{IndexOptions, ReadConcern};
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use super::documents::Remembered;
 use super::idempotency::{Recall, Request};
 use super::value::{binary, bson_id, bson_time, instant, uuid_of};
 use super::write::{Verdict, confirm, linearizable, read, until_decided};
-use super::{audit, collection, sessions, signing_keys, whole};
+use super::{audit, collection, lenient, sessions, signing_keys, whole};
 use crate::domain::account::{External, Role, User};
 use crate::domain::change::Position;
 use crate::domain::ids::{SessionId, UserId};
@@ -275,7 +275,8 @@ pub async fn find(cluster: &Cluster, id: UserId) -> Result<Option<Account>> {
     found.map(|(document, _)| document.into_account()).transpose()
 }
 
-/// Those of these users whom a mail may be sent: the account is in use, and its owner reads the address.
+/// Those of these users whom a mail may be sent: the account is in use, and its owner reads the address. One whose document cannot
+/// be read is left out.
 ///
 /// # Errors
 /// Unavailable.
@@ -288,9 +289,10 @@ pub async fn reachable(cluster: &Cluster, ids: impl IntoIterator<Item = UserId>)
         "closedAt": { "$exists": false },
         "disabledAt": { "$exists": false },
     };
-    let users = users(cluster);
+    let users = users(cluster).clone_with_type::<RawDocumentBuf>();
     let found = read(cluster, async move { users.find(filter).await?.try_collect::<Vec<_>>().await });
-    found.await?.into_iter().map(|document| Ok(document.into_account()?.user)).collect()
+    let user = |document: UserDoc| document.into_account().map(|account| account.user);
+    Ok(lenient::each(collection::USERS, found.await?, user))
 }
 
 /// The account with everything that was written before, to be replaced or acknowledged, and the position of the read.

@@ -5,18 +5,18 @@ use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use mongodb::Collection;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::error::Error as DriverError;
 use mongodb::options::{IndexOptions, ReadConcern};
 
 use super::appointments::snapshot_position;
 use super::cluster::Cluster;
-use super::collection;
 use super::documents::WaitlistDoc;
 use super::idempotency::{Recall, Request, without};
 use super::value::{bson_id, bson_time};
 use super::whole::{self, reached};
 use super::write::{Verdict, linearizable, read, until_decided};
+use super::{collection, lenient};
 use crate::domain::change::Position;
 use crate::domain::ids::{DoctorId, PatientId, ServiceId, UserId, WaitlistId};
 use crate::domain::refusal::Refusal;
@@ -207,6 +207,18 @@ impl WaitlistStore {
     async fn find_at(&self, id: WaitlistId, concern: ReadConcern) -> Result<Option<(StoredEntry, Position)>> {
         let found = whole::find(&self.cluster, &self.collection, bson_id(id.0), concern).await?;
         found.map(|(document, at)| Ok((StoredEntry::new(document)?, at))).transpose()
+    }
+
+    /// The entries with these ids, whoever's they are. One whose document cannot be read is left out.
+    ///
+    /// # Errors
+    /// `unavailable` when the cluster does not answer.
+    pub async fn all_with_ids(&self, ids: &[WaitlistId]) -> Result<Vec<WaitlistEntry>> {
+        let ids: Vec<_> = ids.iter().map(|id| bson_id(id.0)).collect();
+        let collection: Collection<RawDocumentBuf> = self.collection.clone_with_type();
+        let filter = doc! { "_id": { "$in": ids } };
+        let found = read(&self.cluster, async move { collection.find(filter).await?.try_collect::<Vec<_>>().await });
+        Ok(lenient::each(collection::WAITLIST, found.await?, |document: WaitlistDoc| document.to_domain()))
     }
 
     /// Lists entries, the longest waiting first.

@@ -178,15 +178,17 @@ impl Calendars {
     /// The commits after `position`; `None` when that cannot be told.
     #[must_use]
     pub fn after(&self, position: Position) -> Option<Vec<Arc<Commit>>> {
-        self.state.lock().ring.after(position).map(|commits| commits.cloned().collect())
+        self.news(position, usize::MAX).map(|(commits, _)| commits)
     }
 
-    /// The commits after `position`, and how far they reach; `None` when that cannot be told.
+    /// The commits after `position`, the first `most` of them, and how far they reach; `None` when that cannot be told.
     #[must_use]
-    pub fn news(&self, position: Position) -> Option<(Vec<Arc<Commit>>, Position)> {
+    pub fn news(&self, position: Position, most: usize) -> Option<(Vec<Arc<Commit>>, Position)> {
         let state = self.state.lock();
-        let commits = state.ring.after(position)?.cloned().collect();
-        Some((commits, state.ring.position()))
+        let commits: Vec<_> = state.ring.after(position)?.take(most).cloned().collect();
+        let last = commits.last().filter(|_| commits.len() == most);
+        let reached = last.map_or_else(|| state.ring.position(), |last| last.at);
+        Some((commits, reached))
     }
 
     /// Sets the gauges of what is held.

@@ -157,6 +157,7 @@ async fn who_does_not_want_it_or_cannot_be_written_to_is_not_told() {
     ask(stage.clinic.url(), &gone, "me.delete", json!({})).await.unwrap();
     until(async || stage.databases.reminder(ids[3].as_str().unwrap()).await.is_none()).await;
     let news = spool.latest(doctor, 1).await;
+    assert!(news.contains("/practice\n"), "the page of a doctor: {news}");
     assert!(news.contains("Un paciente canceló su cita.") && !news.contains("Paciente: "), "{news}");
     stage.databases.told().await;
     assert_eq!((spool.letters_to(&gone).len(), spool.letters_to(&disabled).len()), (1, 1));

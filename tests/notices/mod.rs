@@ -5,11 +5,13 @@ mod nodes;
 mod reminders;
 mod settings;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use cita::error::ClusterName;
 use cita::store::cluster::Cluster;
 use cita_cli::ClientError;
+use futures::TryStreamExt as _;
 use mongodb::bson::{Bson, Document, Timestamp, Uuid, doc};
 use serde_json::{Value, json};
 
@@ -37,7 +39,7 @@ impl Spool {
         ["--mail-spool", self.0.to_str().unwrap()]
     }
 
-    /// What somebody was told of appointments, in that order.
+    /// What somebody was told of appointments, in that order: mails of one node have names that sort.
     fn letters_to(&self, person: &Person) -> Vec<Letter> {
         let mut files: Vec<_> = std::fs::read_dir(&self.0)
             .into_iter()
@@ -49,7 +51,7 @@ impl Spool {
         let read = |path: &PathBuf| {
             let mail = std::fs::read_to_string(path).unwrap();
             let (head, text) = mail.split_once("\r\n\r\n").unwrap();
-            let is_theirs = head.contains(&format!("<{}>", person.email)) && text.contains("/appointments\r\n");
+            let is_theirs = head.contains(&format!("<{}>", person.email)) && text.contains("/account\r\n");
             let id = head.split_once("Message-ID: <").unwrap().1.split_once('@').unwrap().0;
             is_theirs.then(|| Letter { id: id.to_owned(), text: text.replace("\r\n", "\n") })
         };
@@ -107,6 +109,22 @@ impl Databases {
     /// How far it is told.
     async fn position(&self) -> Option<Timestamp> {
         self.lease().await?.get_timestamp("position").ok()
+    }
+
+    /// How many change streams are open on it.
+    async fn change_streams(&self) -> usize {
+        let (db, admin) = (&self.appointments.db, self.appointments.db.client().database("admin"));
+        let cursors =
+            admin.aggregate([doc! { "$currentOp": { "allUsers": true, "idleCursors": true } }]).await.unwrap();
+        let all: Vec<Document> = cursors.try_collect().await.unwrap();
+        let stream = |operation: &Document| {
+            let cursor = operation.get_document("cursor").ok()?;
+            let pipeline = cursor.get_document("originatingCommand").ok()?.get_array("pipeline").ok()?;
+            let is_ours = operation.get_str("ns").ok()?.starts_with(&format!("{}.", db.name()));
+            let is_stream = pipeline.first()?.as_document()?.contains_key("$changeStream");
+            (is_ours && is_stream).then(|| cursor.get_i64("cursorId").unwrap())
+        };
+        all.iter().filter_map(stream).collect::<HashSet<_>>().len()
     }
 
     async fn reminder(&self, appointment: &str) -> Option<Document> {

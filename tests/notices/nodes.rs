@@ -6,8 +6,10 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use super::{Databases, Spool, ask};
-use crate::harness::clinic::{Clinic, at, connect, database, date, practice_at, register, simple_service, text};
+use super::{Databases, Spool, Stage, ask, uuid};
+use crate::harness::clinic::{
+    Clinic, Person, at, connect, database, date, practice_at, register, simple_service, text,
+};
 use crate::harness::mongo;
 use crate::harness::process::Process;
 use crate::harness::until;
@@ -15,14 +17,28 @@ use crate::mail::Server;
 
 const TELLS: &str = "this node tells people of their appointments fence=";
 
+fn by_smtp(url: &str) -> [&str; 4] {
+    ["--smtp-url", url, "--mail-from", "citas@prueba.example"]
+}
+
+/// The names of the notices to a patient that a mail server took, in that order.
+fn notices(server: &Server, patient: &Person) -> Vec<String> {
+    let id = |mail: &String| Some(mail.split_once("Message-ID: <")?.1.split_once('@')?.0.to_owned());
+    let to_patient = format!("RCPT TO:<{}>", patient.email);
+    let is_notice = |id: &String| id.ends_with("-patient");
+    let taken = server.taken();
+    taken.iter().filter(|mail| mail.contains(&to_patient)).filter_map(id).filter(is_notice).collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_nodes_tell_once_and_a_restart_goes_on_where_it_stopped() {
     let spool = Spool::new();
     let mut clinic = Clinic::open_with(&spool.options()).await;
     let other = clinic.node_with(&spool.options()).await;
-    let (practice, patient, databases) =
-        (clinic.practice().await, clinic.patient().await, Databases::of(&clinic).await);
+    let (practice, patient, odd, databases) =
+        (clinic.practice().await, clinic.patient().await, clinic.patient().await, Databases::of(&clinic).await);
     databases.verify(&patient).await;
+    databases.verify(&odd).await;
     until(async || databases.position().await.is_some()).await;
     for (url, time) in [(clinic.url(), "09:00"), (other.url.as_str(), "10:00"), (clinic.url(), "11:00")] {
         ask(url, &patient, "appointment.book", practice.booking(&at(&date(30), time))).await.unwrap();
@@ -41,6 +57,11 @@ async fn two_nodes_tell_once_and_a_restart_goes_on_where_it_stopped() {
     let until_then = databases.lease().await.unwrap();
     assert_eq!(*until_then.get_datetime("until").unwrap(), DateTime::from_millis(0), "it was given back");
     let silent = clinic.node().await;
+    ask(&silent.url, &odd, "appointment.book", practice.booking(&at(&date(30), "14:00"))).await.unwrap();
+    // Nor does it stop at somebody of whom nothing can be read.
+    let accounts = databases.users.db.collection::<Document>("users");
+    let spoiled = doc! { "$set": { "locale": 7 } };
+    accounts.update_one(doc! { "_id": uuid(&odd.id) }, spoiled).await.unwrap();
     ask(&silent.url, &patient, "appointment.book", practice.booking(&at(&date(30), "13:00"))).await.unwrap();
     let _next = clinic.node_with(&spool.options()).await;
     spool.letters(&patient, 5).await;
@@ -130,7 +151,7 @@ async fn while_the_mail_server_is_away_nothing_is_told_and_nothing_forgotten() {
     let databases = Databases::of(&Clinic::on(&users, &appointments)).await;
     let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
     let smtp = format!("smtp://{address}/citas.prueba.example");
-    let options = ["--smtp-url", smtp.as_str(), "--mail-from", "citas@prueba.example"];
+    let options = by_smtp(&smtp);
     let (mut node, url) = Process::serve(&users, &appointments, &options).await;
     let (practice, patient) =
         (practice_at(&url, simple_service()).await, register(&url, "patient", "Paula Pérez").await);
@@ -148,19 +169,121 @@ async fn while_the_mail_server_is_away_nothing_is_told_and_nothing_forgotten() {
     assert!(node.ended().await.success());
     let server = Server::open_at(&address, &["451 later", "550 never"]).await;
     let _next = Process::serve(&users, &appointments, &options).await;
-    let notices = || {
-        let taken = server.taken();
-        let id = |mail: &String| Some(mail.split_once("Message-ID: <")?.1.split_once('@')?.0.to_owned());
-        let to_patient = format!("RCPT TO:<{}>", patient.email);
-        let is_notice = |id: &String| id.ends_with("-patient");
-        taken.iter().filter(|mail| mail.contains(&to_patient)).filter_map(id).filter(is_notice).collect::<Vec<_>>()
-    };
-    until(async || notices().len() == 3).await;
+    until(async || notices(&server, &patient).len() == 3).await;
     databases.told().await;
     let (second, third) = (&booked[1], &booked[2]);
     // Each reader reads in the order in which things happened.
     let expected = [format!("{second}-1-patient"), format!("{third}-1-patient"), format!("{second}-2-patient")];
-    assert_eq!(notices(), expected);
+    assert_eq!(notices(&server, &patient), expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_put_off_while_a_node_stops_is_not_settled() {
+    let (shared, name) = (mongo::shared().await, format!("t{}", Uuid::new_v4().simple()));
+    let (users, appointments) = (database(&shared.users_uri, &name), database(&shared.appointments_uri, &name));
+    let databases = Databases::of(&Clinic::on(&users, &appointments)).await;
+    let (busy, free) = (Server::open(&["451 later"; 64]).await, Server::open(&[]).await);
+    let (mut node, url) = Process::serve(&users, &appointments, &by_smtp(&busy.url())).await;
+    let (practice, patient) =
+        (practice_at(&url, simple_service()).await, register(&url, "patient", "Paula Pérez").await);
+    databases.verify(&patient).await;
+    until(async || databases.position().await.is_some()).await;
+    let booked = ask(&url, &patient, "appointment.book", practice.booking(&at(&date(30), "09:00"))).await.unwrap();
+    node.told(r#"a mail could not be delivered yet about="appointment""#).await;
+    node.signal("TERM").await;
+    assert!(node.ended().await.success());
+    assert_eq!(notices(&busy, &patient), [""; 0]);
+    let _next = Process::serve(&users, &appointments, &by_smtp(&free.url())).await;
+    until(async || !notices(&free, &patient).is_empty()).await;
+    databases.told().await;
+    assert_eq!(notices(&free, &patient), [format!("{}-1-patient", text(&booked, "id"))]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_gets_no_mail_out_leaves_it_to_others_who_ask_anew_what_is_wanted() {
+    let (shared, name) = (mongo::shared().await, format!("t{}", Uuid::new_v4().simple()));
+    let (users, appointments) = (database(&shared.users_uri, &name), database(&shared.appointments_uri, &name));
+    let databases = Databases::of(&Clinic::on(&users, &appointments)).await;
+    let (closed, open) = (Server::open(&["535 who are you"; 64]).await, Server::open(&[]).await);
+    let (node, url) = Process::serve(&users, &appointments, &by_smtp(&closed.url())).await;
+    assert_eq!(node.told(TELLS).await, "1");
+    let (practice, patient) =
+        (practice_at(&url, simple_service()).await, register(&url, "patient", "Paula Pérez").await);
+    databases.verify(&patient).await;
+    until(async || databases.position().await.is_some()).await;
+    let book = async |time: &str| {
+        let booking = practice.booking(&at(&date(30), time));
+        text(&ask(&url, &patient, "appointment.book", booking).await.unwrap(), "id")
+    };
+    let choose = async |changes: bool| {
+        let chosen = json!({ "notifications": { "changes": changes } });
+        ask(&url, &patient, "me.update", chosen).await.unwrap();
+    };
+    book("09:00").await;
+    node.told("no mail gets out of this node").await;
+    choose(false).await;
+    let (other, _) = Process::serve(&users, &appointments, &by_smtp(&open.url())).await;
+    assert_eq!(other.told(TELLS).await, "2");
+    databases.told().await;
+    choose(true).await;
+    let second = book("10:00").await;
+    until(async || !notices(&open, &patient).is_empty()).await;
+    databases.told().await;
+    assert_eq!(notices(&open, &patient), [format!("{second}-1-patient")]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_node_keeps_no_more_it_catches_up() {
+    let (shared, name) = (mongo::shared().await, format!("t{}", Uuid::new_v4().simple()));
+    let (users, appointments) = (database(&shared.users_uri, &name), database(&shared.appointments_uri, &name));
+    let databases = Databases::of(&Clinic::on(&users, &appointments)).await;
+    // One for each who registers, and one for the first notice.
+    let server = Server::open(&["535 who are you"; 3]).await;
+    let smtp = server.url();
+    let options = [&by_smtp(&smtp)[..], &["--ring-mb", "1"][..]].concat();
+    let (node, url) = Process::serve(&users, &appointments, &options).await;
+    let (practice, patient) =
+        (practice_at(&url, simple_service()).await, register(&url, "patient", "Paula Pérez").await);
+    databases.verify(&patient).await;
+    until(async || node.output().matches("a mail was not delivered").count() == 2).await;
+    databases.told().await;
+    let mut expected = Vec::new();
+    for time in ["09:00", "10:00"] {
+        let booking = practice.booking(&at(&date(30), time));
+        let booked = ask(&url, &patient, "appointment.book", booking).await.unwrap();
+        expected.push(format!("{}-1-patient", text(&booked, "id")));
+    }
+    node.told("no mail gets out of this node").await;
+    let caught_up = || node.output().matches("notices catch up by a change stream").count();
+    let before = caught_up();
+    // More than the node keeps.
+    let doctors = databases.appointments.db.collection::<Document>("doctors");
+    let mut doctor = doctors.find_one(doc! { "_id": uuid(&practice.doctor.id) }).await.unwrap().unwrap();
+    for rev in 100..280 {
+        doctor.extend(doc! { "rev": rev, "bio": format!("{rev}").repeat(3_000) });
+        doctors.replace_one(doc! { "_id": uuid(&practice.doctor.id) }, &doctor).await.unwrap();
+    }
+    until(async || notices(&server, &patient).len() >= 2).await;
+    assert_eq!(caught_up(), before + 1);
+    databases.told().await;
+    let booking = practice.booking(&at(&date(30), "11:00"));
+    let booked = ask(&url, &patient, "appointment.book", booking).await.unwrap();
+    expected.push(format!("{}-1-patient", text(&booked, "id")));
+    until(async || notices(&server, &patient).len() >= 3).await;
+    databases.told().await;
+    assert_eq!(notices(&server, &patient), expected);
+}
+
+/// What is committed travels to a node once, for everything that it does with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_tells_has_no_change_stream_for_it() {
+    let stage = Stage::set(simple_service()).await;
+    stage.book(&at(&date(30), "09:00")).await;
+    stage.spool.letters(&stage.patient, 1).await;
+    until(async || stage.databases.change_streams().await == 1).await;
+    stage.book(&at(&date(30), "10:00")).await;
+    stage.spool.letters(&stage.patient, 2).await;
+    assert_eq!(stage.databases.change_streams().await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -51,7 +51,13 @@ async fn a_reminder_follows_its_appointment_and_comes_once() {
     assert!(reminder.contains("Le recordamos su cita.") && reminder.contains("10:00 (America/Bogota)\n"), "{reminder}");
     until(async || stage.databases.reminder(&id).await.is_none()).await;
 
-    // Neither again, nor for what is told later than it would be reminded of.
+    // Neither again, whatever else becomes of the appointment and however late its reader wants it by now, nor for what is told
+    // later than it would be reminded of.
+    stage.choose(patient, json!({ "reminderMinutes": 60 })).await;
+    stage.ask(&stage.practice.doctor, "appointment.setNotes", json!({ "id": id, "notes": "Nota" })).await;
+    stage.databases.told().await;
+    assert!(stage.databases.reminder(&id).await.is_none());
+    stage.choose(patient, json!({ "reminderMinutes": 10_080 })).await;
     let near = text(&stage.book(&at(&date(5), "09:00")).await, "id");
     stage.databases.told().await;
     assert!(stage.databases.reminder(&id).await.is_none() && stage.databases.reminder(&near).await.is_none());
@@ -71,12 +77,12 @@ async fn nobody_is_reminded_of_what_was_cancelled_or_of_what_they_do_not_want() 
     let (cancelled, stale, unwanted) = (book("09:00").await, book("10:00").await, book("11:00").await);
     stage.ask(patient, "appointment.cancel", json!({ "id": cancelled })).await;
     until(async || stage.due(&cancelled).await.is_none()).await;
-    // One that stayed behind, of another start, says nothing.
+    // One that stayed behind, of another start, says nothing, and waits for the start that it is by now.
     let reminders = stage.databases.appointments.db.collection::<Document>("reminders");
     let earlier =
         doc! { "$set": { "start": minutes_before(&at(&date(3), "10:00"), 60), "due": DateTime::from_millis(0) } };
     reminders.update_one(doc! { "_id": uuid(&stale) }, earlier).await.unwrap();
-    until(async || stage.due(&stale).await.is_none()).await;
+    until(async || stage.due(&stale).await == Some(minutes_before(&at(&date(3), "10:00"), 1_440))).await;
     stage.choose(patient, json!({ "reminders": false, "reminderMinutes": 10_080 })).await;
     stage.make_due(&unwanted).await;
     until(async || stage.due(&unwanted).await.is_none()).await;
@@ -94,13 +100,15 @@ async fn a_holder_of_before_takes_no_reminder_of_the_present_one() {
     let now = Timestamp::from_second(1_796_133_600).unwrap();
     let reminder = Reminder { of: AppointmentId(Uuid::new_v4()), start: now, due: now };
     store.put(&[reminder]).await.unwrap();
-    assert_eq!(store.due(now, 10).await.unwrap(), [reminder]);
+    assert_eq!(store.due(now, 1, 10).await.unwrap(), [reminder]);
     assert!(store.take(&reminder, 1).await.unwrap());
     assert!(store.take(&reminder, 2).await.unwrap(), "the first may have died with it");
     assert!(!store.take(&reminder, 1).await.unwrap());
     store.done(&reminder, 1).await.unwrap();
-    store.put_off(&reminder, now + SignedDuration::from_hours(1), 1).await.unwrap();
-    assert_eq!(store.due(now, 10).await.unwrap(), [reminder], "it is not the first one's any more");
+    let later = Reminder { due: now + SignedDuration::from_hours(1), ..reminder };
+    store.put_off(&reminder, &later, 1).await.unwrap();
+    assert_eq!(store.due(now, 2, 10).await.unwrap(), [reminder], "it is not the first one's any more");
+    assert_eq!(store.due(now, 1, 10).await.unwrap(), [], "it would be in the way");
     // What was moved is another reminder.
     let moved = Reminder { start: now + SignedDuration::from_hours(2), ..reminder };
     store.put(&[moved]).await.unwrap();
@@ -108,5 +116,5 @@ async fn a_holder_of_before_takes_no_reminder_of_the_present_one() {
     store.done(&reminder, 2).await.unwrap();
     assert!(store.take(&moved, 3).await.unwrap());
     store.done(&moved, 3).await.unwrap();
-    assert_eq!(store.due(now, 10).await.unwrap(), []);
+    assert_eq!(store.due(now, 3, 10).await.unwrap(), []);
 }

@@ -80,8 +80,6 @@ fn nobody_is_told_what_they_did_but_that_they_have_booked() {
     assert_eq!(told(&appointment(booked, RECEPTION)), [patient(Event::Booked)]);
     assert_eq!(told(&appointment(booked, DOCTOR)), [patient(Event::Booked)]);
     assert_eq!(told(&appointment(requested, PATIENT)), [doctor(Event::Requested)]);
-    assert_eq!(told(&appointment(requested, RECEPTION)), [patient(Event::Requested), doctor(Event::Requested)]);
-    assert_eq!(told(&appointment(requested, DOCTOR)), [patient(Event::Requested)]);
     let request = appointment(requested, PATIENT);
     assert_eq!(told(&request.moved(Move::Approve, by(RECEPTION), now()).unwrap()), [patient(Event::Approved)]);
     assert_eq!(told(&request.declined(None, by(DOCTOR), now()).unwrap()), [patient(Event::Declined)]);
@@ -163,8 +161,28 @@ fn a_series_is_told_once() {
         let starts: Vec<_> = draft.notice.times.iter().map(|time| time.start).collect();
         assert_eq!(starts, [parts[1].start, parts[0].start, parts[2].start]);
     }
+    // Told again once its first part is over, it is the same notice, of what is still to come.
+    let later = of_changes(&parts[1..], parts[1].end);
+    let all = of_changes(&parts[1..], now());
+    assert_eq!(later.len(), 2);
+    for (later, all) in later.iter().zip(&all) {
+        assert_eq!((&later.notice.id, later.notice.times.len()), (&all.notice.id, 1));
+    }
+    assert!(of_changes(&parts, parts[2].end).is_empty());
     let alone = [appointment(Action::Booked, PATIENT), appointment(Action::Booked, PATIENT)];
     assert_eq!(of_changes(&alone, now()).len(), 4, "without a series each is told");
+}
+
+#[test]
+fn a_reminder_is_planned_with_what_confirms_or_moves() {
+    let booked = appointment(Action::Booked, PATIENT);
+    let request = appointment(Action::Requested, PATIENT);
+    assert!(plans_reminder(&booked) && !plans_reminder(&request));
+    assert!(plans_reminder(&request.moved(Move::Approve, by(DOCTOR), now()).unwrap()));
+    assert!(!plans_reminder(&booked.noted(None, by(DOCTOR), now()).unwrap()));
+    assert!(!plans_reminder(&booked.moved(Move::CheckIn, by(RECEPTION), now()).unwrap()));
+    // Written anew without having changed.
+    assert!(!plans_reminder(&Appointment { rev: 2, ..booked }));
 }
 
 #[test]
