@@ -271,3 +271,29 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn news_come_in_pieces_that_say_how_far_they_reach() {
+        let calendars = Calendars::new(Box::new(|_| async { Ok(None) }.boxed()), 1_000, 0);
+        let news = |after, most| {
+            let (commits, reached) = calendars.news(Position(after), most)?;
+            Some((commits.iter().map(|commit| commit.at.0).collect::<Vec<_>>(), reached.0))
+        };
+        calendars.reset(Position(5));
+        assert_eq!(news(5, 2), Some((vec![], 5)));
+        for at in [6, 8, 9] {
+            calendars.apply(Arc::new(Commit { at: Position(at), changes: Vec::new(), bytes: 10 }));
+        }
+        calendars.advance(Position(20));
+        assert_eq!(news(5, 2), Some((vec![6, 8], 8)));
+        assert_eq!(news(8, 2), Some((vec![9], 20)));
+        assert_eq!(news(5, 3), Some((vec![6, 8, 9], 9)), "whether there is more shows with the next");
+        assert_eq!((news(4, 2), news(21, 2)), (None, None));
+    }
+}

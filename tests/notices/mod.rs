@@ -13,6 +13,7 @@ use cita::store::cluster::Cluster;
 use cita_cli::ClientError;
 use futures::TryStreamExt as _;
 use mongodb::bson::{Bson, Document, Timestamp, Uuid, doc};
+use mongodb::options::ReadConcern;
 use serde_json::{Value, json};
 
 use crate::harness::clinic::{Clinic, Person, Practice, connect, key};
@@ -114,8 +115,8 @@ impl Databases {
     /// How many change streams are open on it.
     async fn change_streams(&self) -> usize {
         let (db, admin) = (&self.appointments.db, self.appointments.db.client().database("admin"));
-        let cursors =
-            admin.aggregate([doc! { "$currentOp": { "allUsers": true, "idleCursors": true } }]).await.unwrap();
+        let all_cursors = [doc! { "$currentOp": { "allUsers": true, "idleCursors": true } }];
+        let cursors = admin.aggregate(all_cursors).read_concern(ReadConcern::local()).await.unwrap();
         let all: Vec<Document> = cursors.try_collect().await.unwrap();
         let stream = |operation: &Document| {
             let cursor = operation.get_document("cursor").ok()?;
