@@ -50,7 +50,7 @@ const LAST_ASKING: Duration = Duration::from_secs(1);
 /// The pause once everything is told: what is committed meanwhile comes together, and costs the database less.
 const REST: Duration = Duration::from_millis(500);
 /// Commits that are told at once.
-const COMMITS_AT_ONCE: usize = 256;
+const COMMITS_AT_ONCE: usize = 1_024;
 /// Documents that are read or written at once.
 const DOCUMENTS_AT_ONCE: usize = 500;
 /// How often reminders are looked for.
