@@ -186,6 +186,9 @@ test("a name and a language are changed, on a phone in the dark", async ({ stage
   const person = await register("patient");
   const page = await stage.open(person, { ...PHONE, colorScheme: "dark" });
   await page.goto("/account");
+  const twelve = page.getByRole("button", { name: "12 h: de 1 a 12" });
+  await twelve.click();
+  await expect(twelve).toHaveAttribute("aria-pressed", "true");
   await page.getByLabel("Nombre y apellidos").fill("Nombre Nuevo");
   await page.getByLabel("Idioma de los correos").selectOption({ label: "English" });
   await page.getByRole("button", { name: "Guardar" }).click();

@@ -111,6 +111,8 @@ test("times with 12 hours have room in the list, on a phone and on paper", async
   const cut = (): Promise<number> => times.evaluate((node) => node.scrollWidth - node.clientWidth);
   expect(await cut()).toBe(0);
   await wholePage(page);
+  // A window that is enlarged much is as narrow: keys can be turned off there, too.
+  await expect(page.getByRole("button", { name: "Atajos de teclado" })).toBeVisible();
   await page.emulateMedia({ media: "print" });
   expect(await cut()).toBe(0);
 });
