@@ -1,5 +1,6 @@
 // Registering, logging in and out on several devices, the links of e-mails, languages, and leaving.
 import { readFile } from "node:fs/promises";
+import type { Page, WebSocket } from "@playwright/test";
 import { PASSWORD, PHONE, accessible, enter, expect, register, test } from "./clinic";
 import { mailed } from "./mails";
 
@@ -38,14 +39,13 @@ test("somebody registers, leaves, and comes back", async ({ stage }) => {
   await expect(page.getByRole("heading", { name: "Mi cuenta" })).toBeVisible();
 });
 
-test("a log-out holds, even when a renewal was on its way", async ({ stage }) => {
-  const page = await stage.open(await register("patient"));
-  await page.goto("/account");
+/** Holds the answers to a path, with their cookies, until they are released. */
+async function held(page: Page, path: string): Promise<{ arrived: Promise<void>; release: () => void }> {
   let arrive = () => {};
   const arrived = new Promise<void>((resolve) => (arrive = resolve));
   let release = () => {};
   const released = new Promise<void>((resolve) => (release = resolve));
-  await page.route("**/v1/auth/refresh", async (route) => {
+  await page.route(`**${path}`, async (route) => {
     // Not by `route.fetch`, which gives the browser its cookies at once.
     const request = route.request();
     const response = await fetch(request.url(), { method: "POST", headers: await request.allHeaders(), body: request.postData() });
@@ -53,6 +53,13 @@ test("a log-out holds, even when a renewal was on its way", async ({ stage }) =>
     await released;
     await route.fulfill({ status: response.status, body: await response.text(), headers: { "content-type": "application/json", "set-cookie": response.headers.getSetCookie().join("\n") } });
   });
+  return { arrived, release };
+}
+
+test("a log-out holds, even when a renewal was on its way", async ({ stage }) => {
+  const page = await stage.open(await register("patient"));
+  await page.goto("/account");
+  const { arrived, release } = await held(page, "/v1/auth/refresh");
   await page.reload();
   await arrived;
   await page.getByRole("button", { name: "Cerrar sesión" }).click();
@@ -64,6 +71,79 @@ test("a log-out holds, even when a renewal was on its way", async ({ stage }) =>
   await expect(page.getByRole("link", { name: "Iniciar sesión" })).toBeVisible();
   await expect(page.getByText("Su sesión terminó.", { exact: false })).toHaveCount(0);
   expect(await page.context().cookies()).toEqual([]);
+});
+
+test("a log-out that cannot be made leaves one where one is", async ({ stage }) => {
+  const person = await register("patient");
+  const page = await stage.open(person);
+  stage.expected.push(/ERR_INTERNET_DISCONNECTED/);
+  await page.goto("/account");
+  await expect(page.getByText("En vivo", { exact: true })).toBeVisible();
+  await page.context().setOffline(true);
+  await page.getByRole("banner").getByRole("button", { name: "Cerrar sesión" }).click();
+  await expect(page.locator(".toast", { hasText: "Sin conexión." })).toBeVisible();
+  await expect(page).toHaveURL("/account");
+  await expect(page.getByRole("link", { name: person.name })).toBeVisible();
+});
+
+test("a log-out does not wait for the connection of nobody", async ({ stage }) => {
+  const person = await register("patient");
+  const page = await stage.open();
+  let isAway = false;
+  await page.routeWebSocket(/\/v1\/ws/, (line) => {
+    if (!isAway) line.connectToServer();
+  });
+  await enter(page, person.email, PASSWORD);
+  await page.goto("/account");
+  await expect(page.getByText("En vivo", { exact: true })).toBeVisible();
+  isAway = true;
+  await page.getByRole("banner").getByRole("button", { name: "Cerrar sesión" }).click();
+  // The client is patient for ten.
+  await expect(page).toHaveURL("/", { timeout: 5_000 });
+});
+
+test("a log-in holds, even when the session before it ends at the same time", async ({ stage }) => {
+  const [one, next] = [await register("patient"), await register("patient")];
+  stage.expected.push(/status of 401/);
+  const page = await stage.open(one);
+  await page.goto("/login");
+  await expect(page.getByText("En vivo", { exact: true })).toBeVisible();
+  const { arrived, release } = await held(page, "/v1/auth/login");
+  let logouts = 0;
+  let go = () => {};
+  const later = new Promise<void>((resolve) => (go = resolve));
+  await page.route("**/v1/auth/logout", async (route) => {
+    logouts += 1;
+    // That of the one before; any other would end what begins here.
+    if (logouts > 1) await later;
+    await route.continue();
+  });
+  await page.getByLabel("Correo electrónico").fill(next.email);
+  await page.getByLabel("Contraseña", { exact: true }).fill(PASSWORD);
+  await page.getByRole("button", { name: "Entrar" }).click();
+  await arrived;
+  // The connection has ended with its session, and asks for a token.
+  await expect(page.getByText("Conectando…")).toBeVisible();
+  release();
+  await expect(page.getByRole("link", { name: next.name })).toBeVisible();
+  go();
+  await expect(page.getByText("En vivo", { exact: true })).toBeVisible();
+  await page.reload();
+  await expect(page.getByRole("link", { name: next.name })).toBeVisible();
+  expect(logouts).toBe(1);
+});
+
+test("a log-in that is never answered is given up, and can be tried again", async ({ stage }) => {
+  const person = await register("patient");
+  const page = await stage.open();
+  await page.goto("/login");
+  await page.route("**/v1/auth/login", () => {}, { times: 1 });
+  await page.getByLabel("Correo electrónico").fill(person.email);
+  await page.getByLabel("Contraseña", { exact: true }).fill(PASSWORD);
+  await page.getByRole("button", { name: "Entrar" }).click();
+  await expect(page.getByRole("alert")).toContainText("Sin conexión.", { timeout: 30_000 });
+  await page.getByRole("button", { name: "Entrar" }).click();
+  await expect(page.getByRole("link", { name: person.name })).toBeVisible();
 });
 
 test("a device logs another one out, which is told at once", async ({ stage }) => {
@@ -106,6 +186,9 @@ test("a name and a language are changed, on a phone in the dark", async ({ stage
   const person = await register("patient");
   const page = await stage.open(person, { ...PHONE, colorScheme: "dark" });
   await page.goto("/account");
+  const twelve = page.getByRole("button", { name: "12 h: de 1 a 12" });
+  await twelve.click();
+  await expect(twelve).toHaveAttribute("aria-pressed", "true");
   await page.getByLabel("Nombre y apellidos").fill("Nombre Nuevo");
   await page.getByLabel("Idioma de los correos").selectOption({ label: "English" });
   await page.getByRole("button", { name: "Guardar" }).click();
@@ -175,9 +258,12 @@ test("an account that was closed is not called a session that ended, however lon
   const person = await register("patient");
   const page = await stage.open(person);
   stage.expected.push(/status of 401/);
-  const lost = page.waitForEvent("websocket").then((socket) => socket.waitForEvent("close"));
+  let socket: WebSocket | undefined;
+  page.on("websocket", (opened) => (socket = opened));
   await page.goto("/account");
   await expect(page.getByText("En vivo", { exact: true })).toBeVisible();
+  // The last one: that of the log-in may have come as late.
+  const lost = socket!.waitForEvent("close");
   let release = () => {};
   const released = new Promise<void>((resolve) => (release = resolve));
   await page.route("**/v1/auth/logout", async (route) => {

@@ -3,6 +3,7 @@ import { constants, inflateSync } from "node:zlib";
 import type { Page } from "@playwright/test";
 import { PHONE, accessible, book, expect, live, practice, register, rest, test, type Person } from "./clinic";
 import { clock, dateIn, event, finger, grip, later, morning } from "./grid";
+import { wholePage } from "./looks";
 
 const startOf = async (id: string, who: Person): Promise<string> => (await rest<{ start: string }>("GET", `/v1/appointments/${id}`, undefined, who.token)).start;
 const held = (page: Page) => page.locator(".ec-preview");
@@ -43,9 +44,8 @@ test("a finger that moves at once scrolls, and one that is taken away leaves all
 
   const first = await grip(page, id);
   const before = await scrolled();
-  await touch.down(first.x, first.y);
-  for (const by of [10, 30, 60, 100]) await touch.move(first.x, first.y - by);
-  await touch.up();
+  // In one go: on a slow machine a pause would make it a finger that rests.
+  await Promise.all([touch.down(first.x, first.y), ...[10, 30, 60, 100].map((by) => touch.move(first.x, first.y - by)), touch.up()]);
   await expect.poll(scrolled).toBeGreaterThan(before);
   await expect(held(page)).toHaveCount(0);
 
@@ -72,8 +72,49 @@ test("a short appointment shows its time and its name whole, and tells the rest"
   const face = event(page, id);
   await expect(face).toHaveText(`${clock(start)}${patient.name}`);
   await expect(face).toHaveAttribute("title", new RegExp(`${patient.name}, Consulta, Confirmada`));
-  const cut = await face.evaluate((button) => button.scrollHeight - button.clientHeight);
-  expect(cut).toBeLessThanOrEqual(0);
+  expect(await face.evaluate((button) => button.scrollHeight - button.clientHeight)).toBeLessThanOrEqual(0);
+  expect(await face.locator(".who").evaluate((name) => name.scrollWidth - name.clientWidth)).toBeLessThanOrEqual(0);
+});
+
+test("the shortest appointments can be hit, and those above stay where they are when room is made for them", async ({ stage }) => {
+  const at = await practice({ durationMinutes: 5, stepMinutes: 5 });
+  const { id: longer } = await rest<{ id: string }>("POST", `/v1/doctors/${at.doctor.id}/services`, { name: "Larga", durationMinutes: 60, minNoticeMinutes: 0, horizonDays: 60 }, at.doctor.token);
+  const [one, two] = [await register("patient"), await register("patient")];
+  const start = await morning(at);
+  const first = await book({ ...at, serviceId: longer }, one, start);
+  const page = await stage.open(at.doctor);
+  await page.goto(`/practice?view=day&date=${dateIn(start)}`);
+  await live(page);
+  await grip(page, first.id);
+  const main = page.locator(".ec-main");
+  /** How many slots are above what is seen. */
+  const above = (): Promise<number> => main.evaluate((node) => node.scrollTop / Number.parseFloat(getComputedStyle(node.querySelector(".ec-body")!).getPropertyValue("--ec-slot-height")));
+  const before = await above();
+  expect(before).toBeGreaterThan(1);
+  const short = [await book(at, one, later(start, 60)), await book(at, two, later(start, 65))];
+  for (const { id } of short) await expect.poll(async () => (await event(page, id).boundingBox())?.height).toBeGreaterThanOrEqual(24);
+  expect(Math.abs((await above()) - before)).toBeLessThan(0.1);
+  for (const { id } of short) await event(page, id).scrollIntoViewIfNeeded();
+  await accessible(page);
+});
+
+test("times with 12 hours have room in the list, on a phone and on paper", async ({ stage }) => {
+  const at = await practice();
+  const patient = await register("patient");
+  const start = await morning(at, "10:30");
+  await book(at, patient, start);
+  const page = await stage.open(at.doctor, PHONE);
+  await page.evaluate(() => localStorage.setItem("cita.clock", "12"));
+  await page.goto(`/practice?view=agenda&date=${dateIn(start)}`);
+  const times = page.locator(".item .at");
+  await expect(times).toContainText("10:30\u00a0a.\u00a0m.");
+  const cut = (): Promise<number> => times.evaluate((node) => node.scrollWidth - node.clientWidth);
+  expect(await cut()).toBe(0);
+  await wholePage(page);
+  // A window that is enlarged much is as narrow: keys can be turned off there, too.
+  await expect(page.getByRole("button", { name: "Atajos de teclado" })).toBeVisible();
+  await page.emulateMedia({ media: "print" });
+  expect(await cut()).toBe(0);
 });
 
 test("keys go from day to day and change the view, unless one types or has turned them off", async ({ stage }) => {
@@ -115,7 +156,12 @@ test("keys go from day to day and change the view, unless one types or has turne
   await expect(list).toBeHidden();
   // In a field they are letters.
   await page.getByLabel("Ir a una fecha").focus();
-  await press("t", { view: "day" });
+  await page.keyboard.press("j");
+  await page.locator(".ec-main").focus();
+  await press("w", { view: "week" });
+  // With Shift the arrows mark text.
+  await page.keyboard.press("Shift+ArrowRight");
+  await press("d", { view: "day" });
   await page.getByRole("button", { name: "Nueva cita" }).click();
   await page.getByRole("dialog").getByRole("textbox").first().pressSequentially("w");
   await expect.poll(asked).toEqual({ view: "day" });
@@ -145,6 +191,9 @@ test("on paper a day is a list, dark letters on white, without buttons", async (
   await page.goto(`/practice?view=day&date=${dateIn(start)}`);
   await live(page);
   const main = page.getByRole("main");
+  // Dark by the device, and by the person.
+  for (const theme of ["automático", "claro"]) await page.getByRole("button", { name: `Tema: ${theme}` }).click();
+  await expect(page.getByRole("button", { name: "Tema: oscuro" })).toBeVisible();
   await page.evaluate(() => addEventListener("beforeprint", () => (document.body.dataset.printed = document.querySelector("main")!.textContent!), { once: true }));
   const letters = inks(await page.pdf());
   expect(letters.length).toBeGreaterThan(1);
@@ -157,5 +206,8 @@ test("on paper a day is a list, dark letters on white, without buttons", async (
   await page.emulateMedia({ media: "print" });
   await expect(page.locator(".canvas")).toBeHidden();
   await expect(page.getByRole("banner")).toBeHidden();
+  // A page of A4, which is as narrow as a phone, is no longer than what is on it.
+  await page.setViewportSize({ width: 718, height: 1_000 });
+  expect((await page.locator(".practice").boundingBox())!.height).toBeLessThan(200);
   for (const button of await main.locator("button, input").all()) await expect(button).toBeHidden();
 });

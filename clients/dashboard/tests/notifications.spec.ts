@@ -1,5 +1,6 @@
 // What somebody is told by e-mail: chosen, seen on another device, refused.
 import { enter, expect, PASSWORD, practice, register, rest, starts, test, type Person, type Practice } from "./clinic";
+import { clock } from "./grid";
 import { LOOKS, wholePage } from "./looks";
 import { mailed, mailsTo } from "./mails";
 
@@ -20,7 +21,7 @@ test("a choice is saved at once, and seen on a second device", async ({ stage })
   const person = await register("patient");
   const [one, other] = await Promise.all([stage.open(person), stage.open(person)]);
   await Promise.all([one.goto("/account"), other.goto("/account")]);
-  await expect(one.getByText("Su correo está sin confirmar: los avisos llegan")).toBeVisible();
+  await expect(one.getByText("Su correo está sin confirmar: los avisos le llegarán")).toBeVisible();
   const reminders = one.getByRole("switch", { name: "Recordatorios" });
   await expect(other.getByRole("switch", { name: "Recordatorios" })).toBeChecked();
 
@@ -63,25 +64,66 @@ test("a choice that is refused goes back, and why is said", async ({ stage }) =>
   expect((await chosen(person)).reminderMinutes).toBe(1_440);
 });
 
+test("an answer that another device's change has overtaken is not taken", async ({ stage }) => {
+  const person = await register("patient");
+  const page = await stage.open();
+  let asked: string | undefined;
+  let release = () => {};
+  const released = new Promise<void>((resolve) => (release = resolve));
+  await page.routeWebSocket(/\/v1\/ws/, (line) => {
+    const server = line.connectToServer();
+    line.onMessage((message) => {
+      const frame = JSON.parse(String(message));
+      if (frame.type === "me.update") asked = frame.id;
+      server.send(message);
+    });
+    server.onMessage(async (message) => {
+      if (asked !== undefined && JSON.parse(String(message)).id === asked) await released;
+      line.send(message);
+    });
+  });
+  await enter(page, person.email, PASSWORD);
+  await page.goto("/account");
+  const [reminders, ahead] = [page.getByRole("switch", { name: "Recordatorios" }), page.getByLabel("Con cuánta anticipación")];
+  await ahead.selectOption({ label: "3 h antes" });
+  await expect.poll(async () => (await chosen(person)).reminderMinutes).toBe(180);
+  await rest("PATCH", "/v1/me", { notifications: { reminders: false } }, person.token);
+  await page.evaluate(() => dispatchEvent(new Event("focus")));
+  await expect(reminders).not.toBeChecked();
+  release();
+  await expect(page.locator("section", { has: reminders })).toHaveAttribute("aria-busy", "false");
+  await expect(reminders).not.toBeChecked();
+});
+
 test("what the practice books is told by e-mail, until that is switched off", async ({ stage }) => {
   const at = await practice();
-  const [first, second, third] = (await starts(at)) as [string, string, string];
+  const [first, second, third, fourth] = (await starts(at)) as [string, string, string, string];
   const [patient, other] = [await confirmed(), await confirmed()];
-  const told = async (who: Person): Promise<number> => (await mailsTo(who.email)).filter((mail) => mail.includes("Su cita está reservada.") && mail.includes(`Con: ${at.doctor.name}`)).length;
+  /** The times of the bookings of which somebody was told. */
+  const told = async (who: Person): Promise<(string | undefined)[]> =>
+    (await mailsTo(who.email))
+      .filter((mail) => mail.includes("Su cita está reservada.") && mail.includes(`Con: ${at.doctor.name}`))
+      .map((mail) => /Fecha y hora: .*, (\d\d:\d\d) /.exec(mail)?.[1])
+      .sort();
   await bookFor(at, patient, first);
-  await expect.poll(() => told(patient)).toBe(1);
+  await expect.poll(() => told(patient)).toEqual([clock(first)]);
 
   const page = await stage.open(patient);
   await page.goto("/account");
-  await expect(page.getByText("Su correo está sin confirmar: los avisos llegan")).toHaveCount(0);
+  await expect(page.getByText("Su correo está sin confirmar: los avisos le llegarán")).toHaveCount(0);
   const changes = page.getByRole("switch", { name: "Cambios en mis citas" });
   await changes.uncheck();
   await expect.poll(async () => (await chosen(patient)).changes).toBe(false);
   await bookFor(at, patient, second);
-  // Whoever is booked later is told later.
+  // Who is told of a booking is decided in the order of the bookings.
   await bookFor(at, other, third);
-  await expect.poll(() => told(other)).toBe(1);
-  expect(await told(patient)).toBe(1);
+  await expect.poll(() => told(other)).toEqual([clock(third)]);
+  await changes.check();
+  await expect.poll(async () => (await chosen(patient)).changes).toBe(true);
+  await bookFor(at, patient, fourth);
+  // Each reader is told in that order, too.
+  await expect.poll(() => told(patient)).toContain(clock(fourth));
+  expect(await told(patient)).toEqual([clock(first), clock(fourth)]);
 });
 
 for (const { look, language, options } of LOOKS) {

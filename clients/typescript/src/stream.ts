@@ -171,7 +171,7 @@ class StreamLink implements Link {
       const response = await within(
         this.#fetch(`${this.#address}/v1/events?${query}`, { headers, signal: stream.abort.signal }),
       );
-      if (!response.ok || !response.body) return this.#refused(stream, await problemOf(response));
+      if (!response.ok || !response.body) return this.#refused(stream, group, await problemOf(response));
       for (const subscription of group) {
         const { id, topic } = subscription;
         // What becomes of it later answers nobody.
@@ -191,13 +191,15 @@ class StreamLink implements Link {
     if (stream.topics.size > 0) this.#closed(1006, "the event stream has ended");
   }
 
-  /** One topic that is refused keeps all of a stream from being opened: the others are asked for without it. */
-  #refused(stream: Stream, problem: Problem): void {
+  /** One topic that is refused keeps all of a stream from being opened: the others are asked for without it, if it is named. */
+  #refused(stream: Stream, asked: Subscription[], problem: Problem): void {
     if (!this.#streams.delete(stream)) return;
     const error = new CitaError(problem);
     if (this.#isAboutToken(error)) return this.#failed(error);
     const group = [...stream.topics.values()];
-    const others = group.filter(({ topic }) => problem.topic !== undefined && topic !== problem.topic);
+    // One that was asked for: each time there are fewer. It may have been left meanwhile.
+    const isNamed = asked.some(({ topic }) => topic === problem.topic);
+    const others = group.filter(({ topic }) => isNamed && topic !== problem.topic);
     this.#deny(
       group.filter((subscription) => !others.includes(subscription)),
       error,

@@ -404,6 +404,22 @@ describe("streams", () => {
     );
   });
 
+  test("a refusal that names no topic that was asked for is one of all of them", async ({ stage }) => {
+    let asked = 0;
+    const problem = { code: "forbidden", status: 403, title: "", retryable: false, topic: "doctors/e" };
+    const fetch: Fetch = (url, init) => {
+      if (!url.includes("/v1/events")) return noAccount(url, init);
+      return asked++ > 0 ? new Promise(() => {}) : Promise.resolve(Response.json(problem, { status: 403 }));
+    };
+    const client = stage.client({ url: "http://cita.example", fetch, transport: "sse" });
+    client.connect();
+    await client.ready();
+    const refused = [watch(client, topics.doctor("d")), watch(client, topics.reviews("d"))] as const;
+    await until(refused[0], ({ error }) => error?.code === "forbidden");
+    await until(refused[1], ({ error }) => error?.code === "forbidden");
+    expect(asked).toBe(1);
+  });
+
   test("one that is never answered is given up, as one that falls silent", async ({ stage }) => {
     vi.useFakeTimers();
     stage.onEnd(() => vi.useRealTimers());

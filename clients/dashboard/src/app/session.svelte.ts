@@ -6,6 +6,7 @@ import { forget } from "./remembered.svelte";
 
 /** Who has a session to go on with. Visitors are spared a request that would be refused, and an agenda opens without a network. */
 const KEPT = "cita.session";
+const POST_MS = 15_000;
 
 type Status = "starting" | "anonymous" | "user";
 interface Granted {
@@ -23,30 +24,30 @@ class Session {
 
   /** For the client: the token at hand, or a new one by the cookie. */
   async token(rejected: boolean): Promise<string | null> {
-    if (this.#token && !rejected) return this.#token;
+    const old = this.#token;
+    if (old && !rejected) return old;
     if (kept(KEPT) === null && !this.user) return this.#become(undefined);
-    const refreshed = await withLock(async () => {
-      // Logged out meanwhile.
-      if (kept(KEPT) === null && !this.user) return null;
-      return post<Granted>("/v1/auth/refresh", { session: "cookie" }).catch(orRefused);
+    return withLock(async () => {
+      // Logged in, renewed or logged out meanwhile.
+      if (this.#token && this.#token !== old) return this.#token;
+      if (kept(KEPT) === null && !this.user) return this.#become(undefined);
+      const refreshed = await post<Granted>("/v1/auth/refresh", { session: "cookie" }).catch(orRefused);
+      if (!refreshed) {
+        this.ended = true;
+        // What proves nothing any more would be in the way of the next handshake.
+        await forgotten();
+      }
+      return this.#become(refreshed);
     });
-    if (refreshed === undefined) {
-      this.ended = true;
-      // What proves nothing any more would be in the way of the next handshake.
-      await forgotten();
-    }
-    return this.#become(refreshed ?? undefined);
   }
 
-  async login(email: string, password: string): Promise<User> {
-    // Whoever was here before does not stay logged in behind the next one's back.
-    if (this.user) await withLock(end);
-    return this.#enter(await post<Granted>("/v1/auth/login", { email, password, device: device(), session: "cookie" }));
+  login(email: string, password: string): Promise<User> {
+    return this.#enter("/v1/auth/login", { email, password });
   }
 
-  async register(account: { email: string; password: string; name: string; role: "patient" | "doctor" }): Promise<User> {
+  register(account: { email: string; password: string; name: string; role: "patient" | "doctor" }): Promise<User> {
     const timeZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-    return this.#enter(await post<Granted>("/v1/auth/register", { ...account, locale: locale.tag, timeZone, device: device(), session: "cookie" }));
+    return this.#enter("/v1/auth/register", { ...account, locale: locale.tag, timeZone });
   }
 
   logout(): Promise<void> {
@@ -65,26 +66,32 @@ class Session {
       this.#become(undefined);
     });
     // Nobody has to wait for the connection of nobody.
-    await cita.reauthenticate().catch(() => {});
+    void cita.reauthenticate().catch(() => {});
   }
 
-  /** Asks who one is by now: no topic tells. An answer that was overtaken by a change is not taken. */
+  /** Asks who one is by now: no topic tells. */
   async look(): Promise<void> {
-    const user = await cita.request("me.get", {});
-    if (user.id === this.user?.id && user.rev >= this.user.rev) this.took(user);
+    this.took(await cita.request("me.get", {}));
   }
 
-  /** Takes what `me.get` or `me.update` answered. */
+  /** Takes what `me.get` or `me.update` answered, unless that was overtaken by a change, or by somebody else's log-in. */
   took(user: User): void {
+    if (user.id !== this.user?.id || user.rev < this.user.rev) return;
     this.user = user;
     keep(KEPT, JSON.stringify(user));
   }
 
-  async #enter(granted: Granted): Promise<User> {
-    this.ended = false;
-    this.#become(granted);
+  async #enter(path: string, account: object): Promise<User> {
+    const { user } = await withLock(async () => {
+      // Whoever was here before does not stay logged in behind the next one's back.
+      if (this.user) await end();
+      const granted = await post<Granted>(path, { ...account, device: device(), session: "cookie" });
+      this.ended = false;
+      this.#become(granted);
+      return granted;
+    });
     await cita.reauthenticate();
-    return granted.user;
+    return user;
   }
 
   #become(granted: Granted | undefined): string | null {
@@ -127,7 +134,7 @@ export const connection: { readonly current: Connection } = fromStore(cita.conne
 
 export const can = (roles: readonly User["role"][] | undefined): boolean => !roles || (session.user !== undefined && roles.includes(session.user.role));
 
-/** A request over REST, for what concerns cookies. */
+/** A request over REST, for what concerns cookies. Other tabs wait for its end. */
 async function post<T>(path: string, body: object): Promise<T> {
   let response: Response;
   try {
@@ -135,13 +142,14 @@ async function post<T>(path: string, body: object): Promise<T> {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(body),
+      signal: AbortSignal.timeout(POST_MS),
     });
   } catch {
     throw new CitaError({ code: "offline", status: 0, title: "offline", retryable: true });
   }
-  const data = await response.json().catch(() => ({ code: "unavailable", status: 503, title: response.statusText, retryable: true }));
-  if (!response.ok) throw new CitaError(data);
-  return data as T;
+  const data = await response.json().catch(() => undefined);
+  if (response.ok && data) return data as T;
+  throw new CitaError(data ?? { code: "unavailable", status: 503, title: response.statusText, retryable: true });
 }
 
 /** Ends the session of the cookies. One whose access token is over is renewed first: it must end. Called under the lock. */

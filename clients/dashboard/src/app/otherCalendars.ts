@@ -20,12 +20,11 @@ export function downloadCalendar(event: Described): void {
   URL.revokeObjectURL(link.href);
 }
 
-/** Calendars of the web, and where they take one event: what stands in the file, and nothing else. */
-export function calendarLinks({ appointments: [appointment], title, place = "", description, url }: Described): [name: string, href: string][] {
+/** Calendars of the web, and where they take one event: less than stands in the file, as they belong to others. */
+export function calendarLinks({ appointments: [appointment], title, place = "", url = "" }: Omit<Described, "description">): [name: string, href: string][] {
   const { start, end } = appointment!;
-  const text = [description, url].filter(Boolean).join("\n");
-  const google = new URLSearchParams({ action: "TEMPLATE", text: title, dates: `${utc(start)}/${utc(end)}`, details: text, location: place });
-  const outlook = new URLSearchParams({ path: "/calendar/action/compose", rru: "addevent", subject: title, startdt: start, enddt: end, body: text, location: place });
+  const google = new URLSearchParams({ action: "TEMPLATE", text: title, dates: `${utc(start)}/${utc(end)}`, details: url, location: place });
+  const outlook = new URLSearchParams({ path: "/calendar/action/compose", rru: "addevent", subject: title, startdt: start, enddt: end, body: url, location: place });
   return [
     ["Google Calendar", `https://calendar.google.com/calendar/render?${google}`],
     // It does not read `+` as a blank.
