@@ -19,6 +19,9 @@ test("somebody registers, leaves, and comes back", async ({ stage }) => {
   await page.getByRole("button", { name: "Crear cuenta" }).click();
   await expect(page.getByRole("link", { name: "Ana Prueba" })).toBeVisible();
 
+  // The page to register at has a link to log in, too.
+  await expect(page).not.toHaveURL(/register/);
+
   // The session outlives the page: its token is a cookie that no script can read.
   await page.reload();
   await expect(page.getByRole("link", { name: "Ana Prueba" })).toBeVisible();
