@@ -441,3 +441,13 @@ fn field_error(violation: Violation) -> FieldError {
         detail: violation.detail.into_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_chosen_nothing_is_told_the_same_everywhere() {
+        assert_eq!(notifications(Notifications::default()), WireNotifications::default());
+    }
+}

@@ -1,14 +1,15 @@
 // The calendar of a practice under a finger, by keys alone, with short appointments, and on paper.
 import { constants, inflateSync } from "node:zlib";
 import type { Page } from "@playwright/test";
-import { PHONE, accessible, book, expect, live, practice, register, rest, test, type Person } from "./clinic";
+import { PHONE, accessible, book, expect, live, practice, register, rest, test, type Person, type Stage } from "./clinic";
 import { clock, dateIn, event, finger, grip, later, morning } from "./grid";
 import { wholePage } from "./looks";
 
 const startOf = async (id: string, who: Person): Promise<string> => (await rest<{ start: string }>("GET", `/v1/appointments/${id}`, undefined, who.token)).start;
 const held = (page: Page) => page.locator(".ec-preview");
 
-test("a finger that rests on an appointment drags it, on a phone", async ({ stage }) => {
+/** The day of a doctor on their phone, with one appointment. */
+async function dayOnAPhone(stage: Stage) {
   const at = await practice();
   const patient = await register("patient");
   const start = await morning(at);
@@ -16,6 +17,11 @@ test("a finger that rests on an appointment drags it, on a phone", async ({ stag
   const page = await stage.open(at.doctor, PHONE);
   await page.goto(`/practice?view=day&date=${dateIn(start)}`);
   await live(page);
+  return { page, patient, start, id };
+}
+
+test("a finger that rests on an appointment drags it, on a phone", async ({ stage }) => {
+  const { page, patient, start, id } = await dayOnAPhone(stage);
   const { x, y, slot } = await grip(page, id);
   const touch = await finger(page);
 
@@ -32,13 +38,7 @@ test("a finger that rests on an appointment drags it, on a phone", async ({ stag
 });
 
 test("a finger that moves at once scrolls, and one that is taken away leaves all as it was", async ({ stage }) => {
-  const at = await practice();
-  const patient = await register("patient");
-  const start = await morning(at);
-  const { id } = await book(at, patient, start);
-  const page = await stage.open(at.doctor, PHONE);
-  await page.goto(`/practice?view=day&date=${dateIn(start)}`);
-  await live(page);
+  const { page, patient, start, id } = await dayOnAPhone(stage);
   const touch = await finger(page);
   const scrolled = (): Promise<number> => page.locator(".ec-main").evaluate((main) => main.scrollTop);
 

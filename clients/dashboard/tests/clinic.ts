@@ -77,7 +77,7 @@ function complaints(page: Page, found: string[]): void {
   page.on("pageerror", (error) => found.push(String(error)));
 }
 
-interface Stage {
+export interface Stage {
   /** A browser of its own for somebody; logged in where a person is given. */
   open: (who?: { email: string; password?: string }, options?: BrowserContextOptions) => Promise<Page>;
   /** Complaints that a test brings about on purpose. */
