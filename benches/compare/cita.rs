@@ -59,6 +59,14 @@ pub async fn start_measured(world: &World, appointments_uri: &str) -> (Server, S
     (Server::start(command, "Cita serves at").await, metrics)
 }
 
+/// The same with the traces of one in a hundred, which go to a collector.
+pub async fn start_traced(world: &World, appointments_uri: &str, collector: SocketAddr) -> Server {
+    let mut command = command(world, appointments_uri);
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{collector}"));
+    command.envs([("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0.01")]);
+    Server::start(command, "Cita serves at").await
+}
+
 /// One request of the REST interface.
 async fn rest(address: SocketAddr, method: &str, path: &str, token: &str, body: Value) -> Value {
     let mut wire = Wire::connect(address).await.expect("the server takes connections");

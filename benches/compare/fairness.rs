@@ -39,7 +39,6 @@ impl Bench {
         let alone = pushes(&mut pairs, place_now, 0, quiet).await;
         let hot = audience.paced(place_now, Kind::Cita, address, (1, hot), HOT_RATE);
         let (_, beside) = tokio::join!(hot, pushes(&mut pairs, place_now, quiet, quiet));
-        // Nobody is left to see the server go.
         drop(audience);
         stage.close(&self.world).await;
         self.put(place);

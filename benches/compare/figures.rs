@@ -186,6 +186,13 @@ const ROWS: &[Row] = &[
         Some((AtLeast, 0.97, 1.0)),
         "×",
     ),
+    row(
+        "bookings/s at 64 clients with traces of one in a hundred, against without",
+        "measuring.traced.per_second",
+        Some("measuring.without.per_second"),
+        Some((AtLeast, 0.97, 1.0)),
+        "×",
+    ),
     row("storm of 1,000 clients on one slot: until all know", "storm.cita.ms", Some("storm.express.ms"), None, "×"),
     row("storm: documents that MongoDB was asked to insert", "storm.cita.inserts", None, Some((AtMost, 1.0, 1.0)), ""),
     row("storm: patients whom Cita gave the slot", "storm.cita.winners", None, Some((AtMost, 1.0, 1.0)), ""),

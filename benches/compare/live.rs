@@ -2,11 +2,16 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, stream};
+use memchr::memmem;
+use parking_lot::Mutex;
+use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -146,7 +151,7 @@ pub fn contains(text: &[u8], part: &[u8]) -> bool {
 
 /// Where a part of a text ends.
 fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    text.windows(part.len()).position(|window| window == part).map(|at| at + part.len())
+    memmem::find(text, part).map(|at| at + part.len())
 }
 
 pub fn cursor_of(frame: &[u8]) -> String {
@@ -193,10 +198,14 @@ impl Stamps {
     }
 }
 
-/// Many who watch the same date.
+/// What somebody has heard: the slot, and when.
+type Heard = (u32, u32);
+
+/// Many who watch the same date. As many threads read as there are processors, each for its share of them: with the threads of one
+/// runtime, one of them often reads for all while a processor has nothing to do.
 pub struct Audience {
     size: usize,
-    listeners: JoinSet<Vec<(u32, u32)>>,
+    readers: Vec<JoinHandle<Vec<Heard>>>,
     heard: Arc<AtomicU64>,
     stamps: Arc<Stamps>,
     leave: CancellationToken,
@@ -220,27 +229,18 @@ impl Audience {
         let watchers: Vec<Watcher> = stream::iter(0..size).map(open).buffer_unordered(HANDSHAKES).collect().await;
         let atomics = || (0..WATCHED_SLOTS).map(|_| AtomicU32::new(0)).collect();
         let stamps = Arc::new(Stamps { origin: Instant::now(), asked: atomics(), answered: atomics() });
-        let (heard, leave, base) = (Arc::new(AtomicU64::new(0)), CancellationToken::new(), watched_tick());
-        let mut listeners = JoinSet::new();
-        for mut watcher in watchers {
-            let (stamps, heard, leave) = (stamps.clone(), heard.clone(), leave.clone());
-            listeners.spawn(async move {
-                let mut told = Vec::new();
-                loop {
-                    let news = watcher.told(|tick| {
-                        if let Some(slot) = tick.checked_sub(base).filter(|slot| *slot < WATCHED_SLOTS) {
-                            told.push((slot, stamps.now()));
-                            heard.fetch_add(1, Ordering::Relaxed);
-                        }
-                    });
-                    tokio::select! {
-                        () = leave.cancelled() => return told,
-                        news = news => news.expect("the server stays"),
-                    }
-                }
-            });
+        let (heard, leave) = (Arc::new(AtomicU64::new(0)), CancellationToken::new());
+        let count = thread::available_parallelism().map_or(1, NonZero::get);
+        let mut shares: Vec<Vec<Watcher>> = (0..count).map(|_| Vec::new()).collect();
+        for (nth, watcher) in watchers.into_iter().enumerate() {
+            shares[nth % count].push(watcher);
         }
-        Self { size, listeners, heard, stamps, leave }
+        let readers = shares.into_iter().map(|share| {
+            let (stamps, heard, leave) = (stamps.clone(), heard.clone(), leave.clone());
+            thread::spawn(move || read(share, &stamps, &heard, &leave))
+        });
+        let readers = readers.collect();
+        Self { size, readers, heard, stamps, leave }
     }
 
     /// Books slots at a rate, each at its time whatever became of those before it, and waits until everybody knows.
@@ -304,14 +304,14 @@ impl Audience {
     }
 
     /// Everybody leaves, and tells what they heard of some slots.
-    pub async fn leave(mut self, (from, count): (u32, u32)) -> Pushed {
+    pub fn leave(mut self, (from, count): (u32, u32)) -> Pushed {
         self.leave.cancel();
         let (mut from_start, mut from_answer) = (Vec::new(), Vec::new());
         let micros = |at: u32, since: &AtomicU32| {
             Duration::from_micros(u64::from(at.saturating_sub(since.load(Ordering::Relaxed))))
         };
-        while let Some(told) = self.listeners.join_next().await {
-            for (slot, at) in told.expect("a listener ends well") {
+        for reader in std::mem::take(&mut self.readers) {
+            for (slot, at) in reader.join().expect("a reader ends well") {
                 if (from..from + count).contains(&slot) {
                     from_start.push(micros(at, &self.stamps.asked[slot as usize]));
                     from_answer.push(micros(at, &self.stamps.answered[slot as usize]));
@@ -324,6 +324,45 @@ impl Audience {
         let share = from_start.len() as f64 / (f64::from(count) * self.size as f64);
         Pushed { from_start: both(&from_start), from_answer: both(&from_answer), share }
     }
+}
+
+/// Nobody is left to see the server go.
+impl Drop for Audience {
+    fn drop(&mut self) {
+        self.leave.cancel();
+        for reader in self.readers.drain(..) {
+            let _heard_or_failed = reader.join();
+        }
+    }
+}
+
+/// Reads for some of them until they leave.
+fn read(watchers: Vec<Watcher>, stamps: &Arc<Stamps>, heard: &Arc<AtomicU64>, leave: &CancellationToken) -> Vec<Heard> {
+    let runtime = Builder::new_current_thread().enable_io().build().expect("a runtime");
+    let (told, base) = (Arc::new(Mutex::new(Vec::new())), watched_tick());
+    runtime.block_on(async {
+        let mut listeners = JoinSet::new();
+        for mut watcher in watchers {
+            watcher.wire = watcher.wire.moved().expect("a socket can be watched");
+            let (stamps, heard, told) = (stamps.clone(), heard.clone(), told.clone());
+            listeners.spawn(async move {
+                loop {
+                    let news = watcher.told(|tick| {
+                        if let Some(slot) = tick.checked_sub(base).filter(|slot| *slot < WATCHED_SLOTS) {
+                            told.lock().push((slot, stamps.now()));
+                            heard.fetch_add(1, Ordering::Relaxed);
+                        }
+                    });
+                    news.await.expect("the server stays");
+                }
+            });
+        }
+        tokio::select! {
+            () = leave.cancelled() => {}
+            Some(ended) = listeners.join_next() => ended.expect("a listener does not fail"),
+        }
+    });
+    std::mem::take(&mut *told.lock())
 }
 
 /// A place for the limits: there is nobody to know.

@@ -1,4 +1,5 @@
-//! What it costs that Cita measures itself: bookings at full speed with `/metrics`, read each second, and without.
+//! What it costs that Cita measures itself: bookings at full speed with `/metrics`, read each second, and without; with `--features otel`
+//! also with the traces of one in a hundred, sent to a collector that takes them and does nothing.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use super::sections::Bench;
 use super::wire::Wire;
 
 const CLIENTS: usize = 64;
+const VARIANTS: &[&str] = if cfg!(feature = "otel") { &["without", "with", "traced"] } else { &["without", "with"] };
 /// Runs of each in a round: what is looked for is smaller than how much one run differs from the next.
 const TURNS: u32 = 3;
 const READ_EVERY: Duration = Duration::from_secs(1);
@@ -19,18 +21,32 @@ const READ_EVERY: Duration = Duration::from_secs(1);
 impl Bench {
     pub(super) async fn measuring(&mut self) {
         let mut place = self.take(Kind::Cita);
-        for turn in 0..TURNS * 2 {
+        let collector = collector().await;
+        for turn in 0..TURNS {
             // Without, with, with, without, and so on: whatever grows slowly is in both.
-            let (name, driven) = if matches!((turn + self.round) % 4, 1 | 2) {
-                let (stage, metrics) = self.world.stage_measured(&mut place).await;
-                let _reader = AbortOnDropHandle::new(tokio::spawn(read(metrics)));
-                ("with", self.at_full_speed(stage).await)
-            } else {
-                let stage = self.world.stage(&mut place).await;
-                ("without", self.at_full_speed(stage).await)
-            };
-            self.add(&format!("measuring.{name}.per_second"), driven.per_second);
-            self.add(&format!("measuring.{name}.server_cpu_s_per_1000"), driven.server_cpu);
+            let mut variants = Vec::from(VARIANTS);
+            if (turn + self.round) % 2 == 1 {
+                variants.reverse();
+            }
+            for name in variants {
+                let driven = match name {
+                    "with" => {
+                        let (stage, metrics) = self.world.stage_measured(&mut place).await;
+                        let _reader = AbortOnDropHandle::new(tokio::spawn(read(metrics)));
+                        self.at_full_speed(stage).await
+                    }
+                    "traced" => {
+                        let stage = self.world.stage_traced(&mut place, collector).await;
+                        self.at_full_speed(stage).await
+                    }
+                    _ => {
+                        let stage = self.world.stage(&mut place).await;
+                        self.at_full_speed(stage).await
+                    }
+                };
+                self.add(&format!("measuring.{name}.per_second"), driven.per_second);
+                self.add(&format!("measuring.{name}.server_cpu_s_per_1000"), driven.server_cpu);
+            }
         }
         self.put(place);
     }
@@ -52,4 +68,12 @@ async fn read(metrics: SocketAddr) {
         let answer = wire.ask("GET", "/metrics", "", b"").await.expect("an answer");
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
+}
+
+/// Takes spans, and forgets them.
+async fn collector() -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(async || "")).await });
+    address
 }

@@ -152,6 +152,13 @@ impl World {
         (self.stage_with(place, database, server).await, metrics)
     }
 
+    /// Cita with its traces on.
+    pub async fn stage_traced<'a>(&self, place: &'a mut Place, collector: SocketAddr) -> Stage<'a> {
+        let database = self.copy(place, false).await;
+        let server = cita::start_traced(self, &uri(&self.appointments_uri, &database), collector).await;
+        self.stage_with(place, database, server).await
+    }
+
     async fn stage_on<'a>(&self, place: &'a mut Place, database: String) -> Stage<'a> {
         let server = self.start(place.kind, &database).await;
         self.stage_with(place, database, server).await

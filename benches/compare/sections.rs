@@ -321,7 +321,7 @@ impl Bench {
                 self.add(&format!("{prefix}.mongod_cpu_s_per_100k"), (after.1 - before.1) / deliveries * 1e5);
             }
         }
-        let pushed = audience.leave((1, count)).await;
+        let pushed = audience.leave((1, count));
         assert!(pushed.share >= 1.0, "{} of what was due came: {}", pushed.share, server.said());
         self.add(&format!("{prefix}.start_p50_ms"), pushed.from_start.0);
         self.add(&format!("{prefix}.start_p99_ms"), pushed.from_start.1);
@@ -464,7 +464,7 @@ impl Bench {
             drive(clients, length, Some(stage.server.pid), &stage.mongods),
             audience.paced(stage.place, Kind::Cita, address, (0, probes), PROBES_PER_SECOND)
         );
-        let pushed = audience.leave((0, probes)).await;
+        let pushed = audience.leave((0, probes));
         self.add("lag.cita.p50_ms", pushed.from_answer.0);
         self.add("lag.cita.p99_ms", pushed.from_answer.1);
         self.add("lag.cita.bookings_per_second", driven.per_second);

@@ -161,6 +161,12 @@ impl Wire {
         }
     }
 
+    /// The same in the runtime that calls this: a socket is watched by the one that it was opened in.
+    pub fn moved(self) -> io::Result<Self> {
+        let stream = TcpStream::from_std(self.stream.into_std()?)?;
+        Ok(Self { stream, buffer: self.buffer })
+    }
+
     /// Gives memory back that a long message needed.
     pub fn shrink(&mut self) {
         self.buffer = BytesMut::from(&self.buffer[..]);

@@ -1,5 +1,7 @@
 //! Group commit: bookings that arrive while writes are under way wait for them, and then go out together as one unordered
 //! `insert_many`; holds, and changes of what is there, as one `update`. There is no timer: an idle server sends at once, a busy one sends what waits.
+//! A few wait for more before they are sent beside many: of those whom an answer brings back, the first would travel alone otherwise, and
+//! the rest find every place taken.
 //!
 //! Losers are settled before they are sent, since a batch in which documents lose is several times slower, and since a thousand people after
 //! one time are to cost one write. Two that want the same never travel together: the later one waits for what becomes of the
@@ -92,7 +94,9 @@ struct Owner {
 #[derive(Default)]
 struct Queue {
     items: VecDeque<Item>,
+    /// Commands, and the items in them.
     under_way: usize,
+    travelling: usize,
 }
 
 /// What is next for an item.
@@ -248,7 +252,7 @@ impl GroupCommit {
     /// Answers those who were sent, and sends what waits.
     fn decide(&self, next: Next, batch: Vec<Item>, decided: Result<Verdict<Attempted>>) {
         let mut state = self.state.lock();
-        state.queues[next as usize].under_way -= 1;
+        state.queues[next as usize].arrived(batch.len());
         match decided {
             Ok(Verdict::Done { value: (found, at), repeated }) => {
                 for (item, found) in batch.into_iter().zip(found) {
@@ -283,7 +287,7 @@ impl GroupCommit {
             });
             let taken: HashSet<Key> = found.await.unwrap_or_default().into_iter().flatten().collect();
             let mut state = self.state.lock();
-            state.queues[Next::Look as usize].under_way -= 1;
+            state.queues[Next::Look as usize].arrived(batch.len());
             for item in batch {
                 let met = item.keys.iter().filter(|key| taken.contains(key)).min_by_key(|key| key.order());
                 match met.cloned() {
@@ -390,11 +394,12 @@ impl State {
     fn take(&mut self, next: Next) -> Option<Vec<Item>> {
         let (most, largest) = next.limits();
         let queue = &mut self.queues[next as usize];
-        if queue.items.is_empty() || queue.under_way >= most {
+        if queue.under_way >= most || queue.waits_for_more() {
             return None;
         }
-        queue.under_way += 1;
         let count = queue.items.len().min(largest);
+        queue.under_way += 1;
+        queue.travelling += count;
         Some(queue.items.drain(..count).collect())
     }
 
@@ -483,6 +488,21 @@ impl State {
     }
 }
 
+impl Queue {
+    /// Whether it has nobody, or fewer than four fifths of what a command under way has on average. Nobody waits for more longer than
+    /// [`BEHIND`]: that command may hang.
+    fn waits_for_more(&self) -> bool {
+        let Some(first) = self.items.front() else { return true };
+        self.items.len() * self.under_way * 5 < self.travelling * 4 && first.came.elapsed() < BEHIND
+    }
+
+    /// A command with so many items is decided.
+    fn arrived(&mut self, count: usize) {
+        self.under_way -= 1;
+        self.travelling -= count;
+    }
+}
+
 impl Item {
     /// Whoever has gone does not hear it.
     fn answer(self, landed: Result<Landed>) {
@@ -523,6 +543,37 @@ mod tests {
         state.place(later, false);
         assert_eq!(state.take(Next::Alone).map(|batch| batch[0].number), Some(2));
         assert_eq!(state.behind[&1].len(), 1, "the later one still waits");
+    }
+
+    #[test]
+    fn a_few_wait_for_more_beside_many_and_not_for_long() {
+        let (mut state, mut listeners) = (State::default(), Vec::new());
+        let mut come = |state: &mut State, numbers: std::ops::Range<u64>, ago| {
+            for number in numbers {
+                let (mut item, listener) = item(number, ago);
+                item.keys = [Key::Place(number.to_string())].into();
+                state.place(item, false);
+                listeners.push(listener);
+            }
+        };
+        let sent = |state: &mut State| state.take(Next::Bookings).map(|batch| batch.len());
+        come(&mut state, 0..10, Duration::ZERO);
+        assert_eq!(sent(&mut state), Some(10));
+        come(&mut state, 10..17, Duration::ZERO);
+        assert_eq!(sent(&mut state), None, "seven are too few beside ten");
+        come(&mut state, 17..18, Duration::ZERO);
+        assert_eq!(sent(&mut state), Some(8));
+        come(&mut state, 18..19, Duration::ZERO);
+        assert_eq!(sent(&mut state), None, "every place is taken");
+        state.queues[Next::Bookings as usize].arrived(10);
+        assert_eq!(sent(&mut state), None, "one is too few beside eight");
+        state.queues[Next::Bookings as usize].arrived(8);
+        assert_eq!(sent(&mut state), Some(1), "nothing is under way");
+        come(&mut state, 19..24, Duration::ZERO);
+        assert_eq!(sent(&mut state), Some(5));
+        state.queues[Next::Bookings as usize].arrived(1);
+        come(&mut state, 24..25, BEHIND);
+        assert_eq!(sent(&mut state), Some(1), "what is under way may hang");
     }
 
     #[test]
