@@ -59,7 +59,7 @@ pub async fn start_measured(world: &World, appointments_uri: &str) -> (Server, S
     (Server::start(command, "Cita serves at").await, metrics)
 }
 
-/// The same with the traces of one in a hundred, which go to a collector.
+/// As `start`, with the traces of one in a hundred, which go to a collector.
 pub async fn start_traced(world: &World, appointments_uri: &str, collector: SocketAddr) -> Server {
     let mut command = command(world, appointments_uri);
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{collector}"));

@@ -3,8 +3,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::Bytes;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::booking::{Client, Driven, drive};
@@ -21,9 +24,10 @@ const READ_EVERY: Duration = Duration::from_secs(1);
 impl Bench {
     pub(super) async fn measuring(&mut self) {
         let mut place = self.take(Kind::Cita);
-        let collector = collector().await;
+        let spans = Arc::new(AtomicUsize::new(0));
+        let collector = collector(spans.clone()).await;
         for turn in 0..TURNS {
-            // Without, with, with, without, and so on: whatever grows slowly is in both.
+            // There and back: whatever grows slowly is in all of them.
             let mut variants = Vec::from(VARIANTS);
             if (turn + self.round) % 2 == 1 {
                 variants.reverse();
@@ -36,8 +40,11 @@ impl Bench {
                         self.at_full_speed(stage).await
                     }
                     "traced" => {
+                        let before = spans.load(Ordering::Relaxed);
                         let stage = self.world.stage_traced(&mut place, collector).await;
-                        self.at_full_speed(stage).await
+                        let driven = self.at_full_speed(stage).await;
+                        assert!(spans.load(Ordering::Relaxed) > before, "no span came");
+                        driven
                     }
                     _ => {
                         let stage = self.world.stage(&mut place).await;
@@ -70,10 +77,13 @@ async fn read(metrics: SocketAddr) {
     }
 }
 
-/// Takes spans, and forgets them.
-async fn collector() -> SocketAddr {
+/// Takes spans, and counts their bytes.
+async fn collector(taken: Arc<AtomicUsize>) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
-    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(async || "")).await });
+    let take = move |body: Bytes| async move {
+        taken.fetch_add(body.len(), Ordering::Relaxed);
+    };
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(take)).await });
     address
 }

@@ -1,7 +1,7 @@
 //! Group commit: bookings that arrive while writes are under way wait for them, and then go out together as one unordered
-//! `insert_many`; holds, and changes of what is there, as one `update`. There is no timer: an idle server sends at once, a busy one sends what waits.
-//! A few wait for more before they are sent beside many: of those whom an answer brings back, the first would travel alone otherwise, and
-//! the rest find every place taken.
+//! `insert_many`; holds, and changes of what is there, as one `update`. An idle server sends at once. A busy one sends what waits as soon as it is enough, or an
+//! answer has come: a few wait for more before they are sent beside many, since of those whom an answer brings back, the first
+//! would travel alone otherwise, and the rest would find every place taken. No timer is set for it.
 //!
 //! Losers are settled before they are sent, since a batch in which documents lose is several times slower, and since a thousand people after
 //! one time are to cost one write. Two that want the same never travel together: the later one waits for what becomes of the
@@ -19,6 +19,8 @@
 
 mod attempts;
 mod keys;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -54,7 +56,8 @@ const LARGEST_LOOK: usize = 256;
 const LOOKS: usize = 2;
 /// Most of a kind that wait. Beyond that the database is further behind than anybody waits for.
 const MOST_WAITING: usize = 8_192;
-/// The longest that somebody waits for what becomes of an earlier one. After that they try on their own: it may hang.
+/// The longest that somebody waits for what becomes of an earlier one, or for more to travel with. After that they try on their own: what
+/// is under way may hang.
 const BEHIND: Duration = Duration::from_millis(250);
 /// The longest that somebody waits for what becomes of their document.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -94,9 +97,15 @@ struct Owner {
 #[derive(Default)]
 struct Queue {
     items: VecDeque<Item>,
-    /// Commands, and the items in them.
-    under_way: usize,
-    travelling: usize,
+    under_way: Vec<Travelling>,
+}
+
+/// A command.
+struct Travelling {
+    /// Number of its first item.
+    first: u64,
+    since: Instant,
+    items: usize,
 }
 
 /// What is next for an item.
@@ -252,7 +261,7 @@ impl GroupCommit {
     /// Answers those who were sent, and sends what waits.
     fn decide(&self, next: Next, batch: Vec<Item>, decided: Result<Verdict<Attempted>>) {
         let mut state = self.state.lock();
-        state.queues[next as usize].arrived(batch.len());
+        state.queues[next as usize].arrived(&batch);
         match decided {
             Ok(Verdict::Done { value: (found, at), repeated }) => {
                 for (item, found) in batch.into_iter().zip(found) {
@@ -287,7 +296,7 @@ impl GroupCommit {
             });
             let taken: HashSet<Key> = found.await.unwrap_or_default().into_iter().flatten().collect();
             let mut state = self.state.lock();
-            state.queues[Next::Look as usize].arrived(batch.len());
+            state.queues[Next::Look as usize].arrived(&batch);
             for item in batch {
                 let met = item.keys.iter().filter(|key| taken.contains(key)).min_by_key(|key| key.order());
                 match met.cloned() {
@@ -394,13 +403,13 @@ impl State {
     fn take(&mut self, next: Next) -> Option<Vec<Item>> {
         let (most, largest) = next.limits();
         let queue = &mut self.queues[next as usize];
-        if queue.under_way >= most || queue.waits_for_more() {
+        let first = queue.items.front()?.number;
+        if queue.under_way.len() >= most || queue.waits_for_more(&self.behind) {
             return None;
         }
-        let count = queue.items.len().min(largest);
-        queue.under_way += 1;
-        queue.travelling += count;
-        Some(queue.items.drain(..count).collect())
+        let items = queue.items.len().min(largest);
+        queue.under_way.push(Travelling { first, since: Instant::now(), items });
+        Some(queue.items.drain(..items).collect())
     }
 
     /// What to look for: what the items are, what they want of their doctors, and what else of theirs seems taken.
@@ -489,17 +498,20 @@ impl State {
 }
 
 impl Queue {
-    /// Whether it has nobody, or fewer than four fifths of what a command under way has on average. Nobody waits for more longer than
-    /// [`BEHIND`]: that command may hang.
-    fn waits_for_more(&self) -> bool {
-        let Some(first) = self.items.front() else { return true };
-        self.items.len() * self.under_way * 5 < self.travelling * 4 && first.came.elapsed() < BEHIND
+    /// Whether fewer wait than four fifths of what the commands under way have on average. Those that may hang do not count, and for somebody
+    /// who has waited long, or behind whom others wait, nobody waits for more.
+    fn waits_for_more(&self, behind: &HashMap<u64, Vec<Item>>) -> bool {
+        let now = Instant::now();
+        let young = || self.under_way.iter().filter(|command| now - command.since < BEHIND);
+        let (commands, travelling): (usize, usize) = (young().count(), young().map(|command| command.items).sum());
+        self.items.len() * commands * 5 < travelling * 4
+            && self.items.iter().all(|item| now - item.came < BEHIND && !behind.contains_key(&item.number))
     }
 
-    /// A command with so many items is decided.
-    fn arrived(&mut self, count: usize) {
-        self.under_way -= 1;
-        self.travelling -= count;
+    /// A command is decided.
+    fn arrived(&mut self, batch: &[Item]) {
+        let first = batch.first().map(|item| item.number);
+        self.under_way.retain(|command| Some(command.first) != first);
     }
 }
 
@@ -518,80 +530,5 @@ impl Found {
             Self::Collided { collision: (index, value), .. } => Some(Verdict::Duplicate { index, value, repeated }),
             Self::Astray => None,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// One that wants the same as all the others, and came so long ago.
-    fn item(number: u64, ago: Duration) -> (Item, oneshot::Receiver<Result<Landed>>) {
-        let (answer, landed) = oneshot::channel();
-        let (write, keys) = (RawDocumentBuf::new(), [Key::Place("one".to_owned())].into());
-        (Item { number, kind: Kind::Booking, write, keys, came: Instant::now() - ago, answer }, landed)
-    }
-
-    #[test]
-    fn whoever_comes_from_a_long_look_waits_behind_nobody() {
-        let mut state = State::default();
-        let (first, _first) = item(1, Duration::ZERO);
-        state.place(first, false);
-        assert_eq!(state.take(Next::Bookings).map(|batch| batch.len()), Some(1));
-        let ((late, _late), (later, _later)) = (item(2, BEHIND), item(3, Duration::ZERO));
-        state.place(late, false);
-        state.place(later, false);
-        assert_eq!(state.take(Next::Alone).map(|batch| batch[0].number), Some(2));
-        assert_eq!(state.behind[&1].len(), 1, "the later one still waits");
-    }
-
-    #[test]
-    fn a_few_wait_for_more_beside_many_and_not_for_long() {
-        let (mut state, mut listeners) = (State::default(), Vec::new());
-        let mut come = |state: &mut State, numbers: std::ops::Range<u64>, ago| {
-            for number in numbers {
-                let (mut item, listener) = item(number, ago);
-                item.keys = [Key::Place(number.to_string())].into();
-                state.place(item, false);
-                listeners.push(listener);
-            }
-        };
-        let sent = |state: &mut State| state.take(Next::Bookings).map(|batch| batch.len());
-        come(&mut state, 0..10, Duration::ZERO);
-        assert_eq!(sent(&mut state), Some(10));
-        come(&mut state, 10..17, Duration::ZERO);
-        assert_eq!(sent(&mut state), None, "seven are too few beside ten");
-        come(&mut state, 17..18, Duration::ZERO);
-        assert_eq!(sent(&mut state), Some(8));
-        come(&mut state, 18..19, Duration::ZERO);
-        assert_eq!(sent(&mut state), None, "every place is taken");
-        state.queues[Next::Bookings as usize].arrived(10);
-        assert_eq!(sent(&mut state), None, "one is too few beside eight");
-        state.queues[Next::Bookings as usize].arrived(8);
-        assert_eq!(sent(&mut state), Some(1), "nothing is under way");
-        come(&mut state, 19..24, Duration::ZERO);
-        assert_eq!(sent(&mut state), Some(5));
-        state.queues[Next::Bookings as usize].arrived(1);
-        come(&mut state, 24..25, BEHIND);
-        assert_eq!(sent(&mut state), Some(1), "what is under way may hang");
-    }
-
-    #[test]
-    fn whoever_has_gone_is_not_sent() {
-        let mut state = State::default();
-        let ((gone, landed), (here, _here)) = (item(1, Duration::ZERO), item(2, Duration::ZERO));
-        drop(landed);
-        state.place_behind(vec![gone, here], false);
-        assert_eq!(state.take(Next::Bookings).map(|batch| batch[0].number), Some(2));
-    }
-
-    #[test]
-    fn however_many_bookings_wait_a_change_is_let_in() {
-        let mut state = State::default();
-        assert!((0..MOST_WAITING).all(|_| state.let_in(Kind::Booking)));
-        assert!(!state.let_in(Kind::Booking));
-        assert!(state.let_in(Kind::Change));
-        state.let_out(Kind::Booking);
-        assert!(state.let_in(Kind::Booking));
     }
 }
