@@ -23,11 +23,11 @@ const LEAST_CACHE_GB: f64 = 0.25;
 /// Whoever needs more has a MongoDB of their own.
 const MOST_CACHE_GB: f64 = 1.0;
 /// How mongod's storage engine is set. The journal's files: 16 MB instead of 300 MB on disk from the first start, and a faster one.
-/// Changed pages stay in memory until they take 40 % of the cache, not 5 % (what has not been in a page yet: half of that), and at
-/// most two threads instead of four write them out: a page that is written anew after every few changes costs a tenth of all work, and
-/// four threads keep two processors from answering meanwhile. What was acknowledged is in the journal either way.
+/// What has changed stays in memory until it takes 40 % of the cache, not 5 %, and at most two threads instead of four write
+/// it out: a page that is written anew after every few changes costs a tenth of all work, and four threads keep two processors from
+/// answering meanwhile. What was acknowledged is in the journal either way.
 const ENGINE: &str = "log=(file_max=16MB,prealloc=false),eviction_dirty_target=40,eviction_dirty_trigger=60,\
-                      eviction=(threads_min=1,threads_max=2)";
+                      eviction_updates_target=40,eviction_updates_trigger=60,eviction=(threads_min=1,threads_max=2)";
 /// mongod's exit code when its address is in use.
 const ADDRESS_IN_USE: i32 = 48;
 
