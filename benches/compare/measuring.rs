@@ -1,5 +1,5 @@
 //! What it costs that Cita measures itself: bookings at full speed with `/metrics`, read each second, and without; with `--features otel`
-//! also with the traces of one in a hundred, sent to a collector that takes them and does nothing.
+//! also with the traces of one in a hundred, sent to a collector that only counts their bytes.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,8 +24,8 @@ const READ_EVERY: Duration = Duration::from_secs(1);
 impl Bench {
     pub(super) async fn measuring(&mut self) {
         let mut place = self.take(Kind::Cita);
-        let spans = Arc::new(AtomicUsize::new(0));
-        let collector = collector(spans.clone()).await;
+        let traced = Arc::new(AtomicUsize::new(0));
+        let collector = collector(traced.clone()).await;
         for turn in 0..TURNS {
             // There and back: whatever grows slowly is in all of them.
             let mut variants = Vec::from(VARIANTS);
@@ -40,10 +40,10 @@ impl Bench {
                         self.at_full_speed(stage).await
                     }
                     "traced" => {
-                        let before = spans.load(Ordering::Relaxed);
+                        let before = traced.load(Ordering::Relaxed);
                         let stage = self.world.stage_traced(&mut place, collector).await;
                         let driven = self.at_full_speed(stage).await;
-                        assert!(spans.load(Ordering::Relaxed) > before, "no span came");
+                        assert!(traced.load(Ordering::Relaxed) > before, "no span came");
                         driven
                     }
                     _ => {

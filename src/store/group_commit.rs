@@ -261,7 +261,7 @@ impl GroupCommit {
     /// Answers those who were sent, and sends what waits.
     fn decide(&self, next: Next, batch: Vec<Item>, decided: Result<Verdict<Attempted>>) {
         let mut state = self.state.lock();
-        state.queues[next as usize].arrived(&batch);
+        state.queues[next as usize].ended(&batch);
         match decided {
             Ok(Verdict::Done { value: (found, at), repeated }) => {
                 for (item, found) in batch.into_iter().zip(found) {
@@ -296,7 +296,7 @@ impl GroupCommit {
             });
             let taken: HashSet<Key> = found.await.unwrap_or_default().into_iter().flatten().collect();
             let mut state = self.state.lock();
-            state.queues[Next::Look as usize].arrived(&batch);
+            state.queues[Next::Look as usize].ended(&batch);
             for item in batch {
                 let met = item.keys.iter().filter(|key| taken.contains(key)).min_by_key(|key| key.order());
                 match met.cloned() {
@@ -509,7 +509,7 @@ impl Queue {
     }
 
     /// A command is decided.
-    fn arrived(&mut self, batch: &[Item]) {
+    fn ended(&mut self, batch: &[Item]) {
         let first = batch.first().map(|item| item.number);
         self.under_way.retain(|command| Some(command.first) != first);
     }

@@ -38,7 +38,7 @@ fn sent(state: &mut State) -> Option<usize> {
 
 /// The one that begins with this item is decided.
 fn decided(state: &mut State, first: u64) {
-    state.queues[Next::Bookings as usize].arrived(&[item(first, Duration::ZERO).0]);
+    state.queues[Next::Bookings as usize].ended(&[item(first, Duration::ZERO).0]);
 }
 
 #[test]
