@@ -1,6 +1,7 @@
 //! `cita`: reads the command line, starts the server, and says what a person needs to know.
 
 use std::io::Write as _;
+use std::mem::ManuallyDrop;
 use std::process::ExitCode;
 
 use cita::app::{App, Serving};
@@ -64,12 +65,15 @@ fn complain(complaint: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn runtime() -> Result<Runtime, String> {
-    Runtime::new().map_err(|error| format!("no runtime: {error}"))
+/// Runs what the process is for. Its runtime is not dropped but ends with the process: while it is dropped, some of its tasks are gone and
+/// others still run, and where one of MongoDB's driver asks another one that is gone, it panics.
+fn run<T>(work: impl Future<Output = T>) -> Result<T, String> {
+    let runtime = Runtime::new().map_err(|error| format!("no runtime: {error}"))?;
+    Ok(ManuallyDrop::new(runtime).block_on(work))
 }
 
 fn rotate_keys(options: &RotateKeys) -> Result<(), String> {
-    let rotated = runtime()?.block_on(administration::rotate_keys(options)).map_err(|error| chain(&error))?;
+    let rotated = run(administration::rotate_keys(options))?.map_err(|error| chain(&error))?;
     let others = match options.compromised {
         true => "what the other keys have signed is refused: everybody has to refresh",
         false => "what the other keys have signed is good until it ends by itself",
@@ -79,7 +83,7 @@ fn rotate_keys(options: &RotateKeys) -> Result<(), String> {
 }
 
 fn create_admin(options: &CreateAdmin) -> Result<(), String> {
-    let made = runtime()?.block_on(administration::create_admin(options)).map_err(|error| chain(&error))?;
+    let made = run(administration::create_admin(options))?.map_err(|error| chain(&error))?;
     let (url, token, until) = (&options.public_url, made.token.expose(), made.expires_at);
     print(&format!(
         "{} is an admin. Until {until} this link sets the password, once:\n  \
@@ -93,19 +97,19 @@ fn create_admin(options: &CreateAdmin) -> Result<(), String> {
 }
 
 fn health(options: &Health) -> Result<(), String> {
-    let answer = runtime()?.block_on(probe::ask(options))?;
+    let answer = run(probe::ask(options))??;
     print(answer.trim_end());
     Ok(())
 }
 
 fn serve(config: Config) -> Result<(), String> {
     let _telling = telemetry::start(&config)?;
-    runtime()?.block_on(async {
+    run(async {
         let stop = CancellationToken::new();
         stop_on_signal(stop.clone())?;
         let app = App::bind(config).await.map_err(|error| chain(&error))?;
         app.run(stop, announce).await.map_err(|error| chain(&error))
-    })
+    })?
 }
 
 /// Ctrl-C and SIGTERM drain. A second one changes nothing: the databases must be stopped in order.
