@@ -8,7 +8,7 @@ use mongodb::bson::{Document, doc};
 use serde_json::{Value, json};
 
 use crate::harness::cast::{Caller, Cast, admin, login};
-use crate::harness::clinic::{Clinic, PASSWORD, PRODUCTION, Person, at, date, key, text};
+use crate::harness::clinic::{Clinic, PASSWORD, PRODUCTION, Person, at, date, key, text, time};
 use crate::harness::mongo::scratch_dir;
 use crate::harness::until;
 use crate::harness::watch::Watcher;
@@ -250,7 +250,7 @@ async fn what_is_done_leaves_a_trace_without_content() {
     {
         assert!(seen.contains(&expected), "{expected:?} in {seen:?}");
     }
-    let at = |entry: &Value| text(entry, "at").parse::<jiff::Timestamp>().expect("an instant");
+    let at = |entry: &Value| time(entry, "at");
     assert!(mine.is_sorted_by(|a, b| at(a) >= at(b)), "latest first");
     let by_admin = mine.iter().find(|entry| entry["action"] == "admin.updateUser").unwrap();
     assert_eq!((by_admin.get("session"), by_admin.get("network")), (None, None), "from where others act is theirs");

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::harness::cast::login;
-use crate::harness::clinic::{Clinic, PASSWORD, PATIENCE, Person, connect, key, text};
+use crate::harness::clinic::{Clinic, PASSWORD, PATIENCE, Person, connect, key, text, time};
 use crate::harness::rest::{Answer, Rest, client};
 use crate::harness::socket::Socket;
 use crate::harness::until;
@@ -162,9 +162,9 @@ async fn a_person_sees_their_own_sessions_and_no_others() {
     assert_eq!(refresh(clinic.url(), &person.refresh_token).await.status, 200);
     let sessions = list(clinic.url(), &phone.token).await;
     assert_eq!((&sessions[0]["id"], &sessions[0]["rev"]), (&oldest["id"], &json!(2)));
-    assert!(text(&sessions[0], "lastSeenAt") > text(&sessions[0], "createdAt"));
+    assert!(time(&sessions[0], "lastSeenAt") > time(&sessions[0], "createdAt"));
     assert_eq!((&sessions[0]["createdAt"], &sessions[0]["current"]), (&oldest["createdAt"], &json!(false)));
-    assert!(text(&sessions[0], "expiresAt") > text(oldest, "expiresAt"));
+    assert!(time(&sessions[0], "expiresAt") > time(oldest, "expiresAt"));
 
     let id = text(newest, "id");
     let revoke =

@@ -274,6 +274,11 @@ pub fn text(value: &Value, field: &str) -> String {
     value[field].as_str().unwrap_or_else(|| panic!("{field} is text in {value}")).to_owned()
 }
 
+/// A field that holds an instant. Texts of instants cannot be compared: a fraction ends where it is nothing but zeros.
+pub fn time(value: &Value, field: &str) -> jiff::Timestamp {
+    text(value, field).parse().unwrap_or_else(|error| panic!("{field} is an instant in {value}: {error}"))
+}
+
 /// A date some days ahead, in Bogotá.
 pub fn date(days_ahead: i32) -> String {
     let now = cita::clock::Clock.now().in_tz("America/Bogota").expect("the zone is known");

@@ -5,7 +5,7 @@ use cita_protocol::Operation;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::harness::clinic::{Clinic, Person, connect, key, text};
+use crate::harness::clinic::{Clinic, Person, connect, key, text, time};
 use crate::harness::rest::Rest;
 use crate::harness::watch::{View, Watcher, end_of};
 use crate::sessions::login_on;
@@ -72,7 +72,7 @@ async fn two_devices_see_a_third_come_be_used_and_go() {
     for watcher in [&mut here, &mut there, &mut own] {
         watcher.until(|view| of(view, "teléfono").is_some_and(|session| session["rev"] == 2)).await;
         let used = of(&watcher.view, "teléfono").expect("a session");
-        assert!(text(used, "lastSeenAt") > text(&begun, "lastSeenAt"));
+        assert!(time(used, "lastSeenAt") > time(&begun, "lastSeenAt"));
         assert_eq!((&used["id"], &used["createdAt"]), (&begun["id"], &begun["createdAt"]));
     }
 
