@@ -167,7 +167,7 @@ impl Run {
             let best = (0, "nothing was asked".to_owned());
             let mut search = Search { world: &self.world, before: &self.model, at, best };
             if let Some(model) = search.orders(&self.model, &all, &mut Vec::new()) {
-                self.model = model;
+                self.model = Model { at_once: false, given_up: Vec::new(), ..model };
                 return self.world.compare_streams(&self.model).await;
             }
             if patience == 0 || search.best.0 < all.len() {
@@ -270,13 +270,13 @@ struct Search<'a> {
 impl Search<'_> {
     fn orders(&mut self, model: &Model, all: &[(Asked, Answer)], taken: &mut Vec<usize>) -> Option<Model> {
         if taken.len() == all.len() {
-            let mut model = model.clone();
-            self.world.tell_offers(&mut model);
-            return match self.world.compare(&model) {
-                Ok(()) => Some(model),
+            let mut told = model.clone();
+            self.world.tell_offers(&mut told);
+            return match self.world.compare(&told) {
+                Ok(()) => Some(told),
                 Err(error) => {
                     self.went(taken.len() + 1, error);
-                    None
+                    self.with_a_late_offer(model, all, taken)
                 }
             };
         }
@@ -304,6 +304,20 @@ impl Search<'_> {
                     }
                 }
                 Err(error) => self.went(taken.len(), format!("request {place} after {taken:?}: {error}")),
+            }
+        }
+        self.with_a_late_offer(model, all, taken)
+    }
+
+    /// The same where somebody who gave up time looks once more, and finds who waits for it by now.
+    fn with_a_late_offer(&mut self, model: &Model, all: &[(Asked, Answer)], taken: &mut Vec<usize>) -> Option<Model> {
+        for place in 0..model.given_up.len() {
+            let mut next = model.clone();
+            let given_up = next.given_up.remove(place);
+            if next.offer_what_is_left(&given_up, self.at)
+                && let Some(found) = self.orders(&next, all, taken)
+            {
+                return Some(found);
             }
         }
         None

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::hours::Places;
-use super::waiting::Wait;
+use super::waiting::{GivenUp, Wait};
 use crate::harness::clinic::Person;
 
 /// Stands for text that only the server knows.
@@ -50,6 +50,9 @@ pub struct Model {
     pub seats: usize,
     /// What is taken in was not the only thing under way.
     pub at_once: bool,
+    /// What was given up by requests that were under way together: whoever gave it up looks once more, when their change is known,
+    /// whether somebody waits for it by then.
+    pub given_up: Vec<GivenUp>,
 }
 
 #[derive(Clone, Debug)]

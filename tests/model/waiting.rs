@@ -97,6 +97,14 @@ pub fn wish(from: Date, to: Date, wished: Wished) -> Value {
     wish
 }
 
+/// Time of a doctor that a change has given up.
+#[derive(Clone, Debug)]
+pub struct GivenUp {
+    doctor: usize,
+    ticks: BTreeSet<i64>,
+    by: BTreeSet<usize>,
+}
+
 /// How much of the doctors' time somebody had before a change.
 pub type Before = Vec<(u32, BTreeSet<i64>)>;
 
@@ -330,35 +338,47 @@ impl Model {
         self.appointments.iter().map(|one| (one.rev, ticks(one.takes))).collect()
     }
 
-    /// Offers what a change has given up: each start to whoever has waited longest, of those whom it suits.
+    /// Offers what a change has given up.
     pub fn hand_over(&mut self, before: &Before, now: Timestamp) {
         for doctor in 0..self.doctors.len() {
             let of_doctor = |place: &usize| self.appointments[*place].doctor == doctor;
             let is_changed = |place: &usize| self.appointments[*place].rev != before[*place].0;
             let changed: Vec<usize> = (0..before.len()).filter(of_doctor).filter(is_changed).collect();
-            let mut left: BTreeSet<i64> = changed.iter().flat_map(|place| before[*place].1.iter().copied()).collect();
-            for one in self.appointments.iter().filter(|one| one.doctor == doctor) {
-                left = &left - &ticks(one.takes);
-            }
-            if left.is_empty() {
-                continue;
-            }
+            let ticks = changed.iter().flat_map(|place| before[*place].1.iter().copied()).collect();
             // Whoever gave it up does not get it back.
             let holders = changed.iter().filter_map(|place| self.appointments[*place].holder);
             let patients = changed.iter().filter_map(|place| self.person_with(&self.appointments[*place].patient));
-            let by: BTreeSet<usize> = holders.chain(patients).collect();
-            let waits = |place: &usize| {
-                let one = &self.waiting[*place];
-                one.doctor == doctor && one.status == "waiting" && !by.contains(&one.patient)
-            };
-            let mut places: Vec<usize> = (0..self.waiting.len()).filter(waits).collect();
-            self.by_joining(&mut places);
-            for place in places {
-                if let Some(start) = self.first_for(place, &left, now) {
-                    left = &left - &self.offer(place, start);
-                }
+            let by = holders.chain(patients).collect();
+            let given_up = GivenUp { doctor, ticks, by };
+            self.offer_what_is_left(&given_up, now);
+            self.given_up.extend(self.at_once.then_some(given_up));
+        }
+    }
+
+    /// Offers what is left of what was given up: each start to whoever has waited longest, of those whom it suits. Whether anybody
+    /// is offered something.
+    pub fn offer_what_is_left(&mut self, given_up: &GivenUp, now: Timestamp) -> bool {
+        let GivenUp { doctor, ticks: mut left, by } = given_up.clone();
+        for one in self.appointments.iter().filter(|one| one.doctor == doctor) {
+            left = &left - &ticks(one.takes);
+        }
+        if left.is_empty() {
+            return false;
+        }
+        let waits = |place: &usize| {
+            let one = &self.waiting[*place];
+            one.doctor == doctor && one.status == "waiting" && !by.contains(&one.patient)
+        };
+        let mut places: Vec<usize> = (0..self.waiting.len()).filter(waits).collect();
+        self.by_joining(&mut places);
+        let mut is_offered = false;
+        for place in places {
+            if let Some(start) = self.first_for(place, &left, now) {
+                left = &left - &self.offer(place, start);
+                is_offered = true;
             }
         }
+        is_offered
     }
 
     /// The first start within what is left that somebody who waits could book, and wants.

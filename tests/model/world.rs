@@ -156,7 +156,8 @@ impl World {
         }
         let setting = Arc::new(Setting { people, holidays, today: today.to_vec() });
         let (appointments, reviews, waiting, remembered) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Model { setting, doctors, rooms, appointments, reviews, waiting, remembered, seats: 0, at_once: false }
+        let (at_once, given_up) = (false, Vec::new());
+        Model { setting, doctors, rooms, appointments, reviews, waiting, remembered, seats: 0, at_once, given_up }
     }
 
     /// The holidays of Colombia in the weeks that are used.
