@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
@@ -12,7 +12,7 @@ use mongodb::{Client, Collection};
 
 use super::harness::mongo;
 use super::server::Server;
-use super::{cita, express, limits, parse};
+use super::{cita, express, limits, machine, parse};
 
 /// Minutes of a visit.
 pub const VISIT: u32 = 30;
@@ -26,6 +26,12 @@ pub const WATCHED_DAY: u32 = 10;
 pub const SEARCHED_DAYS: u32 = 30;
 /// Doctors who are searched.
 pub const SEARCHED: usize = 8;
+
+/// Over which it is looked whether the databases are at rest, and the processor time that they use then at most, in seconds: a tick.
+const LOOK: Duration = Duration::from_millis(200);
+const RESTING: f64 = 0.0101;
+/// How long is waited for it.
+const MOST_REST: Duration = Duration::from_secs(15);
 
 /// Who is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,6 +99,7 @@ pub struct Stage<'a> {
 pub struct World {
     pub users_uri: String,
     pub appointments_uri: String,
+    users: Client,
     pub appointments: Client,
     users_mongod: u32,
     pub appointments_mongod: u32,
@@ -112,6 +119,7 @@ impl World {
             appointments_uri: shared.appointments_uri.clone(),
             users_mongod: pid_of(&users).await,
             appointments_mongod: pid_of(&appointments).await,
+            users,
             appointments,
             scratch,
             copies: AtomicU32::new(0),
@@ -169,7 +177,27 @@ impl World {
             cita::refresh(place, server.address).await;
             cita::warm(place, server.address).await;
         }
+        self.at_rest().await;
         Stage { mongods: self.mongods(place.kind), server, place, database }
+    }
+
+    /// Waits until the databases have written down what came before, the databases that were dropped and copied among it, and do
+    /// nothing of their own accord: otherwise whoever is measured next pays for it.
+    pub async fn at_rest(&self) {
+        for client in [&self.users, &self.appointments] {
+            client.database("admin").run_command(doc! { "fsync": 1 }).await.expect("a checkpoint is written");
+        }
+        let (begun, mongods) = (Instant::now(), self.mongods(Kind::Cita));
+        loop {
+            let before = machine::cpu_seconds(&mongods);
+            tokio::time::sleep(LOOK).await;
+            if machine::cpu_seconds(&mongods) - before <= RESTING {
+                return;
+            }
+            if begun.elapsed() > MOST_REST {
+                return eprintln!("MongoDB has not come to rest within {} s", MOST_REST.as_secs());
+            }
+        }
     }
 
     /// A fresh database with what the clinic began with; with its appointments only where these are searched. Indexes are made by
@@ -237,6 +265,7 @@ impl World {
                 raw.create_index(index).await.expect("an index is made");
             }
         }
+        self.at_rest().await;
         raw
     }
 }

@@ -79,8 +79,6 @@ const OTHERS: usize = 4;
 /// Clients that saturate MongoDB, and the rate of the one who is watched meanwhile.
 const SATURATING: usize = 64;
 const PROBES_PER_SECOND: u32 = 20;
-/// Before a measurement.
-const PAUSE: Duration = Duration::from_millis(500);
 /// For a process to come to rest before its memory is read.
 const REST: Duration = Duration::from_secs(2);
 
@@ -102,8 +100,7 @@ pub const SECTIONS: [&str; 10] =
 
 impl Bench {
     pub async fn run(&mut self, section: &str, kind: Kind) {
-        // For what the databases still do after what was before.
-        tokio::time::sleep(PAUSE).await;
+        self.world.at_rest().await;
         machine_figures(&mut self.figures, self.round);
         match section {
             "bookings" => self.bookings(kind).await,
@@ -481,6 +478,7 @@ impl Bench {
         let diary = Diary::new(staged.doctors.len());
         for patient in 0..self.scale.starts {
             let (doctor, start) = diary.visit(patient);
+            self.world.at_rest().await;
             let begun = Instant::now();
             let server = self.world.start(kind, &database).await;
             let serving = begun.elapsed();
