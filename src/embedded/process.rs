@@ -28,9 +28,6 @@ const MOST_CACHE_GB: f64 = 1.0;
 /// answering meanwhile. What was acknowledged is in the journal either way.
 const ENGINE: &str = "log=(file_max=16MB,prealloc=false),eviction_dirty_target=40,eviction_dirty_trigger=60,\
                       eviction_updates_target=40,eviction_updates_trigger=60,eviction=(threads_min=1,threads_max=2)";
-/// How the indexes that it makes are kept in memory. A page that takes many entries in any order is written anew by whoever adds the next one when
-/// it is full, and all who add to the index wait for that: 5 MB took 30 to 50 ms.
-const INDEXES: &str = "memory_page_max=512KB";
 /// mongod's exit code when its address is in use.
 const ADDRESS_IN_USE: i32 = 48;
 
@@ -62,7 +59,6 @@ impl Mongod {
             .args(["--replSet", name, "--bind_ip", "127.0.0.1", "--port", &port.to_string(), "--nounixsocket"])
             .args(["--wiredTigerCacheSizeGB", &format!("{:.2}", cache_gb()), "--oplogSize", "128"])
             .args(["--wiredTigerEngineConfigString", ENGINE])
-            .args(["--wiredTigerIndexConfigString", INDEXES])
             .args(["--setParameter", "diagnosticDataCollectionEnabled=false"])
             // What a node that died was writing is locked for so long: as long as one that lives would try, not a minute.
             .args(["--setParameter", "transactionLifetimeLimitSeconds=10"])
