@@ -105,6 +105,20 @@ const ROWS: &[Row] = &[
         "×",
     ),
     row(
+        "start → push p99 at 1,000 subscribers, against a raw change stream with a bare broadcast",
+        "push.many.cita.start_p99_ms",
+        Some("push.many.raw.start_p99_ms"),
+        None,
+        "×",
+    ),
+    row(
+        "start → push p99 at 1,000 subscribers, of that bare server against the old stack",
+        "push.many.raw.start_p99_ms",
+        Some("push.many.express.start_p99_ms"),
+        None,
+        "×",
+    ),
+    row(
         "start → push p99 at 5,000 subscribers, against the old stack",
         "push.crowd.cita.start_p99_ms",
         Some("push.crowd.express.start_p99_ms"),

@@ -256,8 +256,8 @@ impl Bench {
     async fn push(&mut self, kind: Kind) {
         for (name, size, rate, count) in self.scale.audiences {
             match kind {
-                // What the raw stream does for many is the broadcast's business, and the broadcast has nobody to tell of.
-                Kind::Limits if *size > 1 => continue,
+                // The raw stream in front of the broadcast is the limit of what is told to many; the broadcast alone has nobody to tell of.
+                Kind::Limits if *name == "crowd" => continue,
                 Kind::Broadcast if *size == 1 => continue,
                 Kind::Limits | Kind::Broadcast => {
                     let collection = self.world.raw().await;

@@ -22,7 +22,7 @@ mod keys;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque, hash_map};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use self::attempts::{Attempted, Found};
-use self::keys::{Holder, Key, holders};
+use self::keys::{Fingerprints, Holder, Key, holders};
 use super::cluster::Cluster;
 use super::documents::AppointmentDoc;
 use super::meters;
@@ -69,6 +69,7 @@ const SEEMS_TAKEN: Duration = Duration::from_millis(500);
 pub(super) struct GroupCommit {
     cluster: Cluster,
     documents: Collection<RawDocumentBuf>,
+    fingerprints: Fingerprints,
     state: Arc<Mutex<State>>,
 }
 
@@ -77,12 +78,12 @@ struct State {
     /// The last number that was given, to somebody who came or to what was found out.
     sequence: u64,
     queues: [Queue; 5],
-    /// Who is the first to want something, or who has it.
-    wanted: HashMap<Key, Owner>,
+    /// Who is the first to want something, or who has it, by its fingerprint.
+    wanted: HashMap<u64, Owner>,
     /// Who waits for what becomes of an earlier one.
     behind: HashMap<u64, Vec<Item>>,
     /// What seems taken, the oldest first.
-    taken: VecDeque<(Instant, u64, Arc<[Key]>)>,
+    taken: VecDeque<(Instant, u64, Arc<[u64]>)>,
     /// How many of each kind wait or are under way.
     waiting: [usize; 3],
 }
@@ -136,7 +137,9 @@ struct Item {
     kind: Kind,
     /// The document or the statement, until it is sent.
     write: RawDocumentBuf,
-    keys: Arc<[Key]>,
+    keys: Vec<Key>,
+    /// Of each key.
+    fingerprints: Arc<[u64]>,
     came: Instant,
     answer: oneshot::Sender<Result<Landed>>,
 }
@@ -161,7 +164,7 @@ pub(super) type Landed = Verdict<Written>;
 
 impl GroupCommit {
     pub(super) fn new(cluster: &Cluster, documents: Collection<RawDocumentBuf>) -> Self {
-        Self { cluster: cluster.clone(), documents, state: Arc::default() }
+        Self { cluster: cluster.clone(), documents, fingerprints: Fingerprints::default(), state: Arc::default() }
     }
 
     /// Inserts a document. `seems_taken`: it probably loses.
@@ -196,7 +199,8 @@ impl GroupCommit {
     }
 
     async fn write(&self, kind: Kind, keys: Vec<Key>, write: RawDocumentBuf, seems_taken: bool) -> Result<Landed> {
-        let (keys, came): (Arc<[Key]>, _) = (keys.into(), Instant::now());
+        let came = Instant::now();
+        let fingerprints: Arc<[u64]> = keys.iter().map(|key| self.fingerprints.of(key)).collect();
         let (answer, mut landed) = oneshot::channel();
         let number = {
             let mut state = self.state.lock();
@@ -205,8 +209,8 @@ impl GroupCommit {
             }
             let number = state.next_number();
             state.forget();
-            let seems_taken = seems_taken || state.seems_taken(&keys);
-            state.place(Item { number, kind, write, keys, came, answer }, seems_taken);
+            let seems_taken = seems_taken || state.seems_taken(&fingerprints);
+            state.place(Item { number, kind, write, keys, fingerprints, came, answer }, seems_taken);
             self.send_what_waits(&mut state);
             number
         };
@@ -304,7 +308,7 @@ impl GroupCommit {
                         meters::GroupCommit::meters().settled(1);
                         state.let_out(item.kind);
                         let (index, value) = key.collision();
-                        state.note_taken([key].into());
+                        state.note_taken([self.fingerprints.of(&key)].into());
                         item.answer(Ok(Verdict::Duplicate { index, value, repeated: false }));
                     }
                     // Nobody waits for it any more, and it was never sent.
@@ -356,14 +360,18 @@ impl State {
         meters::GroupCommit::meters().waiting(-1.0);
     }
 
-    fn seems_taken(&self, keys: &[Key]) -> bool {
-        keys.iter().any(|key| self.wanted.get(key).is_some_and(|owner| owner.has_it))
+    fn seems_taken(&self, fingerprints: &[u64]) -> bool {
+        fingerprints.iter().any(|fingerprint| self.has_owner(*fingerprint))
+    }
+
+    fn has_owner(&self, fingerprint: u64) -> bool {
+        self.wanted.get(&fingerprint).is_some_and(|owner| owner.has_it)
     }
 
     /// Puts an item behind whoever is about to have the same, among those that look whether it is taken, or among those that are
     /// sent next. Whoever has waited for [`BEHIND`] is behind nobody.
     fn place(&mut self, item: Item, seems_taken: bool) {
-        let owners = item.keys.iter().filter_map(|key| self.wanted.get(key));
+        let owners = item.fingerprints.iter().filter_map(|fingerprint| self.wanted.get(fingerprint));
         let first = owners.filter(|owner| !owner.has_it).map(|owner| owner.number).next();
         if let Some(first) = first.filter(|_| item.came.elapsed() < BEHIND) {
             return self.behind.entry(first).or_default().push(item);
@@ -377,8 +385,8 @@ impl State {
         };
         if next != Next::Look {
             let mine = Owner { number: item.number, has_it: false };
-            for key in item.keys.iter() {
-                let owner = self.wanted.entry(key.clone()).or_insert(mine);
+            for fingerprint in item.fingerprints.iter() {
+                let owner = self.wanted.entry(*fingerprint).or_insert(mine);
                 if owner.has_it {
                     *owner = mine;
                 }
@@ -414,20 +422,17 @@ impl State {
 
     /// What to look for: what the items are, what they want of their doctors, and what else of theirs seems taken.
     fn looked_for(&self, batch: &[Item]) -> HashSet<Key> {
-        let has_owner = |key: &Key| self.wanted.get(key).is_some_and(|owner| owner.has_it);
-        let keys = batch.iter().flat_map(|item| item.keys.iter());
-        keys.filter(|key| matches!(key, Key::Id(_) | Key::Claim(..)) || has_owner(key)).cloned().collect()
+        let keys = batch.iter().flat_map(Item::wants);
+        let keys = keys
+            .filter(|(key, fingerprint)| matches!(key, Key::Id(_) | Key::Claim(..)) || self.has_owner(*fingerprint));
+        keys.map(|(key, _)| key.clone()).collect()
     }
 
     /// What an item wants is not about to be its own any more. Returns who waits behind it.
     fn leave(&mut self, item: &Item) -> Vec<Item> {
         self.let_out(item.kind);
-        for key in item.keys.iter() {
-            // Whoever has stepped out may want what somebody else came for first.
-            if self.wanted.get(key).is_some_and(|owner| owner.number == item.number) {
-                self.wanted.remove(key);
-            }
-        }
+        // Whoever has stepped out may want what somebody else came for first.
+        self.forget_owned(&item.fingerprints, |owner| owner.number == item.number);
         self.behind.remove(&item.number).unwrap_or_default()
     }
 
@@ -437,8 +442,8 @@ impl State {
             Found::Written(_) | Found::Astray => self.settle_written(item),
             Found::Collided { collision, tick } => {
                 let behind = self.leave(item);
-                let met = item.keys.iter().filter(|key| key.has_collided(collision, *tick));
-                self.note_taken(met.cloned().collect());
+                let met = item.wants().filter(|(key, _)| key.has_collided(collision, *tick));
+                self.note_taken(met.map(|(_, fingerprint)| fingerprint).collect());
                 behind
             }
         };
@@ -460,38 +465,45 @@ impl State {
     /// its first tick will do, by which those after the same time know it.
     fn settle_written(&mut self, item: &Item) -> Vec<Item> {
         let behind = self.leave(item);
-        let keys = match behind.is_empty() {
-            true => item.keys.iter().find(|key| matches!(key, Key::Claim(..))).cloned().into_iter().collect(),
-            false => item.keys.clone(),
+        let is_first_tick = |(key, _): &(&Key, u64)| matches!(key, Key::Claim(..));
+        let fingerprints = match behind.is_empty() {
+            true => item.wants().find(is_first_tick).map(|(_, fingerprint)| fingerprint).into_iter().collect(),
+            false => item.fingerprints.clone(),
         };
-        self.note_taken(keys);
+        self.note_taken(fingerprints);
         behind
     }
 
     /// For a while these seem taken.
-    fn note_taken(&mut self, keys: Arc<[Key]>) {
-        if keys.is_empty() {
+    fn note_taken(&mut self, fingerprints: Arc<[u64]>) {
+        if fingerprints.is_empty() {
             return;
         }
         let number = self.next_number();
-        for key in keys.iter() {
-            let owner = self.wanted.entry(key.clone()).or_insert(Owner { number, has_it: true });
+        for fingerprint in fingerprints.iter() {
+            let owner = self.wanted.entry(*fingerprint).or_insert(Owner { number, has_it: true });
             if owner.has_it {
                 owner.number = number;
             }
         }
-        self.taken.push_back((Instant::now(), number, keys));
+        self.taken.push_back((Instant::now(), number, fingerprints));
     }
 
     /// Ends that while.
     fn forget(&mut self) {
         let now = Instant::now();
         while self.taken.front().is_some_and(|(since, ..)| now - *since > SEEMS_TAKEN) {
-            let Some((_, number, keys)) = self.taken.pop_front() else { return };
-            for key in keys.iter() {
-                if self.wanted.get(key).is_some_and(|owner| owner.has_it && owner.number == number) {
-                    self.wanted.remove(key);
-                }
+            let Some((_, number, fingerprints)) = self.taken.pop_front() else { return };
+            self.forget_owned(&fingerprints, |owner| owner.has_it && owner.number == number);
+        }
+    }
+
+    fn forget_owned(&mut self, fingerprints: &[u64], is_meant: impl Fn(&Owner) -> bool) {
+        for fingerprint in fingerprints {
+            if let hash_map::Entry::Occupied(owned) = self.wanted.entry(*fingerprint)
+                && is_meant(owned.get())
+            {
+                owned.remove();
             }
         }
     }
@@ -516,6 +528,11 @@ impl Queue {
 }
 
 impl Item {
+    /// What it wants, with the fingerprints.
+    fn wants(&self) -> impl Iterator<Item = (&Key, u64)> {
+        self.keys.iter().zip(self.fingerprints.iter().copied())
+    }
+
     /// Whoever has gone does not hear it.
     fn answer(self, landed: Result<Landed>) {
         drop(self.answer.send(landed));

@@ -1,6 +1,7 @@
 //! What documents want of which there is one, as the database's unique indexes have it.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 
 use mongodb::bson::{Bson, Document, Uuid, doc};
 use serde::Deserialize;
@@ -21,6 +22,17 @@ pub(super) enum Key {
     Shared(Vec<u8>),
     /// A place among somebody's holds.
     Place(String),
+}
+
+/// Makes keys into 64 bits each, as nobody outside can foresee. Two keys of the same bits make those who want them wait for each other, and look:
+/// who has something is found by the keys themselves.
+#[derive(Clone, Default)]
+pub(super) struct Fingerprints(RandomState);
+
+impl Fingerprints {
+    pub(super) fn of(&self, key: &Key) -> u64 {
+        self.0.hash_one(key)
+    }
 }
 
 /// A document, as far as it is in the way of others.

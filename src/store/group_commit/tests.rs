@@ -5,8 +5,9 @@ use super::*;
 /// One that wants the same as all the others, and came so long ago.
 fn item(number: u64, ago: Duration) -> (Item, oneshot::Receiver<Result<Landed>>) {
     let (answer, landed) = oneshot::channel();
-    let (write, keys) = (RawDocumentBuf::new(), [Key::Place("one".to_owned())].into());
-    (Item { number, kind: Kind::Booking, write, keys, came: Instant::now() - ago, answer }, landed)
+    let (write, keys) = (RawDocumentBuf::new(), vec![Key::Place("one".to_owned())]);
+    let (fingerprints, came) = ([1_000].into(), Instant::now() - ago);
+    (Item { number, kind: Kind::Booking, write, keys, fingerprints, came, answer }, landed)
 }
 
 #[test]
@@ -22,11 +23,27 @@ fn whoever_comes_from_a_long_look_waits_behind_nobody() {
     assert_eq!(state.behind[&1].len(), 1, "the later one still waits");
 }
 
+#[test]
+fn who_shares_a_fingerprint_with_another_waits_looks_and_is_sent() {
+    let mut state = State::default();
+    let ((one, _one), (mut other, _other)) = (item(1, Duration::ZERO), item(2, Duration::ZERO));
+    other.keys = vec![Key::Place("other".to_owned())];
+    state.place(one, false);
+    state.place(other, false);
+    let first = state.take(Next::Bookings).expect("the first is sent");
+    assert_eq!(first.len(), 1);
+    state.settle(&first[0], &Found::Written(None));
+    let looks = state.take(Next::Look).expect("the other looks");
+    assert_eq!(state.looked_for(&looks), HashSet::from([Key::Place("other".to_owned())]), "for what it wants itself");
+    looks.into_iter().for_each(|item| state.place(item, false));
+    assert_eq!(state.take(Next::Bookings).map(|batch| batch[0].number), Some(2));
+}
+
 /// These come, one after the other.
 fn come(state: &mut State, numbers: std::ops::Range<u64>, ago: Duration) {
     for number in numbers {
         let (mut item, _) = item(number, ago);
-        item.keys = [Key::Place(number.to_string())].into();
+        (item.keys, item.fingerprints) = (vec![Key::Place(number.to_string())], [number].into());
         state.place(item, false);
     }
 }
