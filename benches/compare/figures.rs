@@ -105,14 +105,14 @@ const ROWS: &[Row] = &[
         "×",
     ),
     row(
-        "start → push p99 at 1,000 subscribers, against a raw change stream with a bare broadcast",
+        "start → push p99 at 1,000 subscribers, against a raw change stream that is broadcast as it is",
         "push.many.cita.start_p99_ms",
         Some("push.many.raw.start_p99_ms"),
         None,
         "×",
     ),
     row(
-        "start → push p99 at 1,000 subscribers, of that bare server against the old stack",
+        "start → push p99 at 1,000 subscribers, that bare server against the old stack",
         "push.many.raw.start_p99_ms",
         Some("push.many.express.start_p99_ms"),
         None,

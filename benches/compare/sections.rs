@@ -256,7 +256,7 @@ impl Bench {
     async fn push(&mut self, kind: Kind) {
         for (name, size, rate, count) in self.scale.audiences {
             match kind {
-                // The raw stream in front of the broadcast is the limit of what is told to many; the broadcast alone has nobody to tell of.
+                // The raw stream tells a thousand at most, to have a limit for that line of the table; the broadcast has nobody to tell of.
                 Kind::Limits if *name == "crowd" => continue,
                 Kind::Broadcast if *size == 1 => continue,
                 Kind::Limits | Kind::Broadcast => {

@@ -61,6 +61,8 @@ impl Session {
         request: SubscribeRequest,
     ) -> std::result::Result<(), Problem> {
         let _one_after_the_other = self.subscribing.lock().await;
+        // Snapshots that nobody reads do not gather.
+        self.outbox.has_room().await;
         self.try_subscribe(id, &request).await.map_err(convert::problem)
     }
 

@@ -20,6 +20,19 @@ const INDEX_DIFFERS: [i32; 2] = [85, 86];
 /// `Unauthorized`: neither does it here.
 const UNAUTHORIZED: i32 = 13;
 
+/// The compression over which memory of a server can be read (CVE-2025-14847), and the releases that mended it.
+const LEAKING: &str = "zlib";
+const MENDED: [[u32; 3]; 6] = [[4, 4, 30], [5, 0, 32], [6, 0, 27], [7, 0, 28], [8, 0, 17], [8, 2, 3]];
+
+/// Whether a release of MongoDB is not known to be mended.
+fn leaks(release: &str) -> bool {
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
+    let release = [(); 3].map(|()| numbers.next().unwrap_or_default());
+    let of_series = MENDED.iter().find(|mended| mended[..2] == release[..2]);
+    // Other series were given up before it was known, unless they are newer.
+    release < *of_series.unwrap_or(&MENDED[MENDED.len() - 1])
+}
+
 /// What is wrong is not quoted: a URI may hold a password, and the driver repeats parts of it.
 fn unusable(name: ClusterName) -> String {
     format!(
@@ -80,11 +93,11 @@ impl Cluster {
     /// # Errors
     /// What the driver said; for the log only.
     pub async fn ping(&self) -> Result<(), String> {
-        self.ask("ping").await.map(drop)
+        self.ask(doc! { "ping": 1 }).await.map(drop)
     }
 
-    async fn ask(&self, question: &str) -> Result<Document, String> {
-        match tokio::time::timeout(PING_TIMEOUT, self.db.run_command(doc! { question: 1 }).into_future()).await {
+    async fn ask(&self, question: Document) -> Result<Document, String> {
+        match tokio::time::timeout(PING_TIMEOUT, self.db.run_command(question).into_future()).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(brief(&error)),
             Err(_) => Err(format!("no answer within {} s", PING_TIMEOUT.as_secs())),
@@ -137,13 +150,31 @@ impl Cluster {
 
     /// Whether it answers, and is more than a server on its own, which has neither change streams nor transactions.
     async fn check_kind(&self) -> Result<(), ConnectError> {
-        let hello = self.ask("hello").await.map_err(ConnectError::Away)?;
+        let hello = self.ask(doc! { "hello": 1, "compression": [LEAKING] }).await.map_err(ConnectError::Away)?;
         let is_shard_router = hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid");
-        if hello.contains_key("setName") || is_shard_router {
-            return Ok(());
+        if !hello.contains_key("setName") && !is_shard_router {
+            let complaint = "it is a server on its own: start it with --replSet and run rs.initiate() once";
+            return Err(ConnectError::Unusable(complaint.to_owned()));
         }
-        let complaint = "it is a server on its own: start it with --replSet and run rs.initiate() once";
-        Err(ConnectError::Unusable(complaint.to_owned()))
+        if hello.get_array("compression").is_ok_and(|taken| taken.contains(&LEAKING.into())) {
+            self.warn_of_leak().await.map_err(ConnectError::Away)?;
+        }
+        Ok(())
+    }
+
+    /// To a server that would decompress what it is sent: whether its release does that as it should.
+    async fn warn_of_leak(&self) -> Result<(), String> {
+        let build = self.ask(doc! { "buildInfo": 1 }).await?;
+        let release = build.get_str("version").unwrap_or_default();
+        if leaks(release) {
+            tracing::warn!(
+                cluster = %self.name,
+                release,
+                "whoever reaches this MongoDB's port can read its memory (CVE-2025-14847): \
+                 update it, or start it with --networkMessageCompressors disabled"
+            );
+        }
+        Ok(())
     }
 
     /// A session that tells the position of what was done in it, and asks for no causal order.
@@ -178,5 +209,20 @@ impl Cluster {
         };
         let indexes: Vec<IndexModel> = indexes.into_iter().map(named).collect();
         self.db.collection::<Document>(collection).create_indexes(indexes).await.map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_that_leak_are_told_from_those_that_do_not() {
+        for leaking in ["6.0.5", "6.0.26", "7.0.27", "7.3.4", "8.0.16", "8.1.0", "8.2.2", "8.2.2-rc1", "4.2.25", ""] {
+            assert!(leaks(leaking), "{leaking}");
+        }
+        for mended in ["6.0.27", "7.0.28", "8.0.17", "8.2.3", "8.2.10", "8.3.0", "9.0.0-alpha"] {
+            assert!(!leaks(mended), "{mended}");
+        }
     }
 }

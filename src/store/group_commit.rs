@@ -209,7 +209,7 @@ impl GroupCommit {
             }
             let number = state.next_number();
             state.forget();
-            let seems_taken = seems_taken || state.seems_taken(&fingerprints);
+            let seems_taken = seems_taken || fingerprints.iter().any(|fingerprint| state.seems_taken(fingerprint));
             state.place(Item { number, kind, write, keys, fingerprints, came, answer }, seems_taken);
             self.send_what_waits(&mut state);
             number
@@ -302,13 +302,12 @@ impl GroupCommit {
             let mut state = self.state.lock();
             state.queues[Next::Look as usize].ended(&batch);
             for item in batch {
-                let met = item.keys.iter().filter(|key| taken.contains(key)).min_by_key(|key| key.order());
-                match met.cloned() {
-                    Some(key) => {
+                let met = item.wants().filter(|(key, _)| taken.contains(key)).min_by_key(|(key, _)| key.order());
+                match met.map(|(key, fingerprint)| (key.collision(), fingerprint)) {
+                    Some(((index, value), fingerprint)) => {
                         meters::GroupCommit::meters().settled(1);
                         state.let_out(item.kind);
-                        let (index, value) = key.collision();
-                        state.note_taken([self.fingerprints.of(&key)].into());
+                        state.note_taken([fingerprint].into());
                         item.answer(Ok(Verdict::Duplicate { index, value, repeated: false }));
                     }
                     // Nobody waits for it any more, and it was never sent.
@@ -360,12 +359,8 @@ impl State {
         meters::GroupCommit::meters().waiting(-1.0);
     }
 
-    fn seems_taken(&self, fingerprints: &[u64]) -> bool {
-        fingerprints.iter().any(|fingerprint| self.has_owner(*fingerprint))
-    }
-
-    fn has_owner(&self, fingerprint: u64) -> bool {
-        self.wanted.get(&fingerprint).is_some_and(|owner| owner.has_it)
+    fn seems_taken(&self, fingerprint: &u64) -> bool {
+        self.wanted.get(fingerprint).is_some_and(|owner| owner.has_it)
     }
 
     /// Puts an item behind whoever is about to have the same, among those that look whether it is taken, or among those that are
@@ -422,10 +417,10 @@ impl State {
 
     /// What to look for: what the items are, what they want of their doctors, and what else of theirs seems taken.
     fn looked_for(&self, batch: &[Item]) -> HashSet<Key> {
-        let keys = batch.iter().flat_map(Item::wants);
-        let keys = keys
-            .filter(|(key, fingerprint)| matches!(key, Key::Id(_) | Key::Claim(..)) || self.has_owner(*fingerprint));
-        keys.map(|(key, _)| key.clone()).collect()
+        let wants = batch.iter().flat_map(Item::wants);
+        let looked_for = wants
+            .filter(|(key, fingerprint)| matches!(key, Key::Id(_) | Key::Claim(..)) || self.seems_taken(fingerprint));
+        looked_for.map(|(key, _)| key.clone()).collect()
     }
 
     /// What an item wants is not about to be its own any more. Returns who waits behind it.
@@ -465,9 +460,9 @@ impl State {
     /// its first tick will do, by which those after the same time know it.
     fn settle_written(&mut self, item: &Item) -> Vec<Item> {
         let behind = self.leave(item);
-        let is_first_tick = |(key, _): &(&Key, u64)| matches!(key, Key::Claim(..));
+        let is_claim = |(key, _): &(&Key, u64)| matches!(key, Key::Claim(..));
         let fingerprints = match behind.is_empty() {
-            true => item.wants().find(is_first_tick).map(|(_, fingerprint)| fingerprint).into_iter().collect(),
+            true => item.wants().find(is_claim).map(|(_, fingerprint)| fingerprint).into_iter().collect(),
             false => item.fingerprints.clone(),
         };
         self.note_taken(fingerprints);

@@ -1,4 +1,5 @@
-//! The calendars of the doctors that somebody asks for: loaded when first needed, kept by the feed, dropped when idle.
+//! The calendars of the doctors that somebody asks for: loaded when first needed, kept by the feed. Where there is no room for more, those that
+//! nobody has asked for the longest are dropped.
 //!
 //! Readers get a calendar as it is at one position, and compute on it without holding a lock.
 

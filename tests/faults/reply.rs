@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use cita_cli::{ClientError, Connection};
 use cita_protocol::{ErrorCode, Outcome};
+use futures::future::join_all;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -74,6 +75,34 @@ async fn a_write_whose_answer_is_lost_is_acknowledged_once() {
         |items: &[Value]| items.iter().map(|item| (item["id"].as_str().unwrap().to_owned(), item.clone())).collect();
     let seen = follower.until(|seen| seen.view.items == by_id(&expected)).await;
     assert_eq!(seen.anew, 0);
+    clinic.close().await;
+}
+
+/// Of many who travel together nobody is told of another's booking, and nobody books twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_of_many_whose_answer_is_lost_is_acknowledged_to_each_once() {
+    const MANY: usize = 20;
+    let (clinic, proxy) = behind_proxy().await;
+    let (practice, patients) = (clinic.practice().await, join_all((0..MANY).map(|_| clinic.patient())).await);
+    let connections = join_all(patients.iter().map(|patient| clinic.connect(patient))).await;
+    for (day, fault) in [(2, Fault::LoseReply), (3, Fault::Refuse), (4, Fault::LoseReply)] {
+        // The first two commands are of one or two; the others wait for these, and travel together.
+        proxy.disturb("insert", fault, 6);
+        let starts = (0..MANY).map(|number| at(&date(day), &format!("{:02}:{:02}", 8 + number / 2, number % 2 * 30)));
+        let asked = connections.iter().zip(starts).map(async |(connection, start)| {
+            let (asked, key) = (practice.booking(&start), key());
+            let booked = connection.request("appointment.book", &asked, Some(key.clone())).await;
+            let booked = booked.unwrap_or_else(|error| panic!("{fault:?} {start}: {error}")).data;
+            assert_eq!(booked["start"], start);
+            let again = connection.request("appointment.book", &asked, Some(key)).await.unwrap().data;
+            assert_eq!(again, booked, "{fault:?} {start}");
+            let of_day = listed(connection).await.into_iter().filter(|item| item["start"] == start);
+            assert_eq!(of_day.collect::<Vec<_>>(), [booked], "{fault:?} {start}");
+        });
+        join_all(asked).await;
+        assert_eq!(proxy.disturbed(), 6, "{fault:?}");
+        proxy.calm();
+    }
     clinic.close().await;
 }
 

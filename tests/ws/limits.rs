@@ -118,6 +118,38 @@ async fn who_does_not_read_is_closed_and_holds_up_nobody() {
     connection.request("me.get", json!({}), None).await.expect("the others go on");
 }
 
+/// Otherwise all that it may ask for at once would lie in memory.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn snapshots_are_made_when_there_is_room_for_them() {
+    let clinic = Clinic::open().await;
+    let practice = clinic.practice_with(json!({ "name": "Control", "durationMinutes": 5, "horizonDays": 366 })).await;
+    let patient = clinic.connect(&clinic.patient().await).await;
+    let mut deaf = Bytes::open(clinic.url()).await;
+    let range = format!("doctors/{}/slots/{}", practice.doctor.id, practice.service);
+    let ask = json!({ "type": "subscribe", "data": { "topic": range, "from": date(1), "to": date(60) } }).to_string();
+    // More than a megabyte each, and as many as are answered at the same time.
+    for _ in 0..32 {
+        deaf.write(&masked(0x81, ask.as_bytes())).await;
+    }
+    let padded = format!(r#"{{"type":"doctor.search","data":{{}}}}{}"#, " ".repeat(60_000));
+    deaf.stall(&masked(0x81, padded.as_bytes())).await;
+    let (day, start) = (practice.slots(&date(2)), at(&date(2), "08:00"));
+    patient.request("appointment.book", practice.booking(&start), Some(key())).await.expect("a free time");
+
+    // It reads now. What is made from here on knows of the booking.
+    let (mut made_before, mut made) = (0, 0);
+    while made < 32 {
+        let (_, payload) = deaf.read().await.expect("the connection stays");
+        let frame: Value = serde_json::from_slice(&payload).expect("JSON");
+        if frame["type"] == "snapshot" && frame["data"]["topic"] == day {
+            let items = frame["data"]["items"].as_array().expect("items");
+            made_before += usize::from(items.iter().any(|item| item["start"] == start));
+            made += 1;
+        }
+    }
+    assert!((1..24).contains(&made_before), "{made_before} of 32 were made before anybody read them");
+}
+
 /// The end of a session is not held up by somebody who does not read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_does_not_read_is_cut_off_when_their_session_ends() {
