@@ -157,14 +157,15 @@ impl Cluster {
             return Err(ConnectError::Unusable(complaint.to_owned()));
         }
         if hello.get_array("compression").is_ok_and(|taken| taken.contains(&LEAKING.into())) {
-            self.warn_of_leak().await.map_err(ConnectError::Away)?;
+            self.warn_of_leak().await;
         }
         Ok(())
     }
 
-    /// To a server that would decompress what it is sent: whether its release does that as it should.
-    async fn warn_of_leak(&self) -> Result<(), String> {
-        let build = self.ask(doc! { "buildInfo": 1 }).await?;
+    /// Of a server that would decompress what it is sent, and whose release is not known to do that as it should. One that does not tell its
+    /// release is used all the same.
+    async fn warn_of_leak(&self) {
+        let Ok(build) = self.ask(doc! { "buildInfo": 1 }).await else { return };
         let release = build.get_str("version").unwrap_or_default();
         if leaks(release) {
             tracing::warn!(
@@ -174,7 +175,6 @@ impl Cluster {
                  update it, or start it with --networkMessageCompressors disabled"
             );
         }
-        Ok(())
     }
 
     /// A session that tells the position of what was done in it, and asks for no causal order.

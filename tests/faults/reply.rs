@@ -100,7 +100,7 @@ async fn a_command_of_many_whose_answer_is_lost_is_acknowledged_to_each_once() {
             assert_eq!(of_day.collect::<Vec<_>>(), [booked], "{fault:?} {start}");
         });
         join_all(asked).await;
-        assert_eq!(proxy.disturbed(), 6, "{fault:?}");
+        assert!(proxy.disturbed() > 3, "{fault:?}: more than the first two commands, or these twice");
         proxy.calm();
     }
     clinic.close().await;

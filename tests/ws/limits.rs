@@ -147,7 +147,7 @@ async fn snapshots_are_made_when_there_is_room_for_them() {
             made += 1;
         }
     }
-    assert!((1..16).contains(&made_before), "{made_before} of 32 were made before anybody read them");
+    assert!(made_before < 16, "{made_before} of 32 were made before anybody read them");
 }
 
 /// The end of a session is not held up by somebody who does not read.
