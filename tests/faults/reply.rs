@@ -83,8 +83,11 @@ async fn a_write_whose_answer_is_lost_is_acknowledged_once() {
 async fn a_command_of_many_whose_answer_is_lost_is_acknowledged_to_each_once() {
     const MANY: usize = 20;
     let (clinic, proxy) = behind_proxy().await;
-    let (practice, patients) = (clinic.practice().await, join_all((0..MANY).map(|_| clinic.patient())).await);
-    let connections = join_all(patients.iter().map(|patient| clinic.connect(patient))).await;
+    let practice = clinic.practice().await;
+    let mut connections = Vec::new();
+    for _ in 0..MANY {
+        connections.push(clinic.connect(&clinic.patient().await).await);
+    }
     for (day, fault) in [(2, Fault::LoseReply), (3, Fault::Refuse), (4, Fault::LoseReply)] {
         // The first two commands are of one or two; the others wait for these, and travel together.
         proxy.disturb("insert", fault, 6);
