@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::clinic::{Clinic, at, date, key};
+use crate::harness::clinic::{Clinic, Practice, at, date, key};
 use crate::harness::socket::{Bytes, Heard, Socket, masked};
 use crate::harness::until;
 use crate::harness::watch::Watcher;
@@ -89,6 +89,17 @@ async fn topics_are_counted_and_given_back() {
     assert_eq!(socket.request("subscribe", json!({ "topic": long })).await.as_deref(), Some("validation_failed"));
 }
 
+/// Asks for snapshots of sixty dates so many times, and on until nothing more is read of who reads nothing.
+async fn ask_and_not_read(client: &mut Bytes, practice: &Practice, times: usize) {
+    let range = format!("doctors/{}/slots/{}", practice.doctor.id, practice.service);
+    let ask = json!({ "type": "subscribe", "data": { "topic": range, "from": date(1), "to": date(60) } }).to_string();
+    for _ in 0..times {
+        client.write(&masked(0x81, ask.as_bytes())).await;
+    }
+    let padded = format!(r#"{{"type":"doctor.search","data":{{}}}}{}"#, " ".repeat(60_000));
+    client.stall(&masked(0x81, padded.as_bytes())).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_does_not_read_is_closed_and_holds_up_nobody() {
     let clinic = Clinic::open_with(&["--ws-backlog-kb", "2"]).await;
@@ -97,15 +108,8 @@ async fn who_does_not_read_is_closed_and_holds_up_nobody() {
     let day = date(2);
     let mut witness = Watcher::start(clinic.anon().await, &practice.slots(&day), None).await;
     let mut slow = Bytes::open(clinic.url()).await;
-    // Snapshots that it asks for and does not read fill what the network takes; then changes have to wait.
-    let range = format!("doctors/{}/slots/{}", practice.doctor.id, practice.service);
-    let ask = json!({ "type": "subscribe", "data": { "topic": range, "from": date(1), "to": date(60) } }).to_string();
-    for _ in 0..40 {
-        slow.write(&masked(0x81, ask.as_bytes())).await;
-    }
-    // Once it is full, nothing more is read of who does not read.
-    let padded = format!(r#"{{"type":"doctor.search","data":{{}}}}{}"#, " ".repeat(60_000));
-    slow.stall(&masked(0x81, padded.as_bytes())).await;
+    // What it does not read fills what the network takes; then changes have to wait.
+    ask_and_not_read(&mut slow, &practice, 40).await;
     let connection = clinic.connect(&patient).await;
     for number in 0..20 {
         let time = format!("{:02}:{:02}", 8 + number / 2, number % 2 * 30);
@@ -125,14 +129,8 @@ async fn snapshots_are_made_when_there_is_room_for_them() {
     let practice = clinic.practice_with(json!({ "name": "Control", "durationMinutes": 5, "horizonDays": 366 })).await;
     let patient = clinic.connect(&clinic.patient().await).await;
     let mut deaf = Bytes::open(clinic.url()).await;
-    let range = format!("doctors/{}/slots/{}", practice.doctor.id, practice.service);
-    let ask = json!({ "type": "subscribe", "data": { "topic": range, "from": date(1), "to": date(60) } }).to_string();
     // More than a megabyte each, and as many as are answered at the same time.
-    for _ in 0..32 {
-        deaf.write(&masked(0x81, ask.as_bytes())).await;
-    }
-    let padded = format!(r#"{{"type":"doctor.search","data":{{}}}}{}"#, " ".repeat(60_000));
-    deaf.stall(&masked(0x81, padded.as_bytes())).await;
+    ask_and_not_read(&mut deaf, &practice, 32).await;
     let (day, start) = (practice.slots(&date(2)), at(&date(2), "08:00"));
     patient.request("appointment.book", practice.booking(&start), Some(key())).await.expect("a free time");
 
@@ -159,13 +157,7 @@ async fn who_does_not_read_is_cut_off_when_their_session_ends() {
     let mut deaf = Bytes::open(clinic.url()).await;
     let renew = json!({ "type": "auth.renew", "data": { "accessToken": patient.token } }).to_string();
     deaf.write(&masked(0x81, renew.as_bytes())).await;
-    let range = format!("doctors/{}/slots/{}", practice.doctor.id, practice.service);
-    let ask = json!({ "type": "subscribe", "data": { "topic": range, "from": date(1), "to": date(60) } }).to_string();
-    for _ in 0..40 {
-        deaf.write(&masked(0x81, ask.as_bytes())).await;
-    }
-    let padded = format!(r#"{{"type":"doctor.search","data":{{}}}}{}"#, " ".repeat(60_000));
-    deaf.stall(&masked(0x81, padded.as_bytes())).await;
+    ask_and_not_read(&mut deaf, &practice, 40).await;
 
     let ended = std::time::Instant::now();
     clinic.connect(&patient).await.request("auth.logout", json!({}), None).await.expect("the session ends");
