@@ -6,6 +6,7 @@ mod bookers;
 mod database;
 mod follower;
 mod join;
+mod members;
 mod odd;
 mod outage;
 mod process;

@@ -3,6 +3,7 @@
 pub mod cast;
 pub mod clinic;
 pub mod events;
+pub mod members;
 pub mod mongo;
 pub mod office;
 pub mod process;

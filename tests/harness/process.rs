@@ -107,9 +107,7 @@ impl Process {
 
     /// Sends it a signal: `TERM`, `INT`, `KILL`.
     pub async fn signal(&self, name: &str) {
-        let mut kill = Command::new("sh");
-        kill.args(["-c", r#"kill -s "$0" "$1""#, name, &self.pid.to_string()]);
-        assert!(kill.status().await.expect("`sh` runs").success(), "the server can be signalled");
+        signal(name, self.pid).await;
     }
 
     /// Whether it still runs.
@@ -141,4 +139,11 @@ async fn collect(stream: impl AsyncRead + Unpin, output: Arc<Mutex<String>>) {
         output.push_str(&line);
         output.push('\n');
     }
+}
+
+/// Sends a signal to a process that this one has started: `TERM`, `KILL`, `STOP`.
+pub async fn signal(name: &str, pid: u32) {
+    let mut kill = Command::new("sh");
+    kill.args(["-c", r#"kill -s "$0" "$1""#, name, &pid.to_string()]);
+    assert!(kill.status().await.expect("`sh` runs").success(), "the process can be signalled");
 }

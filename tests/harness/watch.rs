@@ -15,6 +15,7 @@ pub struct View {
     pub items: BTreeMap<String, Value>,
     /// The last cursor.
     pub cursor: String,
+    /// Whole ones.
     pub snapshots: usize,
     pub resets: usize,
     pub changes: usize,
@@ -46,8 +47,11 @@ impl View {
                 self.resets += 1;
             }
             "snapshot" => {
-                self.snapshots += 1;
                 self.upsert(&frame.data["items"]);
+                if frame.data["more"] == true {
+                    return true;
+                }
+                self.snapshots += 1;
             }
             "change" => {
                 self.changes += 1;

@@ -1,0 +1,88 @@
+//! A replica set of three loses members in the middle of bookings: the others go on, and so does everybody else.
+
+use super::bookers::{Bookers, DAYS};
+use super::follower::{Follower, Servers};
+use crate::harness::clinic::{Clinic, Node, database, date};
+use crate::harness::members::Members;
+use crate::harness::mongo::shared;
+
+/// Two nodes on three members, and those who book and watch.
+struct Ward {
+    clinic: Clinic,
+    other: Node,
+    members: Members,
+    bookers: Bookers,
+    followers: Vec<Follower>,
+}
+
+impl Ward {
+    async fn open() -> Self {
+        let members = Members::start(64).await;
+        let name = format!("t{}", uuid::Uuid::new_v4().simple());
+        let users = database(&shared().await.users_uri, &name);
+        let options = &["--heartbeat-ms", "300"];
+        let clinic = Clinic::open_on(&users, &database(&members.uri(), &name), options).await;
+        let other = clinic.node_with(options).await;
+        let practice = clinic.practice().await;
+        let servers = Servers::new(&[clinic.url(), &other.url]);
+        let mut followers = Vec::new();
+        for turn in 0..2 {
+            let servers = servers.starting_at(turn);
+            followers.push(Follower::start(&servers, Some(&practice.doctor.token), &practice.calendar()).await);
+            for days in 1..=DAYS {
+                followers.push(Follower::start(&servers, None, &practice.slots(&date(days))).await);
+            }
+        }
+        let bookers = Bookers::start(&servers, &practice, 6).await;
+        bookers.until_acknowledged(100).await;
+        Self { clinic, other, members, bookers, followers }
+    }
+
+    /// Everybody finishes, and what is there is what was acknowledged. Returns how many answers were not definite.
+    async fn close(self) -> usize {
+        self.bookers.until_acknowledged(100).await;
+        let anew: usize = self.followers.iter().map(|follower| follower.seen().anew).sum();
+        assert_eq!(anew, 0, "the stream goes on at the next primary, and so do those who watch");
+        let log = self.bookers.finish_and_check(self.followers).await;
+        drop(self.other);
+        self.clinic.close().await;
+        log.unknown + log.not_applied
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_primary_of_three_is_killed_and_comes_back() {
+    let mut ward = Ward::open().await;
+    let first = ward.members.primary().await;
+    ward.members.kill(first).await;
+    ward.bookers.until_acknowledged(100).await;
+    // What it had written and nobody else had is rolled back.
+    ward.members.restart(first).await;
+    ward.members.until_settled().await;
+    ward.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_members_are_restarted_one_after_the_other() {
+    let mut ward = Ward::open().await;
+    for _ in 0..3 {
+        let primary = ward.members.primary().await;
+        ward.members.ask_to_stop(primary).await;
+        ward.bookers.until_acknowledged(50).await;
+        ward.members.restart(primary).await;
+        ward.members.until_settled().await;
+    }
+    assert_eq!(ward.close().await, 0, "a restart in order is nothing that a client notices");
+}
+
+/// It holds all its connections and answers nothing; what it says when it goes on, it says as somebody who has been replaced.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_primary_of_three_stands_still_and_goes_on() {
+    let mut ward = Ward::open().await;
+    let first = ward.members.primary().await;
+    ward.members.freeze(first).await;
+    ward.bookers.until_acknowledged(100).await;
+    ward.members.thaw(first).await;
+    ward.members.until_settled().await;
+    ward.close().await;
+}
