@@ -1,6 +1,7 @@
 //! The change stream as raw batches: the end of a batch is where a cluster time is whole, which a stream of single
 //! events does not tell.
 
+use std::io::ErrorKind as IoErrorKind;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -11,7 +12,7 @@ use mongodb::raw_batch_cursor::{RawBatch, RawBatchCursor};
 
 use crate::domain::appointment::Status;
 use crate::domain::waitlist::WaitStatus;
-use crate::store::cluster::Cluster;
+use crate::store::cluster::{Cluster, Tenure};
 use crate::store::collection;
 
 /// How long the server waits for something to tell before it sends an empty batch.
@@ -26,7 +27,10 @@ pub enum Start {
 }
 
 /// An open change stream.
-pub struct Batches(RawBatchCursor);
+pub struct Batches {
+    cursor: RawBatchCursor,
+    tenure: Tenure,
+}
 
 /// Opens the change stream of the cluster's database.
 ///
@@ -119,26 +123,34 @@ async fn watch(cluster: &Cluster, start: Start, told: Document, unread: &[&str])
         "cursor": { "batchSize": 0 },
         "readConcern": { "level": "majority" },
     };
+    let tenure = cluster.tenure();
     let cursor =
         cluster.db.run_cursor_command(command).cursor_type(CursorType::TailableAwait).max_time(MAX_AWAIT).batch();
-    timed(cursor).await.map(Batches)
+    Ok(Batches { cursor: timed(cursor).await?, tenure })
 }
 
 impl Batches {
     /// The next batch, which may be empty.
     ///
     /// # Errors
-    /// What the driver said, or a time-out as an I/O error.
+    /// What the driver said; as an I/O error, a time-out, or that another member is primary now: the one that has the cursor may have left.
     pub async fn next(&mut self) -> DriverResult<Option<RawBatch>> {
-        timed(async { self.0.next().await.transpose() }).await
+        tokio::select! {
+            next = timed(async { self.cursor.next().await.transpose() }) => next,
+            () = self.tenure.over() => Err(interrupted(IoErrorKind::Interrupted, "another member is primary")),
+        }
     }
 }
 
-async fn timed<T>(work: impl Future<Output = DriverResult<T>>) -> DriverResult<T> {
+/// Within the time after which a stream counts as silent.
+pub(super) async fn timed<T>(work: impl Future<Output = DriverResult<T>>) -> DriverResult<T> {
     match tokio::time::timeout(SILENCE, work).await {
         Ok(result) => result,
-        Err(_) => {
-            Err(DriverError::from(std::io::Error::new(std::io::ErrorKind::TimedOut, "the change stream is silent")))
-        }
+        Err(_) => Err(interrupted(IoErrorKind::TimedOut, "the change stream is silent")),
     }
+}
+
+/// An error after which a stream is resumed.
+fn interrupted(kind: IoErrorKind, why: &str) -> DriverError {
+    std::io::Error::new(kind, why).into()
 }

@@ -4,8 +4,13 @@ use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
 use mongodb::error::{Error as DriverError, ErrorKind};
-use mongodb::options::{Acknowledgment, ClientOptions, ConnectionString, IndexOptions, ReadConcern, WriteConcern};
-use mongodb::{Client, ClientSession, Database, IndexModel};
+use mongodb::event::EventHandler;
+use mongodb::event::sdam::{SdamEvent, TopologyDescription};
+use mongodb::options::{
+    Acknowledgment, ClientOptions, ConnectionString, IndexOptions, ReadConcern, ServerAddress, WriteConcern,
+};
+use mongodb::{Client, ClientSession, Database, IndexModel, ServerType};
+use tokio::sync::watch;
 
 use super::failure::{DUPLICATE_KEY, brief, index_name};
 use crate::error::{ClusterName, Error};
@@ -63,6 +68,36 @@ pub enum ConnectError {
 pub struct Cluster {
     pub name: ClusterName,
     pub db: Database,
+    /// Of a replica set: who was primary last, as the driver's monitors tell.
+    primary: watch::Receiver<Option<ServerAddress>>,
+}
+
+/// The time for which the present primary of a replica set is primary. What is asked of a member that has been replaced may not be answered
+/// for long, or ever: a killed one is missed after the time for selecting a server, one that stands still never. The driver waits all the same,
+/// though its monitors know who is primary now.
+pub struct Tenure {
+    primary: watch::Receiver<Option<ServerAddress>>,
+    of: Option<ServerAddress>,
+}
+
+impl Tenure {
+    /// Returns once another member is primary: never of a server on its own, nor of a sharded cluster.
+    pub async fn over(&mut self) {
+        while self.primary.changed().await.is_ok() {
+            let now = self.primary.borrow_and_update().clone();
+            if self.of.is_some() && self.of != now {
+                return;
+            }
+            self.of = now;
+        }
+        std::future::pending().await
+    }
+}
+
+fn primary_of(topology: &TopologyDescription) -> Option<ServerAddress> {
+    let servers = topology.servers();
+    let primary = servers.into_iter().find(|(_, server)| server.server_type() == ServerType::RsPrimary);
+    primary.map(|(address, _)| address.clone())
 }
 
 impl Cluster {
@@ -83,9 +118,25 @@ impl Cluster {
         options.retry_reads = Some(true);
         options.read_concern = Some(ReadConcern::majority());
         options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
+        let (known, primary) = watch::channel(None);
+        options.sdam_event_handler = Some(EventHandler::callback(move |event| {
+            let SdamEvent::TopologyDescriptionChanged(event) = event else { return };
+            // Between two primaries there is none: that is nothing to act on.
+            if let Some(now) = primary_of(&event.new_description) {
+                known.send_if_modified(|before| before.replace(now.clone()) != Some(now));
+            }
+        }));
         let database = options.default_database.clone().unwrap_or_else(|| format!("cita_{name}"));
         let client = Client::with_options(options).map_err(|_| unusable(name))?;
-        Ok(Self { name, db: client.database(&database) })
+        Ok(Self { name, db: client.database(&database), primary })
+    }
+
+    /// The tenure of the present primary.
+    #[must_use]
+    pub fn tenure(&self) -> Tenure {
+        let mut primary = self.primary.clone();
+        let of = primary.borrow_and_update().clone();
+        Tenure { primary, of }
     }
 
     /// Asks the primary for a sign of life.

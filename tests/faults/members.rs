@@ -1,10 +1,13 @@
 //! A replica set of three loses members in the middle of bookings: the others go on, and so does everybody else.
 
+use cita_protocol::{ErrorCode, Outcome};
+
 use super::bookers::{Bookers, DAYS};
 use super::follower::{Follower, Servers};
-use crate::harness::clinic::{Clinic, Node, database, date};
+use crate::harness::clinic::{Clinic, Node, at, database, date, key};
 use crate::harness::members::Members;
 use crate::harness::mongo::shared;
+use crate::harness::{eventually, until};
 
 /// Two nodes on three members, and those who book and watch.
 struct Ward {
@@ -17,7 +20,7 @@ struct Ward {
 
 impl Ward {
     async fn open() -> Self {
-        let members = Members::start(64).await;
+        let members = Members::start(3, &["--oplogSize", "64"]).await;
         let name = format!("t{}", uuid::Uuid::new_v4().simple());
         let users = database(&shared().await.users_uri, &name);
         let options = &["--heartbeat-ms", "300"];
@@ -84,5 +87,30 @@ async fn the_primary_of_three_stands_still_and_goes_on() {
     ward.bookers.until_acknowledged(100).await;
     ward.members.thaw(first).await;
     ward.members.until_settled().await;
+    ward.close().await;
+}
+
+/// What the last one writes, nobody else has: nothing is acknowledged, and what was begun is settled once there are others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_three_members_one_is_left() {
+    let mut ward = Ward::open().await;
+    let other = ward.clinic.practice().await;
+    let patient = ward.clinic.connect(&ward.clinic.patient().await).await;
+    let last = ward.members.primary().await;
+    let gone: Vec<usize> = (0..3).filter(|member| *member != last).collect();
+    for member in &gone {
+        ward.members.kill(*member).await;
+    }
+    let (booking, key) = (other.booking(&at(&date(2), "09:00")), key());
+    let refused = patient.request("appointment.book", &booking, Some(key.clone())).await.unwrap_err();
+    let problem = refused.problem().expect("it is answered");
+    assert_eq!((problem.code, problem.outcome), (ErrorCode::Unavailable, Some(Outcome::Unknown)));
+    until(async || reqwest::get(format!("{}/readyz", ward.other.url)).await.unwrap().status() == 503).await;
+    for member in gone {
+        ward.members.restart(member).await;
+    }
+    ward.members.until_settled().await;
+    let booked = eventually(async || patient.request("appointment.book", &booking, Some(key.clone())).await.ok()).await;
+    assert_eq!(booked.data["status"], "booked");
     ward.close().await;
 }

@@ -1,6 +1,6 @@
-//! A replica set of three, as there is in production: its members are killed, asked to stop and frozen, one after the other.
+//! A replica set of several members, as there is in production: they are killed, asked to stop and frozen, one after the other.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -20,14 +20,13 @@ const NAME: &str = "members";
 /// A member that is there answers sooner.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
-/// Three mongods on loopback ports, with MongoDB's own settings for elections. They are killed when this is dropped.
-pub struct Members([Member; 3]);
+/// Mongods on loopback ports, with MongoDB's own settings for elections. They are killed when this is dropped.
+pub struct Members(Vec<Member>);
 
 struct Member {
     dir: PathBuf,
     port: u16,
-    /// The size that its oplog keeps within.
-    oplog_mb: u32,
+    options: &'static [&'static str],
     mongod: Option<Child>,
     is_frozen: bool,
     /// Asks this member and no other.
@@ -44,15 +43,18 @@ enum State {
 }
 
 impl Members {
-    /// Starts them, and waits until one is primary and two are its secondaries.
-    pub async fn start(oplog_mb: u32) -> Self {
-        // All three are taken before one is given up: they differ.
+    /// Starts so many, and waits until one is primary and the others are its secondaries.
+    pub async fn start(count: usize, options: &'static [&'static str]) -> Self {
+        // All ports are taken before one is given up: they differ.
         let mut taken = Vec::new();
-        for _ in 0..3 {
+        for _ in 0..count {
             taken.push(TcpListener::bind("127.0.0.1:0").await.expect("a free port"));
         }
-        let mut ports = taken.into_iter().map(|port| port.local_addr().expect("an address").port());
-        let mut members = [(); 3].map(|()| Member::at(ports.next().expect("there are three"), oplog_mb));
+        let mut members = Vec::new();
+        for port in taken {
+            let port = port.local_addr().expect("an address").port();
+            members.push(Member::at(port, options));
+        }
         for member in &mut members {
             std::fs::create_dir_all(&member.dir).expect("the directory of the run can be written");
             member.spawn().await;
@@ -60,6 +62,8 @@ impl Members {
         let hosts = members.iter().zip(0..).map(|(member, id)| doc! { "_id": id, "host": member.host() });
         let config = doc! { "_id": NAME, "members": hosts.collect::<Vec<_>>() };
         members[0].ask(doc! { "replSetInitiate": config }).await.expect("the replica set is initiated");
+        // Otherwise the first election is after the ten seconds in which nobody has heard of a primary.
+        until(async || members[0].ask(doc! { "replSetStepUp": 1 }).await.is_some()).await;
         let members = Self(members);
         members.until_settled().await;
         members
@@ -80,12 +84,12 @@ impl Members {
         .await
     }
 
-    /// Waits until all three are there and agree on who is primary.
+    /// Waits until all are there and one is primary.
     pub async fn until_settled(&self) {
         until(async || {
             let states = self.states().await;
             let count = |state| states.iter().filter(|other| **other == state).count();
-            (count(State::Primary), count(State::Secondary)) == (1, 2)
+            (count(State::Primary), count(State::Secondary)) == (1, self.0.len() - 1)
         })
         .await;
     }
@@ -103,11 +107,8 @@ impl Members {
 
     /// Starts a member again, once it has ended.
     pub async fn restart(&mut self, index: usize) {
-        let member = &mut self.0[index];
-        if let Some(mut ending) = member.mongod.take() {
-            timeout(PATIENCE, ending.wait()).await.expect("it ends in time").expect("it can be waited for");
-        }
-        member.spawn().await;
+        self.0[index].ended().await;
+        self.0[index].spawn().await;
     }
 
     /// Lets a member stand still: it holds its connections and answers nothing.
@@ -122,21 +123,39 @@ impl Members {
         self.0[index].is_frozen = false;
     }
 
-    async fn states(&self) -> [State; 3] {
-        let [first, second, third] = &self.0;
-        tokio::join!(first.state(), second.state(), third.state()).into()
+    /// Copies what a member holds, which ends it in order and starts it again.
+    pub async fn back_up(&mut self, index: usize) -> PathBuf {
+        let copy = scratch_dir();
+        self.ask_to_stop(index).await;
+        self.0[index].ended().await;
+        copy_directory(&self.0[index].dir, &copy).await;
+        self.restart(index).await;
+        copy
+    }
+
+    /// Puts a copy in the place of what a member holds, as [`Members::back_up`] took it.
+    pub async fn restore(&mut self, index: usize, copy: &Path) {
+        self.ask_to_stop(index).await;
+        self.0[index].ended().await;
+        std::fs::remove_dir_all(&self.0[index].dir).expect("nobody uses it");
+        copy_directory(copy, &self.0[index].dir).await;
+        self.restart(index).await;
+    }
+
+    async fn states(&self) -> Vec<State> {
+        futures::future::join_all(self.0.iter().map(Member::state)).await
     }
 }
 
 impl Member {
-    fn at(port: u16, oplog_mb: u32) -> Self {
-        let options = ClientOptions::builder()
+    fn at(port: u16, options: &'static [&'static str]) -> Self {
+        let asking = ClientOptions::builder()
             .hosts(vec![ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port: Some(port) }])
             .direct_connection(true)
             .server_selection_timeout(ANSWERS_WITHIN)
             .build();
-        let client = Client::with_options(options).expect("these options are fine");
-        Self { dir: scratch_dir(), port, oplog_mb, mongod: None, is_frozen: false, client }
+        let client = Client::with_options(asking).expect("these options are fine");
+        Self { dir: scratch_dir(), port, options, mongod: None, is_frozen: false, client }
     }
 
     fn host(&self) -> String {
@@ -152,15 +171,25 @@ impl Member {
         let mut command = Command::new(mongod().await);
         command
             .args(["--replSet", NAME, "--bind_ip", "127.0.0.1", "--port", &self.port.to_string(), "--nounixsocket"])
-            .args(["--wiredTigerCacheSizeGB", "0.25", "--oplogSize", &self.oplog_mb.to_string()])
+            .args(["--wiredTigerCacheSizeGB", "0.25"])
             .args(["--setParameter", "diagnosticDataCollectionEnabled=false"])
+            // For so long one that is asked to stop lets its clients find the next primary; 15 s by default.
+            .args(["--setParameter", "shutdownTimeoutMillisForSignaledShutdown=4000"])
             .args(["--wiredTigerEngineConfigString", "log=(file_max=16MB,prealloc=false)"])
             .args(["--networkMessageCompressors", "disabled"])
+            .args(self.options)
             .arg("--dbpath")
             .arg(&self.dir);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         self.mongod = Some(command.spawn().expect("mongod runs"));
         until(async || TcpStream::connect(("127.0.0.1", self.port)).await.is_ok()).await;
+    }
+
+    /// Waits until it has ended, if it runs.
+    async fn ended(&mut self) {
+        if let Some(mut ending) = self.mongod.take() {
+            timeout(PATIENCE, ending.wait()).await.expect("it ends in time").expect("it can be waited for");
+        }
     }
 
     async fn state(&self) -> State {
@@ -180,4 +209,9 @@ impl Member {
         let admin = self.client.database("admin");
         timeout(ANSWERS_WITHIN, admin.run_command(question).into_future()).await.ok()?.ok()
     }
+}
+
+async fn copy_directory(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-r").args([from, to]).status().await;
+    assert!(copied.expect("`cp` runs").success(), "the directory can be copied");
 }

@@ -51,6 +51,10 @@ impl View {
                 if frame.data["more"] == true {
                     return true;
                 }
+                if self.snapshots == 0 {
+                    // What a ping said before there was a subscription.
+                    self.cursor.clear();
+                }
                 self.snapshots += 1;
             }
             "change" => {
