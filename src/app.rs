@@ -19,7 +19,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::following::{follow, mend_appointments, mend_users};
+use self::following::{began_with, follow, mend_appointments, mend_users};
 use self::scraping::Scraping;
 use crate::clock::Clock;
 use crate::config::{Config, Mode, check};
@@ -55,9 +55,10 @@ use crate::session::{Limits, Services, encode};
 use crate::store::appointments::AppointmentStore;
 use crate::store::cluster::{Cluster, ConnectError};
 use crate::store::doctors::DoctorStore;
+use crate::store::history::{self, History};
 use crate::store::reviews::ReviewStore;
+use crate::store::users;
 use crate::store::waitlist::WaitlistStore;
-use crate::store::{history, users};
 use crate::transport::cookies::CookieNames;
 use crate::transport::forwarded::TrustedProxies;
 use crate::transport::origins::Origins;
@@ -251,9 +252,9 @@ async fn start(
         connect(&users, state, beside, || users::ensure_indexes(&users).boxed()).await?;
         open_auth(config, &users, &revocations, state.clock).await
     };
-    let (auth, epoch) =
+    let (auth, history) =
         tokio::try_join!(open, connect(&appointments, state, beside, || prepare(&appointments).boxed()))?;
-    let parts = Parts { users, appointments, store, doctors, auth, revocations, epoch, mailing };
+    let parts = Parts { users, appointments, store, doctors, auth, revocations, history, mailing };
     serve(config, state, beside, parts).await
 }
 
@@ -274,18 +275,18 @@ async fn open_auth(
 }
 
 /// Makes the indexes of the appointments cluster, or sees that they are there. Returns which history it holds.
-async fn prepare(appointments: &Cluster) -> Result<u32, mongodb::error::Error> {
+async fn prepare(appointments: &Cluster) -> Result<History, mongodb::error::Error> {
     let (visits, doctors) = (AppointmentStore::new(appointments.clone()), DoctorStore::new(appointments.clone()));
     let (reviews, waitlist) = (ReviewStore::new(appointments.clone()), WaitlistStore::new(appointments.clone()));
     // At once: these are round trips of a starting node, and the connections are needed soon.
-    let (.., epoch) = tokio::try_join!(
+    let (.., history) = tokio::try_join!(
         visits.ensure_indexes(),
         doctors.ensure_indexes(),
         reviews.ensure_indexes(),
         waitlist.ensure_indexes(),
-        history::epoch(appointments),
+        history::open(appointments),
     )?;
-    Ok(epoch)
+    Ok(history)
 }
 
 /// What the services stand on.
@@ -297,7 +298,7 @@ struct Parts {
     auth: Arc<Auth>,
     revocations: Arc<Revocations>,
     /// Which history cursors belong to.
-    epoch: u32,
+    history: History,
     mailing: Mailing,
 }
 
@@ -333,7 +334,7 @@ async fn serve(
         revocations.clone(),
         encode::frames,
         clock,
-        parts.epoch,
+        parts.history.epoch,
     ));
     beside.spawn(keep_reading_keys(auth.clone(), hub.clone()));
     let demo_reviews = ReviewStore::new(parts.appointments.clone());
@@ -398,13 +399,14 @@ async fn serve(
     let holding = services.clone();
     beside.spawn(async move { holding.appointments.keep_ending_holds().await });
     let to_hub = hub.clone();
-    let mend = mend_appointments(parts.appointments.clone(), parts.epoch);
-    let appointments = follow(&parts.appointments, state, beside, mend, move |event| {
+    let mend = mend_appointments(parts.appointments.clone(), parts.history.epoch);
+    let witness = Some(began_with(parts.history));
+    let appointments = follow(&parts.appointments, state, beside, mend, witness, move |event| {
         to_hub.appointments(event);
         std::future::ready(()).boxed()
     });
-    let mend = mend_users(parts.users.clone());
-    let users = follow(&parts.users, state, beside, mend, move |event| {
+    let mend = mend_users(parts.users.clone(), parts.appointments.clone(), parts.history.epoch);
+    let users = follow(&parts.users, state, beside, mend, None, move |event| {
         let (hub, auth, revocations) = (hub.clone(), auth.clone(), revocations.clone());
         async move {
             let lost = matches!(event, FeedEvent::Lost(_));

@@ -6,9 +6,11 @@ use tokio::sync::{mpsc, watch};
 
 use super::{Beside, StartError, prepare};
 use crate::domain::change::FeedEvent;
-use crate::feed::{Feed, Mend};
+use crate::feed::witness::Witness;
+use crate::feed::{Damage, Feed, Mend};
 use crate::store::cluster::{Cluster, ConnectError};
-use crate::store::{signing_keys, users};
+use crate::store::history::{self, History};
+use crate::store::{collection, signing_keys, users};
 use crate::transport::State;
 
 /// Commits that wait for the hub before the feed reads on.
@@ -20,11 +22,12 @@ pub async fn follow(
     state: &State,
     beside: &Beside,
     mend: Mend,
+    began_with: Option<Witness>,
     mut take: impl FnMut(FeedEvent) -> BoxFuture<'static, ()> + Send + 'static,
 ) {
     let (events, mut incoming) = mpsc::channel(FEED_BUFFER);
     let (live, mut is_live) = watch::channel(false);
-    let feed = Feed::new(cluster.clone(), events.clone(), live, mend);
+    let feed = Feed::new(cluster.clone(), events.clone(), live, mend, began_with);
     let (failed, complaint, name) = (beside.failed.clone(), beside.complaint.clone(), cluster.name);
     beside.spawn(async move {
         if let Err(reason) = feed.run().await {
@@ -63,14 +66,22 @@ pub async fn follow(
     });
 }
 
+/// What the appointments cluster has since this node started.
+pub fn began_with(history: History) -> Witness {
+    Witness { collection: collection::HISTORY.to_owned(), id: history::ID.into(), rev: history.rev.into() }
+}
+
 /// Mends the appointments cluster, unless it holds other data than before.
 pub fn mend_appointments(cluster: Cluster, epoch: u32) -> Mend {
-    Box::new(move || {
+    Box::new(move |damage| {
         let cluster = cluster.clone();
         async move {
+            if damage == Damage::Restored {
+                return give_up(&cluster, epoch).await;
+            }
             let found = cluster.connect(|| prepare(&cluster)).await?;
             unless(
-                found != epoch,
+                found.epoch != epoch,
                 "its database is another one than before: start Cita again when it is as it should be",
             )
         }
@@ -78,17 +89,27 @@ pub fn mend_appointments(cluster: Cluster, epoch: u32) -> Mend {
     })
 }
 
-/// Mends the users cluster, unless there is nothing left that tokens could be signed with.
-pub fn mend_users(cluster: Cluster) -> Mend {
-    Box::new(move || {
-        let cluster = cluster.clone();
+/// Mends the users cluster, unless there is nothing left that tokens could be signed with, or it holds an earlier state.
+pub fn mend_users(cluster: Cluster, appointments: Cluster, epoch: u32) -> Mend {
+    Box::new(move |damage| {
+        let (cluster, appointments) = (cluster.clone(), appointments.clone());
         async move {
+            if damage == Damage::Restored {
+                return give_up(&appointments, epoch).await;
+            }
             cluster.connect(|| users::ensure_indexes(&cluster)).await?;
             let keys = signing_keys::all(&cluster).await.map_err(|error| ConnectError::Away(error.to_string()))?;
             unless(keys.is_empty(), "its signing keys are gone: put them back, or start Cita again, which makes one")
         }
         .boxed()
     })
+}
+
+/// What this node keeps in memory, and the cursors that it gave out, are of a history that has not taken place.
+async fn give_up(appointments: &Cluster, epoch: u32) -> Result<(), ConnectError> {
+    appointments.connect(|| history::end(appointments, epoch)).await?;
+    let reason = "an earlier state of its database was restored while Cita ran, and what was committed since is gone: start Cita again";
+    Err(ConnectError::Unusable(reason.to_owned()))
 }
 
 fn unless(unusable: bool, reason: &str) -> Result<(), ConnectError> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use mongodb::bson::{Document, RawArray, RawBsonRef, RawDocument, deserialize_from_slice};
 
 use super::time_of;
+use super::witness::Witness;
 use crate::domain::change::{Change, Commit, Position};
 use crate::domain::session::Session;
 use crate::store::collection;
@@ -34,6 +35,8 @@ pub struct Batch {
     pub scanned: Option<Position>,
     /// The latest time that the server knew when it replied.
     pub known: Option<Position>,
+    /// What the last event told.
+    pub last: Option<Witness>,
     /// When the database wrote the first and the last event, by its own clock, in milliseconds since the epoch.
     pub written: Option<(i64, i64)>,
 }
@@ -50,7 +53,9 @@ pub fn batch(reply: &RawDocument) -> Result<Batch, Odd> {
     let scanned = time_of(&token).filter(|_| !first);
     let time = reply.get_document("$clusterTime").and_then(|gossip| gossip.get_timestamp("clusterTime"));
     let known = time.ok().map(position);
-    Ok(Batch { commits: commits(events)?, token, scanned, known, written: written(events) })
+    let last = events.into_iter().flatten().last();
+    let last = last.and_then(|event| Witness::of(event.as_document()?));
+    Ok(Batch { commits: commits(events)?, token, scanned, known, last, written: written(events) })
 }
 
 /// A server older than 6.0 does not say.

@@ -2,7 +2,8 @@
 //!
 //! A feed sends into a channel and knows nothing of who listens. It resumes only after errors that are known to allow
 //! it; after every other it says [`FeedEvent::Lost`] and goes on from now: what was missed is then read anew by those
-//! who need it, never skipped in silence. When a collection or an index went away, it is mended first, or the feed ends.
+//! who need it, never skipped in silence. When a collection or an index went away, it is mended first, or the feed ends;
+//! and where somebody has restored an earlier state of the database, too.
 
 mod decode;
 mod fresh;
@@ -10,6 +11,7 @@ pub mod meters;
 mod stream;
 pub mod tail;
 mod whole;
+pub mod witness;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +26,7 @@ use self::fresh::Fresh;
 use self::meters::Meters;
 use self::stream::Start;
 use self::whole::Whole;
+use self::witness::Witness;
 use crate::domain::change::{FeedEvent, Position};
 use crate::store::cluster::{Cluster, ConnectError};
 use crate::store::failure::brief;
@@ -44,8 +47,8 @@ enum Broken {
     Resume(DriverError),
     /// What comes next cannot be told from here.
     Lost(String),
-    /// Neither can it, and what is written may lack what the promises rest on.
-    Damaged(String),
+    /// Neither can it, and there is something to mend before.
+    Damaged(Damage, String),
     /// Nobody listens any more.
     Closed,
 }
@@ -60,13 +63,22 @@ impl From<Odd> for Broken {
     fn from(odd: Odd) -> Self {
         match odd {
             Odd::Poison(_) => Self::Lost(odd.to_string()),
-            Odd::Damage(_) => Self::Damaged(odd.to_string()),
+            Odd::Damage(_) => Self::Damaged(Damage::Structure, odd.to_string()),
         }
     }
 }
 
-/// Makes the collections and indexes of a cluster what they must be, as at the start.
-pub type Mend = Box<dyn Fn() -> BoxFuture<'static, Result<(), ConnectError>> + Send + Sync>;
+/// What is wrong with a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// It may lack collections and indexes that the promises rest on.
+    Structure,
+    /// It has not what it told: an earlier state has taken its place.
+    Restored,
+}
+
+/// Makes a database what it must be, as at the start, or says why it cannot be used.
+pub type Mend = Box<dyn Fn(Damage) -> BoxFuture<'static, Result<(), ConnectError>> + Send + Sync>;
 
 /// The feed of one cluster.
 pub struct Feed {
@@ -81,13 +93,22 @@ pub struct Feed {
     /// and what happens next may have that very time.
     began: Position,
     whole: Whole,
+    /// What the database had when the node started, and what it told last.
+    began_with: Option<Witness>,
+    told: Option<Witness>,
     meters: Arc<Meters>,
 }
 
 impl Feed {
-    /// A feed that sends into `events` and tells in `live` whether that is the present.
+    /// A feed that sends into `events` and tells in `live` whether that is the present. `began_with` is what the database has at the start.
     #[must_use]
-    pub fn new(cluster: Cluster, events: mpsc::Sender<FeedEvent>, live: watch::Sender<bool>, mend: Mend) -> Self {
+    pub fn new(
+        cluster: Cluster,
+        events: mpsc::Sender<FeedEvent>,
+        live: watch::Sender<bool>,
+        mend: Mend,
+        began_with: Option<Witness>,
+    ) -> Self {
         let (meters, fresh) = (Arc::new(Meters::new(cluster.name)), Arc::new(Fresh::new(live)));
         Self {
             cluster,
@@ -98,6 +119,8 @@ impl Feed {
             position: Position::default(),
             began: Position::default(),
             whole: Whole::default(),
+            began_with,
+            told: None,
             meters,
         }
     }
@@ -138,10 +161,10 @@ impl Feed {
                     self.forget(&reason);
                     look_back = 0;
                 }
-                Broken::Damaged(reason) => {
+                Broken::Damaged(damage, reason) => {
                     self.forget(&reason);
                     look_back = 0;
-                    self.mend().await?;
+                    self.mend(damage).await?;
                 }
             }
             tokio::time::sleep(pause).await;
@@ -157,9 +180,9 @@ impl Feed {
     }
 
     /// Before anything is read anew: what was written meanwhile meets the unique indexes as they are made, or stops the node.
-    async fn mend(&self) -> Result<(), String> {
+    async fn mend(&self, damage: Damage) -> Result<(), String> {
         loop {
-            match (self.mend)().await {
+            match (self.mend)(damage).await {
                 Ok(()) => return Ok(()),
                 Err(ConnectError::Unusable(reason)) => return Err(reason),
                 Err(ConnectError::Away(reason)) => {
@@ -180,7 +203,10 @@ impl Feed {
 
     async fn try_follow(&mut self, look_back: u32) -> Result<std::convert::Infallible, Broken> {
         let start = match self.token.clone() {
-            Some(token) => Start::After(token),
+            Some(token) => {
+                self.check_history().await?;
+                Start::After(token)
+            }
             None => self.fresh_start(look_back).await?,
         };
         let mut batches = stream::open(&self.cluster, start).await?;
@@ -195,6 +221,17 @@ impl Feed {
         }
     }
 
+    /// Before a stream is resumed: the server takes the position of a later state than its own, and says nothing of it.
+    async fn check_history(&self) -> Result<(), Broken> {
+        for witness in [&self.began_with, &self.told].into_iter().flatten() {
+            if !stream::timed(witness.is_true(&self.cluster)).await? {
+                let reason = "an earlier state of the database has taken its place".to_owned();
+                return Err(Broken::Damaged(Damage::Restored, reason));
+            }
+        }
+        Ok(())
+    }
+
     /// Starts after the present, less `look_back` seconds; whatever was told before no longer counts.
     async fn fresh_start(&mut self, look_back: u32) -> Result<Start, Broken> {
         let now = present(&self.cluster).await?;
@@ -207,7 +244,10 @@ impl Feed {
     }
 
     async fn deliver(&mut self, batch: Batch, bytes: usize) -> Result<(), Broken> {
-        let Batch { commits, token, scanned, known, written } = batch;
+        let Batch { commits, token, scanned, known, last, written } = batch;
+        if last.is_some() {
+            self.told = last;
+        }
         let commits = self.whole.of(commits, bytes);
         let count = commits.len();
         for commit in commits {

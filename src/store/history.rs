@@ -5,23 +5,48 @@ use mongodb::error::Error as DriverError;
 use mongodb::options::ReturnDocument;
 
 use super::cluster::Cluster;
+use super::collection;
 
-const COLLECTION: &str = "history";
+/// The history of a database.
+#[derive(Clone, Copy, Debug)]
+pub struct History {
+    /// What its cursors say. Zero is the epoch of cursors that nobody wrote.
+    pub epoch: u32,
+    /// Grows with each node that opens it: a database that was restored to before has a lower one.
+    pub rev: i32,
+}
 
-/// The number of the database's history, chosen by whichever node asks first.
+/// Where it is kept, as the only document.
+pub const ID: &str = "history";
+
+/// The history of the database, begun by whichever node asks first.
 ///
 /// # Errors
 /// What the driver said.
-pub async fn epoch(cluster: &Cluster) -> Result<u32, DriverError> {
-    let history = cluster.db.collection::<Document>(COLLECTION);
-    let chosen = i32::from_be_bytes(*uuid::Uuid::new_v4().as_bytes().first_chunk().unwrap_or(&[1; 4]));
+pub async fn open(cluster: &Cluster) -> Result<History, DriverError> {
+    let history = cluster.db.collection::<Document>(collection::HISTORY);
     let found = history
-        .find_one_and_update(doc! { "_id": "history" }, doc! { "$setOnInsert": { "epoch": chosen } })
+        .find_one_and_update(doc! { "_id": ID }, doc! { "$setOnInsert": { "epoch": chosen() }, "$inc": { "rev": 1 } })
         .upsert(true)
         .return_document(ReturnDocument::After)
         .await?;
-    let epoch = found.and_then(|document| document.get_i32("epoch").ok());
-    let epoch = epoch.ok_or_else(|| DriverError::custom("the history has no number"))?;
-    // Zero is the epoch of cursors that nobody wrote.
-    Ok(u32::from_be_bytes(epoch.to_be_bytes()).max(1))
+    let number = |name| found.as_ref().and_then(|document| document.get_i32(name).ok());
+    let (epoch, rev) =
+        number("epoch").zip(number("rev")).ok_or_else(|| DriverError::custom("the history has no number"))?;
+    Ok(History { epoch: u32::from_be_bytes(epoch.to_be_bytes()), rev })
+}
+
+/// Ends a history and begins another, unless another node has: cursors of it lead to a reset at whatever node starts from now on.
+///
+/// # Errors
+/// What the driver said.
+pub async fn end(cluster: &Cluster, epoch: u32) -> Result<(), DriverError> {
+    let history = cluster.db.collection::<Document>(collection::HISTORY);
+    let this = doc! { "_id": ID, "epoch": i32::from_be_bytes(epoch.to_be_bytes()) };
+    history.update_one(this, doc! { "$set": { "epoch": chosen() }, "$inc": { "rev": 1 } }).await.map(|_| ())
+}
+
+fn chosen() -> i32 {
+    let random = i32::from_be_bytes(*uuid::Uuid::new_v4().as_bytes().first_chunk().unwrap_or(&[1; 4]));
+    if random == 0 { 1 } else { random }
 }

@@ -42,4 +42,5 @@ pub mod collection {
     pub const WAITLIST: &str = "waitlist";
     pub const LEASES: &str = "leases";
     pub const REMINDERS: &str = "reminders";
+    pub const HISTORY: &str = "history";
 }

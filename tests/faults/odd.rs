@@ -8,14 +8,17 @@ use mongodb::{Client, Database};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::follower::{Follower, Servers};
+use super::follower::{Follower, Seen, Servers};
 use super::reply::behind_proxy;
 use super::stream::{id, streams};
-use crate::harness::clinic::{Practice, at, connect, database, date, key, practice_at, register, simple_service};
+use crate::harness::clinic::{
+    Clinic, PASSWORD, Practice, at, connect, database, date, key, practice_at, register, simple_service,
+};
+use crate::harness::members::Members;
 use crate::harness::mongo::{private, shared};
 use crate::harness::process::Process;
 use crate::harness::proxy::Fault;
-use crate::harness::watch::end_of;
+use crate::harness::watch::{Watcher, end_of};
 use crate::harness::{eventually, until};
 
 /// A node as a process, on databases that the test may spoil.
@@ -152,6 +155,48 @@ async fn the_largest_document_that_there_can_be_stops_nobody() {
     clusters.stop().await;
 }
 
+/// Its cursor is overtaken, and its position is in no oplog any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_slept_longer_than_the_oplog_reaches_tells_everything_anew_once() {
+    // What no checkpoint has written is not given up.
+    let members = Members::start(1, &["--oplogSize", "5", "--syncdelay", "1"]).await;
+    let spoilt = Spoilt::open_on(&shared().await.users_uri, &members.uri()).await;
+    let awake = Clinic::open_on(&spoilt.uris.0, &spoilt.uris.1, &[]).await;
+    let follower = spoilt.follow_calendar().await;
+    let before = spoilt.book("09:00").await.expect("the time is free");
+    follower.until(|seen| seen.view.items.contains_key(&before)).await;
+
+    spoilt.server.signal("STOP").await;
+    let patient = awake.connect(&awake.patient().await).await;
+    let mut booked = Vec::new();
+    for time in ["10:00", "11:00"] {
+        let booking = spoilt.practice.booking(&at(&date(2), time));
+        booked.push(patient.request("appointment.book", booking, Some(key())).await.unwrap().data);
+    }
+    let client = spoilt.appointments.client();
+    let oplog = client.database("local").collection::<Document>("oplog.rs");
+    let time = |entry: Option<Document>| entry.expect("it is never empty").get_timestamp("ts").expect("each has one");
+    let latest = time(oplog.find_one(doc! {}).sort(doc! { "$natural": -1 }).await.unwrap());
+    let noise = client.database("noise").collection::<Document>("noise");
+    let large = Binary { subtype: BinarySubtype::Generic, bytes: vec![7; 1024 * 1024] };
+    until(async || {
+        noise.insert_one(doc! { "of": &large }).await.unwrap();
+        time(oplog.find_one(doc! {}).sort(doc! { "$natural": 1 }).await.unwrap()) > latest
+    })
+    .await;
+    spoilt.server.signal("CONT").await;
+
+    let all = |seen: &Seen| booked.iter().all(|booked| seen.view.items.values().any(|item| item == booked));
+    let seen = follower.until(all).await;
+    assert_eq!((seen.ends.last(), seen.anew), (Some(&Some(4003)), 1));
+    until(async || spoilt.is_ready().await).await;
+    let booking = spoilt.practice.booking(&at(&date(2), "12:00"));
+    let after = patient.request("appointment.book", booking, Some(key())).await.unwrap().data;
+    let seen = follower.until(|seen| seen.view.items.values().any(|item| *item == after)).await;
+    assert_eq!((seen.anew, spoilt.alarms()), (1, 1), "once, and it does not try its position again");
+    awake.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_renames_what_is_not_watched_hurts_nobody() {
     let spoilt = Spoilt::open().await;
@@ -253,4 +298,51 @@ async fn a_dropped_database_ends_the_node_and_the_next_one_begins_anew() {
         until(async || reqwest::get(format!("{url}/readyz")).await.is_ok_and(|ready| ready.status() == 200)).await;
         assert!(server.is_running(), "{}", server.output());
     }
+}
+
+/// What it told since the backup never happened, and MongoDB takes its position all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_earlier_state_that_is_restored_ends_the_node_and_its_cursors() {
+    let mut members = Members::start(1, &["--oplogSize", "16"]).await;
+    let mut spoilt = Spoilt::open_on(&shared().await.users_uri, &members.uri()).await;
+    let servers = Servers::new(&[&spoilt.url]);
+    let token = spoilt.practice.doctor.token.clone();
+    let follower = Follower::start(&servers, Some(&token), &spoilt.practice.calendar()).await;
+    let kept = spoilt.book("09:00").await.expect("the time is free");
+    let backup = members.back_up(0).await;
+    let lost = eventually(async || spoilt.book("10:00").await.ok()).await;
+    let seen = follower.until(|seen| seen.view.items.contains_key(&lost)).await;
+    assert_eq!((seen.view.items.len(), seen.anew), (2, 0), "a database that only started again is the same one");
+
+    members.restore(0, &backup).await;
+    assert_eq!(spoilt.server.ended().await.code(), Some(1));
+    assert!(spoilt.server.output().contains("an earlier state of its database was restored"));
+    let (mut next, url) = Process::serve(&spoilt.uris.0, &spoilt.uris.1, &[]).await;
+    servers.replace(&url);
+    let seen = follower.until(|seen| seen.anew == 1 && seen.view.snapshots == 2).await;
+    assert!(seen.view.items.keys().eq([&kept]), "{:?}", seen.view.items.keys());
+
+    // Nothing was told since this one started, but it began with something.
+    members.restore(0, &backup).await;
+    assert_eq!(next.ended().await.code(), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_does_an_earlier_state_of_the_accounts() {
+    let mut members = Members::start(1, &["--oplogSize", "16"]).await;
+    let mut spoilt = Spoilt::open_on(&members.uri(), &shared().await.appointments_uri).await;
+    let calendar = spoilt.follow_calendar().await;
+    let backup = members.back_up(0).await;
+    let doctor = &spoilt.practice.doctor;
+    let sessions = Follower::start(&Servers::new(&[&spoilt.url]), Some(&doctor.token), "me/sessions").await;
+    let login = json!({ "email": doctor.email, "password": PASSWORD });
+    let nobody = connect(&spoilt.url, None).await;
+    eventually(async || nobody.request("auth.login", login.clone(), None).await.ok()).await;
+    sessions.until(|seen| seen.view.items.len() == 2).await;
+
+    members.restore(0, &backup).await;
+    assert_eq!(spoilt.server.ended().await.code(), Some(1));
+    let (_next, url) = Process::serve(&spoilt.uris.0, &spoilt.uris.1, &[]).await;
+    let (after, doctor) = (calendar.seen().view.cursor, connect(&url, Some(&spoilt.practice.doctor.token)).await);
+    assert!(!Watcher::start(doctor, &calendar.topic, Some(&after)).await.resumed, "its history has ended");
 }
