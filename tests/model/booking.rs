@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::asked::{Asked, Patient, must_say};
 use super::hours::monday;
-use super::judge::{BUSY, FORBIDDEN, IN_USE, INVALID, Judged, TAKEN, Why, refuse, unavailable};
+use super::judge::{BUSY, FORBIDDEN, IN_USE, INVALID, Judged, TAKEN, Why, in_its_order, refuse, unavailable};
 use super::state::{Appointment, Entry, Model};
 use super::step::Deed;
 
@@ -56,13 +56,9 @@ impl Model {
         if self.appointments.iter().any(|one| one.doctor == doctor && one.takes_any(first, last)) {
             against.push(TAKEN);
         }
-        if self.is_busy(patient, start, end) {
-            against.push(BUSY);
-        }
-        let rooms = &self.doctors[doctor].services[service].rooms;
-        if self.appointments.iter().any(|one| one.keeps_room(doctor, rooms, start, end)) {
-            against.push(IN_USE);
-        }
+        let of = &self.doctors[doctor].services[service];
+        let is_in_use = self.appointments.iter().any(|one| one.keeps_room(doctor, &of.rooms, start, end));
+        against.extend(in_its_order(of.capacity > 1, self.is_busy(patient, start, end), is_in_use));
         against
     }
 

@@ -47,6 +47,13 @@ pub const fn archived() -> Why {
     unavailable("archived")
 }
 
+/// A patient and a room are asked for together, the patient first; where a session begins, its room before them.
+pub fn in_its_order(begins: bool, is_busy: bool, is_in_use: bool) -> impl Iterator<Item = Why> {
+    let (busy, in_use) = (is_busy.then_some(BUSY), is_in_use.then_some(IN_USE));
+    let order = if begins { [in_use, busy] } else { [busy, in_use] };
+    order.into_iter().flatten()
+}
+
 pub fn refuse<T>(why: Why) -> Result<T, Vec<Why>> {
     Err(vec![why])
 }
@@ -333,12 +340,11 @@ impl Model {
                 against.push(TAKEN);
             }
         }
-        if others().any(|one| one.keeps_busy(&next.patient, to.start, to.end)) {
-            against.push(BUSY);
-        }
-        if session.is_empty() && others().any(|one| one.keeps_room(doctor, &of.rooms, to.start, to.end)) {
-            against.push(IN_USE);
-        }
+        let is_busy = others().any(|one| one.keeps_busy(&next.patient, to.start, to.end));
+        let is_in_use = session.is_empty() && others().any(|one| one.keeps_room(doctor, &of.rooms, to.start, to.end));
+        // A seat has no time of the doctor's to give up first: the session's room is asked for before the patient's time.
+        let begins = to.seat.is_some() && next.seat.is_some();
+        against.extend(in_its_order(begins, is_busy, is_in_use));
         if !against.is_empty() {
             return Err(against);
         }
