@@ -19,7 +19,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::following::{began_with, follow, mend_appointments, mend_users};
+use self::following::{Served, follow, mend_appointments, mend_users, prepare};
 use self::scraping::Scraping;
 use crate::clock::Clock;
 use crate::config::{Config, Mode, check};
@@ -55,7 +55,7 @@ use crate::session::{Limits, Services, encode};
 use crate::store::appointments::AppointmentStore;
 use crate::store::cluster::{Cluster, ConnectError};
 use crate::store::doctors::DoctorStore;
-use crate::store::history::{self, History};
+use crate::store::history::History;
 use crate::store::reviews::ReviewStore;
 use crate::store::users;
 use crate::store::waitlist::WaitlistStore;
@@ -274,21 +274,6 @@ async fn open_auth(
     Ok(Arc::new(auth))
 }
 
-/// Makes the indexes of the appointments cluster, or sees that they are there. Returns which history it holds.
-async fn prepare(appointments: &Cluster) -> Result<History, mongodb::error::Error> {
-    let (visits, doctors) = (AppointmentStore::new(appointments.clone()), DoctorStore::new(appointments.clone()));
-    let (reviews, waitlist) = (ReviewStore::new(appointments.clone()), WaitlistStore::new(appointments.clone()));
-    // At once: these are round trips of a starting node, and the connections are needed soon.
-    let (.., history) = tokio::try_join!(
-        visits.ensure_indexes(),
-        doctors.ensure_indexes(),
-        reviews.ensure_indexes(),
-        waitlist.ensure_indexes(),
-        history::open(appointments),
-    )?;
-    Ok(history)
-}
-
 /// What the services stand on.
 struct Parts {
     users: Cluster,
@@ -399,14 +384,14 @@ async fn serve(
     let holding = services.clone();
     beside.spawn(async move { holding.appointments.keep_ending_holds().await });
     let to_hub = hub.clone();
-    let mend = mend_appointments(parts.appointments.clone(), parts.history.epoch);
-    let witness = Some(began_with(parts.history));
-    let appointments = follow(&parts.appointments, state, beside, mend, witness, move |event| {
+    let served = Served { appointments: parts.appointments.clone(), history: parts.history };
+    let mend = mend_appointments(served.clone());
+    let appointments = follow(&parts.appointments, state, beside, mend, &served, move |event| {
         to_hub.appointments(event);
         std::future::ready(()).boxed()
     });
-    let mend = mend_users(parts.users.clone(), parts.appointments.clone(), parts.history.epoch);
-    let users = follow(&parts.users, state, beside, mend, None, move |event| {
+    let mend = mend_users(parts.users.clone());
+    let users = follow(&parts.users, state, beside, mend, &served, move |event| {
         let (hub, auth, revocations) = (hub.clone(), auth.clone(), revocations.clone());
         async move {
             let lost = matches!(event, FeedEvent::Lost(_));

@@ -1,18 +1,27 @@
 //! The feeds of the two clusters: run, taken in, and mended; and the end of the node when one of them cannot go on.
 
+use std::time::Duration;
+
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 
-use super::{Beside, StartError, prepare};
+use super::{Beside, StartError};
 use crate::domain::change::FeedEvent;
+use crate::error::ClusterName;
 use crate::feed::witness::Witness;
-use crate::feed::{Damage, Feed, Mend};
+use crate::feed::{Ended, Feed, Mend};
+use crate::store::appointments::AppointmentStore;
 use crate::store::cluster::{Cluster, ConnectError};
+use crate::store::doctors::DoctorStore;
 use crate::store::history::{self, History};
+use crate::store::reviews::ReviewStore;
+use crate::store::waitlist::WaitlistStore;
 use crate::store::{collection, signing_keys, users};
 use crate::transport::State;
 
+/// How long a node that ends may take to end its history.
+const GIVE_UP_WITHIN: Duration = Duration::from_secs(10);
 /// Commits that wait for the hub before the feed reads on.
 const FEED_BUFFER: usize = 1_024;
 
@@ -22,15 +31,20 @@ pub async fn follow(
     state: &State,
     beside: &Beside,
     mend: Mend,
-    began_with: Option<Witness>,
+    served: &Served,
     mut take: impl FnMut(FeedEvent) -> BoxFuture<'static, ()> + Send + 'static,
 ) {
     let (events, mut incoming) = mpsc::channel(FEED_BUFFER);
     let (live, mut is_live) = watch::channel(false);
-    let feed = Feed::new(cluster.clone(), events.clone(), live, mend, began_with);
-    let (failed, complaint, name) = (beside.failed.clone(), beside.complaint.clone(), cluster.name);
+    let feed = Feed::new(cluster.clone(), events.clone(), live, mend, served.witness(cluster.name));
+    let (failed, complaint, name, served) =
+        (beside.failed.clone(), beside.complaint.clone(), cluster.name, served.clone());
     beside.spawn(async move {
-        if let Err(reason) = feed.run().await {
+        if let Err(ended) = feed.run().await {
+            let reason = match ended {
+                Ended::Unusable(reason) => reason,
+                Ended::Restored => served.give_up().await,
+            };
             complaint.lock().get_or_insert(StartError::Cluster { cluster: name, reason });
             failed.cancel();
         }
@@ -66,22 +80,68 @@ pub async fn follow(
     });
 }
 
-/// What the appointments cluster has since this node started.
-pub fn began_with(history: History) -> Witness {
-    Witness { collection: collection::HISTORY.to_owned(), id: history::ID.into(), rev: history.rev.into() }
+/// Makes the indexes of the appointments cluster, or sees that they are there. Returns which history it holds.
+pub async fn prepare(appointments: &Cluster) -> Result<History, mongodb::error::Error> {
+    let (visits, doctors) = (AppointmentStore::new(appointments.clone()), DoctorStore::new(appointments.clone()));
+    let (reviews, waitlist) = (ReviewStore::new(appointments.clone()), WaitlistStore::new(appointments.clone()));
+    // At once: these are round trips of a starting node, and the connections are needed soon.
+    let (.., history) = tokio::try_join!(
+        visits.ensure_indexes(),
+        doctors.ensure_indexes(),
+        reviews.ensure_indexes(),
+        waitlist.ensure_indexes(),
+        history::open(appointments),
+    )?;
+    Ok(history)
+}
+
+/// The history that this node serves.
+#[derive(Clone)]
+pub struct Served {
+    pub appointments: Cluster,
+    pub history: History,
+}
+
+impl Served {
+    /// What a cluster has since this node started, where it is known.
+    fn witness(&self, cluster: ClusterName) -> Option<Witness> {
+        let History { epoch, rev } = self.history;
+        let of_appointments = || Witness {
+            collection: collection::HISTORY.to_owned(),
+            filter: history::document(epoch),
+            rev: rev.into(),
+        };
+        (cluster == ClusterName::Appointments).then(of_appointments)
+    }
+
+    /// What this node keeps in memory, and the cursors that it gave out, are of a history that has not taken place. Returns what to tell.
+    async fn give_up(&self) -> String {
+        let ending = self.appointments.connect(|| history::end(&self.appointments, self.history.epoch));
+        let ended = tokio::time::timeout(GIVE_UP_WITHIN, ending).await;
+        let cursors = if let Ok(Ok(())) = ended {
+            "Cursors from before lead to a reset"
+        } else {
+            "Delete the document in the collection `history` of the appointments cluster before that"
+        };
+        format!(
+            "it no longer has what it had: an earlier state was restored while Cita ran, or somebody deleted something. Start Cita again. {cursors}"
+        )
+    }
 }
 
 /// Mends the appointments cluster, unless it holds other data than before.
-pub fn mend_appointments(cluster: Cluster, epoch: u32) -> Mend {
-    Box::new(move |damage| {
-        let cluster = cluster.clone();
+pub fn mend_appointments(served: Served) -> Mend {
+    Box::new(move || {
+        let served = served.clone();
         async move {
-            if damage == Damage::Restored {
-                return give_up(&cluster, epoch).await;
+            let Served { appointments, history } = &served;
+            let found = appointments.connect(|| prepare(appointments)).await?;
+            // It grows each time that it is asked for.
+            if found.epoch == history.epoch && found.rev <= history.rev {
+                return Err(ConnectError::Unusable(served.give_up().await));
             }
-            let found = cluster.connect(|| prepare(&cluster)).await?;
             unless(
-                found.epoch != epoch,
+                found.epoch != history.epoch,
                 "its database is another one than before: start Cita again when it is as it should be",
             )
         }
@@ -89,27 +149,17 @@ pub fn mend_appointments(cluster: Cluster, epoch: u32) -> Mend {
     })
 }
 
-/// Mends the users cluster, unless there is nothing left that tokens could be signed with, or it holds an earlier state.
-pub fn mend_users(cluster: Cluster, appointments: Cluster, epoch: u32) -> Mend {
-    Box::new(move |damage| {
-        let (cluster, appointments) = (cluster.clone(), appointments.clone());
+/// Mends the users cluster, unless there is nothing left that tokens could be signed with.
+pub fn mend_users(cluster: Cluster) -> Mend {
+    Box::new(move || {
+        let cluster = cluster.clone();
         async move {
-            if damage == Damage::Restored {
-                return give_up(&appointments, epoch).await;
-            }
             cluster.connect(|| users::ensure_indexes(&cluster)).await?;
             let keys = signing_keys::all(&cluster).await.map_err(|error| ConnectError::Away(error.to_string()))?;
             unless(keys.is_empty(), "its signing keys are gone: put them back, or start Cita again, which makes one")
         }
         .boxed()
     })
-}
-
-/// What this node keeps in memory, and the cursors that it gave out, are of a history that has not taken place.
-async fn give_up(appointments: &Cluster, epoch: u32) -> Result<(), ConnectError> {
-    appointments.connect(|| history::end(appointments, epoch)).await?;
-    let reason = "an earlier state of its database was restored while Cita ran, and what was committed since is gone: start Cita again";
-    Err(ConnectError::Unusable(reason.to_owned()))
 }
 
 fn unless(unusable: bool, reason: &str) -> Result<(), ConnectError> {

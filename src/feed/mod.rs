@@ -47,8 +47,10 @@ enum Broken {
     Resume(DriverError),
     /// What comes next cannot be told from here.
     Lost(String),
-    /// Neither can it, and there is something to mend before.
-    Damaged(Damage, String),
+    /// Neither can it, and what is written may lack what the promises rest on.
+    Damaged(String),
+    /// The database no longer has what was told.
+    Restored,
     /// Nobody listens any more.
     Closed,
 }
@@ -63,22 +65,22 @@ impl From<Odd> for Broken {
     fn from(odd: Odd) -> Self {
         match odd {
             Odd::Poison(_) => Self::Lost(odd.to_string()),
-            Odd::Damage(_) => Self::Damaged(Damage::Structure, odd.to_string()),
+            Odd::Damage(_) => Self::Damaged(odd.to_string()),
         }
     }
 }
 
-/// What is wrong with a database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Damage {
-    /// It may lack collections and indexes that the promises rest on.
-    Structure,
-    /// It has not what it told: an earlier state has taken its place.
+/// Makes the collections and indexes of a cluster what they must be, as at the start.
+pub type Mend = Box<dyn Fn() -> BoxFuture<'static, Result<(), ConnectError>> + Send + Sync>;
+
+/// Why a feed ends before nobody listens any more.
+#[derive(Debug)]
+pub enum Ended {
+    /// What somebody has to do before the cluster can be used again.
+    Unusable(String),
+    /// An earlier state has taken the place of the database, or somebody has deleted what it had.
     Restored,
 }
-
-/// Makes a database what it must be, as at the start, or says why it cannot be used.
-pub type Mend = Box<dyn Fn(Damage) -> BoxFuture<'static, Result<(), ConnectError>> + Send + Sync>;
 
 /// The feed of one cluster.
 pub struct Feed {
@@ -128,8 +130,8 @@ impl Feed {
     /// Runs until nobody listens any more.
     ///
     /// # Errors
-    /// What somebody has to do before the cluster can be used again.
-    pub async fn run(self) -> Result<(), String> {
+    /// Why it cannot go on.
+    pub async fn run(self) -> Result<(), Ended> {
         let (meters, queue, fresh) = (self.meters.clone(), self.events.clone(), self.fresh.clone());
         tokio::select! {
             ended = self.keep_following() => ended,
@@ -138,7 +140,7 @@ impl Feed {
         }
     }
 
-    async fn keep_following(mut self) -> Result<(), String> {
+    async fn keep_following(mut self) -> Result<(), Ended> {
         let mut pause = FIRST_PAUSE;
         let mut look_back = LOOK_BACK_SECONDS;
         loop {
@@ -161,11 +163,12 @@ impl Feed {
                     self.forget(&reason);
                     look_back = 0;
                 }
-                Broken::Damaged(damage, reason) => {
+                Broken::Damaged(reason) => {
                     self.forget(&reason);
                     look_back = 0;
-                    self.mend(damage).await?;
+                    self.mend().await?;
                 }
+                Broken::Restored => return Err(Ended::Restored),
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -175,16 +178,16 @@ impl Feed {
     fn forget(&mut self, reason: &str) {
         tracing::error!(cluster = %self.cluster.name, reason, "change stream lost, starting anew");
         self.meters.lost();
-        self.token = None;
+        (self.token, self.told) = (None, None);
         self.whole = Whole::default();
     }
 
     /// Before anything is read anew: what was written meanwhile meets the unique indexes as they are made, or stops the node.
-    async fn mend(&self, damage: Damage) -> Result<(), String> {
+    async fn mend(&self) -> Result<(), Ended> {
         loop {
-            match (self.mend)(damage).await {
+            match (self.mend)().await {
                 Ok(()) => return Ok(()),
-                Err(ConnectError::Unusable(reason)) => return Err(reason),
+                Err(ConnectError::Unusable(reason)) => return Err(Ended::Unusable(reason)),
                 Err(ConnectError::Away(reason)) => {
                     tracing::warn!(cluster = %self.cluster.name, reason, "cannot be mended yet, still trying");
                 }
@@ -223,13 +226,11 @@ impl Feed {
 
     /// Before a stream is resumed: the server takes the position of a later state than its own, and says nothing of it.
     async fn check_history(&self) -> Result<(), Broken> {
-        for witness in [&self.began_with, &self.told].into_iter().flatten() {
-            if !stream::timed(witness.is_true(&self.cluster)).await? {
-                let reason = "an earlier state of the database has taken its place".to_owned();
-                return Err(Broken::Damaged(Damage::Restored, reason));
-            }
-        }
-        Ok(())
+        let witnesses = [&self.began_with, &self.told].into_iter().flatten();
+        let asked = witnesses.map(|witness| stream::timed(witness.is_true(&self.cluster)));
+        // Only an answer says anything of the history.
+        let answers = futures::future::try_join_all(asked).await.map_err(Broken::Resume)?;
+        if answers.into_iter().all(|is_true| is_true) { Ok(()) } else { Err(Broken::Restored) }
     }
 
     /// Starts after the present, less `look_back` seconds; whatever was told before no longer counts.

@@ -7,11 +7,12 @@ use mongodb::options::ReadConcern;
 
 use crate::store::cluster::Cluster;
 
-/// A revision that a document of the database had. Documents are never deleted, and their revisions only grow.
+/// A document that the database had, at a revision. Cita deletes none that a stream tells of, and revisions only grow.
 #[derive(Clone, Debug)]
 pub struct Witness {
     pub collection: String,
-    pub id: Bson,
+    /// What finds it.
+    pub filter: Document,
     pub rev: i64,
 }
 
@@ -19,16 +20,16 @@ impl Witness {
     /// What an event has told; `None` where it tells of no revision.
     pub fn of(event: &RawDocument) -> Option<Self> {
         let collection = event.get_document("ns").ok()?.get_str("coll").ok()?.to_owned();
-        let id = event.get_document("documentKey").ok()?.get("_id").ok()??;
+        let id: Bson = event.get_document("documentKey").ok()?.get("_id").ok()??.try_into().ok()?;
         let rev = match event.get_document("fullDocument").ok()?.get("rev").ok()?? {
             RawBsonRef::Int32(rev) => i64::from(rev),
             RawBsonRef::Int64(rev) => rev,
             _ => return None,
         };
-        Some(Self { collection, id: id.try_into().ok()?, rev })
+        Some(Self { collection, filter: doc! { "_id": id }, rev })
     }
 
-    /// Whether the database has this revision or a later one.
+    /// Whether the database has it, at this revision or a later one.
     ///
     /// # Errors
     /// What the driver said.
@@ -36,7 +37,7 @@ impl Witness {
         let documents = cluster.db.collection::<Document>(&self.collection);
         // A member that was replaced and does not know it yet has not seen everything either.
         let found = documents
-            .find_one(doc! { "_id": &self.id })
+            .find_one(self.filter.clone())
             .projection(doc! { "rev": 1 })
             .read_concern(ReadConcern::linearizable())
             .await?;

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::failure::{DUPLICATE_KEY, brief, index_name};
 use crate::error::{ClusterName, Error};
 
-/// How long the driver looks for a primary before it gives up. Also what a change stream stalls after a fail-over.
+/// How long the driver looks for a primary before it gives up.
 pub(super) const SERVER_SELECTION: Duration = Duration::from_secs(3);
 /// A cluster that answers nothing for this long counts as away.
 const PING_TIMEOUT: Duration = Duration::from_secs(4);
@@ -72,9 +72,8 @@ pub struct Cluster {
     primary: watch::Receiver<Option<ServerAddress>>,
 }
 
-/// The time for which the present primary of a replica set is primary. What is asked of a member that has been replaced may not be answered
-/// for long, or ever: a killed one is missed after the time for selecting a server, one that stands still never. The driver waits all the same,
-/// though its monitors know who is primary now.
+/// The time for which the present primary of a replica set is primary. Whoever waits for a member that leaves, or stands still, waits until the
+/// driver gives it up, though its monitors have known for long who is primary now.
 pub struct Tenure {
     primary: watch::Receiver<Option<ServerAddress>>,
     of: Option<ServerAddress>,
@@ -114,7 +113,8 @@ impl Cluster {
         options.max_connecting.get_or_insert(8);
         // Reads go to the primary, whatever the URI says: they must see what was acknowledged.
         options.selection_criteria = None;
-        options.retry_writes = Some(true);
+        // What is repeated is repeated by `write`, which knows when it may: the driver would send what it once gave up waiting for.
+        options.retry_writes = Some(false);
         options.retry_reads = Some(true);
         options.read_concern = Some(ReadConcern::majority());
         options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
@@ -265,7 +265,32 @@ impl Cluster {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_tenure_ends_with_another_primary() {
+        let member = |host: &str| Some(ServerAddress::Tcp { host: host.to_owned(), port: Some(27017) });
+        let (known, primary) = watch::channel(None);
+        let tenure = || {
+            let mut primary = primary.clone();
+            let of = primary.borrow_and_update().clone();
+            Tenure { primary, of }
+        };
+        let mut first = tenure();
+        assert!(first.over().now_or_never().is_none());
+        known.send_replace(member("a"));
+        assert!(first.over().now_or_never().is_none(), "the first that is known follows nobody");
+        let mut second = tenure();
+        known.send_replace(member("a"));
+        assert!(second.over().now_or_never().is_none(), "it is the same one");
+        known.send_replace(member("b"));
+        assert!(first.over().now_or_never().is_some() && second.over().now_or_never().is_some());
+        assert!(tenure().over().now_or_never().is_none());
+        drop(known);
+        assert!(tenure().over().now_or_never().is_none(), "nobody tells any more");
+    }
 
     #[test]
     fn releases_that_leak_are_told_from_those_that_do_not() {

@@ -16,8 +16,8 @@ pub struct History {
     pub rev: i32,
 }
 
-/// Where it is kept, as the only document.
-pub const ID: &str = "history";
+/// The only document of its collection.
+const ID: &str = "history";
 
 /// The history of the database, begun by whichever node asks first.
 ///
@@ -42,8 +42,13 @@ pub async fn open(cluster: &Cluster) -> Result<History, DriverError> {
 /// What the driver said.
 pub async fn end(cluster: &Cluster, epoch: u32) -> Result<(), DriverError> {
     let history = cluster.db.collection::<Document>(collection::HISTORY);
-    let this = doc! { "_id": ID, "epoch": i32::from_be_bytes(epoch.to_be_bytes()) };
-    history.update_one(this, doc! { "$set": { "epoch": chosen() }, "$inc": { "rev": 1 } }).await.map(|_| ())
+    history.update_one(document(epoch), doc! { "$set": { "epoch": chosen() }, "$inc": { "rev": 1 } }).await.map(|_| ())
+}
+
+/// What finds the document while it has this epoch.
+#[must_use]
+pub fn document(epoch: u32) -> Document {
+    doc! { "_id": ID, "epoch": i32::from_be_bytes(epoch.to_be_bytes()) }
 }
 
 fn chosen() -> i32 {

@@ -89,7 +89,7 @@ where
     let deadline = began + WRITE_DEADLINE;
     let mut repeated = false;
     loop {
-        let attempted = one_attempt(cluster, deadline, attempt()).await;
+        let attempted = one_attempt(deadline, attempt()).await;
         if let Err(failure) = &attempted {
             meters.failed(failure);
         }
@@ -125,20 +125,13 @@ fn jitter() -> Duration {
     LONGEST_JITTER * u32::from(random) / 256
 }
 
-async fn one_attempt<T, F>(cluster: &Cluster, deadline: Instant, write: F) -> Result<T, Failure>
+async fn one_attempt<T, F>(deadline: Instant, write: F) -> Result<T, Failure>
 where
     T: Send + 'static,
     F: Future<Output = Result<T, DriverError>> + Send + 'static,
 {
-    let mut tenure = cluster.tenure();
     // The task outlives a caller that gives up: the driver's futures may not be dropped half-way.
-    let attempt = timeout_at(deadline, tokio::spawn(write));
-    let attempted = tokio::select! {
-        attempted = attempt => attempted,
-        // Whatever becomes of it at a member that was replaced, the next attempt settles.
-        () = tenure.over() => return Err(Failure::Unknown),
-    };
-    match attempted {
+    match timeout_at(deadline, tokio::spawn(write)).await {
         Ok(Ok(Ok(value))) => Ok(value),
         Ok(Ok(Err(error))) => {
             let failure = of_write(&error);

@@ -12,7 +12,7 @@ use super::follower::{Follower, Seen, Servers};
 use super::reply::behind_proxy;
 use super::stream::{id, streams};
 use crate::harness::clinic::{
-    Clinic, PASSWORD, Practice, at, connect, database, date, key, practice_at, register, simple_service,
+    Clinic, PASSWORD, Practice, at, connect, database, date, key, practice_at, register, simple_service, text,
 };
 use crate::harness::members::Members;
 use crate::harness::mongo::{private, shared};
@@ -188,7 +188,7 @@ async fn a_node_that_slept_longer_than_the_oplog_reaches_tells_everything_anew_o
 
     let all = |seen: &Seen| booked.iter().all(|booked| seen.view.items.values().any(|item| item == booked));
     let seen = follower.until(all).await;
-    assert_eq!((seen.ends.last(), seen.anew), (Some(&Some(4003)), 1));
+    assert_eq!(seen.anew, 1);
     until(async || spoilt.is_ready().await).await;
     let booking = spoilt.practice.booking(&at(&date(2), "12:00"));
     let after = patient.request("appointment.book", booking, Some(key())).await.unwrap().data;
@@ -310,21 +310,45 @@ async fn an_earlier_state_that_is_restored_ends_the_node_and_its_cursors() {
     let follower = Follower::start(&servers, Some(&token), &spoilt.practice.calendar()).await;
     let kept = spoilt.book("09:00").await.expect("the time is free");
     let backup = members.back_up(0).await;
-    let lost = eventually(async || spoilt.book("10:00").await.ok()).await;
+    let (again, booking) = (key(), spoilt.practice.booking(&at(&date(2), "10:00")));
+    let book = async || spoilt.patient.request("appointment.book", booking.clone(), Some(again.clone())).await.ok();
+    let lost = text(&eventually(book).await.data, "id");
     let seen = follower.until(|seen| seen.view.items.contains_key(&lost)).await;
     assert_eq!((seen.view.items.len(), seen.anew), (2, 0), "a database that only started again is the same one");
 
     members.restore(0, &backup).await;
     assert_eq!(spoilt.server.ended().await.code(), Some(1));
-    assert!(spoilt.server.output().contains("an earlier state of its database was restored"));
+    assert!(spoilt.server.output().contains("an earlier state was restored"), "{}", spoilt.server.output());
     let (mut next, url) = Process::serve(&spoilt.uris.0, &spoilt.uris.1, &[]).await;
     servers.replace(&url);
     let seen = follower.until(|seen| seen.anew == 1 && seen.view.snapshots == 2).await;
     assert!(seen.view.items.keys().eq([&kept]), "{:?}", seen.view.items.keys());
 
-    // Nothing was told since this one started, but it began with something.
+    // Nothing was told since these two started, but they began with something; whichever notices first hides it from none.
+    let (mut beside, _) = Process::serve(&spoilt.uris.0, &spoilt.uris.1, &[]).await;
     members.restore(0, &backup).await;
-    assert_eq!(next.ended().await.code(), Some(1));
+    assert_eq!((next.ended().await.code(), beside.ended().await.code()), (Some(1), Some(1)));
+}
+
+/// By hand, of what nobody but the person at the console knows the reason: told anew, and no more than that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_told_last_and_is_deleted_ends_nobody() {
+    let spoilt = Spoilt::open().await;
+    let follower = spoilt.follow_calendar().await;
+    let booked = spoilt.book("09:00").await.expect("the time is free");
+    follower.until(|seen| seen.view.items.contains_key(&booked)).await;
+    let only_it = doc! { "_id": id(&booked) };
+    spoilt.appointments.collection::<Document>("appointments").delete_one(only_it).await.unwrap();
+    follower.until(|seen| seen.anew == 1 && seen.view.snapshots == 2).await;
+    let open = eventually(async || {
+        Some(streams(spoilt.appointments.client(), &spoilt.name).await).filter(|open| !open.is_empty())
+    })
+    .await;
+    let kill = doc! { "killCursors": "$cmd.aggregate", "cursors": open };
+    spoilt.appointments.run_command(kill).await.unwrap();
+    let next = eventually(async || spoilt.book("10:00").await.ok()).await;
+    let seen = follower.until(|seen| seen.view.items.contains_key(&next)).await;
+    assert_eq!((seen.anew, spoilt.is_ready().await), (1, true));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -338,7 +362,7 @@ async fn so_does_an_earlier_state_of_the_accounts() {
     let login = json!({ "email": doctor.email, "password": PASSWORD });
     let nobody = connect(&spoilt.url, None).await;
     eventually(async || nobody.request("auth.login", login.clone(), None).await.ok()).await;
-    sessions.until(|seen| seen.view.items.len() == 2).await;
+    sessions.until(|seen| seen.view.items.len() >= 2).await;
 
     members.restore(0, &backup).await;
     assert_eq!(spoilt.server.ended().await.code(), Some(1));

@@ -55,7 +55,7 @@ async fn a_feed_that_nobody_listens_to_any_more_is_not_live() {
     let cluster = Cluster::new(ClusterName::Appointments, &uri).await.unwrap();
     let (events, mut told) = mpsc::channel(1);
     let (live, mut is_live) = watch::channel(false);
-    let mend = Box::new(|_| std::future::ready(Ok(())).boxed());
+    let mend = Box::new(|| std::future::ready(Ok(())).boxed());
     let feed = tokio::spawn(Feed::new(cluster.clone(), events, live, mend, None).run());
     let mut position = Position::default();
     let mut take = async || match told.recv().await.expect("the feed runs") {

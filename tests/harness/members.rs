@@ -14,13 +14,16 @@ use tokio::time::timeout;
 use super::clinic::PATIENCE;
 use super::mongo::{mongod, scratch_dir};
 use super::process::signal;
-use super::until;
+use super::{Patience, until};
 
 const NAME: &str = "members";
+/// After this time without a word from the primary the others elect one. By default twice as long; with less, a machine that is busy
+/// with other tests would be taken for one that is gone.
+const ELECTION_MILLIS: i32 = 5_000;
 /// A member that is there answers sooner.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
-/// Mongods on loopback ports, with MongoDB's own settings for elections. They are killed when this is dropped.
+/// Mongods on loopback ports. They are killed when this is dropped.
 pub struct Members(Vec<Member>);
 
 struct Member {
@@ -60,7 +63,8 @@ impl Members {
             member.spawn().await;
         }
         let hosts = members.iter().zip(0..).map(|(member, id)| doc! { "_id": id, "host": member.host() });
-        let config = doc! { "_id": NAME, "members": hosts.collect::<Vec<_>>() };
+        let settings = doc! { "electionTimeoutMillis": ELECTION_MILLIS };
+        let config = doc! { "_id": NAME, "members": hosts.collect::<Vec<_>>(), "settings": settings };
         members[0].ask(doc! { "replSetInitiate": config }).await.expect("the replica set is initiated");
         // Otherwise the first election is after the ten seconds in which nobody has heard of a primary.
         until(async || members[0].ask(doc! { "replSetStepUp": 1 }).await.is_some()).await;
@@ -181,8 +185,16 @@ impl Member {
             .arg("--dbpath")
             .arg(&self.dir);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-        self.mongod = Some(command.spawn().expect("mongod runs"));
-        until(async || TcpStream::connect(("127.0.0.1", self.port)).await.is_ok()).await;
+        let mut mongod = command.spawn().expect("mongod runs");
+        let mut patience = Patience::default();
+        while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
+            // Somebody had its port for a moment.
+            if mongod.try_wait().expect("it can be waited for").is_some() {
+                mongod = command.spawn().expect("mongod runs");
+            }
+            patience.rest().await;
+        }
+        self.mongod = Some(mongod);
     }
 
     /// Waits until it has ended, if it runs.
