@@ -37,6 +37,7 @@ use crate::service::admin::Admin;
 use crate::service::appointments::Appointments;
 use crate::service::audit::Audit;
 use crate::service::auth::{Auth, Trust};
+use crate::service::calendar_feeds::CalendarFeeds;
 use crate::service::doctors::Doctors;
 use crate::service::erasure::Erasure;
 use crate::service::export::Exports;
@@ -166,7 +167,8 @@ impl App {
         }
         tokio::spawn(server::serve(listener, tls, router, limits, shutdown, tasks));
         let (mails, to_deliver) = mpsc::channel(mail::QUEUE);
-        let mailing = Mailing { outbox: mails, notices: tells_of_appointments(&config).then(|| post.clone()) };
+        let notices = tells_of_appointments(&config).then(|| post.clone());
+        let mailing = Mailing { outbox: mails, notices, public_url: check::public_url(&config, address) };
         // It stops by itself, after the last mails.
         beside.tasks.spawn(post.run(to_deliver, beside.stop.clone()));
         if let Some(scraping) = scraping {
@@ -287,8 +289,9 @@ struct Parts {
     mailing: Mailing,
 }
 
-/// Where mails go.
+/// Where mails go, and what links begin with.
 struct Mailing {
+    public_url: String,
     /// Those that services decide to send.
     outbox: mpsc::Sender<Mail>,
     /// What delivers those about appointments, if any are sent.
@@ -341,6 +344,8 @@ async fn serve(
     let erasure = Arc::new(Erasure::new(users, releases.clone(), rules, reviews.clone(), auth.clone(), clock));
     let audit = Audit::new(parts.users.clone(), clock);
     let resources = Resources::new(parts.doctors.resources(), audit.clone(), committed.clone(), clock);
+    let calendar_feeds =
+        CalendarFeeds::new(parts.users.clone(), store.clone(), auth.clone(), parts.mailing.public_url, clock);
     let reviews = Reviews::new(reviews, store, slots.clone(), audit.clone(), committed.clone(), clock);
     let doctors =
         Doctors::new(parts.doctors, parts.store, slots.clone(), committed, releases.clone(), approve_at_once, clock);
@@ -350,6 +355,7 @@ async fn serve(
     let appointments = Arc::new(appointments);
     let services = Arc::new(Services {
         auth: auth.clone(),
+        calendar_feeds,
         accounts: Accounts::new(parts.users.clone(), auth.clone(), doctors.clone(), parts.mailing.outbox, clock),
         admin: Admin::new(parts.users.clone(), auth.clone(), doctors.clone(), audit.clone(), clock),
         audit,

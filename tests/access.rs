@@ -50,6 +50,8 @@ fn words(operation: Operation) -> (&'static [Caller], ErrorCode) {
         | O::MeExport
         | O::MeDelete
         | O::MeListAudit
+        | O::CalendarFeedCreate
+        | O::CalendarFeedRevoke
         | O::ReviewReport => (KNOWN, forbidden),
         O::ReviewCreate | O::ReviewUpdate => (&[Patient], hidden),
         O::ReviewReply => (&[Doctor], hidden),

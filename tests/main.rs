@@ -3,6 +3,7 @@
 
 mod access;
 mod accounts;
+mod calendar_feed;
 mod configuration;
 mod demo;
 mod docs;

@@ -64,6 +64,9 @@ pub struct User {
     /// What the user is told by e-mail about appointments.
     #[serde(default)]
     pub notifications: Notifications,
+    /// Since when there is a calendar feed, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calendar_feed_at: Option<Instant>,
     pub created_at: Instant,
 }
 

@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod appointment;
 pub mod auth;
+pub mod calendar_feed;
 pub mod doctor;
 pub mod error;
 pub mod export;
@@ -35,6 +36,8 @@ pub const BEARER_SUBPROTOCOL_PREFIX: &str = "bearer.";
 pub const WEBSOCKET_PATH: &str = "/v1/ws";
 /// Path of the SSE stream.
 pub const EVENTS_PATH: &str = "/v1/events";
+/// Path of a calendar feed, whose last segment is its secret and `.ics`.
+pub const CALENDAR_PATH: &str = "/v1/calendar/{file}";
 /// REST header that carries the idempotency key of a mutation.
 pub const IDEMPOTENCY_KEY_HEADER: &str = "idempotency-key";
 /// REST header of a reply to a mutation: the cursor of its commit.

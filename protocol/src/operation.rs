@@ -6,8 +6,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    admin, appointment, auth, doctor, export, holiday, resource, review, series, session, slot, time_off, topic, value,
-    waitlist,
+    admin, appointment, auth, calendar_feed, doctor, export, holiday, resource, review, series, session, slot,
+    time_off, topic, value, waitlist,
 };
 
 /// HTTP method of a REST route.
@@ -149,6 +149,10 @@ operations! {
         "Everything that the system holds of the caller.";
     MeDelete "me.delete" Mutation [Delete "/v1/me" 200] auth::MeDeleteRequest => value::Empty,
         "Close the account of the caller and erase the person.";
+    CalendarFeedCreate "calendarFeed.create" Mutation [Post "/v1/me/calendar-feed" 201] value::Empty => calendar_feed::CalendarFeed,
+        "Make an address under which a calendar program reads the caller's appointments; one from before ends.";
+    CalendarFeedRevoke "calendarFeed.revoke" Mutation [Delete "/v1/me/calendar-feed" 200] value::Empty => value::Empty,
+        "End the address of the caller's calendar feed.";
     DoctorSearch "doctor.search" Read [Get "/v1/doctors" 200] doctor::DoctorSearchRequest => value::Page<doctor::Doctor>,
         "The doctors who can be booked.";
     DoctorGet "doctor.get" Read [Get "/v1/doctors/{id}" 200] doctor::DoctorGetRequest => doctor::Doctor,

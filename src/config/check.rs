@@ -149,12 +149,18 @@ pub fn scheme(config: &Config) -> &'static str {
     if config.tls_cert.is_some() { "https" } else { "http" }
 }
 
-/// What delivers mails; links in them begin with the public URL, or else with the address that is listened on.
+/// What links begin with: the public URL, or else the address that is listened on.
+#[must_use]
+pub fn public_url(config: &Config, address: SocketAddr) -> String {
+    config.public_url.clone().unwrap_or_else(|| format!("{}://{address}", scheme(config)))
+}
+
+/// What delivers mails.
 ///
 /// # Errors
 /// What is no mail server, or no address to send from.
 pub fn post(config: &Config, address: SocketAddr) -> Result<Post, String> {
-    let public_url = config.public_url.clone().unwrap_or_else(|| format!("{}://{address}", scheme(config)));
+    let public_url = public_url(config, address);
     let from = config.mail_from.as_deref().unwrap_or("cita@localhost");
     match &config.smtp_url {
         Some(url) => {

@@ -99,6 +99,8 @@ pub const POLICY: &[Rule] = {
         rule("me.update", Protected, ANYONE, Refused),
         rule("me.export", Protected, ANYONE, Refused),
         rule("me.delete", Protected, ANYONE, Refused),
+        rule("calendarFeed.create", Protected, ANYONE, Refused),
+        rule("calendarFeed.revoke", Protected, ANYONE, Refused),
         rule("doctor.search", Public, ANYONE, Refused),
         // A doctor who is not approved yet is a draft: see `draft`.
         rule("doctor.get", Optional, ANYONE, Refused),

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::calendar_feed::CalendarFeed;
 use super::ids::{SessionId, UserId};
 use super::notifications::{Notifications, NotificationsChange};
 use super::password;
@@ -72,6 +73,7 @@ pub struct User {
     /// IANA name.
     pub time_zone: Option<String>,
     pub notifications: Notifications,
+    pub calendar_feed: Option<CalendarFeed>,
     pub created_at: Timestamp,
     /// Who they are to another issuer, where they log in there.
     pub external: Option<External>,

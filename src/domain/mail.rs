@@ -1,7 +1,7 @@
 //! What a person is told by e-mail.
 
 use super::notice::Notice;
-use super::secret::MailToken;
+use super::secret::LinkToken;
 
 /// A message to one person.
 #[derive(Clone, Debug)]
@@ -19,9 +19,9 @@ pub struct Mail {
 #[derive(Clone, Debug)]
 pub enum Subject {
     /// Prove that this address is yours.
-    Verification { token: MailToken },
+    Verification { token: LinkToken },
     /// Choose a new password.
-    Reset { token: MailToken },
+    Reset { token: LinkToken },
     /// Your password was changed.
     PasswordChanged,
     /// Somebody who is logged in as you wants another address for your account.

@@ -53,8 +53,8 @@ secret! {
     RefreshToken
 }
 secret! {
-    /// An opaque text that was sent by e-mail and works once.
-    MailToken
+    /// An opaque text in a link: one that was sent by e-mail and works once, or the one of a calendar feed.
+    LinkToken
 }
 secret! {
     /// How a MongoDB cluster is reached: it may hold a password.
@@ -67,6 +67,30 @@ secret! {
 secret! {
     /// Address of a mail server, with the user and the password for it.
     SmtpUrl
+}
+
+/// What derives a secret from something that is not kept beside it: alone, it makes none.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DerivationKey([u8; 32]);
+
+impl DerivationKey {
+    /// The bytes themselves, for the derivation and the document.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl From<[u8; 32]> for DerivationKey {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for DerivationKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
 }
 
 #[cfg(test)]

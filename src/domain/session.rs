@@ -1,10 +1,9 @@
 //! A session: one log-in on one device, from its log-in to its end.
 
-use std::fmt;
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::ids::{SessionId, UserId};
+use super::secret::DerivationKey;
 
 /// How long a refresh token lives. Each rotation issues a new one, so a session ends after this long without use.
 pub const REFRESH_LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -45,31 +44,7 @@ pub struct Refresh {
     /// Of the one token that works.
     pub current: Digest,
     /// What the next token is derived with from the current one.
-    pub rotation_key: RotationKey,
-}
-
-/// The key that derives a session's next token from its current one. Without a token it makes none.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RotationKey([u8; 32]);
-
-impl RotationKey {
-    /// The bytes themselves, for the derivation and the document.
-    #[must_use]
-    pub fn expose(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl From<[u8; 32]> for RotationKey {
-    fn from(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-}
-
-impl fmt::Debug for RotationKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
+    pub rotation_key: DerivationKey,
 }
 
 impl Session {

@@ -3,7 +3,7 @@
 
 use super::notice;
 use crate::domain::mail::Subject;
-use crate::domain::secret::MailToken;
+use crate::domain::secret::LinkToken;
 
 /// Subject line and text of a mail.
 pub(super) struct Letter {
@@ -42,7 +42,7 @@ impl Letter {
 struct Link<'a> {
     page: &'static str,
     public_url: &'a str,
-    token: &'a MailToken,
+    token: &'a LinkToken,
 }
 
 impl Link<'_> {
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_link_has_its_token_behind_the_hash_and_once_more_by_itself() {
-        let token = || MailToken::from("AbC-_9");
+        let token = || LinkToken::from("AbC-_9");
         for locale in ["es", "en"] {
             let verification = letter(&Subject::Verification { token: token() }, Some(locale)).text;
             assert!(verification.contains("\nhttps://citas.example/verify-email#token=AbC-_9\n"), "{verification}");
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn subjects_are_short() {
-        let token = || MailToken::from("x");
+        let token = || LinkToken::from("x");
         for subject in [
             Subject::Verification { token: token() },
             Subject::Reset { token: token() },

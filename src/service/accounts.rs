@@ -25,7 +25,7 @@ use crate::domain::password;
 use crate::domain::peer::Peer;
 use crate::domain::proof::{Counted, RESET_LIFETIME, VERIFICATION_LIFETIME, one_more};
 use crate::domain::refusal::{Refusal, Violation};
-use crate::domain::secret::{MailToken, Password, PasswordHash};
+use crate::domain::secret::{LinkToken, Password, PasswordHash};
 use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::cluster::Cluster;
 use crate::store::idempotency::Request;
@@ -81,7 +81,7 @@ impl Accounts {
     }
 
     /// Sends a new user the link that verifies their address.
-    pub fn welcome(&self, user: &User, token: MailToken) {
+    pub fn welcome(&self, user: &User, token: LinkToken) {
         self.post.send(user, &user.email, Subject::Verification { token });
     }
 
@@ -171,7 +171,7 @@ impl Accounts {
     ///
     /// # Errors
     /// `validation_failed` at `/token` for whatever does not work; unavailable.
-    pub async fn verify_email(&self, peer: Peer, token: &MailToken) -> Result<()> {
+    pub async fn verify_email(&self, peer: Peer, token: &LinkToken) -> Result<()> {
         let link = Link::parse(token).ok_or_else(bad_token)?;
         for _ in 0..RACES {
             let now = self.clock.now();
@@ -221,7 +221,7 @@ impl Accounts {
     ///
     /// # Errors
     /// `validation_failed`, at `/token` for whatever does not work; `rate_limited`; unavailable.
-    pub async fn reset_password(&self, peer: Peer, token: &MailToken, password: &Password) -> Result<()> {
+    pub async fn reset_password(&self, peer: Peer, token: &LinkToken, password: &Password) -> Result<()> {
         password::check("/password", password, "", "")?;
         let link = Link::parse(token).ok_or_else(bad_token)?;
         let (accounts, password) = (self.clone(), password.clone());
@@ -309,7 +309,7 @@ impl Accounts {
     }
 
     /// Tells the person by e-mail what was changed.
-    fn tell(&self, before: &Account, after: &Account, change: &AccountChange, token: Option<MailToken>) {
+    fn tell(&self, before: &Account, after: &Account, change: &AccountChange, token: Option<LinkToken>) {
         let (user, email) = (&after.user, &before.user.email);
         if change.new_password.is_some() {
             self.post.send(user, email, Subject::PasswordChanged);
@@ -323,7 +323,7 @@ impl Accounts {
     }
 
     /// Sends the link to the address that is pending, or a notice to whom it belongs: beside the answer, which tells neither.
-    fn verify_pending(&self, user: User, pending: String, token: MailToken) {
+    fn verify_pending(&self, user: User, pending: String, token: LinkToken) {
         let (users, post, now) = (self.users.clone(), self.post.clone(), self.clock.now());
         self.beside(async move {
             match users::find_by_email(&users, &pending).await? {
@@ -396,7 +396,7 @@ fn decide(
     change: &AccountChange,
     credentials: Option<(PasswordHash, CredentialsChange)>,
     now: Timestamp,
-) -> Result<(Account, Option<MailToken>)> {
+) -> Result<(Account, Option<LinkToken>)> {
     let mut next = credentials.map_or_else(|| account.clone(), |new| with_password(account, new));
     let given = |text: &String| (!text.is_empty()).then(|| text.clone());
     if let Some(name) = &change.name {
@@ -428,6 +428,7 @@ fn decide(
 /// The account with another password. What somebody who knew the old one may have set in motion ends with it.
 fn with_password(account: &Account, (password, change): (PasswordHash, CredentialsChange)) -> Account {
     let mut next = Account { password, credentials: Some(change), reset: None, ..account.clone() };
+    next.user.calendar_feed = next.user.calendar_feed.map(|feed| feed.revoked(change.at));
     if next.user.pending_email.take().is_some() {
         next.verification = None;
     }

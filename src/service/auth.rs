@@ -24,7 +24,7 @@ use crate::domain::notifications::Notifications;
 use crate::domain::peer::Peer;
 use crate::domain::proof::{Counted, Sent, VERIFICATION_LIFETIME};
 use crate::domain::refusal::Refusal;
-use crate::domain::secret::{AccessToken, MailToken, Password, PasswordHash, RefreshToken, ServerSecret};
+use crate::domain::secret::{AccessToken, LinkToken, Password, PasswordHash, RefreshToken, ServerSecret};
 use crate::domain::session::Session;
 use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::cluster::Cluster;
@@ -147,7 +147,7 @@ impl Auth {
     /// # Errors
     /// `validation_failed`, `email_taken`, `forbidden` for a role that nobody may give themselves; unavailable. With
     /// the outcome unknown the account may exist: then log in.
-    pub async fn register(&self, registration: Registration) -> Result<(Grant, MailToken)> {
+    pub async fn register(&self, registration: Registration) -> Result<(Grant, LinkToken)> {
         let Registration { account, password, device } = registration;
         let account = account.checked_with(&password, device.name.as_deref())?;
         if account.role == Role::Admin {
@@ -344,6 +344,7 @@ impl Auth {
             locale,
             time_zone,
             notifications: Notifications::default(),
+            calendar_feed: None,
             created_at: now,
             external: None,
         })

@@ -330,6 +330,7 @@ fn closed(account: &Account, now: Timestamp) -> Account {
         locale: None,
         time_zone: None,
         notifications: Notifications::default(),
+        calendar_feed: None,
         created_at,
         // Until no token of the other issuer from before can live any more: one would bring the person back.
         external: account.user.external.clone(),

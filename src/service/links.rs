@@ -1,6 +1,6 @@
-//! The tokens in the links that are sent by e-mail: how one is made, read, and held against what is kept of it.
+//! The tokens in links, of mails and of calendar feeds: how one is made, read, and held against what is kept of it.
 //!
-//! `base64url(user id, 16 bytes ‖ 16 random bytes)`. Only its SHA-256 is kept, in the account that it names.
+//! `base64url(user id, 16 bytes ‖ 16 bytes that nobody can guess)`. Only its SHA-256 is kept, in the account that it names.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,39 +11,61 @@ use super::digests::{same, sha256};
 use super::random;
 use crate::domain::ids::UserId;
 use crate::domain::proof::Proof;
-use crate::domain::secret::MailToken;
+use crate::domain::secret::LinkToken;
 use crate::domain::session::Digest;
 use crate::error::Result;
 
 /// Bytes of each of the two parts.
 const PART: usize = 16;
 
-/// A token that somebody presents.
+/// A token, as somebody presents it or as it was just made.
 pub(super) struct Link {
     /// Whose account it says it is for.
     pub user: UserId,
-    hash: Digest,
+    bytes: [u8; 2 * PART],
 }
 
 impl Link {
     /// A fresh token, and what is to be kept of it.
-    pub(super) fn issue(user: UserId, expires_at: Timestamp) -> Result<(MailToken, Proof)> {
-        let bytes = [*user.0.as_bytes(), random::bytes::<PART>()?].concat();
-        let proof = Proof { hash: sha256(&bytes), expires_at };
-        Ok((URL_SAFE_NO_PAD.encode(bytes).into(), proof))
+    pub(super) fn issue(user: UserId, expires_at: Timestamp) -> Result<(LinkToken, Proof)> {
+        let link = Self::derived(user, random::bytes()?);
+        Ok((link.token(), Proof { hash: link.hash(), expires_at }))
+    }
+
+    /// The token of a user with a secret part.
+    pub(super) fn derived(user: UserId, secret: [u8; PART]) -> Self {
+        let mut bytes = [0; 2 * PART];
+        bytes[..PART].copy_from_slice(user.0.as_bytes());
+        bytes[PART..].copy_from_slice(&secret);
+        Self { user, bytes }
     }
 
     /// Takes a token apart; `None` when it is none.
-    pub(super) fn parse(token: &MailToken) -> Option<Self> {
+    pub(super) fn parse(token: &LinkToken) -> Option<Self> {
         let mut bytes = [0; 2 * PART];
         let length = URL_SAFE_NO_PAD.decode_slice(token.expose(), &mut bytes).ok()?;
         let user = bytes.first_chunk::<PART>()?;
-        (length == bytes.len()).then(|| Self { user: UserId(Uuid::from_bytes(*user)), hash: sha256(&bytes) })
+        (length == bytes.len()).then_some(Self { user: UserId(Uuid::from_bytes(*user)), bytes })
+    }
+
+    /// The token as it travels.
+    pub(super) fn token(&self) -> LinkToken {
+        URL_SAFE_NO_PAD.encode(self.bytes).into()
+    }
+
+    /// What is kept of it.
+    pub(super) fn hash(&self) -> Digest {
+        sha256(&self.bytes)
+    }
+
+    /// Whether this is the token that was kept as `hash`.
+    pub(super) fn is(&self, hash: &Digest) -> bool {
+        same(hash, &self.hash())
     }
 
     /// Whether this is the token that `proof` was made of, in time.
     pub(super) fn is_proven_by(&self, proof: Option<&Proof>, now: Timestamp) -> bool {
-        proof.is_some_and(|proof| same(&proof.hash, &self.hash) && now < proof.expires_at)
+        proof.is_some_and(|proof| self.is(&proof.hash) && now < proof.expires_at)
     }
 }
 

@@ -7,6 +7,7 @@ pub mod admin;
 pub mod appointments;
 pub mod audit;
 pub mod auth;
+pub mod calendar_feeds;
 mod credentials;
 mod digests;
 pub mod doctors;

@@ -25,8 +25,8 @@ use super::digests::{same, sha256};
 use super::random;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::refusal::Refusal;
-use crate::domain::secret::RefreshToken;
-use crate::domain::session::{Digest, REFRESH_LIFETIME, REUSE_GRACE, Refresh, RotationKey, Session};
+use crate::domain::secret::{DerivationKey, RefreshToken};
+use crate::domain::session::{Digest, REFRESH_LIFETIME, REUSE_GRACE, Refresh, Session};
 use crate::error::Result;
 
 /// Bytes of each of the three parts.
@@ -61,7 +61,7 @@ impl Presented {
     }
 
     /// The token after this one: always the same.
-    fn next(&self, key: &RotationKey) -> Self {
+    fn next(&self, key: &DerivationKey) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose());
         let tag = hmac::sign(&key, &[self.family, self.turn].concat());
         let mut turn = [0; PART];
@@ -107,7 +107,7 @@ impl Presented {
         network: String,
         now: Timestamp,
     ) -> Result<Session> {
-        let rotation_key = RotationKey::from(random::bytes()?);
+        let rotation_key = DerivationKey::from(random::bytes()?);
         Ok(Session {
             id: self.session,
             rev: 1,
@@ -217,7 +217,7 @@ mod tests {
         let mut turns = [first.turn, second.turn, third.turn, elsewhere.turn];
         turns.sort_unstable();
         assert!(turns.windows(2).all(|pair| pair[0] != pair[1]), "each is another");
-        assert!(!format!("{session:?}").contains("rotation_key: RotationKey"), "it is not shown");
+        assert!(!format!("{session:?}").contains("rotation_key: DerivationKey"), "it is not shown");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::domain::ids::UserId;
 use crate::domain::notifications::Notifications;
 use crate::domain::proof::RESET_LIFETIME;
 use crate::domain::refusal::{Refusal, Violation};
-use crate::domain::secret::MailToken;
+use crate::domain::secret::LinkToken;
 use crate::domain::session::LIVE_SESSIONS;
 use crate::error::{ClusterName, Error, Outcome, Result};
 use crate::store::cluster::Cluster;
@@ -27,7 +27,7 @@ const RACES: usize = 8;
 pub struct Invitation {
     pub user: User,
     /// What `auth.resetPassword` takes, once.
-    pub token: MailToken,
+    pub token: LinkToken,
     pub expires_at: Timestamp,
 }
 
@@ -73,6 +73,7 @@ pub async fn create_admin(
                 locale,
                 time_zone,
                 notifications: Notifications::default(),
+                calendar_feed: None,
                 created_at,
                 external,
             };

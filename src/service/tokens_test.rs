@@ -45,6 +45,7 @@ impl Bench {
             locale: None,
             time_zone: None,
             notifications: Notifications::default(),
+            calendar_feed: None,
             created_at: now,
             external: None,
         };

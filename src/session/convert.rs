@@ -1,6 +1,7 @@
 //! From the domain to the wire: the entities, and the errors of the registry.
 
 mod admin;
+pub mod calendar;
 mod hours;
 mod reviews;
 mod series;
@@ -81,6 +82,11 @@ pub fn user(user: &User) -> WireUser {
         locale: user.locale.clone(),
         time_zone: user.time_zone.clone().map(TimeZone),
         notifications: notifications(user.notifications),
+        calendar_feed_at: user
+            .calendar_feed
+            .as_ref()
+            .filter(|feed| feed.is_live())
+            .map(|feed| instant(feed.created_at)),
         created_at: instant(user.created_at),
     }
 }

@@ -27,6 +27,7 @@ use crate::service::admin::Admin;
 use crate::service::appointments::Appointments;
 use crate::service::audit::Audit;
 use crate::service::auth::Auth;
+use crate::service::calendar_feeds::CalendarFeeds;
 use crate::service::doctors::Doctors;
 use crate::service::erasure::Erasure;
 use crate::service::export::Exports;
@@ -40,6 +41,7 @@ use crate::service::waitlist::Waitlist;
 pub struct Services {
     pub auth: Arc<Auth>,
     pub accounts: Accounts,
+    pub calendar_feeds: CalendarFeeds,
     pub admin: Admin,
     pub audit: Audit,
     pub erasure: Arc<Erasure>,

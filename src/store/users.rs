@@ -15,13 +15,14 @@ use super::value::{binary, bson_id, bson_time, instant, uuid_of};
 use super::write::{Verdict, confirm, linearizable, read, until_decided};
 use super::{audit, collection, lenient, sessions, signing_keys, whole};
 use crate::domain::account::{External, Role, User};
+use crate::domain::calendar_feed::CalendarFeed;
 use crate::domain::change::Position;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::notifications::Notifications;
 use crate::domain::proof::{Counted, Proof, Sent};
 use crate::domain::refusal::Refusal;
 use crate::domain::secret::PasswordHash;
-use crate::domain::session::Session;
+use crate::domain::session::{Digest, Session};
 use crate::error::{Error, Result};
 
 /// Unique: an address belongs to one account.
@@ -51,6 +52,8 @@ pub(crate) struct UserDoc {
     /// Absent as long as everything is as it is for everybody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notifications: Option<NotificationsDoc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calendar_feed: Option<CalendarFeedDoc>,
     pub created_at: DateTime,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external: Option<ExternalDoc>,
@@ -90,6 +93,17 @@ pub(crate) struct NotificationsDoc {
     reminders: bool,
     offers: bool,
     reminder_minutes: u32,
+}
+
+/// What is kept of the address of a calendar feed.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CalendarFeedDoc {
+    key: Binary,
+    hash: Binary,
+    created_at: DateTime,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revoked_at: Option<DateTime>,
 }
 
 /// What is kept of a token that was sent by e-mail.
@@ -438,6 +452,7 @@ impl UserDoc {
             locale: user.locale.clone(),
             time_zone: user.time_zone.clone(),
             notifications: NotificationsDoc::unless_default(user.notifications),
+            calendar_feed: user.calendar_feed.as_ref().map(CalendarFeedDoc::new),
             created_at: bson_time(user.created_at),
             verification: account.verification.as_ref().map(proof),
             reset: account.reset.as_ref().map(proof),
@@ -467,6 +482,7 @@ impl UserDoc {
             locale: self.locale,
             time_zone: self.time_zone,
             notifications: self.notifications.map_or_else(Notifications::default, NotificationsDoc::into_domain),
+            calendar_feed: self.calendar_feed.map(CalendarFeedDoc::into_domain).transpose()?,
             created_at: instant(self.created_at)?,
             external: self.external.map(|external| External { issuer: external.issuer, subject: external.subject }),
         };
@@ -497,12 +513,35 @@ impl NotificationsDoc {
     }
 }
 
+impl CalendarFeedDoc {
+    fn new(feed: &CalendarFeed) -> Self {
+        Self {
+            key: binary(*feed.key.expose()),
+            hash: binary(feed.hash),
+            created_at: bson_time(feed.created_at),
+            revoked_at: feed.revoked_at.map(bson_time),
+        }
+    }
+
+    fn into_domain(self) -> Result<CalendarFeed> {
+        Ok(CalendarFeed {
+            key: whole_digest(self.key)?.into(),
+            hash: whole_digest(self.hash)?,
+            created_at: instant(self.created_at)?,
+            revoked_at: self.revoked_at.map(instant).transpose()?,
+        })
+    }
+}
+
 impl ProofDoc {
     fn into_proof(self) -> Result<Proof> {
-        let hash = self.hash.bytes.try_into();
-        let hash = hash.map_err(|_| Error::Internal("a user has a hash that is not 32 bytes".to_owned()))?;
-        Ok(Proof { hash, expires_at: instant(self.expires_at)? })
+        Ok(Proof { hash: whole_digest(self.hash)?, expires_at: instant(self.expires_at)? })
     }
+}
+
+fn whole_digest(bytes: Binary) -> Result<Digest> {
+    let digest = bytes.bytes.try_into();
+    digest.map_err(|_| Error::Internal("a user has a digest that is not 32 bytes".to_owned()))
 }
 
 impl SentDoc {

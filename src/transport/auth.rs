@@ -92,7 +92,8 @@ fn without_cookies(doors: &Doors, refused: Refused) -> Response {
     response
 }
 
-fn peer(doors: &Doors, request: &Parts) -> Peer {
+/// Where a request comes from.
+pub(super) fn peer(doors: &Doors, request: &Parts) -> Peer {
     let connection = request.extensions.get::<ConnectInfo<SocketAddr>>();
     // The accept loop tells it of every connection.
     let connection = connection.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip());

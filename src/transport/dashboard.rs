@@ -198,7 +198,7 @@ fn content_type(path: &str) -> &'static str {
 }
 
 /// Whether a header that is a list names this, and does not say `q=0` to it.
-fn names(headers: &HeaderMap, list: HeaderName, wanted: &str) -> bool {
+pub(super) fn names(headers: &HeaderMap, list: HeaderName, wanted: &str) -> bool {
     let lines = headers.get_all(list).into_iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).any(|item| {
         let mut parts = item.split(';').map(str::trim);

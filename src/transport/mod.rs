@@ -3,6 +3,7 @@
 //! Nothing is decided here, so that no rule can hold at one door only.
 
 pub mod auth;
+pub mod calendar;
 pub mod cookies;
 pub mod cors;
 pub mod dashboard;

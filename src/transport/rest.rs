@@ -190,6 +190,8 @@ fn location(door: &Door, uri: &Uri, created: &str) -> String {
         (Operation::SlotHold, _) => format!("/v1/appointments/{created}"),
         // It is made under its doctor, and lives on its own.
         (Operation::ReviewCreate, _) => format!("/v1/reviews/{created}"),
+        // Its address is another one than the one that it is made at.
+        (Operation::CalendarFeedCreate, _) => created.to_owned(),
         (_, Kind::Connection) => "/v1/me".to_owned(),
         (_, Kind::Read | Kind::Mutation) => format!("{}/{created}", uri.path()),
     }

@@ -3,18 +3,19 @@
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
-use cita_protocol::{EVENTS_PATH, WEBSOCKET_PATH};
+use cita_protocol::{CALENDAR_PATH, EVENTS_PATH, WEBSOCKET_PATH};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::shape::Door;
-use super::{Shared, dashboard, docs, front, health, jwks, problem, rest, sse, ws};
+use super::{Shared, calendar, dashboard, docs, front, health, jwks, problem, rest, sse, ws};
 
 /// The whole server.
 pub fn router(shared: Shared) -> Router {
     operations()
         .route(WEBSOCKET_PATH, get(ws::upgrade))
         .route(EVENTS_PATH, get(sse::events))
+        .route(CALENDAR_PATH, get(calendar::serve))
         .route(jwks::JWKS_PATH, get(jwks::keys))
         .merge(docs::routes())
         .route(dashboard::START_PATH, get(dashboard::serve))

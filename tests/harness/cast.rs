@@ -249,7 +249,9 @@ impl Cast {
             | Operation::SessionList
             | Operation::MeGet
             | Operation::MeExport
-            | Operation::MeDelete => json!({}),
+            | Operation::MeDelete
+            | Operation::CalendarFeedCreate
+            | Operation::CalendarFeedRevoke => json!({}),
             Operation::AuthRequestReset => json!({ "email": self.patient.email }),
             Operation::AuthResetPassword => {
                 let person = self.clinic.patient().await;
@@ -495,6 +497,7 @@ pub async fn token_issued(clinic: &Clinic, person: &Person, at: Timestamp) -> St
         locale: None,
         time_zone: None,
         notifications: Notifications::default(),
+        calendar_feed: None,
         created_at: at,
         external: None,
     };

@@ -477,6 +477,7 @@ export interface User {
   locale?: string;
   timeZone?: TimeZone;
   notifications?: Notifications;
+  calendarFeedAt?: Instant;
   createdAt: Instant;
 }
 /**
@@ -675,6 +676,17 @@ export interface RuleOverride {
    * 1 to 500 characters.
    */
   reason: string;
+}
+/**
+ * An address under which a calendar program reads its owner's appointments as iCalendar (RFC 5545): `GET`, without further credentials.
+ * Whoever has it can read them, until it is revoked or another one is made.
+ */
+export interface CalendarFeed {
+  /**
+   * `https://…/v1/calendar/{secret}.ics`. It is told here and nowhere else.
+   */
+  url: string;
+  createdAt: Instant;
 }
 /**
  * `appointment.cancel`: frees the time.
@@ -2823,6 +2835,10 @@ export interface Operations {
   "me.export": { input: MeExportRequest; output: Export; kind: "read"; method: "GET"; path: "/v1/me/export" };
   /** Close the account of the caller and erase the person. */
   "me.delete": { input: MeDeleteRequest; output: Empty; kind: "mutation"; method: "DELETE"; path: "/v1/me" };
+  /** Make an address under which a calendar program reads the caller's appointments; one from before ends. */
+  "calendarFeed.create": { input: Empty; output: CalendarFeed; kind: "mutation"; method: "POST"; path: "/v1/me/calendar-feed" };
+  /** End the address of the caller's calendar feed. */
+  "calendarFeed.revoke": { input: Empty; output: Empty; kind: "mutation"; method: "DELETE"; path: "/v1/me/calendar-feed" };
   /** The doctors who can be booked. */
   "doctor.search": { input: DoctorSearchRequest; output: DoctorPage; kind: "read"; method: "GET"; path: "/v1/doctors" };
   /** The public profile of a doctor. */
@@ -2966,6 +2982,7 @@ export interface Operations {
 export const routes: Record<string, Record<string, string>> = {
   session: { "": "/me/sessions", list: "GET ~", revoke: "DELETE ~/{id}" },
   me: { get: "GET ~", update: "PATCH ~", export: "GET ~/export", delete: "DELETE ~", listAudit: "GET ~/audit" },
+  calendarFeed: { "": "/me/calendar-feed", create: "POST ~", revoke: "DELETE ~" },
   doctor: { "": "/doctors/{id}", search: "GET /doctors", get: "GET ~", update: "PATCH ~", history: "GET ~/history" },
   service: { "": "/doctors/{doctorId}/services", list: "GET ~", create: "POST ~", update: "PATCH ~/{id}", archive: "DELETE ~/{id}" },
   availability: { "": "/doctors/{doctorId}/availability", get: "GET ~", set: "PUT ~" },

@@ -28,6 +28,7 @@ fn accounts<'a>(role: Role, names: impl Iterator<Item = (&'a str, &'a str)>) -> 
         locale: None,
         time_zone: None,
         notifications: Notifications::default(),
+        calendar_feed: None,
         created_at: Timestamp::UNIX_EPOCH,
         external: None,
     };

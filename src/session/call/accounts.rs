@@ -9,7 +9,7 @@ use cita_protocol::value::Empty;
 use super::{Answer, Answered, Call, read};
 use crate::domain::account::AccountChange;
 use crate::domain::notifications::NotificationsChange;
-use crate::domain::secret::{MailToken, Password};
+use crate::domain::secret::{LinkToken, Password};
 use crate::session::convert;
 
 impl Call<'_> {
@@ -21,14 +21,14 @@ impl Call<'_> {
 
     pub(super) async fn reset_password(&self) -> Answered {
         let input: ResetPasswordRequest = self.input()?;
-        let (token, password) = (MailToken::from(input.token), Password::from(input.password));
+        let (token, password) = (LinkToken::from(input.token), Password::from(input.password));
         self.services.accounts.reset_password(self.request.peer, &token, &password).await?;
         Ok(read(&Empty {}))
     }
 
     pub(super) async fn verify_email(&self) -> Answered {
         let input: VerifyEmailRequest = self.input()?;
-        self.services.accounts.verify_email(self.request.peer, &MailToken::from(input.token)).await?;
+        self.services.accounts.verify_email(self.request.peer, &LinkToken::from(input.token)).await?;
         Ok(read(&Empty {}))
     }
 

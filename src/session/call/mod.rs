@@ -4,6 +4,7 @@ mod accounts;
 mod admin;
 mod appointments;
 mod auth;
+mod calendar_feed;
 mod doctors;
 mod holds;
 mod holidays;
@@ -18,6 +19,7 @@ mod time_off;
 mod waitlist;
 
 pub use auth::public_keys;
+pub use calendar_feed::{Calendar, calendar};
 
 use std::future::ready;
 use std::time::Instant;
@@ -191,6 +193,8 @@ impl Call<'_> {
             Operation::MeUpdate => self.me_update().boxed(),
             Operation::MeExport => self.me_export().boxed(),
             Operation::MeDelete => self.me_delete().boxed(),
+            Operation::CalendarFeedCreate => self.calendar_feed_create().boxed(),
+            Operation::CalendarFeedRevoke => self.calendar_feed_revoke().boxed(),
             Operation::DoctorSearch => self.doctor_search().boxed(),
             Operation::DoctorGet => self.doctor_get().boxed(),
             Operation::DoctorUpdate => self.doctor_update().boxed(),
