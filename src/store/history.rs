@@ -6,6 +6,8 @@ use mongodb::options::ReturnDocument;
 
 use super::cluster::Cluster;
 use super::collection;
+use super::write::until_decided;
+use crate::error::Result;
 
 /// The history of a database.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +25,7 @@ const ID: &str = "history";
 ///
 /// # Errors
 /// What the driver said.
-pub async fn open(cluster: &Cluster) -> Result<History, DriverError> {
+pub async fn open(cluster: &Cluster) -> std::result::Result<History, DriverError> {
     let history = cluster.db.collection::<Document>(collection::HISTORY);
     let found = history
         .find_one_and_update(doc! { "_id": ID }, doc! { "$setOnInsert": { "epoch": chosen() }, "$inc": { "rev": 1 } })
@@ -39,10 +41,15 @@ pub async fn open(cluster: &Cluster) -> Result<History, DriverError> {
 /// Ends a history and begins another, unless another node has: cursors of it lead to a reset at whatever node starts from now on.
 ///
 /// # Errors
-/// What the driver said.
-pub async fn end(cluster: &Cluster, epoch: u32) -> Result<(), DriverError> {
+/// Unavailable.
+pub async fn end(cluster: &Cluster, epoch: u32) -> Result<()> {
     let history = cluster.db.collection::<Document>(collection::HISTORY);
-    history.update_one(document(epoch), doc! { "$set": { "epoch": chosen() }, "$inc": { "rev": 1 } }).await.map(|_| ())
+    let next = doc! { "$set": { "epoch": chosen() }, "$inc": { "rev": 1 } };
+    let ended = until_decided(cluster, || {
+        let (history, next) = (history.clone(), next.clone());
+        async move { history.update_one(document(epoch), next).await }
+    });
+    ended.await.map(|_| ())
 }
 
 /// What finds the document while it has this epoch.

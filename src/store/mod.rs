@@ -29,6 +29,15 @@ pub mod waitlist;
 mod whole;
 mod write;
 
+use mongodb::error::Error as DriverError;
+
+use self::appointments::AppointmentStore;
+use self::cluster::Cluster;
+use self::doctors::DoctorStore;
+use self::history::History;
+use self::reviews::ReviewStore;
+use self::waitlist::WaitlistStore;
+
 /// Names of the collections.
 pub mod collection {
     pub const USERS: &str = "users";
@@ -43,4 +52,22 @@ pub mod collection {
     pub const LEASES: &str = "leases";
     pub const REMINDERS: &str = "reminders";
     pub const HISTORY: &str = "history";
+}
+
+/// Makes the indexes of the appointments cluster, or sees that they are there. Returns which history it holds.
+///
+/// # Errors
+/// What the driver said.
+pub async fn prepare(appointments: &Cluster) -> Result<History, DriverError> {
+    let (visits, doctors) = (AppointmentStore::new(appointments.clone()), DoctorStore::new(appointments.clone()));
+    let (reviews, waitlist) = (ReviewStore::new(appointments.clone()), WaitlistStore::new(appointments.clone()));
+    // At once: these are round trips of a starting node, and the connections are needed soon.
+    let (.., history) = tokio::try_join!(
+        visits.ensure_indexes(),
+        doctors.ensure_indexes(),
+        reviews.ensure_indexes(),
+        waitlist.ensure_indexes(),
+        history::open(appointments),
+    )?;
+    Ok(history)
 }

@@ -1,5 +1,6 @@
 //! `GET /v1/calendar/{secret}.ics`: a calendar feed. The secret in the path is its only credential: calendar programs send no other.
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -17,9 +18,10 @@ use crate::session::call;
 /// `not_found` for whatever does not work; `rate_limited`, `unavailable`.
 pub async fn serve(
     State(shared): State<Shared>,
-    Path(file): Path<String>,
+    file: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Refused> {
+    let file = file.as_ref().map_or("", |Path(file)| file);
     let secret = file.strip_suffix(".ics").ok_or_else(|| Problem::new(ErrorCode::NotFound))?;
     let (parts, _) = request.into_parts();
     let services = shared.services()?;

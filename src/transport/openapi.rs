@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use cita_protocol::operation::{Kind, Method};
 use cita_protocol::{
-    AFTER_HEADER, CURSOR_HEADER, EVENTS_PATH, ErrorCode, IDEMPOTENCY_KEY_HEADER, Problem, WEBSOCKET_PATH,
+    AFTER_HEADER, CALENDAR_PATH, CURSOR_HEADER, EVENTS_PATH, ErrorCode, IDEMPOTENCY_KEY_HEADER, Problem, WEBSOCKET_PATH,
 };
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
@@ -27,6 +27,7 @@ pub fn document() -> Value {
         insert(&mut paths, door.route.path, method(door.route.method), operation);
     }
     insert(&mut paths, EVENTS_PATH, "get", events());
+    insert(&mut paths, CALENDAR_PATH, "get", calendar());
     let responses = problem_responses();
     let problem = schemas.problem();
     let mut document = json!({
@@ -378,6 +379,26 @@ fn events() -> Value {
     })
 }
 
+/// Neither is a calendar feed, whose address is its credential.
+fn calendar() -> Value {
+    let content = json!({"text/calendar": {"schema": {"type": "string"}}});
+    let mut responses = Map::new();
+    responses.insert("200".into(), json!({"description": "iCalendar (RFC 5545).", "content": content}));
+    responses.insert("304".into(), json!({"description": "It is as `If-None-Match` has it."}));
+    for status in [404, 429, 500, 503] {
+        responses.insert(status.to_string(), json!({"$ref": format!("#/components/responses/Problem{status}")}));
+    }
+    let file = json!({"type": "string", "description": "The secret of the feed, and `.ics`."});
+    json!({
+        "operationId": "calendar",
+        "summary": "Read a calendar feed, as calendar programs do.",
+        "tags": ["calendarFeed"],
+        "security": [{}],
+        "parameters": [parameter("path", "file", true, file)],
+        "responses": responses,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -401,7 +422,9 @@ mod tests {
             assert_eq!(operation["operationId"], door.operation.name());
             assert!(operation["responses"].get(door.route.status.to_string()).is_some());
         }
-        assert!(document["paths"][EVENTS_PATH]["get"].is_object());
+        assert!(
+            document["paths"][EVENTS_PATH]["get"].is_object() && document["paths"][CALENDAR_PATH]["get"].is_object()
+        );
     }
 
     #[test]

@@ -46,7 +46,8 @@ impl Ward {
         self.bookers.until_acknowledged(100).await;
         let anew: usize = self.followers.iter().map(|follower| follower.seen().anew).sum();
         assert_eq!(anew, 0, "the stream goes on at the next primary, and so do those who watch");
-        self.bookers.finish_and_check(self.followers).await;
+        let log = self.bookers.finish_and_check(self.followers).await;
+        println!("{} unknown, {} not applied", log.unknown, log.not_applied);
         drop(self.other);
         self.clinic.close().await;
     }

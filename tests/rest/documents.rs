@@ -60,7 +60,7 @@ async fn the_document_describes_what_is_served() {
     let routes = Operation::ALL.iter().filter_map(|operation| operation.route());
     let mut served: BTreeSet<_> =
         routes.map(|route| format!("{} {}", format!("{:?}", route.method).to_lowercase(), route.path)).collect();
-    served.insert("get /v1/events".to_owned());
+    served.extend(["get /v1/events", "get /v1/calendar/{file}"].map(str::to_owned));
     assert_eq!(described, served);
 }
 

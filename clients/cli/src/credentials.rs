@@ -211,6 +211,7 @@ mod tests {
                 locale: None,
                 time_zone: None,
                 notifications: Notifications::default(),
+                calendar_feed_at: None,
                 created_at: "2020-01-01T00:00:00Z".into(),
             },
         }

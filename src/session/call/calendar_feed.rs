@@ -22,9 +22,8 @@ impl Call<'_> {
 
     pub(super) async fn calendar_feed_revoke(&self) -> Answered {
         let _: Empty = self.input()?;
-        // Repeating it does no harm, so the key is not remembered.
-        self.key()?;
-        let done = self.services.calendar_feeds.revoke(self.viewer.identity()?, self.request.peer).await?;
+        let (identity, peer, key) = (self.viewer.identity()?, self.request.peer, self.key()?);
+        let done = self.services.calendar_feeds.revoke(identity, peer, key).await?;
         Ok(self.done_with_users(&done, |()| Empty {}))
     }
 }
