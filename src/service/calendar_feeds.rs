@@ -45,8 +45,7 @@ pub struct CalendarFeeds {
     clock: Clock,
 }
 
-/// A feed that was made.
-#[derive(Clone, Debug)]
+/// A feed that was made. Not `Debug`: its address is a secret.
 pub struct Created {
     pub url: String,
     pub at: Timestamp,
