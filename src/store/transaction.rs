@@ -10,10 +10,11 @@ use mongodb::error::{Error as DriverError, UNKNOWN_TRANSACTION_COMMIT_RESULT};
 use mongodb::options::ReadConcern;
 use mongodb::{Collection, options::TransactionOptions};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::cluster::Cluster;
 use super::whole::reached;
-use super::write::{Verdict, until_decided};
+use super::write::{Verdict, WRITE_DEADLINE, until_decided};
 use crate::domain::change::Position;
 use crate::error::Result;
 
@@ -36,6 +37,7 @@ where
         + Sync
         + 'static,
 {
+    let deadline = Instant::now() + WRITE_DEADLINE;
     until_decided(cluster, || {
         let (cluster, body) = (cluster.clone(), body.clone());
         async move {
@@ -51,19 +53,27 @@ where
                     return Err(error);
                 }
             };
-            commit(&mut session).await?;
+            commit(&mut session, deadline).await?;
             Ok(Some((done, reached(&session))))
         }
     })
     .await
 }
 
-async fn commit(session: &mut ClientSession) -> Result<(), DriverError> {
+/// Once the deadline has passed, whoever asked has been told what is known, and may have asked again: nothing is committed after it.
+async fn commit(session: &mut ClientSession, deadline: Instant) -> Result<(), DriverError> {
+    if Instant::now() >= deadline {
+        let _ended_with_its_session = session.abort_transaction().await;
+        return Err(DriverError::custom("the deadline has passed"));
+    }
     let mut attempts = 0;
     loop {
         attempts += 1;
         match session.commit_transaction().await {
-            Err(error) if attempts < COMMIT_ATTEMPTS && error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) => {}
+            Err(error)
+                if attempts < COMMIT_ATTEMPTS
+                    && Instant::now() < deadline
+                    && error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) => {}
             result => return result,
         }
     }

@@ -14,7 +14,7 @@ use crate::error::{Error, Outcome, Result};
 use crate::spans;
 
 /// The most that a write may take, repetitions included. Longer than a step-down, shorter than a client waits.
-const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 /// The most that a read may take: the driver has no bound of its own once it is connected.
 const READ_DEADLINE: Duration = Duration::from_secs(5);
 /// The pause before a write is repeated.
