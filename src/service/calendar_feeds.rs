@@ -17,13 +17,14 @@ use crate::clock::Clock;
 use crate::domain::account::{Identity, Role, User};
 use crate::domain::audit::{Deed, Outcome as Audited};
 use crate::domain::calendar_feed::{AHEAD, CalendarFeed, Event, KEPT};
+use crate::domain::change::Position;
 use crate::domain::peer::Peer;
 use crate::domain::refusal::Refusal;
 use crate::domain::secret::{DerivationKey, LinkToken};
 use crate::error::Result;
 use crate::store::appointments::AppointmentStore;
 use crate::store::cluster::Cluster;
-use crate::store::users::{self, Account};
+use crate::store::users::{self, Account, StoredUser};
 
 /// The operations that change a feed.
 const CREATE: &str = "calendarFeed.create";
@@ -78,10 +79,8 @@ impl CalendarFeeds {
     pub async fn create(&self, identity: &Identity, peer: Peer, key: &str) -> Result<Done<Created>> {
         let request = request::request(identity, CREATE, key, &[], self.clock.now());
         for _ in 0..RACES {
-            let found = users::find_stored(&self.users, identity.user).await.map_err(not_applied)?;
-            let (stored, at) = found.ok_or(Refusal::Unauthenticated)?;
+            let (stored, at) = self.account_of(identity).await?;
             let account = &stored.account;
-            account.usable()?;
             if stored.recalls(&request)? {
                 let feed = account.user.calendar_feed.as_ref().ok_or(Refusal::NotFound)?;
                 let link = Link::derived(identity.user, derive(&feed.key, key));
@@ -111,10 +110,8 @@ impl CalendarFeeds {
     pub async fn revoke(&self, identity: &Identity, peer: Peer, key: &str) -> Result<Done<()>> {
         let request = request::request(identity, REVOKE, key, &[], self.clock.now());
         for _ in 0..RACES {
-            let found = users::find_stored(&self.users, identity.user).await.map_err(not_applied)?;
-            let (stored, at) = found.ok_or(Refusal::Unauthenticated)?;
+            let (stored, at) = self.account_of(identity).await?;
             let account = &stored.account;
-            account.usable()?;
             if stored.recalls(&request)? {
                 return Ok(Done { value: (), at });
             }
@@ -145,6 +142,14 @@ impl CalendarFeeds {
         let calendar = (user.role == Role::Doctor).then_some(user.id);
         let events = self.appointments.events(user.id, calendar, (now - KEPT, now + AHEAD)).await?;
         Ok(Shown { user, events })
+    }
+
+    /// The account of the caller, which is in use.
+    async fn account_of(&self, identity: &Identity) -> Result<(StoredUser, Position)> {
+        let found = users::find_stored(&self.users, identity.user).await.map_err(not_applied)?;
+        let (stored, at) = found.ok_or(Refusal::Unauthenticated)?;
+        stored.account.usable()?;
+        Ok((stored, at))
     }
 
     fn created(&self, secret: &LinkToken, at: Timestamp) -> Created {

@@ -15,3 +15,4 @@ mod series;
 mod stale;
 mod start;
 mod stream;
+mod ward;
