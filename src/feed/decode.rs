@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mongodb::bson::{Document, RawArray, RawBsonRef, RawDocument, deserialize_from_slice};
+use mongodb::bson::{DateTime, Document, RawArray, RawBsonRef, RawDocument, deserialize_from_slice};
 
 use super::time_of;
 use super::witness::Witness;
@@ -45,7 +45,7 @@ pub struct Batch {
 ///
 /// # Errors
 /// [`Odd`], when anything in it is not as expected.
-pub fn batch(reply: &RawDocument) -> Result<Batch, Odd> {
+pub fn batch<'a>(reply: &'a RawDocument) -> Result<Batch, Odd> {
     let cursor = reply.get_document("cursor").map_err(poison)?;
     let first = cursor.get("firstBatch").map_err(poison)?.is_some();
     let events = cursor.get_array(if first { "firstBatch" } else { "nextBatch" }).map_err(poison)?;
@@ -53,17 +53,17 @@ pub fn batch(reply: &RawDocument) -> Result<Batch, Odd> {
     let scanned = time_of(&token).filter(|_| !first);
     let time = reply.get_document("$clusterTime").and_then(|gossip| gossip.get_timestamp("clusterTime"));
     let known = time.ok().map(position);
-    let last = events.into_iter().flatten().last();
-    let last = last.and_then(|event| Witness::of(event.as_document()?));
-    Ok(Batch { commits: commits(events)?, token, scanned, known, last, written: written(events) })
+    let document = |event: Option<RawBsonRef<'a>>| event?.as_document();
+    let mut each = events.into_iter().flatten();
+    let first = document(each.next());
+    let last = document(each.last()).or(first);
+    let written = first.zip(last).and_then(|(first, last)| Some((wall_time(first)?, wall_time(last)?)));
+    Ok(Batch { commits: commits(events)?, token, scanned, known, last: last.and_then(Witness::of), written })
 }
 
-/// A server older than 6.0 does not say.
-fn written(events: &RawArray) -> Option<(i64, i64)> {
-    let mut events = events.into_iter().flatten();
-    let time = |event: RawBsonRef<'_>| Some(event.as_document()?.get_datetime("wallTime").ok()?.timestamp_millis());
-    let first = time(events.next()?)?;
-    Some((first, events.last().and_then(time).unwrap_or(first)))
+/// When an event was written, in milliseconds since the epoch. A server older than 6.0 does not say.
+fn wall_time(event: &RawDocument) -> Option<i64> {
+    event.get_datetime("wallTime").ok().map(DateTime::timestamp_millis)
 }
 
 fn commits(events: &RawArray) -> Result<Vec<Commit>, Odd> {
